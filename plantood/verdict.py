@@ -1,0 +1,91 @@
+"""The contract: what the gate says about one photo.
+
+This module imports nothing of ours, so that the author of a client can read it alone.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class ReasonCode(StrEnum):
+    """Why a photo must be taken again. The values are part of the public contract."""
+
+    UNREADABLE = "unreadable"
+    TOO_SMALL = "too_small"
+    TOO_DARK = "too_dark"
+    TOO_BRIGHT = "too_bright"
+    TOO_BLURRY = "too_blurry"
+    NOT_A_PLANT = "not_a_plant"
+    UNFAMILIAR = "unfamiliar"
+
+
+class Reason(BaseModel):
+    """One reason for a retake."""
+
+    model_config = ConfigDict(frozen=True)
+
+    code: ReasonCode = Field(description="Stable code for programs.")
+    message: str = Field(description="A short sentence for the farmer, in the language asked for.")
+    detail: str | None = Field(
+        default=None, description="What exactly was wrong, in English, for the log of an engineer."
+    )
+
+
+class Quality(BaseModel):
+    """What was measured on the photo before the network saw it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    width: int = Field(description="Width of the upright photo in pixels, before any reduction.")
+    height: int = Field(description="Height of the upright photo in pixels.")
+    brightness: float = Field(ge=0, le=1, description="Brightness, 0 (black) to 1 (white).")
+    sharpness: float = Field(ge=0, le=1, description="Sharpness, 0 (blurred) to 1 (crisp).")
+
+    @property
+    def shorter_side(self) -> int:
+        """The shorter side of the photo in pixels."""
+        return min(self.width, self.height)
+
+
+class Verdict(BaseModel):
+    """The gate's answer for one photo."""
+
+    model_config = ConfigDict(frozen=True)
+
+    verdict: Literal["accept", "retake"] = Field(
+        description="`accept`: send it to the detector. `retake`: ask for another photo."
+    )
+    reasons: list[Reason] = Field(
+        default_factory=list, description="Why a retake; empty if the photo is accepted."
+    )
+    plant_probability: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="P(plant). None if the photo was refused before the network saw it.",
+    )
+    threshold: float = Field(
+        ge=0, le=1, description="Photos with a lower plant probability are `not_a_plant`."
+    )
+    unfamiliarity: float | None = Field(
+        default=None,
+        ge=0,
+        description="Distance from the training photos, 1 = their 99th percentile; "
+        "None if it was not measured.",
+    )
+    quality: Quality | None = Field(
+        default=None, description="What was measured on the photo; None if it is unreadable."
+    )
+    model: str = Field(description="Tag of the gate model that judged.")
+    timings_ms: dict[str, float] = Field(
+        default_factory=dict, description="Milliseconds spent by stage: decode, quality, score."
+    )
+
+    @property
+    def accepted(self) -> bool:
+        """True if the photo may go to the detector."""
+        return self.verdict == "accept"
