@@ -1,0 +1,54 @@
+# The commands of daily work. `make` alone lists them.
+PYTHON ?= python3.11
+VENV ?= .venv
+PORT ?= 3000
+PHOTOS ?=
+DATA ?= ../shared/data/manifest.csv
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help run serve test lint format train starter bench lock clean
+
+help: ## list these commands
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; name one with: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# What serving needs, and no TensorFlow.
+$(VENV)/.serving: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing plantood into $(VENV) ..."
+	$(PIP_INSTALL) -e '.[heif]'
+	@touch $@
+
+# What training, the tests and the benchmarks need on top.
+$(VENV)/.development: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing plantood with its training and development extras into $(VENV) ..."
+	$(PIP_INSTALL) -e '.[dev]'
+	@touch $@ $(VENV)/.serving
+
+run: $(VENV)/.serving ## judge photos: the samples, or PHOTOS="a.jpg b.jpg dir/"
+	@$(BIN)/plantood check $(PHOTOS)
+
+serve: $(VENV)/.serving ## leave the service on port 3000, or PORT=
+	@$(BIN)/plantood serve --port $(PORT)
+
+test: $(VENV)/.development ## run the tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.development ## check format and style
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+format: $(VENV)/.development ## bring the code into format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+train: $(VENV)/.development ## train a gate on DATA=folder or manifest.csv
+	$(BIN)/python -m training train $(DATA)
+
+clean: ## remove the virtual environment and caches
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache
