@@ -50,5 +50,13 @@ format: $(VENV)/.development ## bring the code into format
 train: $(VENV)/.development ## train a gate on DATA=folder or manifest.csv
 	$(BIN)/python -m training train $(DATA)
 
+lock: ## write constraints.txt anew: the newest releases that pyproject.toml admits
+	rm -rf build/lock
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	{ echo '# Every package that the tests ran with. Written by: make lock'; \
+		build/lock/bin/python -m pip freeze --exclude-editable; } > constraints.txt
+	rm -rf build/lock
+
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache
