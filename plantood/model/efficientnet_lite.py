@@ -1,0 +1,82 @@
+"""EfficientNet-Lite0: EfficientNet-B0 without squeeze-and-excitation, and ReLU6 for swish.
+
+Not in `keras.applications`. Stem and head keep their width in all Lite variants; Lite0 has the
+widths and depths of B0. Source: Google's EfficientNet-Lite,
+https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import layers
+
+from plantood.errors import WeightsUnavailable
+
+# (repeats, kernel, stride of the first, expansion, filters), Tan and Le 2019, table 1.
+STAGES = (
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+)
+STEM_FILTERS, HEAD_FILTERS = 32, 1280
+
+
+def build(tensor: Any, weights: str | None) -> keras.Model:
+    """Build the network on a preprocessed tensor.
+
+    Args:
+        tensor: float32 [N,224,224,3], (x - 127) / 128.
+        weights: None; Keras hosts no ImageNet weights of this network.
+
+    Returns:
+        A model whose output is float32 [N,7,7,1280] in 0..6, with 3,413,024 parameters.
+
+    Raises:
+        WeightsUnavailable: ``weights`` is not None.
+    """
+    if weights is not None:
+        raise WeightsUnavailable(
+            "Keras hosts no ImageNet weights of efficientnet_lite0; give a file "
+            "(--weights FILE) or take the starter gate's backbone (--weights starter)."
+        )
+    x = _conv(tensor, STEM_FILTERS, kernel=3, stride=2, name="stem")
+    block = 0
+    for repeats, kernel, stride, expansion, filters in STAGES:
+        for repeat in range(repeats):
+            first_stride = stride if repeat == 0 else 1
+            x = _block(x, kernel, first_stride, expansion, filters, name=f"block{block}")
+            block += 1
+    x = _conv(x, HEAD_FILTERS, kernel=1, stride=1, name="head")
+    return keras.Model(keras.utils.get_source_inputs(tensor), x)
+
+
+def _block(x: Any, kernel: int, stride: int, expansion: int, filters: int, *, name: str) -> Any:
+    """Inverted residual block (MBConv): expand 1x1, depthwise, project 1x1, add."""
+    shortcut = x
+    if expansion > 1:
+        x = _conv(x, x.shape[-1] * expansion, kernel=1, stride=1, name=f"{name}_expand")
+    x = layers.DepthwiseConv2D(
+        kernel, stride, padding="same", use_bias=False, name=f"{name}_dw_conv"
+    )(x)
+    x = layers.BatchNormalization(epsilon=1e-3, name=f"{name}_dw_bn")(x)
+    x = layers.ReLU(max_value=6.0, name=f"{name}_dw_relu")(x)
+    x = _conv(x, filters, kernel=1, stride=1, name=f"{name}_project", activation=False)
+    if stride == 1 and shortcut.shape[-1] == filters:
+        x = layers.Add(name=f"{name}_add")([shortcut, x])
+    return x
+
+
+def _conv(
+    x: Any, filters: int, kernel: int, stride: int, *, name: str, activation: bool = True
+) -> Any:
+    x = layers.Conv2D(filters, kernel, stride, padding="same", use_bias=False, name=f"{name}_conv")(
+        x
+    )
+    x = layers.BatchNormalization(epsilon=1e-3, name=f"{name}_bn")(x)
+    return layers.ReLU(max_value=6.0, name=f"{name}_relu")(x) if activation else x

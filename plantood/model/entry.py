@@ -1,0 +1,222 @@
+"""One gate model as a directory: written, read and verified. Unpickles nothing.
+
+An entry is the files of `FILES`, and `gate.json`, which says what they are and carries the
+SHA-256 of each. `plantood.model.store` keeps entries in the Bento model store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from plantood import reference as reference_statistics
+from plantood.errors import GateModelCorrupt, GateModelError, GateModelNotFound
+from plantood.policy import Policy
+from plantood.reference import Reference
+from plantood.runtime import Scorer
+
+FORMAT_VERSION = 1
+MANIFEST = "gate.json"
+KERAS, BACKBONE, HEAD = "model.keras", "backbone.onnx", "head.onnx"
+METRICS, CARD, REFERENCE = "metrics.json", "card.md", "reference.npz"
+#: The files of an entry beside the manifest; all but the reference statistics are required.
+FILES = (KERAS, BACKBONE, HEAD, METRICS, CARD, REFERENCE)
+_OPTIONAL = (REFERENCE,)
+_VERSIONS_OF = ("plantood", "bentoml", "onnxruntime", "numpy", "pillow", "keras", "tensorflow")
+
+
+class GateManifest(BaseModel):
+    """`gate.json`: what a gate model is, and the digests of its files."""
+
+    model_config = ConfigDict(frozen=True)
+
+    format_version: Literal[1] = Field(default=FORMAT_VERSION, description="Layout of the entry.")
+    backbone: str = Field(description="Name of the backbone.")
+    head: str = Field(description="Name of the head.")
+    input_size: int = Field(gt=0, description="Side of the square input in pixels.")
+    preprocessing: dict[str, Any] = Field(
+        description="What the graph does to the uint8 RGB pixels first: (x - mean) * scale."
+    )
+    classes: dict[str, str] = Field(default={"0": "other", "1": "plant"})
+    policy: Policy = Field(description="Thresholds that turn scores into a verdict.")
+    quantization: Literal["float16", "int8"] | None = Field(
+        default=None, description="How the exported graph stores the backbone; None is float32."
+    )
+    parent: str | None = Field(default=None, description="Tag that this one was fine-tuned from.")
+    created: datetime = Field(description="When it was trained, UTC.")
+    versions: dict[str, str] = Field(description="Versions of the libraries that made it.")
+    metrics_summary: dict[str, float] = Field(
+        default={}, description="The few figures shown in listings; all are in metrics.json."
+    )
+    files: dict[str, str] = Field(description="SHA-256 of each file of the entry.")
+
+
+@dataclass(frozen=True)
+class GateModel:
+    """A gate model, read and verified."""
+
+    tag: str
+    path: Path
+    manifest: GateManifest
+    metrics: dict[str, Any]
+    card: str
+
+    @property
+    def keras_path(self) -> Path:
+        """The Keras model, for fine-tuning (`plantood.model.classifier.load_classifier`)."""
+        return self.path / KERAS
+
+    def scorer(self, threads: int | None = None) -> Scorer:
+        """Start an ONNX Runtime session on its graphs."""
+        return Scorer(self.path / BACKBONE, self.path / HEAD, threads)
+
+    def reference(self) -> Reference | None:
+        """Return its reference statistics, None if it was saved without.
+
+        Raises:
+            GateModelCorrupt: The file cannot be read.
+        """
+        if REFERENCE not in self.manifest.files:
+            return None
+        try:
+            return reference_statistics.load(self.path / REFERENCE)
+        except Exception as error:  # numpy and zipfile each raise their own kinds
+            raise corrupt(self.path / REFERENCE, "cannot be read") from error
+
+
+def write_entry(
+    directory: str | Path,
+    *,
+    backbone: str,
+    head: str,
+    input_size: int,
+    preprocessing: Mapping[str, Any],
+    policy: Policy,
+    metrics: Mapping[str, Any],
+    card: str,
+    metrics_summary: Mapping[str, float] | None = None,
+    reference: Reference | None = None,
+    quantization: Literal["float16", "int8"] | None = None,
+    parent: str | None = None,
+) -> GateManifest:
+    """Complete a directory that holds the three model files to an entry.
+
+    Args:
+        directory: Holds ``model.keras``, ``backbone.onnx`` and ``head.onnx``; receives the rest.
+        backbone: Key in `BACKBONES`.
+        head: Key in `HEADS`.
+        input_size: Side of the square input, pixels.
+        preprocessing: `Preprocessing.as_dict` of the backbone.
+        policy: Thresholds.
+        metrics: Everything measured, plain data.
+        card: The model card, Markdown.
+        metrics_summary: The few figures shown in listings, e.g. accuracy, f1, auroc.
+        reference: Statistics of the training embeddings.
+        quantization: As given to `export_gate`.
+        parent: Tag that this one was fine-tuned from.
+
+    Returns:
+        The manifest, as written to ``gate.json``.
+
+    Raises:
+        GateModelError: One of the three model files is missing.
+    """
+    directory = Path(directory)
+    (directory / METRICS).write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    (directory / CARD).write_text(card.rstrip() + "\n", encoding="utf-8")
+    if reference is not None:
+        reference.save(directory / REFERENCE)
+    present = [name for name in FILES if (directory / name).is_file()]
+    if missing := set(FILES) - set(present) - set(_OPTIONAL):
+        raise GateModelError(
+            f"{directory} lacks {', '.join(sorted(missing))}; save the Keras model and export it "
+            "there first."
+        )
+    manifest = GateManifest(
+        backbone=backbone,
+        head=head,
+        input_size=input_size,
+        preprocessing=dict(preprocessing),
+        policy=policy,
+        quantization=quantization,
+        parent=parent,
+        created=datetime.now(UTC).replace(microsecond=0),
+        versions=_versions(),
+        metrics_summary=dict(metrics_summary or {}),
+        files={name: sha256(directory / name) for name in present},
+    )
+    text = manifest.model_dump_json(indent=2) + "\n"
+    (directory / MANIFEST).write_text(text, encoding="utf-8")
+    return manifest
+
+
+def open_gate(path: str | Path, tag: str | None = None) -> GateModel:
+    """Read and verify an entry in a directory, in the store or anywhere else.
+
+    Args:
+        path: The directory.
+        tag: What to call it in verdicts; default the directory's name.
+
+    Raises:
+        GateModelNotFound: There is no such directory.
+        GateModelCorrupt: A file is missing or differs from its digest; the message names it.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise GateModelNotFound(f"There is no gate model in {path}; give the directory of one.")
+    manifest = _read_manifest(path / MANIFEST)
+    for name, digest in manifest.files.items():
+        if not (path / name).is_file():
+            raise corrupt(path / name, "is missing")
+        if sha256(path / name) != digest:
+            raise corrupt(path / name, "differs from the digest written when it was saved")
+    metrics = json.loads((path / METRICS).read_text(encoding="utf-8"))
+    card = (path / CARD).read_text(encoding="utf-8")
+    return GateModel(tag or path.name, path, manifest, metrics, card)
+
+
+def sha256(path: str | Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read_manifest(path: Path) -> GateManifest:
+    try:
+        manifest = GateManifest.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise corrupt(path, "is missing") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise corrupt(path, f"cannot be understood ({where}: {first['msg']})") from error
+    if unknown := set(manifest.files) - set(FILES):
+        raise corrupt(path, f"names files that no gate model has ({', '.join(sorted(unknown))})")
+    if missing := set(FILES) - set(manifest.files) - set(_OPTIONAL):
+        raise corrupt(path, f"names no digest of {', '.join(sorted(missing))}")
+    return manifest
+
+
+def corrupt(path: Path, what: str) -> GateModelCorrupt:
+    return GateModelCorrupt(
+        f"{path} {what}; delete this gate model and save, import or install it again."
+    )
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for package in _VERSIONS_OF:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions

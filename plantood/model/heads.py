@@ -1,0 +1,108 @@
+"""Heads: the layers that turn a backbone's feature map into P(plant).
+
+V1, V2 and V3 are the source project's three, layer by layer; GAP is the field's usual baseline.
+Adding one means one function and one line in `HEADS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+from keras import layers
+
+#: Share of units dropped in training. The source does not state its rate; one half is the usual
+#: choice for fully connected layers (Srivastava et al. 2014, JMLR 15, section A.4).
+DEFAULT_DROPOUT = 0.5
+
+
+@dataclass(frozen=True)
+class Head:
+    """One row of the table.
+
+    Attributes:
+        name: Key in `HEADS`.
+        summary: The layers in one line, for help texts and model cards.
+        hidden: ``dropout rate -> layers`` between the feature map and the last dense layer.
+    """
+
+    name: str
+    summary: str
+    hidden: Callable[[float], list[keras.Layer]]
+
+
+def _dense(units: int, dropout: float) -> list[keras.Layer]:
+    return [
+        layers.Dense(units, activation="relu"),
+        layers.Dropout(dropout),
+        layers.BatchNormalization(),
+    ]
+
+
+def _v1(dropout: float) -> list[keras.Layer]:
+    return [layers.Flatten(), *_dense(150, dropout)]
+
+
+def _v2(dropout: float) -> list[keras.Layer]:
+    return [
+        layers.Flatten(),
+        *_dense(256, dropout),
+        *_dense(128, dropout),
+        *_dense(64, dropout),
+    ]
+
+
+def _v3(dropout: float) -> list[keras.Layer]:
+    return [
+        layers.Conv2D(32, 3, activation="relu"),
+        layers.MaxPooling2D(2),
+        layers.Flatten(),
+        *_dense(256, dropout),
+    ]
+
+
+def _gap(dropout: float) -> list[keras.Layer]:
+    return [layers.GlobalAveragePooling2D(), layers.Dropout(dropout)]
+
+
+HEADS: dict[str, Head] = {
+    head.name: head
+    for head in (
+        Head("v1", "Flatten, Dense 150 (ReLU, Dropout, BatchNorm), Dense 1", _v1),
+        Head("v2", "Flatten, Dense 256, 128, 64 (each ReLU, Dropout, BatchNorm), Dense 1", _v2),
+        Head(
+            "v3",
+            "Conv 32 3x3, MaxPool, Flatten, Dense 256 (ReLU, Dropout, BatchNorm), Dense 1",
+            _v3,
+        ),
+        Head("gap", "GlobalAveragePooling, Dropout, Dense 1", _gap),
+    )
+}
+
+
+def build_head(
+    name: str, feature_shape: tuple[int, int, int], dropout: float = DEFAULT_DROPOUT
+) -> keras.Model:
+    """Build a head.
+
+    Args:
+        name: A key of `HEADS`.
+        feature_shape: (h, w, C) of the backbone's feature map.
+        dropout: Share of units dropped in training, 0..1 (exclusive).
+
+    Returns:
+        A model named ``head``: float32 feature map [N,h,w,C] -> P(plant) float32 [N,1], 0..1.
+
+    Raises:
+        ValueError: There is no head of this name.
+    """
+    if name not in HEADS:
+        raise ValueError(f"There is no head {name!r}; there are {', '.join(HEADS)}.")
+    feature_map = keras.Input(tuple(feature_shape), name="feature_map")
+    x = feature_map
+    for layer in HEADS[name].hidden(dropout):
+        x = layer(x)
+    # float32 even under a mixed-precision policy: a sigmoid saturates early in half precision.
+    probability = layers.Dense(1, activation="sigmoid", dtype="float32", name="plant_probability")
+    return keras.Model(feature_map, probability(x), name="head")

@@ -1,0 +1,184 @@
+"""Gate models in the Bento model store. Imports no TensorFlow.
+
+Written with `bentoml.models.create`, so that BentoML's own `bentoml models list`, `get`,
+`export`, `import` and `delete` work on gate models as on any other.
+"""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import bentoml
+from bentoml.exceptions import BentoMLException, NotFound
+
+from plantood.errors import GateModelError, GateModelNotFound
+from plantood.model.entry import (
+    MANIFEST,
+    GateManifest,
+    GateModel,
+    corrupt,
+    open_gate,
+    sha256,
+    write_entry,
+)
+
+__all__ = [
+    "DEFAULT_NAME",
+    "GateManifest",
+    "GateModel",
+    "GateSummary",
+    "list_gates",
+    "load_gate",
+    "open_gate",
+    "save_gate",
+    "write_entry",
+]
+
+DEFAULT_NAME = "plantood-gate"
+_KIND = {"kind": "plantood-gate"}
+
+
+@dataclass(frozen=True)
+class GateSummary:
+    """One line of a listing, read without verifying the files."""
+
+    tag: str
+    created: datetime
+    backbone: str
+    head: str
+    quantization: str | None
+    parent: str | None
+    metrics: dict[str, float]
+    bytes: int
+
+
+def save_gate(
+    directory: str | Path, *, name: str = DEFAULT_NAME, version: str | None = None
+) -> bentoml.Tag:
+    """Copy an entry into the Bento model store. A failed or interrupted copy leaves nothing.
+
+    Args:
+        directory: An entry, completed by `write_entry`.
+        name: Name in the store.
+        version: Version in the store; default ``BACKBONE-HEAD-`` and BentoML's unique suffix, so
+            that `bentoml models list` says what each is.
+
+    Returns:
+        The tag, name and version.
+
+    Raises:
+        GateModelCorrupt: A file differs from its digest.
+        GateModelError: The store has this tag already, or refuses it.
+    """
+    source = open_gate(directory)
+    tag = bentoml.Tag(name, version) if version else _new_tag(name, source.manifest)
+    if _in_store(tag):
+        raise GateModelError(f"The store has {tag} already; give another version or delete it.")
+    manifest = source.manifest
+    created = bentoml.models.create(
+        tag,
+        module="plantood",
+        labels={**_KIND, "backbone": manifest.backbone, "head": manifest.head},
+        metadata=_store_metadata(source),
+    )
+    try:
+        with created as entry:
+            staging = Path(entry.path)
+            try:
+                for file in (*manifest.files, MANIFEST):
+                    shutil.copyfile(source.path / file, staging / file)
+            except BaseException:
+                shutil.rmtree(staging, ignore_errors=True)
+                raise
+        shutil.rmtree(staging, ignore_errors=True)  # BentoML leaves its staging directory behind
+    except KeyboardInterrupt:  # BentoML only cleans up after exceptions
+        with suppress(BentoMLException):
+            bentoml.models.delete(tag)
+        raise
+    except BentoMLException as error:
+        raise GateModelError(f"BentoML could not save {tag}: {error}") from error
+    return tag
+
+
+def load_gate(tag: str | bentoml.Tag = f"{DEFAULT_NAME}:latest") -> GateModel:
+    """Read and verify a gate model of the Bento model store.
+
+    Args:
+        tag: ``name:version``, ``name:latest`` or ``name``.
+
+    Raises:
+        GateModelNotFound: The store has no such model.
+        GateModelCorrupt: A file is missing or differs from its digest; the message names it.
+    """
+    try:
+        model = bentoml.models.get(tag)
+    except (NotFound, ValueError) as error:
+        known = ", ".join(gate.tag for gate in list_gates()) or "none yet"
+        raise GateModelNotFound(
+            f"The Bento model store has no gate model {tag} (it has: {known}); train or import "
+            "one, or run `plantood check`, which installs the starter gate."
+        ) from error
+    except BentoMLException as error:
+        raise GateModelError(f"BentoML could not read {tag}: {error}") from error
+    path = Path(model.path)
+    # BentoML's own record of the entry holds the digest of the manifest, which holds the others'.
+    expected = model.info.metadata.get("manifest_sha256")
+    if (path / MANIFEST).is_file() and sha256(path / MANIFEST) != expected:
+        raise corrupt(path / MANIFEST, "differs from the digest written when it was saved")
+    return open_gate(path, str(model.tag))
+
+
+def list_gates(name: str | None = None) -> list[GateSummary]:
+    """List the gate models of the Bento model store, newest first, without reading their files.
+
+    Args:
+        name: Only those of this name; default all.
+    """
+    gates = []
+    for model in bentoml.models.list():
+        info = model.info
+        if info.labels.get("kind") != _KIND["kind"] or name not in (None, model.tag.name):
+            continue
+        gates.append(
+            GateSummary(
+                tag=str(model.tag),
+                created=info.creation_time,
+                backbone=info.labels["backbone"],
+                head=info.labels["head"],
+                quantization=info.metadata["quantization"],
+                parent=info.metadata["parent"],
+                metrics=dict(info.metadata["metrics"]),
+                bytes=sum(f.stat().st_size for f in Path(model.path).iterdir() if f.is_file()),
+            )
+        )
+    return sorted(gates, key=lambda gate: gate.created, reverse=True)
+
+
+def _store_metadata(gate: GateModel) -> dict[str, Any]:
+    manifest = gate.manifest
+    return {
+        "metrics": manifest.metrics_summary,
+        "plant_threshold": manifest.policy.plant_threshold,
+        "input_size": manifest.input_size,
+        "quantization": manifest.quantization,
+        "parent": manifest.parent,
+        "classes": manifest.classes,
+        "manifest_sha256": sha256(gate.path / MANIFEST),
+    }
+
+
+def _new_tag(name: str, manifest: GateManifest) -> bentoml.Tag:
+    unique = bentoml.Tag(name).make_new_version().version
+    return bentoml.Tag(name, f"{manifest.backbone}-{manifest.head}-{unique}")
+
+
+def _in_store(tag: bentoml.Tag) -> bool:
+    try:
+        return bentoml.models.get(tag).tag == tag  # BentoML also finds unique prefixes
+    except BentoMLException:
+        return False

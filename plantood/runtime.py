@@ -1,0 +1,191 @@
+"""The scorer: an ONNX Runtime session pair that turns a uint8 batch into scores.
+
+Needs only onnxruntime and numpy, so that a process that scores photos stays small.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import onnxruntime as ort
+
+from plantood.errors import GateModelCorrupt
+
+#: Photos per forward pass. Beyond it the time per photo no longer falls and the memory, which
+#: the runtime keeps, only grows; larger batches are scored in pieces.
+MAX_BATCH = 16
+
+
+class Scores(NamedTuple):
+    """What the network says of a batch.
+
+    Attributes:
+        plant_probability: P(plant), float32 [N], 0..1.
+        embedding: Global average pool of the feature map, float32 [N,C].
+    """
+
+    plant_probability: np.ndarray
+    embedding: np.ndarray
+
+
+class Scorer:
+    """Scores batches of photos; one instance may be called from several threads.
+
+    The backbone and the head are two graphs, so that the head alone can be run again on stored
+    feature maps. Between them the feature map is handed over without a copy.
+    """
+
+    def __init__(
+        self, backbone_path: str | Path, head_path: str | Path, threads: int | None = None
+    ) -> None:
+        """Load both graphs.
+
+        Args:
+            backbone_path: Graph ``image`` uint8 [N,S,S,3] -> ``feature_map`` float32 [N,h,w,C].
+            head_path: Graph ``feature_map`` -> ``plant_probability`` [N], ``embedding`` [N,C].
+            threads: Threads of one forward pass; default `usable_cpus`.
+
+        Raises:
+            GateModelCorrupt: A file is missing or is not such a graph.
+        """
+        self.threads = threads or usable_cpus()
+        self._backbone = _session(Path(backbone_path), self.threads, "image", ["feature_map"])
+        self._head = _session(
+            Path(head_path), self.threads, "feature_map", ["plant_probability", "embedding"]
+        )
+        self.input_size: int = self._backbone.get_inputs()[0].shape[1]
+        self.feature_shape: tuple[int, int, int] = tuple(self._head.get_inputs()[0].shape[1:])
+
+    def score(self, batch: np.ndarray) -> Scores:
+        """Score photos, uint8 RGB [N,S,S,3].
+
+        Raises:
+            ValueError: The batch has another dtype or shape.
+        """
+        return self._in_pieces(self._checked_images(batch), self._score_piece)
+
+    def feature_map(self, batch: np.ndarray) -> np.ndarray:
+        """Return the backbone's feature map of photos, uint8 [N,S,S,3] -> float32 [N,h,w,C].
+
+        Raises:
+            ValueError: The batch has another dtype or shape.
+        """
+        batch = self._checked_images(batch)
+        pieces = [self._backbone.run(None, {"image": piece})[0] for piece in _pieces(batch)]
+        return np.concatenate(pieces) if pieces else np.empty((0, *self.feature_shape), np.float32)
+
+    def score_features(self, feature_map: np.ndarray) -> Scores:
+        """Score stored feature maps, float16 or float32 [N,h,w,C], with the head alone.
+
+        Raises:
+            ValueError: The feature map has another dtype or shape.
+        """
+        if feature_map.dtype not in (np.float16, np.float32) or (
+            feature_map.shape[1:] != self.feature_shape
+        ):
+            raise ValueError(
+                f"A feature map must be float32 [N,{','.join(map(str, self.feature_shape))}], "
+                f"not {feature_map.dtype} {list(feature_map.shape)}."
+            )
+        return self._in_pieces(feature_map, self._score_features_piece)
+
+    def _score_piece(self, piece: np.ndarray) -> Scores:
+        image = ort.OrtValue.ortvalue_from_numpy(piece)
+        (feature_map,) = self._backbone.run_with_ort_values(["feature_map"], {"image": image})
+        probability, embedding = self._head.run_with_ort_values(
+            list(Scores._fields), {"feature_map": feature_map}
+        )
+        return Scores(probability.numpy(), embedding.numpy())
+
+    def _score_features_piece(self, piece: np.ndarray) -> Scores:
+        piece = np.ascontiguousarray(piece, np.float32)
+        return Scores(*self._head.run(list(Scores._fields), {"feature_map": piece}))
+
+    def _in_pieces(self, batch: np.ndarray, score: Callable[[np.ndarray], Scores]) -> Scores:
+        pieces = [score(piece) for piece in _pieces(batch)]
+        if not pieces:
+            return Scores(
+                np.empty(0, np.float32), np.empty((0, self.feature_shape[-1]), np.float32)
+            )
+        return Scores(*map(np.concatenate, zip(*pieces, strict=True)))
+
+    def _checked_images(self, batch: np.ndarray) -> np.ndarray:
+        size = self.input_size
+        if not isinstance(batch, np.ndarray):
+            raise ValueError(f"A batch must be a numpy array, not {type(batch).__name__}.")
+        if batch.dtype != np.uint8 or batch.shape[1:] != (size, size, 3):
+            raise ValueError(
+                f"A batch must be uint8 RGB [N,{size},{size},3], "
+                f"not {batch.dtype} {list(batch.shape)}."
+            )
+        return np.ascontiguousarray(batch)
+
+
+def usable_cpus() -> int:
+    """Count the CPUs that this process may use: its affinity mask, and the cgroup's quota.
+
+    A container limited to 2 CPUs on a machine with 64 sees 64 in `os.cpu_count`; with as many
+    threads the scheduler would throttle every forward pass.
+    """
+    try:
+        cpus = len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS, Windows
+        cpus = os.cpu_count() or 1
+    quota = _cgroup_quota()
+    return max(1, min(cpus, math.ceil(quota)) if quota else cpus)
+
+
+def _cgroup_quota(root: Path = Path("/sys/fs/cgroup")) -> float | None:
+    """Return the cgroup's CPU limit in CPUs (version 2, then version 1), None if unlimited."""
+    try:
+        quota, period = (root / "cpu.max").read_text().split()
+        return None if quota == "max" else int(quota) / int(period)
+    except (OSError, ValueError):
+        pass
+    try:
+        quota_us = int((root / "cpu/cpu.cfs_quota_us").read_text())
+        return (
+            quota_us / int((root / "cpu/cpu.cfs_period_us").read_text()) if quota_us > 0 else None
+        )
+    except (OSError, ValueError):
+        return None
+
+
+def _pieces(batch: np.ndarray) -> list[np.ndarray]:
+    return [batch[start : start + MAX_BATCH] for start in range(0, len(batch), MAX_BATCH)]
+
+
+def _session(path: Path, threads: int, name: str, outputs: list[str]) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = 3
+    # Threads sleep between operators instead of spinning: on two cores the decoding of the next
+    # photos, and the other session's threads, need the core that a spinning thread would burn.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # CPUs without VNNI overflow in uint8 x int8 products of an int8 graph; there, and only
+    # there, take the slower exact kernels.
+    options.add_session_config_entry("session.x64quantprecision", "1")
+    if not path.is_file():
+        raise GateModelCorrupt(f"{path} is missing; save or import the gate model again.")
+    try:
+        session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises a dozen kinds of its own
+        raise GateModelCorrupt(
+            f"{path} cannot be loaded as an ONNX graph ({str(error).splitlines()[0]}); "
+            "save or import the gate model again."
+        ) from error
+    inputs = [i.name for i in session.get_inputs()]
+    found = {o.name for o in session.get_outputs()}
+    if inputs != [name] or not found.issuperset(outputs):
+        raise GateModelCorrupt(
+            f"{path} has the inputs {inputs} and outputs {sorted(found)}, "
+            f"not {name} -> {', '.join(outputs)}; it is not a plantood graph."
+        )
+    return session
