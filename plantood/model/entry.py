@@ -207,6 +207,7 @@ def _read_manifest(path: Path) -> GateManifest:
 
 
 def corrupt(path: Path, what: str) -> GateModelCorrupt:
+    """Make the error for a file of an entry; ``what`` follows its path in the sentence."""
     return GateModelCorrupt(
         f"{path} {what}; delete this gate model and save, import or install it again."
     )

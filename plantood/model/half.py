@@ -40,17 +40,11 @@ def halve_onnx(path: str | Path) -> None:
         array = numpy_helper.to_array(initializer)
         if not fits_half(array):
             continue
-        stored = numpy_helper.from_array(array.astype(np.float16), f"{initializer.name}_float16")
+        name = initializer.name
+        stored = numpy_helper.from_array(array.astype(np.float16), f"{name}_float16")
         graph.initializer[index].CopyFrom(stored)
-        casts.append(
-            helper.make_node(
-                "Cast",
-                [stored.name],
-                [initializer.name],
-                name=f"cast_{initializer.name}",
-                to=TensorProto.FLOAT,
-            )
-        )
+        cast = helper.make_node("Cast", [stored.name], [name], f"{name}_cast", to=TensorProto.FLOAT)
+        casts.append(cast)
     nodes = [*casts, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)
