@@ -1,0 +1,136 @@
+"""The OpenAPI document: BentoML's, completed with what it cannot know.
+
+BentoML derives one request body and one response from an API's types. Here come the raw body, the
+language, the errors, examples, and ``GET /model``.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from . import __version__
+from .verdict import Quality, Reason, ReasonCode, Verdict
+
+ACCEPT = Verdict(
+    verdict="accept",
+    plant_probability=0.97,
+    threshold=0.5,
+    unfamiliarity=0.41,
+    quality=Quality(width=4000, height=3000, brightness=0.46, sharpness=0.71),
+    model="plantood-gate:example",
+    timings_ms={"decode": 27.9, "quality": 1.2, "score": 31.4},
+)
+RETAKE = Verdict(
+    verdict="retake",
+    reasons=[
+        Reason(code=ReasonCode.NOT_A_PLANT, message="Take the photo again with a plant in it.")
+    ],
+    plant_probability=0.08,
+    threshold=0.5,
+    unfamiliarity=0.77,
+    quality=Quality(width=4000, height=3000, brightness=0.52, sharpness=0.64),
+    model="plantood-gate:example",
+    timings_ms={"decode": 28.4, "quality": 1.1, "score": 30.8},
+)
+UNREADABLE = Verdict(
+    verdict="retake",
+    reasons=[
+        Reason(
+            code=ReasonCode.UNREADABLE,
+            message="The photo could not be read. Take it again.",
+            detail="the file is cut off",
+        )
+    ],
+    threshold=0.5,
+    model="plantood-gate:example",
+)
+
+BINARY = {"type": "string", "format": "binary"}
+ERRORS = {
+    "400": "No photo was sent, or not in a way that can be read.",
+    "413": "The photo has more bytes or more pixels than the limit, which the message names.",
+    "503": "The photo could not be judged in time; try again.",
+}
+LANGUAGES = [
+    {
+        "name": "language",
+        "in": "query",
+        "required": False,
+        "schema": {"type": "string"},
+        "description": "Language of the messages; goes before `Accept-Language`.",
+        "example": "fr",
+    },
+    {
+        "name": "Accept-Language",
+        "in": "header",
+        "required": False,
+        "schema": {"type": "string"},
+        "description": "Language of the messages.",
+        "example": "sw, en;q=0.5",
+    },
+]
+
+
+def complete(document: dict[str, Any]) -> dict[str, Any]:
+    """Complete BentoML's document of the gate; the one given stays as it is."""
+    document = copy.deepcopy(document)
+    document["info"] |= {"title": "plantood gate", "version": __version__}
+    document["info"].pop("contact", None)
+    document["components"]["schemas"]["Error"] = {
+        "type": "object",
+        "required": ["error"],
+        "properties": {"error": {"type": "string", "description": "What happened, what to do."}},
+    }
+    check = document["paths"]["/check"]["post"]
+    _photo_operation(
+        check,
+        "Judge one photo",
+        {"accept": ACCEPT, "retake": RETAKE, "unreadable": UNREADABLE},
+    )
+    check["requestBody"]["content"] |= {
+        kind: {"schema": dict(BINARY)} for kind in ("image/*", "application/octet-stream")
+    }
+    batch = document["paths"]["/check_batch"]["post"]
+    _photo_operation(batch, "Judge several photos", {"verdicts, in order": [ACCEPT, RETAKE]})
+    document["paths"]["/model"] = {"get": _model_operation()}
+    return document
+
+
+def _photo_operation(operation: dict[str, Any], summary: str, examples: dict[str, Any]) -> None:
+    operation["summary"] = summary
+    operation["parameters"] = LANGUAGES
+    operation["requestBody"]["required"] = True
+    operation["requestBody"]["content"]["multipart/form-data"].pop("encoding", None)
+    success = operation["responses"].pop("200", None) or operation["responses"].pop(200)
+    success["content"]["application/json"]["examples"] = {
+        name: {"value": _plain(value)} for name, value in examples.items()
+    }
+    operation["responses"] = {"200": success} | {
+        status: {
+            "description": description,
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+        }
+        for status, description in ERRORS.items()
+    }
+
+
+def _plain(value: Verdict | list[Verdict]) -> Any:
+    if isinstance(value, Verdict):
+        return value.model_dump(mode="json")
+    return [verdict.model_dump(mode="json") for verdict in value]
+
+
+def _model_operation() -> dict[str, Any]:
+    return {
+        "summary": "The gate model that judges",
+        "description": "Its tag, card, thresholds in force and measured figures.",
+        "operationId": "PlantGate__model",
+        "tags": ["Service APIs"],
+        "responses": {
+            "200": {
+                "description": "The gate model.",
+                "content": {"application/json": {"schema": {"type": "object"}}},
+            }
+        },
+    }

@@ -1,0 +1,70 @@
+"""The gate's own metrics, beside BentoML's, on ``/metrics``.
+
+BentoML runs every worker as a process of its own and lets ``prometheus_client`` share the values
+through files (its multiprocess mode), so counters and histograms are sums over all workers.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client.metrics import MetricWrapperBase
+
+from .verdict import ReasonCode, Verdict
+
+NO_REASON = "none"
+
+VERDICTS = Counter(
+    "plantood_verdicts_total",
+    "Photos judged. A retake is counted once, under its first reason; an accept under `none`.",
+    ["verdict", "reason"],
+)
+PLANT_PROBABILITY = Histogram(
+    "plantood_plant_probability",
+    "P(plant) of the photos that the network saw.",
+    buckets=[step / 20 for step in range(1, 21)],
+)
+STAGE_SECONDS = Histogram(
+    "plantood_stage_seconds",
+    "Seconds that a photo spent in each stage: decode and quality in the gate's threads, score "
+    "from handing the pixels to the scorer until its answer.",
+    ["stage"],
+    buckets=[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+)
+SCORER_ERRORS = Counter(
+    "plantood_scorer_errors_total",
+    "Photos that could not be judged because the scorer was gone, too slow or overloaded.",
+)
+GATE_INFO = Gauge(
+    "plantood_gate_info",
+    "Always 1; the labels say which gate model judges.",
+    ["model", "backbone", "head"],
+    multiprocess_mode="max",
+)
+METRICS: tuple[MetricWrapperBase, ...] = (
+    VERDICTS,
+    PLANT_PROBABILITY,
+    STAGE_SECONDS,
+    SCORER_ERRORS,
+    GATE_INFO,
+)
+
+
+def announce(model: str, backbone: str, head: str) -> None:
+    """Say which gate model judges, and start every verdict's count at zero.
+
+    Without the zeros the first refusal of a kind would be invisible to ``rate()``.
+    """
+    GATE_INFO.labels(model=model, backbone=backbone, head=head).set(1)
+    VERDICTS.labels(verdict="accept", reason=NO_REASON)
+    for code in ReasonCode:
+        VERDICTS.labels(verdict="retake", reason=code.value)
+
+
+def observe(verdict: Verdict) -> None:
+    """Count one verdict."""
+    reason = verdict.reasons[0].code.value if verdict.reasons else NO_REASON
+    VERDICTS.labels(verdict=verdict.verdict, reason=reason).inc()
+    if verdict.plant_probability is not None:
+        PLANT_PROBABILITY.observe(verdict.plant_probability)
+    for stage, milliseconds in verdict.timings_ms.items():
+        STAGE_SECONDS.labels(stage=stage).observe(milliseconds / 1000)

@@ -1,0 +1,203 @@
+"""What an operator can set: environment variables ``PLANTOOD_*``, read once when a process starts.
+
+``python -m plantood.settings`` prints the table of ``docs/configuration.md``.
+"""
+
+from __future__ import annotations
+
+import os
+import types
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+
+from .errors import SettingsError
+
+PREFIX = "PLANTOOD_"
+DEFAULT_GATE = "plantood-gate:latest"
+MEBIBYTE = 1 << 20
+
+
+def _parse_policy(value: Any) -> Any:
+    """``plant_threshold=0.6, max_unfamiliarity=none`` -> a mapping of numbers or None."""
+    if not isinstance(value, str):
+        return value
+    pairs: dict[str, float | None] = {}
+    for item in value.replace(",", " ").split():
+        key, equals, number = item.partition("=")
+        if not equals:
+            raise ValueError(f"{item!r} is not of the form name=number")
+        if number.lower() == "none":
+            pairs[key] = None
+            continue
+        try:
+            pairs[key] = float(number)
+        except ValueError:
+            raise ValueError(f"{number!r} is not a number, in {item!r}") from None
+    return pairs
+
+
+class Settings(BaseModel):
+    """The service's configuration; every field is the variable ``PLANTOOD_<FIELD>``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    gate: str = Field(
+        default=DEFAULT_GATE,
+        min_length=1,
+        description="Tag of the gate model in the Bento model store that judges. If the default is "
+        "asked for and the store holds no gate, the starter gate that ships is put into it.",
+    )
+    policy: Annotated[dict[str, float | None], BeforeValidator(_parse_policy)] = Field(
+        default_factory=dict,
+        description="Thresholds that replace those saved with the gate model, as `name=number` "
+        "separated by commas; `none` switches an optional one off. Example: "
+        "`plant_threshold=0.6,max_unfamiliarity=none`. `GET /model` shows the names and the values "
+        "in force.",
+    )
+    language: str = Field(
+        default="en",
+        min_length=2,
+        description="Language of the messages when the request asks for none that is known.",
+    )
+    messages_file: Path | None = Field(
+        default=None,
+        description="JSON file with messages of your own by language; what it lacks is taken from "
+        "the built-in ones.",
+    )
+    max_upload_mb: int = Field(
+        default=20, ge=1, le=1000, description="Largest photo in MiB; a larger one is a 413."
+    )
+    max_megapixels: int = Field(
+        default=64,
+        ge=1,
+        le=1000,
+        description="Largest photo in millions of pixels, known from its header before it is "
+        "decoded; a larger one is a 413.",
+    )
+    max_photos: int = Field(
+        default=16, ge=1, le=256, description="Most photos in one `POST /check_batch`."
+    )
+    workers: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="Processes that receive, decode and answer. The scorer is always one process.",
+    )
+    decode_threads: int | None = Field(
+        default=None,
+        ge=1,
+        le=256,
+        description="Photos that one worker decodes at a time. This bounds its memory. Default: "
+        "the cores that it may use.",
+    )
+    scorer_threads: int | None = Field(
+        default=None,
+        ge=1,
+        le=256,
+        description="Threads of the network's forward pass. Default: the cores that it may use.",
+    )
+    max_batch_size: int = Field(
+        default=8, ge=2, le=256, description="Most photos in one forward pass."
+    )
+    max_latency_ms: int = Field(
+        default=10_000,
+        ge=100,
+        le=600_000,
+        description="Longest time in milliseconds that a photo may wait for its score; one that "
+        "would wait longer is answered 503 at once.",
+    )
+    timeout_s: int = Field(
+        default=300,
+        ge=1,
+        le=3600,
+        description="Longest time in seconds for a whole request, a slow upload included; then 504.",
+    )
+
+    @property
+    def max_upload_bytes(self) -> int:
+        """Largest photo in bytes."""
+        return self.max_upload_mb * MEBIBYTE
+
+    @property
+    def max_pixels(self) -> int:
+        """Largest photo in pixels."""
+        return self.max_megapixels * 1_000_000
+
+    @property
+    def score_timeout_s(self) -> float:
+        """Seconds after which a scorer that does not answer counts as gone."""
+        return self.max_latency_ms / 1000 + 5
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
+        """Read ``PLANTOOD_*``; an empty value counts as not set.
+
+        Raises:
+            SettingsError: Naming the first variable that cannot be used, its value, and what is
+                allowed.
+        """
+        environment = os.environ if environment is None else environment
+        given = {
+            field: value
+            for field in cls.model_fields
+            if (value := environment.get(variable(field), "").strip())
+        }
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = str(first["loc"][0])
+            allowed = _allowed(cls.model_fields[field])
+            what = str(first["msg"]).removeprefix("Value error, ")
+            raise SettingsError(
+                f"{variable(field)}={given[field]!r} cannot be used ({what}); allowed is {allowed}."
+            ) from None
+
+
+def variable(field: str) -> str:
+    """Name of the environment variable of a field."""
+    return PREFIX + field.upper()
+
+
+def _allowed(field: FieldInfo) -> str:
+    """In words, what a field's variable may hold."""
+    if field.annotation == dict[str, float | None]:
+        return "name=number, separated by commas"
+    bounds = {
+        name: bound
+        for item in field.metadata
+        for name in ("ge", "le", "min_length")
+        if (bound := getattr(item, name, None)) is not None
+    }
+    if "ge" in bounds:
+        return f"a whole number from {bounds['ge']} to {bounds['le']}"
+    kinds = get_args(field.annotation) if _is_union(field.annotation) else (field.annotation,)
+    return "a path" if Path in kinds else f"a text of at least {bounds.get('min_length', 1)} characters"
+
+
+def _is_union(annotation: Any) -> bool:
+    return get_origin(annotation) is types.UnionType
+
+
+def documentation() -> list[tuple[str, str, str]]:
+    """Name, default and meaning of each variable, in the order of the fields."""
+    rows = []
+    for name, field in Settings.model_fields.items():
+        default = field.get_default(call_default_factory=True)
+        shown = "" if default in (None, {}) else f"`{default}`"
+        rows.append((f"`{variable(name)}`", shown, field.description or ""))
+    return rows
+
+
+def documentation_table() -> str:
+    """The table of ``docs/configuration.md``, in Markdown."""
+    rows = [("variable", "default", "meaning"), ("---", "---", "---"), *documentation()]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
+
+
+if __name__ == "__main__":
+    print(documentation_table(), end="")
