@@ -1,0 +1,7 @@
+"""What ``bentoml serve`` and ``bentoml build`` find at the top; the service is in the package."""
+
+from __future__ import annotations
+
+from plantood.service import PlantGate
+
+__all__ = ["PlantGate"]

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from plantood.errors import SettingsError
+from plantood.settings import Settings, documentation, documentation_table, variable
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "configuration.md"
+
+
+def test_nothing_set_gives_the_defaults():
+    settings = Settings.from_environment({})
+    assert settings == Settings()
+    assert settings.gate == "plantood-gate:latest"
+    assert settings.max_upload_bytes == 20 * 1024 * 1024
+    assert settings.max_pixels == 64_000_000
+
+
+def test_every_field_is_read_from_its_variable():
+    environment = {
+        "PLANTOOD_GATE": "plantood-gate:v2",
+        "PLANTOOD_POLICY": "plant_threshold=0.7, max_unfamiliarity=none",
+        "PLANTOOD_LANGUAGE": "fr",
+        "PLANTOOD_MESSAGES_FILE": "messages.json",
+        "PLANTOOD_MAX_UPLOAD_MB": "5",
+        "PLANTOOD_MAX_MEGAPIXELS": "12",
+        "PLANTOOD_MAX_PHOTOS": "3",
+        "PLANTOOD_WORKERS": "2",
+        "PLANTOOD_DECODE_THREADS": "4",
+        "PLANTOOD_SCORER_THREADS": "6",
+        "PLANTOOD_MAX_BATCH_SIZE": "16",
+        "PLANTOOD_MAX_LATENCY_MS": "2500",
+        "PLANTOOD_TIMEOUT_S": "60",
+    }
+    assert set(environment) == {variable(field) for field in Settings.model_fields}
+    assert Settings.from_environment(environment).model_dump() == {
+        "gate": "plantood-gate:v2",
+        "policy": {"plant_threshold": 0.7, "max_unfamiliarity": None},
+        "language": "fr",
+        "messages_file": Path("messages.json"),
+        "max_upload_mb": 5,
+        "max_megapixels": 12,
+        "max_photos": 3,
+        "workers": 2,
+        "decode_threads": 4,
+        "scorer_threads": 6,
+        "max_batch_size": 16,
+        "max_latency_ms": 2500,
+        "timeout_s": 60,
+    }
+
+
+def test_an_empty_variable_counts_as_not_set():
+    assert Settings.from_environment({"PLANTOOD_WORKERS": " "}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("PLANTOOD_MAX_PHOTOS", "many", "from 1 to 256"),
+        ("PLANTOOD_MAX_UPLOAD_MB", "0", "from 1 to 1000"),
+        ("PLANTOOD_MAX_BATCH_SIZE", "1", "from 2 to 256"),
+        ("PLANTOOD_WORKERS", "1.5", "from 1 to 64"),
+        ("PLANTOOD_POLICY", "plant_threshold", "name=number"),
+        ("PLANTOOD_POLICY", "plant_threshold=high", "name=number"),
+        ("PLANTOOD_LANGUAGE", "e", "at least 2 characters"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_is_allowed(name, value, allowed):
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_environment({name: value})
+    sentence = str(caught.value)
+    assert sentence.startswith(f"{name}={value!r}")
+    assert allowed in sentence
+    assert "\n" not in sentence
+
+
+def test_every_field_is_documented():
+    assert [name for name, _, _ in documentation()] == [
+        f"`{variable(field)}`" for field in Settings.model_fields
+    ]
+    assert all(meaning.endswith(".") for _, _, meaning in documentation())
+
+
+def test_the_document_holds_the_table():
+    """If this fails: python -m plantood.settings, and put it between the markers."""
+    text = DOCUMENT.read_text(encoding="utf-8")
+    table = text.split("<!-- settings -->\n")[1].split("<!-- /settings -->")[0]
+    assert table == documentation_table()
