@@ -1,0 +1,1 @@
+"""Side-by-side measurements. Each is a command; none is a test."""
