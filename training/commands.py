@@ -1,0 +1,181 @@
+"""The commands: what they ask for and what they print. The work is in modules of their own.
+
+Those modules are imported when a command runs, so that help does not wait for TensorFlow.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from training.options import (
+    FILE,
+    FOLDER,
+    backbone_options,
+    cost_options,
+    data_argument,
+    data_options,
+    fine_tune_options,
+    fit_options,
+    run_options,
+    train_options,
+)
+
+
+def _print(*lines: object) -> None:
+    """Print results: tables as wide as they are if the output is a file."""
+    console = Console(highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        console.width = 240
+    for line in lines:
+        console.print(line, markup=False)
+
+
+def _write_table(document: Path | None, name: str | None, default: str, text: str) -> None:
+    if document is not None:
+        from training.tables import write_between_markers
+
+        write_between_markers(document, name or default, text)
+
+
+@click.command()
+@data_argument
+@backbone_options(heads="v1,v2,v3,gap")
+@data_options
+@click.option(
+    "--leave-out",
+    multiple=True,
+    metavar="SOURCE",
+    help="Train without this source and report on it; may be given several times.",
+)
+@fit_options
+@fine_tune_options
+@cost_options
+@click.option(
+    "--save",
+    type=click.Choice(["best", "all", "none"]),
+    help="Which heads go into the Bento model store; the best one by validation loss is saved "
+    "last, so that it is the latest.  [default: best; none with --leave-out]",
+)
+@click.option(
+    "--gate-name", default="plantood-gate", show_default=True, help="Name in the model store."
+)
+@click.option(
+    "--quantize",
+    type=click.Choice(["none", "float16", "int8"]),
+    default="none",
+    show_default=True,
+    help="Of the saved graph; its figures are then measured anew on the graph itself.",
+)
+@run_options
+def train(table_into: Path | None, table_name: str | None, quantize: str, **values: Any) -> None:
+    r"""Train heads on the photos in DATA and save the best gate.
+
+    DATA is a folder with plant/ and other/ inside (sub-folders of these are sources), or a CSV
+    manifest with the columns path,label[,split][,source]: paths relative to the manifest, labels
+    plant or other (rows without one are ignored), splits train, val or test. Photos without a
+    split get one by their content, near-duplicates together.
+
+    Each head is trained in two phases: on the features of the frozen backbone, which are computed
+    once and cached, then with the backbone unfrozen. The run's folder receives report.html,
+    report.json, table.md, bad_files.csv and near_duplicates.csv. Run the same command again after
+    an interruption: it goes on, to the same result.
+
+    \b
+    python -m training train photos/ --backbone efficientnet_lite0 --weights starter --heads gap
+    python -m training train manifest.csv --weights resnet50.weights.h5 --save all
+    python -m training train manifest.csv --weights starter --leave-out my_other_phone
+    """
+    from training.tables import console_table, figures_table, source_table, summary_markdown
+    from training.train import train as run
+
+    values["save"] = values["save"] or ("none" if values["leave_out"] else "best")
+    values["quantize"] = None if quantize == "none" else quantize
+    result = run(train_options(values))
+    figures = result.report["models"]
+    _print(console_table("Validation and test", *figures_table(figures)))
+    splits = list(figures[0]["splits"])
+    _print(console_table(f"By source, {splits[-1]}", *source_table(figures, splits[-1])))
+    _write_table(table_into, table_name, "training", summary_markdown(figures))
+    _print(f"Best head: {result.best}", f"Report: {result.folder / 'report.html'}")
+    for head, tag in result.tags.items():
+        _print(f"Saved {head} as {tag}")
+    if result.tags:
+        tag = result.tags[result.best]
+        _print("Next:", f"  plantood check PHOTO... --gate {tag}", f"  plantood serve --gate {tag}")
+
+
+@click.command("leave-one-out")
+@data_argument
+@backbone_options(heads="gap")
+@data_options
+@fit_options
+@cost_options
+@run_options
+def leave_one_out(table_into: Path | None, table_name: str | None, **values: Any) -> None:
+    r"""Train without each source in turn, and report on the one left out.
+
+    The only honest figure for a camera and a field never seen. Uses the cached features and the
+    first phase only; DATA and the options are those of train.
+
+    \b
+    python -m training leave-one-out manifest.csv --weights starter --backbone efficientnet_lite0
+    python -m training leave-one-out manifest.csv --weights starter --weight-decay 0.01 \
+        --balance both
+    """
+    from training.leave_one_out import leave_one_out as run
+    from training.tables import console_table
+
+    result = run(train_options(values))
+    _print(console_table("Sources never seen", result.header, result.rows))
+    _write_table(table_into, table_name, "leave-one-out", result.markdown)
+    _print(f"Report: {result.folder / 'report.html'}")
+
+
+@click.command()
+@click.argument("tag")
+@data_argument
+@click.option(
+    "--split", type=click.Choice(["train", "val", "test", "all"]), help="Only this split."
+)
+@click.option(
+    "--threshold", type=click.FloatRange(0, 1), help="Instead of the one in the gate's policy."
+)
+@click.option("--out", type=FOLDER, help="Folder for the report.  [default: made of tag and data]")
+@click.option("--runs", type=FOLDER, default=Path("runs"), show_default=True)
+@click.option("--cache", type=FOLDER, default=Path("runs/cache"), show_default=True)
+@click.option("--table-into", type=FILE, metavar="FILE", help="As for train.")
+@click.option("--table-name", metavar="NAME", help="As for train.")
+def evaluate(  # noqa: PLR0917 click passes options by name
+    tag: str,
+    data: Path,
+    split: str | None,
+    threshold: float | None,
+    out: Path | None,
+    runs: Path,
+    cache: Path,
+    table_into: Path | None,
+    table_name: str | None,
+) -> None:
+    r"""Judge the stored gate TAG on the photos in DATA, through the graph that serves.
+
+    Gives the table and the report of train. DATA is a folder or manifest as for train; splits
+    that a manifest names are told apart, other photos form the split "all".
+
+    \b
+    python -m training evaluate plantood-gate:latest manifest.csv --split test
+    """
+    from training.evaluate import evaluate as run
+    from training.tables import console_table, figures_table, source_table, summary_markdown
+
+    out = out or runs / f"evaluate-{tag.replace(':', '-')}-{data.resolve().stem}"
+    report = run(tag, data, out=out, cache=cache, split=split, threshold=threshold)
+    figures = report["models"]
+    _print(console_table(f"{report['tag']} on {data}", *figures_table(figures)))
+    for name in figures[0]["splits"]:
+        _print(console_table(f"By source, {name}", *source_table(figures, name)))
+    _write_table(table_into, table_name, "evaluation", summary_markdown(figures))
+    _print(f"Report: {out / 'report.html'}")

@@ -1,0 +1,169 @@
+"""From DATA on the command line to photos that are read, divided and checked."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plantood.errors import TrainingDataError
+from training.data import CLASS_NAMES, BadPhoto, LabelledPhoto, read_data
+from training.scan import scan
+from training.settings import DataSettings
+from training.splits import divide
+
+Photos = tuple[LabelledPhoto, ...]
+
+
+def labels_of(photos: Sequence[LabelledPhoto]) -> NDArray[np.float32]:
+    """Labels ``[N]``, 1 = plant."""
+    return np.array([photo.label for photo in photos], np.float32)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Photos by split, the ones left out on purpose, and the ones that cannot be used."""
+
+    train: Photos
+    val: Photos
+    test: Photos
+    left_out: Photos = ()
+    bad: tuple[BadPhoto, ...] = ()
+    crossings: tuple[Photos, ...] = ()
+
+    @property
+    def photos(self) -> Photos:
+        """All usable photos, left out or not."""
+        return self.train + self.val + self.test + self.left_out
+
+    @property
+    def sources(self) -> list[str]:
+        """Names of all sources, sorted."""
+        return sorted({photo.source for photo in self.photos})
+
+    def splits(self) -> dict[str, Photos]:
+        """Photos by the name of their split; ``left out`` only if there are any."""
+        named = {"train": self.train, "val": self.val, "test": self.test}
+        return named | ({"left out": self.left_out} if self.left_out else {})
+
+    def fingerprint(self) -> str:
+        """Digest of which photo has which label in which split, independent of paths and order."""
+        lines = [
+            f"{photo.sha256} {photo.label} {photo.source} {name}"
+            for name, photos in self.splits().items()
+            for photo in photos
+        ]
+        return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+
+    def counts(self) -> list[dict[str, str | int]]:
+        """Photos of each source and class by split, for tables."""
+        cells: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+        for name, photos in self.splits().items():
+            for photo in photos:
+                cells[CLASS_NAMES[photo.label], photo.source][name] += 1
+        return [
+            {"source": source, "label": label} | {name: count[name] for name in self.splits()}
+            for (label, source), count in sorted(cells.items(), reverse=True)
+        ]
+
+    def leaving_out(self, sources: Iterable[str]) -> Dataset:
+        """The same photos with all of these sources set aside, whatever their split.
+
+        Raises:
+            TrainingDataError: if there is no such source.
+        """
+        names = set(sources)
+        if unknown := sorted(names - set(self.sources)):
+            raise TrainingDataError(
+                f"No source is called {', '.join(unknown)}; there are: {', '.join(self.sources)}."
+            )
+
+        def others(photos: Photos) -> Photos:
+            return tuple(photo for photo in photos if photo.source not in names)
+
+        return Dataset(
+            train=others(self.train),
+            val=others(self.val),
+            test=others(self.test),
+            left_out=tuple(photo for photo in self.photos if photo.source in names),
+            bad=self.bad,
+            crossings=self.crossings,
+        )
+
+    def require(self, min_per_class: int) -> None:
+        """Check that there is enough to train on and to choose a threshold by.
+
+        Raises:
+            TrainingDataError: with fewer than ``min_per_class`` photos of a class in ``train``, or
+                none of a class in ``val``.
+        """
+        for name, photos, least in (("train", self.train, min_per_class), ("val", self.val, 1)):
+            count = Counter(photo.label for photo in photos)
+            for label, class_name in CLASS_NAMES.items():
+                if count[label] < least:
+                    raise TrainingDataError(
+                        f"Only {count[label]} usable photos of class {class_name} in split {name}, "
+                        f"at least {least} are needed ({len(self.bad)} files could not be used); "
+                        "add photos, or lower --min-per-class."
+                    )
+
+
+def load_dataset(data: str | Path, settings: DataSettings, cache: Path) -> Dataset:
+    """Read, scan, divide and check the photos of a folder or manifest.
+
+    Raises:
+        TrainingDataError: if the data cannot be trained on.
+    """
+    photos, bad = scan(read_data(data), cache)
+    if settings.at_most_per_source is not None:
+        photos = at_most_per_source(photos, settings.at_most_per_source)
+    division = divide(photos)
+
+    def part(name: str) -> Photos:
+        return tuple(photo for photo in division.photos if photo.split == name)
+
+    dataset = Dataset(
+        train=part("train"),
+        val=part("val"),
+        test=part("test"),
+        bad=tuple(bad),
+        crossings=division.crossings,
+    )
+    if settings.leave_out:
+        dataset = dataset.leaving_out(settings.leave_out)
+    dataset.require(settings.min_per_class)
+    return dataset
+
+
+def at_most_per_source(photos: Sequence[LabelledPhoto], limit: int) -> list[LabelledPhoto]:
+    """A subset with at most ``limit`` photos per source and class, chosen by content digest."""
+    taken: Counter[tuple[str, int]] = Counter()
+    subset = []
+    for photo in sorted(photos, key=lambda photo: photo.sha256):
+        taken[photo.source, photo.label] += 1
+        if taken[photo.source, photo.label] <= limit:
+            subset.append(photo)
+    return subset
+
+
+def write_bad(bad: Sequence[BadPhoto], file: Path) -> None:
+    """List the files that are left out, with reasons, as CSV."""
+    with file.open("w", newline="", encoding="utf-8") as out:
+        writer = csv.writer(out)
+        writer.writerow(("path", "reason"))
+        writer.writerows((photo.path, photo.reason) for photo in bad)
+
+
+def write_crossings(crossings: Sequence[Photos], file: Path) -> None:
+    """List near-duplicates that the manifest puts into different splits, as CSV."""
+    with file.open("w", newline="", encoding="utf-8") as out:
+        writer = csv.writer(out)
+        writer.writerow(("group", "path", "split"))
+        for number, group in enumerate(crossings, start=1):
+            writer.writerows((number, photo.path, photo.split) for photo in group)

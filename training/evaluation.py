@@ -1,0 +1,74 @@
+"""Scores of one model on some splits, and every figure that is told of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.dataset import Photos, labels_of
+from training.metrics import by_source, summary
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Photos with their plant probabilities, ``[N]``."""
+
+    photos: Photos
+    probabilities: NDArray[np.float32]
+
+    @property
+    def labels(self) -> NDArray[np.float32]:
+        """Labels ``[N]``, 1 = plant."""
+        return labels_of(self.photos)
+
+    @property
+    def sources(self) -> list[str]:
+        """Source of each photo."""
+        return [photo.source for photo in self.photos]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One model's scores by split, with what its report shows beside them."""
+
+    name: str
+    splits: Mapping[str, Scored]
+    threshold: float
+    """Of the policy: photos below it are a retake."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """How the threshold was chosen and the model was trained, for ``metrics.json``."""
+    history: Mapping[str, list[dict[str, float]]] = field(default_factory=dict)
+    """Figures of every epoch by phase, for the learning curves."""
+
+    def figures(self) -> dict[str, Any]:
+        """Plain values for JSON: every split at 0.5 and at the policy's threshold, by source.
+
+        At 0.5 the figures compare with those of other models and of the source project; at the
+        threshold they are what the gate does.
+        """
+        return {
+            "name": self.name,
+            "threshold": self.threshold,
+            "splits": {
+                name: {
+                    "at_half": summary(scored.labels, scored.probabilities, 0.5),
+                    "at_threshold": summary(scored.labels, scored.probabilities, self.threshold),
+                    "by_source": by_source(
+                        scored.labels, scored.probabilities, scored.sources, self.threshold
+                    ),
+                }
+                for name, scored in self.splits.items()
+                if len(scored.photos)
+            },
+            **self.details,
+        }
+
+
+def most_wrong(scored: Scored, count: int) -> list[int]:
+    """Indices of the photos whose probability is farthest from their label, worst first."""
+    error = np.abs(scored.labels - scored.probabilities)
+    return [int(i) for i in np.argsort(-error, kind="stable")[:count] if error[i] > 0.5]

@@ -1,0 +1,186 @@
+"""Every source in turn left out of training: the only honest figure for a field never seen."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plantood.errors import TrainingDataError
+from plantood.model.backbones import BACKBONES, build_backbone
+from training.atomic import write_atomic
+from training.data import CLASS_NAMES
+from training.dataset import load_dataset
+from training.determinism import make_deterministic
+from training.evaluation import Evaluation, Scored
+from training.extractor import open_extractor
+from training.phases import SCORES, HeadTrainer
+from training.progress import console
+from training.publish import CHECK_PHOTOS, some_photos
+from training.report import write_report
+from training.run import open_run, run_name
+from training.settings import TrainOptions
+from training.tables import Row, markdown
+from training.threshold import choose_threshold
+
+SPLIT = "sources never seen"
+THRESHOLDS = ("accepted_at_half", "accepted_at_threshold")
+
+
+@dataclass(frozen=True)
+class LeaveOneOutResult:
+    """What was measured, and where it is written."""
+
+    folder: Path
+    report: dict[str, Any]
+    header: Row
+    rows: list[Row]
+
+    @property
+    def markdown(self) -> str:
+        """The table by source."""
+        return markdown(self.header, self.rows)
+
+
+def leave_one_out(options: TrainOptions) -> LeaveOneOutResult:
+    """Train the heads once for each source, without it, on cached features; report on it.
+
+    Only the first phase: a second one for each source would take hours. A source without which a
+    class has too few photos is reported as such. A run that was interrupted goes on.
+
+    Raises:
+        TrainingDataError: if the photos cannot be trained on.
+        WeightsUnavailable: if the backbone's weights are not to be had.
+    """
+    fit = replace(options.fit, fine_tune_epochs=0)
+    make_deterministic(fit.seed)
+    dataset = load_dataset(options.data, options.dataset, options.cache)
+    backbone = build_backbone(options.backbone, options.weights)
+    size = BACKBONES[options.backbone].input_size
+    check_images = some_photos(dataset.val, CHECK_PHOTOS, size)
+    extractor = open_extractor(options.backbone, backbone, options.cache, check_images)
+    identity = {
+        "leave_one_out": True,
+        "backbone": options.backbone,
+        "backbone_digest": extractor.digest,
+        "photos": dataset.fingerprint(),
+        **fit.as_dict(),
+    }
+    name = options.name or run_name(options.data, f"leave-one-out-{options.backbone}", identity)
+    with open_run(options.runs / name, identity) as folder:
+        extractor.cache.fill(dataset.photos, extractor.scorer.feature_map, size)
+        scored: dict[str, list[Scored]] = {head: [] for head in options.heads}
+        folds: list[dict[str, Any]] = []
+        notes = []
+        for source in dataset.sources:
+            rest = dataset.leaving_out([source])
+            try:
+                rest.require(options.dataset.min_per_class)
+            except TrainingDataError as error:
+                notes.append(f"{source} cannot be left out: {error}")
+                continue
+            console.print(f"Without {source}")
+            trainer = HeadTrainer(
+                backbone, extractor.cache, rest, fit, folder / _folder_name(source)
+            )
+            for head in options.heads:
+                probabilities = _fold(trainer, head)
+                left_out = Scored(rest.left_out, probabilities["left out"])
+                val = Scored(rest.val, probabilities["val"])
+                chosen = choose_threshold(val.labels, val.probabilities, **options.costs.as_dict())
+                scored[head].append(left_out)
+                folds += _fold_rows(source, head, left_out, chosen.threshold)
+        header, rows = by_source_table(folds, options.heads)
+        evaluations = [
+            Evaluation(
+                head, {SPLIT: _joined(parts)}, threshold=0.5, details={"settings": fit.as_dict()}
+            )
+            for head, parts in scored.items()
+        ]
+        report = write_report(
+            folder,
+            f"Leave one source out: {options.backbone}",
+            evaluations,
+            facts=[
+                ("data", f"{options.data} ({len(dataset.photos)} photos)"),
+                ("backbone", f"{options.backbone}, frozen, weights {options.weights}"),
+                ("reading", "every photo is judged by a model that saw no photo of its source"),
+            ],
+            notes=notes,
+            extra={"folds": folds},
+        )
+        text = markdown(header, rows) + "\n"
+        write_atomic(folder / "table.md", lambda file: file.write(text.encode()))
+    return LeaveOneOutResult(folder, report, header, rows)
+
+
+def by_source_table(
+    folds: list[dict[str, Any]], heads: tuple[str, ...]
+) -> tuple[Row, list[list[str]]]:
+    """Plants kept and false accepts of each source never seen, with the means over sources."""
+    header = ["source left out", "figure", "photos"]
+    for head in heads:
+        header += [f"{head} at 0.5", f"{head} at its threshold"]
+    rows = []
+    for label in ("plant", "other"):
+        figure = "plants kept" if label == "plant" else "false accepts"
+        mine = [fold for fold in folds if fold["label"] == label]
+        for source in sorted({fold["source"] for fold in mine}):
+            by_head = {fold["head"]: fold for fold in mine if fold["source"] == source}
+            count = str(by_head[heads[0]]["count"])
+            cells = [f"{by_head[head][key]:.1%}" for head in heads for key in THRESHOLDS]
+            rows.append([source, figure, count, *cells])
+        if mine:
+            means = [
+                f"{np.mean([fold[key] for fold in mine if fold['head'] == head]):.1%}"
+                for head in heads
+                for key in THRESHOLDS
+            ]
+            sources = len({fold["source"] for fold in mine})
+            rows.append([f"mean of {sources} sources", figure, "", *means])
+    return header, rows
+
+
+def _fold(trainer: HeadTrainer, head: str) -> dict[str, NDArray[np.float32]]:
+    """Scores of one head of one fold, from disk if they are there; its weights are not kept."""
+    folder = trainer.folder / head
+    if not (folder / SCORES).exists():
+        trainer.train(head)
+    (folder / "phase1.npz").unlink(missing_ok=True)
+    with np.load(folder / SCORES, allow_pickle=False) as stored:
+        return dict(stored)
+
+
+def _fold_rows(source: str, head: str, left_out: Scored, threshold: float) -> list[dict[str, Any]]:
+    rows = []
+    for label in np.unique(left_out.labels).astype(int).tolist():
+        mine = left_out.probabilities[left_out.labels == label]
+        rows.append(
+            {
+                "source": source,
+                "head": head,
+                "label": CLASS_NAMES[label],
+                "count": len(mine),
+                "threshold": threshold,
+                "accepted_at_half": float(np.mean(mine >= 0.5)),
+                "accepted_at_threshold": float(np.mean(mine >= threshold)),
+            }
+        )
+    return rows
+
+
+def _joined(parts: list[Scored]) -> Scored:
+    """All folds as one; every photo occurs once, in the fold without its source."""
+    photos = tuple(photo for part in parts for photo in part.photos)
+    scores = [part.probabilities for part in parts]
+    return Scored(photos, np.concatenate(scores) if scores else np.zeros(0, np.float32))
+
+
+def _folder_name(source: str) -> str:
+    """A name for a folder that no two sources share, whatever characters they have."""
+    readable = "".join(c if c.isalnum() or c in "-_" else "_" for c in source)[:60]
+    return f"{readable}-{hashlib.sha256(source.encode()).hexdigest()[:8]}"

@@ -1,0 +1,65 @@
+"""The folder of one run: what identifies it, and what is finished of it."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from plantood.errors import SettingsError
+from training.atomic import write_json
+
+
+def run_name(data: str | Path, backbone: str, identity: Mapping[str, Any]) -> str:
+    """Name of a run that nobody named: the same choices on the same photos give the same name."""
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+    return f"{Path(data).resolve().stem}-{backbone}-{digest[:8]}"
+
+
+@contextmanager
+def open_run(folder: Path, identity: Mapping[str, Any]) -> Iterator[Path]:
+    """Create the folder of a run, or go on in it if it is the same run; hold it meanwhile.
+
+    Args:
+        folder: of the run.
+        identity: all that its result depends on, plain values.
+
+    Raises:
+        SettingsError: if the folder holds a run with other choices or other photos, or another
+            process is at work in it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise SettingsError(f"Another process is at work in {folder}.") from error
+        _check_identity(folder, json.loads(json.dumps(identity)))
+        yield folder
+
+
+def _check_identity(folder: Path, identity: dict[str, Any]) -> None:
+    file = folder / "run.json"
+    if not file.exists():
+        write_json(file, identity)
+        return
+    before = json.loads(file.read_text(encoding="utf-8"))
+    changed = [
+        f"{key} was {before.get(key)}, is {identity.get(key)}"
+        for key in sorted(before.keys() | identity.keys())
+        if before.get(key) != identity.get(key)
+    ]
+    if changed:
+        raise SettingsError(
+            f"{folder} holds another run ({'; '.join(changed)}); give another --name or "
+            "remove the folder."
+        )
+
+
+def read_json(file: Path, default: Any) -> Any:
+    """Content of a JSON file, or ``default`` if there is none."""
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else default

@@ -1,0 +1,116 @@
+"""Open every photo once: its digest, what it looks like, and whether it can be read at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from plantood.errors import UnreadablePhoto
+from plantood.images import load_image
+from training.data import BadPhoto, LabelledPhoto
+from training.hashes import perceptual_hash
+from training.parallel import map_in_order
+from training.progress import track
+
+INDEX = "scanned.jsonl"
+
+
+@dataclass(frozen=True)
+class Scanned:
+    """What one look at a file gave: ``error`` is empty if it is a photo."""
+
+    sha256: str = ""
+    look: str = ""
+    error: str = ""
+
+
+def scan(
+    photos: Sequence[LabelledPhoto], cache: Path
+) -> tuple[list[LabelledPhoto], list[BadPhoto]]:
+    """The photos that can be trained on, each once, with digest and perceptual hash; and the rest.
+
+    Left out, with the reason: files that are missing or unreadable, copies of the same bytes (one
+    stays), and bytes that were labelled both plant and other (none stays). What was read is kept
+    in the folder ``cache`` by path, size and time of change, so that only new files (and bad ones,
+    which may have been repaired) are opened the next time.
+    """
+    known = _read_index(cache / INDEX)
+    keys = [_key(photo.path) for photo in photos]
+    new = list({key: photo.path for key, photo in zip(keys, photos, strict=True) if key}.items())
+    new = [(key, path) for key, path in new if key not in known]
+    found = map_in_order(lambda item: scan_file(item[1]), new)
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / INDEX).open("a", encoding="utf-8") as index:
+        for (key, _), result in track(zip(new, found, strict=True), len(new), "Reading photos"):
+            known[key] = result
+            # One line a photo; a line cut off by a kill does not parse and is scanned again.
+            if not result.error:
+                index.write(json.dumps([key, result.sha256, result.look]) + "\n")
+    return _select(photos, [known[key] if key else None for key in keys])
+
+
+def scan_file(path: Path) -> Scanned:
+    """Read and decode one file as serving does."""
+    try:
+        content = path.read_bytes()
+        image = load_image(content)
+    except UnreadablePhoto as error:
+        return Scanned(error=str(error))
+    except OSError as error:
+        return Scanned(error=error.strerror or str(error))
+    return Scanned(hashlib.sha256(content).hexdigest(), perceptual_hash(image.pixels).hex())
+
+
+def _select(
+    photos: Sequence[LabelledPhoto], results: Sequence[Scanned | None]
+) -> tuple[list[LabelledPhoto], list[BadPhoto]]:
+    good: dict[str, LabelledPhoto] = {}
+    bad: list[BadPhoto] = []
+    disputed: set[str] = set()
+    # By path, so that the copy that stays does not depend on the order of the manifest.
+    for photo, result in sorted(
+        zip(photos, results, strict=True), key=lambda pair: str(pair[0].path)
+    ):
+        if result is None:
+            bad.append(BadPhoto(photo.path, "there is no such file"))
+        elif result.error:
+            bad.append(BadPhoto(photo.path, result.error))
+        elif (first := good.get(result.sha256)) is not None:
+            if first.label != photo.label:
+                disputed.add(result.sha256)
+                reason = f"labelled both plant and other, also as {first.path}"
+            else:
+                reason = f"same bytes as {first.path}"
+            bad.append(BadPhoto(photo.path, reason))
+        else:
+            good[result.sha256] = replace(
+                photo, sha256=result.sha256, look=bytes.fromhex(result.look)
+            )
+    for digest in sorted(disputed):
+        bad.append(BadPhoto(good.pop(digest).path, "labelled both plant and other"))
+    return list(good.values()), bad
+
+
+def _key(path: Path) -> str | None:
+    """Name of a file's present content in the index; None if there is no such file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return f"{path.resolve()}|{status.st_size}|{status.st_mtime_ns}"
+
+
+def _read_index(index: Path) -> dict[str, Scanned]:
+    known: dict[str, Scanned] = {}
+    if not index.exists():
+        return known
+    for line in index.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            key, *values = json.loads(line)
+            known[key] = Scanned(*values)
+        except (ValueError, TypeError):
+            continue
+    return known

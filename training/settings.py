@@ -1,0 +1,97 @@
+"""Choices of a training run, as data. Imports nothing heavy, so that help is instant."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+BACKBONE_NAMES = (
+    "resnet50",
+    "efficientnet_lite0",
+    "mobilenet",
+    "mobilenet_v3_small",
+    "efficientnetv2_b0",
+)
+HEAD_NAMES = ("v1", "v2", "v3", "gap")
+"""The keys of `plantood.model.backbones.BACKBONES` and `heads.HEADS`, which cannot be imported
+here: they need TensorFlow. A test holds them together."""
+
+LOSSES: dict[str, tuple[float, float]] = {
+    "bce": (1.0, 1.0),
+    "weighted": (3.0, 1.0),
+    "source_formula": (1.0, 3.0),
+}
+"""``(false_accept_weight, false_retake_weight)`` by name: plain cross-entropy, the stated reason
+of the source project, and what its code does."""
+
+BALANCES = ("none", "class", "source", "both")
+"""What the sample weights even out; see :func:`training.balance.sample_weights`."""
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """How heads are fitted. Everything here changes the result, so it names the run."""
+
+    loss: str = "bce"
+    false_accept_weight: float | None = None
+    false_retake_weight: float | None = None
+    balance: str = "none"
+    epochs: int = 50
+    patience: int = 5
+    learning_rate: float = 1e-4
+    batch_size: int = 32
+    dropout: float = 0.5
+    weight_decay: float = 0.0
+    fine_tune_epochs: int = 2
+    fine_tune_learning_rate: float = 1e-5
+    augment: bool = False
+    seed: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Which photos are used, and how they are divided."""
+
+    min_per_class: int = 20
+    leave_out: tuple[str, ...] = ()
+    at_most_per_source: int | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self) | {"leave_out": sorted(self.leave_out)}
+
+
+@dataclass(frozen=True)
+class CostSettings:
+    """What errors cost when the threshold is chosen, in false retakes."""
+
+    false_accept_cost: float = 3.0
+    false_retake_cost: float = 1.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What is asked of one run."""
+
+    data: Path
+    backbone: str = "resnet50"
+    weights: str = "imagenet"
+    heads: tuple[str, ...] = HEAD_NAMES
+    dataset: DataSettings = field(default_factory=DataSettings)
+    fit: FitSettings = field(default_factory=FitSettings)
+    costs: CostSettings = field(default_factory=CostSettings)
+    name: str | None = None
+    runs: Path = Path("runs")
+    cache: Path = Path("runs/cache")
+    save: Literal["best", "all", "none"] = "best"
+    gate_name: str = "plantood-gate"
+    quantize: Literal["float16", "int8"] | None = None
