@@ -42,7 +42,11 @@ class Quality(BaseModel):
 
     width: int = Field(description="Width of the upright photo in pixels, before any reduction.")
     height: int = Field(description="Height of the upright photo in pixels.")
-    brightness: float = Field(ge=0, le=1, description="Brightness, 0 (black) to 1 (white).")
+    brightness: float = Field(ge=0, le=1, description="Mean brightness, 0 (black) to 1 (white).")
+    highlights: float = Field(
+        ge=0, le=1, description="Brightness of the bright parts (95th percentile)."
+    )
+    shadows: float = Field(ge=0, le=1, description="Brightness of the dark parts (5th percentile).")
     sharpness: float = Field(ge=0, le=1, description="Sharpness, 0 (blurred) to 1 (crisp).")
 
     @property
