@@ -70,11 +70,11 @@ class Messages:
         Returns:
             A language of the catalogue.
         """
-        for tag in [*_by_preference(accept or ""), default.lower().replace("_", "-")]:
-            while tag:
-                if tag in self.catalogue:
+        for wanted in [*_by_preference(accept or ""), default.lower().replace("_", "-")]:
+            parts = wanted.split("-")
+            for length in range(len(parts), 0, -1):  # fr-ch, then fr
+                if (tag := "-".join(parts[:length])) in self.catalogue:
                     return tag
-                tag = tag.rpartition("-")[0]
         return DEFAULT_LANGUAGE
 
 

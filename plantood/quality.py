@@ -53,12 +53,12 @@ def reduce_to_luma(pixels: np.ndarray, side: int = SIDE) -> np.ndarray:
     Returns:
         float32 ``[h, w]``, ITU-R BT.601 luma, 0 to 255.
     """
-    image = Image.fromarray(pixels)
+    image = Image.fromarray(pixels).convert("L")
     scale = side / max(image.size)
     if scale < 1:
         width, height = (max(1, round(length * scale)) for length in image.size)
         image = image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=3.0)
-    return np.asarray(image.convert("L"), dtype=np.float32)
+    return np.asarray(image, dtype=np.float32)
 
 
 def highlights(luma: np.ndarray) -> float:
@@ -131,29 +131,28 @@ def steadiness(luma: np.ndarray) -> float:
 def _along(luma: np.ndarray, direction: tuple[int, int], steps: int) -> list[np.ndarray]:
     """Views of ``luma``, all of one shape, shifted by 0 to ``steps`` pixels along a direction."""
     down, right = direction
-    height, width = luma.shape
+    height, width = luma.shape[0] - down * steps, luma.shape[1] - abs(right) * steps
     views = []
     for step in range(steps + 1):
-        rows = slice(down * step, height - down * (steps - step))
-        columns = slice(step, width - steps + step) if right > 0 else slice(None)
-        if right < 0:
-            columns = slice(steps - step, width - step)
-        views.append(luma[rows, columns])
+        top, left = down * step, step if right > 0 else steps - step if right < 0 else 0
+        views.append(luma[top : top + height, left : left + width])
     return views
 
 
 def _smooth(luma: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian blur, borders repeated."""
+    """Gaussian blur, borders repeated.
+
+    Sums of shifted views: a matrix product would wake the threads of BLAS, which costs more than
+    all of this where several photos are measured at once.
+    """
     radius = round(3 * sigma)
     weights = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
-    weights = (weights / weights.sum()).astype(np.float32)
-    for axis in (0, 1):
-        length = luma.shape[axis]
-        padded = np.pad(luma, [(radius, radius) if axis == a else (0, 0) for a in (0, 1)], "edge")
-        luma = sum(
-            weight * padded.take(range(i, i + length), axis) for i, weight in enumerate(weights)
-        )
-    return luma
+    weights = (weights / weights.sum()).tolist()
+    height, width = luma.shape
+    padded = np.pad(luma, ((radius, radius), (0, 0)), "edge")
+    luma = sum(weight * padded[i : i + height] for i, weight in enumerate(weights))
+    padded = np.pad(luma, ((0, 0), (radius, radius)), "edge")
+    return sum(weight * padded[:, i : i + width] for i, weight in enumerate(weights))
 
 
 def _structure_tensor(luma: np.ndarray) -> np.ndarray:
