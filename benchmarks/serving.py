@@ -73,13 +73,13 @@ def check_images(size: int) -> np.ndarray:
 def save_gates(directory: Path, calibration: np.ndarray) -> dict[str, str]:
     """Save ResNet50 + V2 with random weights as float32 and int8 gates; returns their tags."""
     import keras
-    from plantood.policy import Policy
 
     from plantood.model.backbones import BACKBONES, build_backbone
     from plantood.model.classifier import build_classifier
     from plantood.model.export import export_gate
     from plantood.model.heads import build_head
     from plantood.model.store import save_gate, write_entry
+    from plantood.policy import Policy
 
     keras.utils.set_random_seed(0)
     backbone = build_backbone("resnet50", "none")
@@ -194,9 +194,9 @@ def main(seconds: float, write: Path | None) -> None:
         f"`python -m {__spec__.name} {' '.join(sys.argv[1:])}`".rstrip(" `")
         + "`\n\n"
         + markdown(list(rows[0]), [[str(cell) for cell in row.values()] for row in rows])
-        + f"\n\nThe network alone, float32, batches of 8: {share['network_ms']:.1f} ms a photo; its "
-        f"{share['multiply_adds'] / 1e9:.2f} billion multiply-adds at the rate of a large float32 "
-        f"matrix product: {share['floor_ms']:.1f} ms; ratio {share['ratio']:.2f}.\n"
+        + f"\n\nThe network alone, float32, batches of 8: {share['network_ms']:.1f} ms a photo; "
+        f"its {share['multiply_adds'] / 1e9:.2f} billion multiply-adds at the rate of a large "
+        f"float32 matrix product: {share['floor_ms']:.1f} ms; ratio {share['ratio']:.2f}.\n"
     )
     click.echo(text)
     if write:
