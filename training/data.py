@@ -107,21 +107,20 @@ def _read_folder(folder: Path) -> Iterator[LabelledPhoto]:
 
 
 def _read_manifest(manifest: Path) -> Iterator[LabelledPhoto]:
-    with manifest.open(newline="", encoding="utf-8-sig") as file:
-        rows = csv.DictReader(file)
-        try:
-            missing = {"path", "label"} - set(rows.fieldnames or ())
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise TrainingDataError(f"{manifest} is not a CSV file ({error}).") from error
-        if missing:
-            raise TrainingDataError(
-                f"{manifest} lacks the column {' and '.join(sorted(missing))}; the first line "
-                "must read path,label[,split][,source]."
-            )
-        for row in rows:
-            photo = _read_row(row, manifest, rows.line_num)
-            if photo is not None:
-                yield photo
+    try:
+        with manifest.open(newline="", encoding="utf-8-sig") as file:
+            rows = csv.DictReader(file)
+            if missing := {"path", "label"} - set(rows.fieldnames or ()):
+                raise TrainingDataError(
+                    f"{manifest} lacks the column {' and '.join(sorted(missing))}; the first line "
+                    "must read path,label[,split][,source]."
+                )
+            for row in rows:
+                photo = _read_row(row, manifest, rows.line_num)
+                if photo is not None:
+                    yield photo
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise TrainingDataError(f"{manifest} is not a CSV file ({error}).") from error
 
 
 def _read_row(row: dict[str, str | None], manifest: Path, line: int) -> LabelledPhoto | None:

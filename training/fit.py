@@ -148,11 +148,15 @@ def fit(
         result.val_loss = mean_loss(loss, val.labels, result.val_probabilities)
     for figures in result.history:
         _tell(on_epoch, figures)
-    step = keras.callbacks.LambdaCallback(on_train_batch_end=lambda *_: on_batch and on_batch())
+    callbacks = []
+    if on_batch is not None:
+        callbacks = [
+            keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: on_batch())
+        ]
     while len(result.history) < min(epochs, result.best_epoch + patience):
         epoch = len(result.history)
         train.start_epoch(epoch)
-        logs = model.fit(train, epochs=1, shuffle=False, verbose=0, callbacks=[step]).history
+        logs = model.fit(train, epochs=1, shuffle=False, verbose=0, callbacks=callbacks).history
         probabilities = _predict(model, val)
         figures = {
             "epoch": epoch + 1,

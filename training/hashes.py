@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,6 @@ MAX_DISTANCE = BANDS - 1
 least one of the eight bands is equal (pigeonhole), so comparing within bands misses none."""
 MARGIN = 2
 """Grey levels that neighbours must differ by to set a bit: the noise of a flat area sets none."""
-
-_PAIRS_AT_ONCE = 4_000_000
 
 
 def perceptual_hash(pixels: NDArray[np.uint8]) -> bytes:
@@ -64,34 +62,33 @@ def near_duplicate_groups(
             i = int(parent[i])
         return i
 
-    bands = table.view(np.uint16)
     for band in range(BANDS):
-        order = np.argsort(bands[:, band], kind="stable")
-        cuts = np.flatnonzero(np.diff(bands[order, band])) + 1
-        for members in np.split(order, cuts):
-            for a, b in _close_pairs(table, members, max_distance):
-                low, high = sorted((root(a), root(b)))
-                parent[high] = low
+        for a, b in _close_pairs(table, band, max_distance):
+            low, high = sorted((root(a), root(b)))
+            parent[high] = low
     roots = np.array([root(i) for i in range(len(table))])
     return np.unique(roots, return_inverse=True)[1][group_of.ravel()]
 
 
 def _close_pairs(
-    table: NDArray[np.uint64], members: NDArray[np.int64], max_distance: int
-) -> list[tuple[int, int]]:
-    """Pairs of ``members`` (rows of ``table``) whose hashes differ in few bits."""
-    if len(members) < 2:
-        return []
-    pairs: list[tuple[int, int]] = []
-    chunk = max(1, _PAIRS_AT_ONCE // len(members))  # bounds memory if a bucket is large
-    for start in range(0, len(members), chunk):
-        rows = members[start : start + chunk]
-        rest = members[start:]
-        differing = np.bitwise_count(table[rows, None, 0] ^ table[None, rest, 0])
-        differing = differing + np.bitwise_count(table[rows, None, 1] ^ table[None, rest, 1])
-        left, right = np.nonzero(np.triu(differing <= max_distance, k=1))
-        pairs.extend(zip(rows[left].tolist(), rest[right].tolist(), strict=True))
-    return pairs
+    table: NDArray[np.uint64], band: int, max_distance: int
+) -> Iterator[tuple[int, int]]:
+    """Pairs of rows of ``table`` that are equal in one band and differ in few bits in all.
+
+    Sorted by the band, the members of a bucket are neighbours: each row is compared with the one
+    ``lag`` places on, for all rows at once, until no bucket is longer than that.
+    """
+    order = np.argsort(table.view(np.uint16)[:, band], kind="stable")
+    key, hashes = table.view(np.uint16)[order, band], table[order]
+    first = np.arange(len(table))
+    for lag in range(1, len(table)):
+        first = first[: np.searchsorted(first, len(table) - lag)]
+        first = first[key[first] == key[first + lag]]
+        if not len(first):
+            return
+        differing = np.bitwise_count(hashes[first] ^ hashes[first + lag]).sum(axis=1)
+        close = first[differing <= max_distance]
+        yield from zip(order[close].tolist(), order[close + lag].tolist(), strict=True)
 
 
 def members_by_group(groups: NDArray[np.int64]) -> dict[int, list[int]]:

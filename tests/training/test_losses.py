@@ -82,7 +82,8 @@ def test_training_with_it_moves_the_error_to_the_cheaper_side() -> None:
         inputs = keras.Input((1,))
         model = keras.Model(inputs, keras.layers.Dense(1, activation="sigmoid")(inputs))
         model.compile(keras.optimizers.Adam(0.1), build_loss(name))
-        model.fit(np.zeros((64, 1)), labels, epochs=60, batch_size=64, verbose=0)
+        for _ in range(60):
+            model.train_on_batch(np.zeros((64, 1)), labels)
         assert model.predict(np.zeros((1, 1)), verbose=0)[0, 0] == pytest.approx(expected, abs=0.02)
 
 

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike
 
 from training.metrics import confusion
 from training.threshold import choose_threshold
 
 
-def cost_at(labels, probabilities, threshold: float, accept: float, retake: float) -> float:
+def cost_at(
+    labels: ArrayLike, probabilities: ArrayLike, threshold: float, accept: float, retake: float
+) -> float:
     counts = confusion(labels, probabilities, threshold)
     return accept * counts["false_accept"] + retake * counts["false_retake"]
 

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from training.data import LabelledPhoto
+
+SIZE = 48
+
+
+def draw(label: int, seed: int, size: int = SIZE) -> np.ndarray:
+    """A photo that a network can tell apart: green blobs are plants, grey blobs are not."""
+    rng = np.random.default_rng((label, seed))
+    coarse = rng.integers(0, 256, (6, 6, 1)).astype(np.float32)
+    tint = np.array([0.4, 1.0, 0.3] if label else [1.0, 0.85, 0.9], np.float32)
+    pixels = (coarse * tint).astype(np.uint8)
+    return np.asarray(Image.fromarray(pixels).resize((size, size), Image.Resampling.BICUBIC))
+
+
+def write_photo(path: Path, label: int, seed: int) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(draw(label, seed)).save(path, quality=92)
+    return path
+
+
+@pytest.fixture
+def photo_folder(tmp_path: Path) -> Callable[..., Path]:
+    """Makes ``plant/`` and ``other/`` with two sources each."""
+
+    def make(per_source: int = 12, name: str = "photos") -> Path:
+        folder = tmp_path / name
+        for label, class_name, sources in (
+            (1, "plant", ("farm", "garden")),
+            (0, "other", ("street", "room")),
+        ):
+            for number, source in enumerate(sources):
+                for i in range(per_source):
+                    seed = number * 1000 + i
+                    write_photo(folder / class_name / source / f"{i}.jpg", label, seed)
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a manifest of the given rows; photos that do not exist yet are drawn."""
+
+    def make(rows: list[dict[str, str]], columns: str = "path,label,split,source") -> Path:
+        for seed, row in enumerate(rows):
+            path = tmp_path / row["path"]
+            if not path.exists() and row.get("label") in ("plant", "other"):
+                write_photo(path, int(row["label"] == "plant"), seed)
+        file = tmp_path / "manifest.csv"
+        with file.open("w", newline="") as out:
+            writer = csv.DictWriter(out, columns.split(","), extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(rows)
+        return file
+
+    return make
+
+
+def make_photo(
+    digest: str, label: int = 1, source: str = "s", split: str | None = None, look: bytes = b""
+) -> LabelledPhoto:
+    return LabelledPhoto(
+        Path(f"{digest}.jpg"), label, source, split, digest, look or digest.encode().ljust(16)[:16]
+    )
