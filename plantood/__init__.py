@@ -1,5 +1,31 @@
-"""plantood: a gate that says `accept` or `retake` before a plant-disease detector sees a photo."""
+"""plantood: a gate that says `accept` or `retake` before a plant-disease detector sees a photo.
+
+::
+
+    from plantood import Gate
+
+    verdict = Gate.load().check("leaf.jpg")
+    if not verdict.accepted:
+        print(verdict.reasons[0].message)
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from plantood.gate import Gate
+    from plantood.verdict import Verdict
+
+__all__ = ["Gate", "Verdict"]
 __version__ = "0.1.0"
+
+_HOMES = {"Gate": "plantood.gate", "Verdict": "plantood.verdict"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the public names when they are first used: importing plantood costs nothing."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

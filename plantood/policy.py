@@ -62,6 +62,20 @@ def quality_reasons(quality: Quality, policy: Policy) -> list[ReasonCode]:
     return [code for code, applies in found.items() if applies]
 
 
+def explain(code: ReasonCode, quality: Quality, policy: Policy) -> str:
+    """Return the numbers behind one of the :func:`quality_reasons`, for an engineer's log."""
+    return {
+        ReasonCode.TOO_SMALL: f"shorter side {quality.shorter_side} px, "
+        f"at least {policy.min_shorter_side} px are needed",
+        ReasonCode.TOO_DARK: f"highlights {quality.highlights:.3f}, "
+        f"at least {policy.min_brightness} is needed",
+        ReasonCode.TOO_BRIGHT: f"shadows {quality.shadows:.3f}, "
+        f"at most {policy.max_brightness} is allowed",
+        ReasonCode.TOO_BLURRY: f"sharpness {quality.sharpness:.3f}, "
+        f"at least {policy.min_sharpness} is needed",
+    }[code]
+
+
 def score_reasons(
     plant_probability: float, unfamiliarity: float | None, policy: Policy
 ) -> list[ReasonCode]:
