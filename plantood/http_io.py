@@ -8,6 +8,7 @@ document, and BentoML's clients and ``bentoml.depends`` can call it.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -225,10 +226,8 @@ def _files(values: list[UploadFile | str], field: str, what_to_send: str) -> lis
 def _language(request: Request, field: Any = None) -> str | None:
     """The language asked for: form field, then query parameter, then ``Accept-Language``."""
     if isinstance(field, str) and field:
-        try:
-            field = json.loads(field)  # BentoML's clients send form fields as JSON
-        except ValueError:
-            pass
+        with contextlib.suppress(ValueError):  # BentoML's clients send form fields as JSON
+            field = json.loads(field)
         if isinstance(field, str) and field:
             return field
     return request.query_params.get("language") or request.headers.get("accept-language")

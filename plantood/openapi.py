@@ -12,12 +12,17 @@ from typing import Any
 from . import __version__
 from .verdict import Quality, Reason, ReasonCode, Verdict
 
+EXAMPLE_QUALITY = Quality(
+    width=4000, height=3000, brightness=0.46, highlights=0.83, shadows=0.12, sharpness=0.71
+)
 ACCEPT = Verdict(
     verdict="accept",
     plant_probability=0.97,
     threshold=0.5,
     unfamiliarity=0.41,
-    quality=Quality(width=4000, height=3000, brightness=0.46, sharpness=0.71),
+    quality=Quality(
+        width=4000, height=3000, brightness=0.46, highlights=0.78, shadows=0.12, sharpness=0.71
+    ),
     model="plantood-gate:example",
     timings_ms={"decode": 27.9, "quality": 1.2, "score": 31.4},
 )
@@ -29,7 +34,9 @@ RETAKE = Verdict(
     plant_probability=0.08,
     threshold=0.5,
     unfamiliarity=0.77,
-    quality=Quality(width=4000, height=3000, brightness=0.52, sharpness=0.64),
+    quality=Quality(
+        width=4000, height=3000, brightness=0.52, highlights=0.81, shadows=0.17, sharpness=0.64
+    ),
     model="plantood-gate:example",
     timings_ms={"decode": 28.4, "quality": 1.1, "score": 30.8},
 )
@@ -46,6 +53,11 @@ UNREADABLE = Verdict(
     model="plantood-gate:example",
 )
 
+SCHEMAS = "#/components/schemas/"
+ABOUT = (
+    "A gate in front of plant-disease detectors: a photo in, `accept` or `retake` out, with a "
+    "reason that a farmer can act on."
+)
 BINARY = {"type": "string", "format": "binary"}
 ERRORS = {
     "400": "No photo was sent, or not in a way that can be read.",
@@ -75,44 +87,75 @@ LANGUAGES = [
 def complete(document: dict[str, Any]) -> dict[str, Any]:
     """Complete BentoML's document of the gate; the one given stays as it is."""
     document = copy.deepcopy(document)
-    document["info"] |= {"title": "plantood gate", "version": __version__}
-    document["info"].pop("contact", None)
-    document["components"]["schemas"]["Error"] = {
-        "type": "object",
-        "required": ["error"],
-        "properties": {"error": {"type": "string", "description": "What happened, what to do."}},
+    document["info"] = {"title": "plantood gate", "version": __version__, "description": ABOUT}
+    schema = _nullable(Verdict.model_json_schema(ref_template=SCHEMAS + "{model}"))
+    document["components"]["schemas"] |= schema.pop("$defs")
+    document["components"]["schemas"] |= {
+        "Verdict": schema,
+        "Error": {
+            "type": "object",
+            "required": ["error"],
+            "properties": {
+                "error": {"type": "string", "description": "What happened and what to do."}
+            },
+        },
     }
     check = document["paths"]["/check"]["post"]
     _photo_operation(
         check,
         "Judge one photo",
+        {"$ref": SCHEMAS + "Verdict"},
         {"accept": ACCEPT, "retake": RETAKE, "unreadable": UNREADABLE},
     )
     check["requestBody"]["content"] |= {
         kind: {"schema": dict(BINARY)} for kind in ("image/*", "application/octet-stream")
     }
     batch = document["paths"]["/check_batch"]["post"]
-    _photo_operation(batch, "Judge several photos", {"verdicts, in order": [ACCEPT, RETAKE]})
+    _photo_operation(
+        batch,
+        "Judge several photos",
+        {"type": "array", "items": {"$ref": SCHEMAS + "Verdict"}},
+        {"verdicts, in order": [ACCEPT, RETAKE]},
+    )
     document["paths"]["/model"] = {"get": _model_operation()}
     return document
 
 
-def _photo_operation(operation: dict[str, Any], summary: str, examples: dict[str, Any]) -> None:
+def _photo_operation(
+    operation: dict[str, Any], summary: str, schema: dict[str, Any], examples: dict[str, Any]
+) -> None:
     operation["summary"] = summary
     operation["parameters"] = LANGUAGES
     operation["requestBody"]["required"] = True
     operation["requestBody"]["content"]["multipart/form-data"].pop("encoding", None)
-    success = operation["responses"].pop("200", None) or operation["responses"].pop(200)
-    success["content"]["application/json"]["examples"] = {
-        name: {"value": _plain(value)} for name, value in examples.items()
-    }
-    operation["responses"] = {"200": success} | {
+    examples = {name: {"value": _plain(value)} for name, value in examples.items()}
+    operation["responses"] = {
+        "200": {
+            "description": "The verdict; also for a photo that cannot be read.",
+            "content": {"application/json": {"schema": schema, "examples": examples}},
+        }
+    } | {
         status: {
             "description": description,
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+            "content": {"application/json": {"schema": {"$ref": SCHEMAS + "Error"}}},
         }
         for status, description in ERRORS.items()
     }
+
+
+def _nullable(schema: Any) -> Any:
+    """Pydantic's ``anyOf: [X, null]`` in the words of OpenAPI 3.0, which BentoML writes."""
+    if isinstance(schema, list):
+        return [_nullable(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    schema = {key: _nullable(value) for key, value in schema.items()}
+    options = schema.get("anyOf", [])
+    if {"type": "null"} in options:
+        del schema["anyOf"]
+        (option,) = [option for option in options if option != {"type": "null"}]
+        schema |= ({"allOf": [option]} if "$ref" in option else option) | {"nullable": True}
+    return schema
 
 
 def _plain(value: Verdict | list[Verdict]) -> Any:

@@ -25,8 +25,8 @@ PLANT_PROBABILITY = Histogram(
 )
 STAGE_SECONDS = Histogram(
     "plantood_stage_seconds",
-    "Seconds that a photo spent in each stage: decode and quality in the gate's threads, score "
-    "from handing the pixels to the scorer until its answer.",
+    "Seconds that a photo spent in each stage: wait for a decoding thread, decode, quality, and "
+    "score, from handing the pixels to the scorer until its answer.",
     ["stage"],
     buckets=[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
 )

@@ -114,7 +114,7 @@ class Settings(BaseModel):
         default=300,
         ge=1,
         le=3600,
-        description="Longest time in seconds for a whole request, a slow upload included; then 504.",
+        description="Longest time in seconds for a whole request with its upload; then 504.",
     )
 
     @property
@@ -176,7 +176,11 @@ def _allowed(field: FieldInfo) -> str:
     if "ge" in bounds:
         return f"a whole number from {bounds['ge']} to {bounds['le']}"
     kinds = get_args(field.annotation) if _is_union(field.annotation) else (field.annotation,)
-    return "a path" if Path in kinds else f"a text of at least {bounds.get('min_length', 1)} characters"
+    return (
+        "a path"
+        if Path in kinds
+        else f"a text of at least {bounds.get('min_length', 1)} characters"
+    )
 
 
 def _is_union(annotation: Any) -> bool:

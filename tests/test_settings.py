@@ -10,7 +10,7 @@ from plantood.settings import Settings, documentation, documentation_table, vari
 DOCUMENT = Path(__file__).parents[1] / "docs" / "configuration.md"
 
 
-def test_nothing_set_gives_the_defaults():
+def test_nothing_set_gives_the_defaults() -> None:
     settings = Settings.from_environment({})
     assert settings == Settings()
     assert settings.gate == "plantood-gate:latest"
@@ -18,7 +18,7 @@ def test_nothing_set_gives_the_defaults():
     assert settings.max_pixels == 64_000_000
 
 
-def test_every_field_is_read_from_its_variable():
+def test_every_field_is_read_from_its_variable() -> None:
     environment = {
         "PLANTOOD_GATE": "plantood-gate:v2",
         "PLANTOOD_POLICY": "plant_threshold=0.7, max_unfamiliarity=none",
@@ -52,7 +52,7 @@ def test_every_field_is_read_from_its_variable():
     }
 
 
-def test_an_empty_variable_counts_as_not_set():
+def test_an_empty_variable_counts_as_not_set() -> None:
     assert Settings.from_environment({"PLANTOOD_WORKERS": " "}) == Settings()
 
 
@@ -68,7 +68,7 @@ def test_an_empty_variable_counts_as_not_set():
         ("PLANTOOD_LANGUAGE", "e", "at least 2 characters"),
     ],
 )
-def test_a_wrong_value_is_named_with_what_is_allowed(name, value, allowed):
+def test_a_wrong_value_is_named_with_what_is_allowed(name: str, value: str, allowed: str) -> None:
     with pytest.raises(SettingsError) as caught:
         Settings.from_environment({name: value})
     sentence = str(caught.value)
@@ -77,14 +77,14 @@ def test_a_wrong_value_is_named_with_what_is_allowed(name, value, allowed):
     assert "\n" not in sentence
 
 
-def test_every_field_is_documented():
+def test_every_field_is_documented() -> None:
     assert [name for name, _, _ in documentation()] == [
         f"`{variable(field)}`" for field in Settings.model_fields
     ]
     assert all(meaning.endswith(".") for _, _, meaning in documentation())
 
 
-def test_the_document_holds_the_table():
+def test_the_document_holds_the_table() -> None:
     """If this fails: python -m plantood.settings, and put it between the markers."""
     text = DOCUMENT.read_text(encoding="utf-8")
     table = text.split("<!-- settings -->\n")[1].split("<!-- /settings -->")[0]

@@ -17,6 +17,10 @@ function percent(value) {
   return `${(100 * value).toFixed(value > 0 && value < 0.01 ? 2 : 1)} %`;
 }
 
+function title(name) {
+  return name[0].toUpperCase() + name.slice(1).replaceAll("_", " ");
+}
+
 function preview(photo) {
   const image = $("preview");
   URL.revokeObjectURL(image.src);
@@ -93,10 +97,9 @@ function render(answer, elapsed) {
   const facts = [];
   if (answer.unfamiliarity !== null) facts.push(fact("Unfamiliarity", answer.unfamiliarity.toFixed(2)));
   if (answer.quality) {
-    const { width, height, brightness, sharpness } = answer.quality;
+    const { width, height, ...cues } = answer.quality;
     facts.push(fact("Size", `${width} × ${height}`));
-    facts.push(fact("Brightness", brightness.toFixed(2)));
-    facts.push(fact("Sharpness", sharpness.toFixed(2)));
+    for (const [cue, value] of Object.entries(cues)) facts.push(fact(title(cue), value.toFixed(2)));
   }
   for (const [stage, ms] of Object.entries(answer.timings_ms)) {
     facts.push(fact(`Time: ${stage}`, `${ms.toFixed(1)} ms`));

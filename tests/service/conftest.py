@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.service.server import SAMPLES, Server, serving
+from training.shared import shared_dir
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The service as it starts on a fresh machine: an empty store, nothing set."""
+    with serving(tmp_path_factory.mktemp("bentoml")) as server:
+        yield server
+
+
+@pytest.fixture
+def http(server: Server) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server.url, timeout=60) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def plant() -> bytes:
+    return (SAMPLES / "maize_leaf.jpg").read_bytes()
+
+
+@pytest.fixture(scope="session")
+def soil() -> bytes:
+    return (SAMPLES / "bare_soil.jpg").read_bytes()
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real photos outside the repository."""
+    folder = shared_dir()
+    if folder is None:
+        pytest.skip("there is no folder of photos; PLANTOOD_SHARED names it")
+    return folder
