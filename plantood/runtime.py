@@ -156,6 +156,14 @@ def _cgroup_quota(root: Path = Path("/sys/fs/cgroup")) -> float | None:
         return None
 
 
+def _has_vnni(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Say whether an x86 CPU has exact int8 dot products (VNNI); False if it cannot be known."""
+    try:
+        return "vnni" in cpuinfo.read_text()
+    except OSError:
+        return False
+
+
 def _pieces(batch: np.ndarray) -> list[np.ndarray]:
     return [batch[start : start + MAX_BATCH] for start in range(0, len(batch), MAX_BATCH)]
 
@@ -169,9 +177,9 @@ def _session(path: Path, threads: int, name: str, outputs: list[str]) -> ort.Inf
     # Threads sleep between operators instead of spinning: on two cores the decoding of the next
     # photos, and the other session's threads, need the core that a spinning thread would burn.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # CPUs without VNNI overflow in uint8 x int8 products of an int8 graph; there, and only
-    # there, take the slower exact kernels.
-    options.add_session_config_entry("session.x64quantprecision", "1")
+    if not _has_vnni():
+        # Their uint8 x int8 products overflow; take the exact, slower kernels for an int8 graph.
+        options.add_session_config_entry("session.x64quantprecision", "1")
     if not path.is_file():
         raise GateModelCorrupt(f"{path} is missing; save or import the gate model again.")
     try:

@@ -122,11 +122,12 @@ def _convert_backbone(backbone: keras.Model, path: Path) -> None:
 
 
 def _convert_head(head: keras.Model, path: Path) -> None:
+    feature_map = keras.Input(head.input_shape[1:], name="feature_map")
     outputs = {
-        "plant_probability": keras.ops.squeeze(head.output, axis=-1),
-        "embedding": keras.layers.GlobalAveragePooling2D()(head.input),
+        "plant_probability": keras.ops.squeeze(head(feature_map), axis=-1),
+        "embedding": keras.layers.GlobalAveragePooling2D()(feature_map),
     }
-    onnx.save(_convert(keras.Model(head.input, outputs), "feature_map", path), path)
+    onnx.save(_convert(keras.Model(feature_map, outputs), "feature_map", path), path)
 
 
 def _convert(model: keras.Model, input_name: str, path: Path) -> onnx.ModelProto:
@@ -163,6 +164,8 @@ def _fuse_padding(model: onnx.ModelProto) -> None:
         pool.attribute.append(onnx.helper.make_attribute("pads", pads[2:4] + pads[6:8]))
         pool.input[0] = pad.input[0]
         graph.node.remove(pad)
+        for unused in [i for i in graph.initializer if i.name in pad.input[1:]]:
+            graph.initializer.remove(unused)
 
 
 def _compare(

@@ -14,9 +14,19 @@ from onnxruntime.quantization import (
     QuantType,
     quantize_static,
 )
+from onnxruntime.quantization.shape_inference import quant_pre_process
 
-#: Operators that run in int8. The rest (normalisation of the pixels, pooling, layout) stay float.
-QUANTIZED_OPERATORS = ["Conv", "Add", "MaxPool"]
+#: Operators that run in int8. The activations must be among them, else the range before a ReLU6
+#: is quantized too; the additions of shortcuts are left out, since rounding them costs accuracy
+#: and hardly saves time (EfficientNet-Lite0: mean |difference| of P(plant) 0.021 with, 0.015
+#: without; ResNet50: 14.0 and 14.3 ms).
+QUANTIZED_OPERATORS = ["Conv", "Relu", "Clip", "MaxPool"]
+#: Networks with depthwise convolutions keep their first convolutions (stem and two blocks) in
+#: float: those have few weights and widely differing channels (Krishnamoorthi 2018,
+#: https://arxiv.org/abs/1806.08342, section 3.1.3). EfficientNet-Lite0: mean |difference| of
+#: P(plant) 0.007 instead of 0.015, at no cost in time. Dense networks such as ResNet do not need
+#: it, and their stem is 4 of 18 ms.
+FLOAT_CONVOLUTIONS = 6
 
 
 class _Photos(CalibrationDataReader):
@@ -41,9 +51,12 @@ def quantize_backbone(path: str | Path, photos: np.ndarray) -> None:
         path: ``backbone.onnx`` in float32.
         photos: Real photos, uint8 RGB [N,S,S,3].
     """
+    path = Path(path)
+    prepared = path.with_suffix(".prepared.onnx")
+    quant_pre_process(path, prepared, skip_symbolic_shape=True)
     quantize_static(
-        str(path),
-        str(path),
+        prepared,
+        path,
         _Photos(photos),
         quant_format=QuantFormat.QDQ,
         op_types_to_quantize=QUANTIZED_OPERATORS,
@@ -51,16 +64,16 @@ def quantize_backbone(path: str | Path, photos: np.ndarray) -> None:
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
         calibrate_method=CalibrationMethod.MinMax,
-        nodes_to_exclude=_before_first_convolution(onnx.load(path)),
+        nodes_to_exclude=_kept_in_float(onnx.load(prepared)),
         extra_options={"CalibMovingAverage": True},
     )
+    prepared.unlink()
 
 
-def _before_first_convolution(model: onnx.ModelProto) -> list[str]:
-    """Name the nodes that normalise the pixels: rounding there would be paid in every layer."""
-    names = []
-    for node in model.graph.node:
-        if node.op_type == "Conv":
-            break
-        names.append(node.name)
-    return names
+def _kept_in_float(model: onnx.ModelProto) -> list[str]:
+    """Name the first convolutions of a network with depthwise ones, none of others."""
+    convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
+    groups = [a.i for node in convolutions for a in node.attribute if a.name == "group"]
+    if max(groups, default=1) == 1:
+        return []
+    return [node.name for node in convolutions[:FLOAT_CONVOLUTIONS]]
