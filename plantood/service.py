@@ -23,10 +23,10 @@ from typing import Any
 import aiohttp
 import bentoml
 import numpy as np
-from bentoml.exceptions import BentoMLException
+from bentoml.exceptions import BentoMLConfigException, BentoMLException
 
 from . import __version__, prometheus
-from .errors import PhotoTooLarge
+from .errors import PhotoTooLarge, PlantoodError, SettingsError
 from .gate import Prepared, finish, prepare
 from .gate_reference import GateReference
 from .http_app import BodyLimit, GateService
@@ -40,7 +40,10 @@ from .settings import Settings, variable
 from .verdict import Verdict
 
 logger = logging.getLogger("bentoml.plantood")
-settings = Settings.from_environment()
+try:
+    settings = Settings.from_environment()
+except SettingsError as error:  # BentoML's commands print their own kind as one sentence
+    raise BentoMLConfigException(str(error)) from None
 
 KEEP_CONNECTIONS = {"max_requests": 10**12, "max_age": 1e12}
 """By default a caller closes its client session after 100 requests, and with it the requests that
@@ -54,12 +57,20 @@ SCORER_FAILURES = (aiohttp.ClientError, TimeoutError, BentoMLException)
 """Gone (connection refused or broken), stuck, or overloaded (BentoML's 503)."""
 
 
-def _pin(reference: GateReference) -> None:
-    """Let all workers, and those started later in place of a dead one, load the same version.
+@bentoml.on_deployment
+def _before_start() -> None:
+    """Once, before any worker starts: refuse what they could not use, and fix the gate's version.
 
-    ``latest`` may come to mean another model while the service runs.
+    A worker that cannot start would be started again and again. And ``latest`` may come to mean
+    another model while the service runs, also for one worker started in place of a dead one.
     """
-    os.environ[variable("gate")] = str(reference.resolve().tag)
+    try:
+        gate = load_gate(GateReference(settings.gate).resolve().tag)
+        with_overrides(gate.manifest.policy, settings.policy)
+        Messages.load(settings.messages_file)
+    except PlantoodError as error:
+        raise BentoMLConfigException(str(error)) from None
+    os.environ[variable("gate")] = gate.tag
 
 
 @bentoml.service(
@@ -67,24 +78,20 @@ def _pin(reference: GateReference) -> None:
     workers=1,
     threads=1,
     traffic={"timeout": settings.score_timeout_s},
-    runner_connection=KEEP_CONNECTIONS,
+    runner_connection=dict(KEEP_CONNECTIONS),
     logging={"access": {"enabled": False}},  # the gate's own access log has every request
 )
 class PlantScorer:
     """The network: a batch of photos in, plant probability and embedding out."""
 
     gate_model = GateReference(settings.gate)
+    before_start = _before_start
 
     def __init__(self) -> None:
         self.gate = load_gate(self.gate_model.tag)
         self.scorer = self.gate.scorer(settings.scorer_threads)
         size = self.scorer.input_size
         self.scorer.score(np.zeros((1, size, size, 3), np.uint8))  # the first pass is slow
-
-    @bentoml.on_deployment
-    def pin_gate() -> None:
-        """Fix the version of the gate model before the workers start."""
-        _pin(GateReference(settings.gate))
 
     @bentoml.api(
         batchable=True,
@@ -114,7 +121,7 @@ class PlantScorer:
     name="PlantGate",
     workers=settings.workers,
     traffic={"timeout": settings.timeout_s},
-    runner_connection=KEEP_CONNECTIONS,
+    runner_connection=dict(KEEP_CONNECTIONS),
     # BentoML's own look at the scorer opens a connection each time and answers 500 if there is
     # none; __is_ready__ proves more
     runner_probe={"enabled": False, "timeout": 1, "period": 10},
@@ -124,6 +131,7 @@ class PlantGate:
     """The gate: a photo in, `accept` or `retake` out."""
 
     gate_model = GateReference(settings.gate)
+    before_start = _before_start
     scorer = bentoml.depends(PlantScorer)
 
     def __init__(self) -> None:
@@ -137,11 +145,6 @@ class PlantGate:
         )
         self._scored_at = float("-inf")
         prometheus.announce(self.gate.tag, self.gate.manifest.backbone, self.gate.manifest.head)
-
-    @bentoml.on_deployment
-    def pin_gate() -> None:
-        """Fix the version of the gate model before the workers start."""
-        _pin(GateReference(settings.gate))
 
     @bentoml.on_shutdown
     def stop_decoding(self) -> None:

@@ -129,9 +129,21 @@ def test_a_gate_that_is_not_in_the_store_says_what_to_do(tmp_path: Path) -> None
     assert process.wait(60) != 0
     assert "has no gate model plantood-gate:lost" in server.output
     assert "PLANTOOD_GATE" in server.output
+    assert "Traceback" not in server.output
 
 
-def test_a_wrong_setting_stops_the_start(tmp_path: Path) -> None:
-    process, server = start(tmp_path, PLANTOOD_WORKERS="none")
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("PLANTOOD_WORKERS", "none", "PLANTOOD_WORKERS='none' cannot be used"),
+        ("PLANTOOD_POLICY", "plant_treshold=1", "no threshold plant_treshold"),
+        ("PLANTOOD_MESSAGES_FILE", "/nowhere.json", "/nowhere.json cannot be read"),
+    ],
+)
+def test_a_wrong_setting_stops_the_start_with_a_sentence(
+    tmp_path: Path, name: str, value: str, sentence: str
+) -> None:
+    process, server = start(tmp_path, **{name: value})
     assert process.wait(60) != 0
-    assert "PLANTOOD_WORKERS='none' cannot be used" in server.output
+    assert sentence in server.output
+    assert "Traceback" not in server.output
