@@ -23,6 +23,8 @@ class Line:
     colour: str
     dashed: bool = False
     dots: bool = False
+    drawn: bool = True
+    """Whether the points are joined."""
 
 
 def line_chart(
@@ -44,11 +46,12 @@ def line_chart(
     for line in lines:
         path = " ".join(f"{scale.x(x):.1f},{scale.y(y):.1f}" for x, y in line.points)
         dash = ' stroke-dasharray="4 3"' if line.dashed else ""
-        parts.append(
-            f'<polyline points="{path}" fill="none" stroke="{line.colour}" '
-            f'stroke-width="1.6"{dash}>'
-            f"<title>{escape(line.name)}</title></polyline>"
-        )
+        if line.drawn:
+            parts.append(
+                f'<polyline points="{path}" fill="none" stroke="{line.colour}" '
+                f'stroke-width="1.6"{dash}>'
+                f"<title>{escape(line.name)}</title></polyline>"
+            )
         if line.dots:
             fill = f'r="2.5" fill="{line.colour}"'
             parts += [

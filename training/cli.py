@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Any
 
@@ -10,8 +9,6 @@ import click
 
 from plantood.errors import PlantoodError
 from training.commands import evaluate, leave_one_out, train
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # only errors; read when TensorFlow is imported
 
 
 class Commands(click.Group):

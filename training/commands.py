@@ -23,6 +23,7 @@ from training.options import (
     run_options,
     train_options,
 )
+from training.quiet import import_tensorflow
 
 
 def _print(*lines: object) -> None:
@@ -89,6 +90,7 @@ def train(table_into: Path | None, table_name: str | None, quantize: str, **valu
     python -m training train manifest.csv --weights resnet50.weights.h5 --save all
     python -m training train manifest.csv --weights starter --leave-out my_other_phone
     """
+    import_tensorflow()
     from training.tables import console_table, figures_table, source_table, summary_markdown
     from training.train import train as run
 
@@ -126,6 +128,7 @@ def leave_one_out(table_into: Path | None, table_name: str | None, **values: Any
     python -m training leave-one-out manifest.csv --weights starter --weight-decay 0.01 \
         --balance both
     """
+    import_tensorflow()
     from training.leave_one_out import leave_one_out as run
     from training.tables import console_table
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,14 @@ from numpy.typing import ArrayLike, NDArray
 from training.atomic import write_atomic
 from training.losses import WeightedBinaryCrossentropy, mean_loss
 from training.metrics import confusion
+from training.parallel import map_in_order
 from training.settings import FitSettings
 
 Gather = Callable[[NDArray[np.int64], int], NDArray]
 """``(indices, epoch) -> inputs``: the epoch lets augmentation differ from one to the next."""
 
 
-class Batches(keras.utils.PyDataset):
+class Batches:
     """Batches of ``(inputs, labels, weights)`` in an order that only seed and epoch decide."""
 
     def __init__(
@@ -36,7 +37,7 @@ class Batches(keras.utils.PyDataset):
         *,
         batch_size: int = 32,
         seed: int | None = None,
-        workers: int = 1,
+        threads: int = 1,
     ) -> None:
         """Shuffled anew in every epoch, or in the given order if ``seed`` is None.
 
@@ -46,9 +47,8 @@ class Batches(keras.utils.PyDataset):
             weights: ``[N]``, 1 for all by default.
             batch_size: photos in a batch.
             seed: of the order.
-            workers: threads that gather ahead; 1 gathers in the training's own thread.
+            threads: that gather ahead while the network works; 1 gathers in its own thread.
         """
-        super().__init__(workers=workers, max_queue_size=2 * workers)
         self.gather = gather
         self.labels = np.asarray(labels, np.float32).ravel()
         self.weights = (
@@ -56,6 +56,7 @@ class Batches(keras.utils.PyDataset):
         )
         self.batch_size = batch_size
         self.seed = seed
+        self.threads = threads
         self.start_epoch(0)
 
     def start_epoch(self, epoch: int) -> None:
@@ -76,6 +77,13 @@ class Batches(keras.utils.PyDataset):
         chosen = self.order[index * self.batch_size : (index + 1) * self.batch_size]
         return self.gather(chosen, self.epoch), self.labels[chosen], self.weights[chosen]
 
+    def __iter__(self) -> Iterator[tuple[NDArray, NDArray, NDArray]]:
+        """All batches of the epoch, gathered ahead by threads if there are several."""
+        indices = range(len(self))
+        if self.threads == 1:
+            return map(self.__getitem__, indices)
+        return map_in_order(self.__getitem__, indices, self.threads, ahead=2 * self.threads)
+
 
 def array_batches(
     features: NDArray | Any, labels: ArrayLike, weights: ArrayLike | None = None, **options: Any
@@ -95,13 +103,9 @@ class FitResult:
     history: list[dict[str, float]] = field(default_factory=list)
 
 
-def optimizer_for(
-    settings: FitSettings, learning_rate: float | None = None
-) -> keras.optimizers.Adam:
+def optimizer_for(settings: FitSettings, learning_rate: float) -> keras.optimizers.Adam:
     """Adam, with decoupled weight decay (not of biases and BatchNorm) if it is asked for."""
-    optimizer = keras.optimizers.Adam(
-        learning_rate or settings.learning_rate, weight_decay=settings.weight_decay or None
-    )
+    optimizer = keras.optimizers.Adam(learning_rate, weight_decay=settings.weight_decay or None)
     if settings.weight_decay:
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
@@ -144,23 +148,18 @@ def fit(
     if state is not None and state.exists():
         result, best = _restore(state, model, optimizer)
     elif from_start:
-        result.val_probabilities = _predict(model, val)
+        result.val_probabilities = predict(model, val)
         result.val_loss = mean_loss(loss, val.labels, result.val_probabilities)
     for figures in result.history:
         _tell(on_epoch, figures)
-    callbacks = []
-    if on_batch is not None:
-        callbacks = [
-            keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: on_batch())
-        ]
     while len(result.history) < min(epochs, result.best_epoch + patience):
         epoch = len(result.history)
         train.start_epoch(epoch)
-        logs = model.fit(train, epochs=1, shuffle=False, verbose=0, callbacks=callbacks).history
-        probabilities = _predict(model, val)
+        loss_of_epoch = _train_epoch(model, train, on_batch)
+        probabilities = predict(model, val)
         figures = {
             "epoch": epoch + 1,
-            "loss": float(logs["loss"][0]),
+            "loss": loss_of_epoch,
             "val_loss": mean_loss(loss, val.labels, probabilities),
             "val_accuracy": _accuracy(val.labels, probabilities),
         }
@@ -181,8 +180,23 @@ def _tell(on_epoch: Callable[[dict[str, float]], None] | None, figures: dict[str
         on_epoch(figures)
 
 
-def _predict(model: keras.Model, batches: Batches) -> NDArray[np.float32]:
-    return model.predict(batches, verbose=0).reshape(-1)
+def predict(model: keras.Model, batches: Batches) -> NDArray[np.float32]:
+    """P(plant) of every photo, ``[N]``, in the order of the batches."""
+    parts = [model.predict_on_batch(inputs).reshape(-1) for inputs, _, _ in batches]
+    return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+
+
+def _train_epoch(
+    model: keras.Model, batches: Batches, on_batch: Callable[[], None] | None
+) -> float:
+    """One pass; the mean loss. Batch by batch: `fit` takes longer to begin than a head to learn."""
+    model.reset_metrics()
+    mean_so_far = np.nan
+    for inputs, labels, weights in batches:
+        mean_so_far = model.train_on_batch(inputs, labels, weights)
+        if on_batch is not None:
+            on_batch()
+    return float(mean_so_far)
 
 
 def _accuracy(labels: NDArray, probabilities: NDArray) -> float:

@@ -102,7 +102,11 @@ fit_options = options(
         show_default=True,
         help="Epochs without a lower validation loss before the first phase stops.",
     ),
-    click.option("--learning-rate", type=float, default=DEFAULTS.learning_rate, show_default=True),
+    click.option(
+        "--learning-rate",
+        type=click.FloatRange(0, min_open=True),
+        help="Of the first phase.  [default: 1e-3 for gap, 1e-4 for the others]",
+    ),
     click.option(
         "--batch-size", type=click.IntRange(1), default=DEFAULTS.batch_size, show_default=True
     ),

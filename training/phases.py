@@ -28,11 +28,12 @@ from training.fit import (
     fit,
     load_result,
     optimizer_for,
+    predict,
     save_result,
 )
 from training.losses import build_loss
 from training.progress import progress_bars
-from training.settings import FitSettings
+from training.settings import LEARNING_RATES, FitSettings
 
 SCORES = "scores.npz"
 """File of each head with P(plant) by split."""
@@ -119,7 +120,9 @@ class HeadTrainer:
             array_batches(val_features, labels_of(val), **options),
             epochs=self.settings.epochs,
             patience=self.settings.patience,
-            optimizer=optimizer_for(self.settings),
+            optimizer=optimizer_for(
+                self.settings, self.settings.learning_rate or LEARNING_RATES[name]
+            ),
             state=state,
         )
         return result, head.get_weights()
@@ -172,7 +175,7 @@ class HeadTrainer:
             sample_weights(photos, self.settings.balance) if training else None,
             batch_size=self.settings.batch_size,
             seed=seed if training else None,
-            workers=usable_cpus(),
+            threads=usable_cpus(),
         )
 
     def _fit(
@@ -225,11 +228,11 @@ class HeadTrainer:
         if not photos:
             return np.zeros(0, np.float32)
         if tuned:
-            return model.predict(self.photo_batches(photos), verbose=0).reshape(-1)
+            return predict(model, self.photo_batches(photos))
         features = features_for(name, self.cache.rows(photos))
         head = build_head(name, features.shape[1:], self.settings.dropout)
         head.set_weights(head_of(model).get_weights())
-        return head.predict(array_batches(features, labels_of(photos)), verbose=0).reshape(-1)
+        return predict(head, array_batches(features, labels_of(photos)))
 
 
 def features_for(head: str, rows: FeatureRows) -> FeatureRows | NDArray[np.float32]:

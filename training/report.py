@@ -20,7 +20,7 @@ from training.atomic import write_atomic, write_json
 from training.data import CLASS_NAMES
 from training.evaluation import Evaluation, Scored, most_wrong
 from training.metrics import reliability, roc_curve
-from training.tables import MISSING, Row, figures_table, markdown, source_table
+from training.tables import MISSING, Row, figures_table, source_table, summary_markdown
 
 THUMBNAIL = 112
 """Longest side of the photos in the report, in pixels."""
@@ -68,15 +68,6 @@ def write_report(
     )
     write_atomic(folder / "report.html", lambda file: file.write(html.encode()))
     return content
-
-
-def summary_markdown(figures: Sequence[dict[str, Any]]) -> str:
-    """The main table and the table by source of the last split, as Markdown."""
-    parts = [markdown(*figures_table(figures))]
-    splits = list(dict.fromkeys(split for one in figures for split in one["splits"]))
-    for split in splits[-1:]:
-        parts.append(f"By source, {split}:\n\n{markdown(*source_table(figures, split))}")
-    return "\n\n".join(parts) + "\n"
 
 
 def _splits(evaluations: Sequence[Evaluation]) -> list[str]:
@@ -132,6 +123,7 @@ def _split_section(split: str, evaluations: Sequence[Evaluation]) -> dict[str, A
     return {
         "name": split,
         "legend": Markup(charts.legend([(one.name, colours[one.name]) for one in present])),
+        "classes": Markup(charts.legend([("plant", PLANT), ("other", OTHER)])),
         "pictures": [Markup(picture) for picture in pictures],
         "bars": Markup(_source_bars(split, first)),
         "wrong_of": first.name,
@@ -156,7 +148,7 @@ def _reliability(split: str, evaluations: Sequence[Evaluation], colours: dict[st
     for one in evaluations:
         bins = reliability(one.splits[split].labels, one.splits[split].probabilities)
         points = [(b["predicted"], b["observed"]) for b in bins]
-        lines.append(charts.Line(one.name, points, colours[one.name], dots=True))
+        lines.append(charts.Line(one.name, points, colours[one.name], dots=True, drawn=False))
     return charts.line_chart(
         f"Reliability, {split}",
         lines,

@@ -29,6 +29,11 @@ BALANCES = ("none", "class", "source", "both")
 """What the sample weights even out; see :func:`training.balance.sample_weights`."""
 
 
+LEARNING_RATES = {"v1": 1e-4, "v2": 1e-4, "v3": 1e-4, "gap": 1e-3}
+"""Of the first phase, by head: the single layer of GAP needs larger steps than the millions of
+weights of the others, which at 1e-3 are best after one or two epochs."""
+
+
 @dataclass(frozen=True)
 class FitSettings:
     """How heads are fitted. Everything here changes the result, so it names the run."""
@@ -39,7 +44,8 @@ class FitSettings:
     balance: str = "none"
     epochs: int = 50
     patience: int = 5
-    learning_rate: float = 1e-4
+    learning_rate: float | None = None
+    """Of the first phase; None takes the head's own in `LEARNING_RATES`."""
     batch_size: int = 32
     dropout: float = 0.5
     weight_decay: float = 0.0

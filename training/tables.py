@@ -80,6 +80,15 @@ def markdown(header: Row, rows: Sequence[Row]) -> str:
     )
 
 
+def summary_markdown(figures: Sequence[dict[str, Any]]) -> str:
+    """The main table and the table by source of the last split, as Markdown."""
+    parts = [markdown(*figures_table(figures))]
+    splits = list(dict.fromkeys(split for one in figures for split in one["splits"]))
+    for split in splits[-1:]:
+        parts.append(f"By source, {split}:\n\n{markdown(*source_table(figures, split))}")
+    return "\n\n".join(parts) + "\n"
+
+
 def console_table(title: str, header: Row, rows: Sequence[Row]) -> Table:
     """The same table for a terminal."""
     table = Table(title=title, title_justify="left")

@@ -29,14 +29,14 @@ def small_model() -> keras.Model:
 
 
 def run(model: keras.Model, epochs: int = 6, **options: Any) -> FitResult:
-    settings = FitSettings(learning_rate=options.pop("learning_rate", 0.02), weight_decay=0.01)
+    learning_rate = options.pop("learning_rate", 0.02)
     return fit(
         model,
         array_batches(TRAIN_X, TRAIN_Y, seed=1, batch_size=16),
         array_batches(VAL_X, VAL_Y, batch_size=16),
         **{
             "loss": build_loss("weighted"),
-            "optimizer": optimizer_for(settings),
+            "optimizer": optimizer_for(FitSettings(weight_decay=0.01), learning_rate),
             "epochs": epochs,
             "patience": 20,
         }
@@ -137,7 +137,7 @@ def test_sample_weights_of_zero_teach_nothing() -> None:
         array_batches(x, y, weights, seed=0),
         array_batches(VAL_X, VAL_Y),
         loss=build_loss("bce"),
-        optimizer=optimizer_for(FitSettings(learning_rate=0.05)),
+        optimizer=optimizer_for(FitSettings(), 0.05),
         epochs=15,
         patience=15,
     )
@@ -146,7 +146,7 @@ def test_sample_weights_of_zero_teach_nothing() -> None:
 
 
 def test_weight_decay_spares_biases() -> None:
-    optimizer = optimizer_for(FitSettings(weight_decay=0.1))
+    optimizer = optimizer_for(FitSettings(weight_decay=0.1), 0.1)
     model = small_model()
     optimizer.build(model.trainable_variables)
     before = [np.asarray(v) for v in model.trainable_variables]
