@@ -7,6 +7,7 @@ Adding one means one function and one line in `BACKBONES`.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from keras import layers
 
 from plantood.errors import WeightsUnavailable
 from plantood.model import efficientnet_lite
+from plantood.model.classifier import backbone_of, load_classifier
 
 REMEDY = "give a file (--weights FILE) or take the starter gate's backbone (--weights starter)"
 
@@ -206,11 +208,15 @@ def _load_file(backbone: keras.Model, name: str, path: Path) -> None:
         raise WeightsUnavailable(f"There is no weights file {path}; {REMEDY}.")
     try:
         if path.suffix == ".keras":
-            stored = keras.saving.load_model(path, compile=False, safe_mode=True)
-            stored = next((la for la in stored.layers if la.name == "backbone"), stored)
+            stored = load_classifier(path)
+            if any(layer.name == "backbone" for layer in stored.layers):
+                stored = backbone_of(stored)
             backbone.set_weights(stored.get_weights())
         else:
-            backbone.load_weights(path)
+            with warnings.catch_warnings():
+                # Of a wrong file Keras warns a hundred times before it raises.
+                warnings.simplefilter("ignore", UserWarning)
+                backbone.load_weights(path)
     except Exception as error:  # Keras, h5py and zipfile each raise their own kinds
         raise WeightsUnavailable(
             f"The file {path} does not hold weights of {name} without its classifier "
@@ -219,4 +225,4 @@ def _load_file(backbone: keras.Model, name: str, path: Path) -> None:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".:")
