@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from plantood.verdict import Verdict
 
 SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .webp .avif .gif .bmp .tif .tiff .heic .heif".split()
+    {".jpg", ".jpeg", ".jfif", ".png", ".webp", ".avif", ".gif", ".bmp", ".tif", ".tiff"}
+    | {".heic", ".heif"}
 )
 """Files of a folder that are taken for photos; a file named by itself may be called anything."""
 
@@ -65,7 +66,7 @@ def check(
     """
     names = list(_find(photos or (str(SAMPLES),)))
     if not names:
-        raise click.UsageError(f"no photos in {', '.join(photos)}")
+        raise click.ClickException(f"no photos in {', '.join(photos)}")
 
     from plantood.gate import Gate
     from plantood.model.store import DEFAULT_NAME
@@ -154,7 +155,7 @@ def _find(names: Iterable[str]) -> Iterator[str]:
         elif path.exists():
             yield name  # a pipe
         else:
-            raise click.UsageError(f"{name}: no such file or folder")
+            raise click.ClickException(f"{name}: no such file or folder")
 
 
 def _with_progress(verdicts: Iterable[Verdict], total: int) -> Iterable[Verdict]:

@@ -29,7 +29,6 @@ that takes minutes to decode, which is why libjpeg's own ``djpeg`` has ``-maxsca
 _FILLER = 128
 """What libjpeg puts where no data arrived: all coefficients zero, mid-grey in every channel."""
 _ZERO_TAIL = 16
-_SPARED_ROWS, _SPARED_COLUMNS = 16, 32
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SEQUENTIAL_MARKERS = frozenset({0xC0, 0xC1, 0xC9})
@@ -151,37 +150,21 @@ def _trim(data: bytes) -> bytes:
 
 
 def _is_cut(data: bytes, structure: Structure) -> bool:
-    """Tell whether blocks are missing at the end of ``data`` (without end marker).
-
-    A byte or two may be missing: what differs is then within the last eighth of the last
-    row of blocks.
-    """
+    """Tell whether anything is missing at the end of ``data`` (without end marker)."""
     if not structure.all_coefficients:
         return True
     # At a reduced scale the decoder leaves high frequencies out, and the last scans of a
     # progressive file hold nothing else.
     reduced = structure.sequential
-    grey, scale = _decode(data + END_OF_IMAGE, reduced)
-    noisy, _ = _decode(data + _NOISE_TAIL, reduced)
-    differs = grey != noisy
-    if differs.ndim == 3:
-        differs = differs.any(axis=2)
-    rows, columns = np.flatnonzero(differs.any(axis=1)), np.flatnonzero(differs.any(axis=0))
-    if not rows.size:
-        return False
-    height, width = differs.shape
-    return bool(
-        rows[0] < height - _SPARED_ROWS // scale - 1
-        or columns[0] < width - max(_SPARED_COLUMNS // scale, width // 8) - 1
-    )
+    grey, noisy = (_decode(data + tail, reduced) for tail in (END_OF_IMAGE, _NOISE_TAIL))
+    return not np.array_equal(grey, noisy)
 
 
-def _decode(data: bytes, reduced: bool) -> tuple[np.ndarray, int]:
+def _decode(data: bytes, reduced: bool) -> np.ndarray:
     try:
         image = Image.open(BytesIO(data), formats=("JPEG",))
-        width = image.width
         if reduced:
             image.draft(None, (max(1, image.width // 8), max(1, image.height // 8)))
-        return np.asarray(image), max(1, round(width / image.width))
+        return np.asarray(image)
     except Exception as error:
         raise UnreadablePhoto(f"the JPEG cannot be decoded: {error}") from error

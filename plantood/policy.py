@@ -42,7 +42,7 @@ class Policy(BaseModel):
         description="`too_bright` if even the dark parts of the photo (`shadows`) are brighter.",
     )
     min_sharpness: float = Field(
-        default=0.3, ge=0, le=1, description="`too_blurry` below this sharpness."
+        default=0.28, ge=0, le=1, description="`too_blurry` below this sharpness."
     )
     max_unfamiliarity: float | None = Field(
         default=None,

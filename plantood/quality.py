@@ -24,8 +24,11 @@ _NOISE = 48.0
 """Squared differences (grey levels, summed over four directions) that are put down to noise:
 without it, a lens covered by a finger is as crisp as its noise."""
 
-_STREAKS = 0.4
-"""Detail across a direction, relative to detail along it, below which it is streaky."""
+_EVEN = 0.4
+"""Fine detail in its weakest direction, relative to its strongest, above which it is even."""
+
+_EVEN_AS_COARSE = 0.5
+"""The same relative to coarse structure, above which the subject itself is streaky."""
 
 _DIRECTIONS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
@@ -116,16 +119,16 @@ def crispness(luma: np.ndarray) -> float:
 def steadiness(luma: np.ndarray) -> float:
     """1 unless fine detail runs in one direction only, as motion leaves it, then down to 0.
 
-    The eigenvalues of the structure tensor of fine detail are its energy across and along the
-    direction of the streaks. A blade of grass is streaky, too, but at every scale; motion leaves
-    the coarse structure alone, so that streaks count only as far as coarse structure has none.
+    The eigenvalues of the structure tensor of fine detail are its energies in its weakest and its
+    strongest direction; motion wipes the former out. Blades of grass and the veins of a leaf are
+    streaky, too, but at every scale, while motion spares coarse structure: so the ratio of the two
+    only counts as far as it is lower than the ratio of coarse structure in the same directions.
     """
-    coarse = _smooth(luma, 3.0)
-    energies, axes = np.linalg.eigh(_structure_tensor(luma - _smooth(luma, 2.0)))
-    coarse_across, coarse_along = np.diag(axes.T @ _structure_tensor(coarse) @ axes)
-    fine = (energies[0] + 0.5) / (energies[1] + 0.5)
-    relative = fine / (coarse_across / (coarse_along + 0.1) + 0.05)
-    return float(np.clip(max(fine, relative) / _STREAKS, 0, 1))
+    (weakest, strongest), axes = np.linalg.eigh(_structure_tensor(luma - _smooth(luma, 2.0)))
+    coarse = axes.T @ _structure_tensor(_smooth(luma, 5.0)) @ axes
+    fine_ratio = (weakest + 0.5) / (strongest + 0.5)  # the constants keep flat photos at 1
+    coarse_ratio = coarse[0, 0] / (coarse[1, 1] + 0.1) + 0.05
+    return float(min(1, max(fine_ratio / _EVEN, fine_ratio / coarse_ratio / _EVEN_AS_COARSE)))
 
 
 def _along(luma: np.ndarray, direction: tuple[int, int], steps: int) -> list[np.ndarray]:
