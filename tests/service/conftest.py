@@ -1,13 +1,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.service.server import SAMPLES, Server, serving
-from training.shared import shared_dir
 
 
 @pytest.fixture(scope="session")
@@ -31,12 +29,3 @@ def plant() -> bytes:
 @pytest.fixture(scope="session")
 def soil() -> bytes:
     return (SAMPLES / "bare_soil.jpg").read_bytes()
-
-
-@pytest.fixture(scope="session")
-def shared() -> Path:
-    """The folder of real photos outside the repository."""
-    folder = shared_dir()
-    if folder is None:
-        pytest.skip("there is no folder of photos; PLANTOOD_SHARED names it")
-    return folder

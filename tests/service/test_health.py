@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -19,21 +20,21 @@ SOIL = (SAMPLES / "bare_soil.jpg").read_bytes()
 
 @pytest.fixture(scope="module")
 def configured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Another gate than the newest, two workers, another language, policy and limits."""
+    """A gate of another size, not the newest; two workers, another language and limits."""
     home = tmp_path_factory.mktemp("configured")
-    save = "from plantood.model.store import save_gate; from plantood.starter import starter_dir; "
-    for version in ("second", "newest"):
+    for version in ("tiny", "newest"):
         subprocess.run(
-            [sys.executable, "-c", save + f"save_gate(starter_dir(), version={version!r})"],
-            env={"BENTOML_HOME": str(home), "PATH": "", "PYTHONPATH": str(ROOT)},
+            [sys.executable, "-m", "tests.service.tiny_gate", version],
+            env=os.environ | {"BENTOML_HOME": str(home)},
+            cwd=ROOT,
             check=True,
         )
     with serving(
         home,
-        PLANTOOD_GATE="plantood-gate:second",
+        PLANTOOD_GATE="plantood-gate:tiny",
         PLANTOOD_WORKERS="2",
         PLANTOOD_LANGUAGE="fr",
-        PLANTOOD_POLICY="plant_threshold=0.999",
+        PLANTOOD_POLICY="plant_threshold=0.6",
         PLANTOOD_MAX_UPLOAD_MB="1",
         PLANTOOD_MAX_MEGAPIXELS="1",
         PLANTOOD_MAX_PHOTOS="2",
@@ -42,10 +43,16 @@ def configured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def test_the_configuration_names_the_gate_that_judges(configured: Server) -> None:
-    assert httpx.get(f"{configured.url}/model").json()["model"] == "plantood-gate:second"
-    verdict = httpx.post(f"{configured.url}/check", content=PLANT).json()
-    assert verdict["model"] == "plantood-gate:second"
-    assert (verdict["verdict"], verdict["threshold"]) == ("retake", 0.999)
+    model = httpx.get(f"{configured.url}/model").json()
+    assert (model["model"], model["input_size"]) == ("plantood-gate:tiny", 96)
+    assert model["policy"]["plant_threshold"] == 0.6
+    plant, soil = (
+        httpx.post(f"{configured.url}/check", content=photo).json() for photo in (PLANT, SOIL)
+    )
+    assert plant["model"] == soil["model"] == "plantood-gate:tiny"
+    assert plant["threshold"] == 0.6
+    assert (plant["verdict"], soil["verdict"]) == ("accept", "retake")
+    assert plant["unfamiliarity"] is None  # it was saved without reference statistics
 
 
 def test_the_limits_are_the_configured_ones(configured: Server) -> None:
@@ -85,6 +92,22 @@ def test_probes_open_no_connections(configured: Server) -> None:
             assert client.get("/readyz").status_code == 200
             assert client.get("/livez").status_code == 200
     assert all(now <= then + 2 for now, then in zip(descriptors(), before, strict=True))
+
+
+def test_hundreds_of_requests_at_once_are_all_answered(server: Server) -> None:
+    """BentoML's own client breaks requests under way after each hundredth, unless told not to."""
+
+    def post(_: int) -> list[int]:
+        with httpx.Client(base_url=server.url, timeout=60) as client:
+            return [client.post("/check", content=PLANT).status_code for _ in range(30)]
+
+    before = server.metrics()["plantood_scorer_errors_total"]
+    with ThreadPoolExecutor(8) as pool:
+        assert [status for statuses in pool.map(post, range(8)) for status in statuses] == [
+            200
+        ] * 240
+    assert server.metrics()["plantood_scorer_errors_total"] == before
+    assert "Traceback" not in server.output
 
 
 def _status(server: Server, probe: str) -> int:
