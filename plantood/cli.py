@@ -92,15 +92,16 @@ def serve(port: int, host: str, gate: str | None) -> None:
     """Serve the gate over HTTP, with a page at / to try it. Settings: PLANTOOD_* variables."""
     from plantood.model.store import load_gate
 
+    environment = dict(os.environ)
     if gate:
-        os.environ["PLANTOOD_GATE"] = gate
+        environment["PLANTOOD_GATE"] = gate
         if gate != DEFAULT_GATE:
-            load_gate(gate)  # fail here, in one line
+            load_gate(gate)  # fails here, in one line
     _ensure_free(host, port)
     click.echo(f"http://localhost:{port} serves the gate; stop it with Ctrl-C.", err=True)
     command = [sys.executable, "-m", "bentoml", "serve", "plantood.service:PlantGate"]
     sys.stdout.flush()
-    os.execv(sys.executable, [*command, "--host", host, "--port", str(port)])
+    os.execve(command[0], [*command, "--host", host, "--port", str(port)], environment)
 
 
 @main.command()
@@ -206,3 +207,7 @@ def _ensure_free(host: str, port: int) -> None:
         raise click.ClickException(
             f"cannot listen on {host}:{port} ({error.strerror}); choose another --port or --host"
         ) from error
+
+
+if __name__ == "__main__":
+    main()

@@ -27,8 +27,11 @@ without it, a lens covered by a finger is as crisp as its noise."""
 _EVEN = 0.4
 """Fine detail in its weakest direction, relative to its strongest, above which it is even."""
 
-_EVEN_AS_COARSE = 0.5
-"""The same relative to coarse structure, above which the subject itself is streaky."""
+_EVEN_AS_COARSE = 0.8
+"""The same divided by that of coarse structure; below it, streaks are not the subject's own."""
+
+_BOTH_STREAKY = 0.02
+"""Added to both before dividing: where coarse structure is as streaky as can be, fine may be."""
 
 _DIRECTIONS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
@@ -127,8 +130,9 @@ def steadiness(luma: np.ndarray) -> float:
     (weakest, strongest), axes = np.linalg.eigh(_structure_tensor(luma - _smooth(luma, 2.0)))
     coarse = axes.T @ _structure_tensor(_smooth(luma, 5.0)) @ axes
     fine_ratio = (weakest + 0.5) / (strongest + 0.5)  # the constants keep flat photos at 1
-    coarse_ratio = coarse[0, 0] / (coarse[1, 1] + 0.1) + 0.05
-    return float(min(1, max(fine_ratio / _EVEN, fine_ratio / coarse_ratio / _EVEN_AS_COARSE)))
+    coarse_ratio = coarse[0, 0] / (coarse[1, 1] + 0.1)
+    relative = (fine_ratio + _BOTH_STREAKY) / (coarse_ratio + _BOTH_STREAKY)
+    return float(min(1, max(fine_ratio / _EVEN, relative / _EVEN_AS_COARSE)))
 
 
 def _along(luma: np.ndarray, direction: tuple[int, int], steps: int) -> list[np.ndarray]:

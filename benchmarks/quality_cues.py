@@ -1,0 +1,196 @@
+"""How often the quality cues refuse good photos, and how often they catch bad ones.
+
+    python -m benchmarks.quality_cues
+
+measures with the policy's defaults on the photos of the shared folder and writes the tables
+between the two markers of ``docs/quality.md``.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from io import BytesIO
+from pathlib import Path
+
+import click
+import numpy as np
+from PIL import Image
+from rich.progress import track
+
+from benchmarks import bad_photos
+from plantood.images import LoadedImage, load_image
+from plantood.policy import Policy, quality_reasons
+from plantood.quality import measure
+from plantood.verdict import Quality, ReasonCode
+from training.shared import VARIABLE, shared_dir
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "quality.md"
+BEGIN = "<!-- written by python -m benchmarks.quality_cues -->"
+END = "<!-- end -->"
+CUES = (
+    ReasonCode.TOO_SMALL,
+    ReasonCode.TOO_DARK,
+    ReasonCode.TOO_BRIGHT,
+    ReasonCode.TOO_BLURRY,
+)
+DEGRADATIONS: list[tuple[str, Callable, ReasonCode, tuple[float, ...]]] = [
+    ("defocus, sigma / longest side", bad_photos.defocus, ReasonCode.TOO_BLURRY,
+     (0.005, 0.01, 0.015, 0.02, 0.03, 0.05)),
+    ("motion, length / longest side", bad_photos.motion, ReasonCode.TOO_BLURRY,
+     (0.02, 0.04, 0.06, 0.1, 0.15, 0.2)),
+    ("brightness times", bad_photos.dim, ReasonCode.TOO_DARK, (0.5, 0.25, 0.125, 0.0625)),
+    ("brightness times", bad_photos.overexpose, ReasonCode.TOO_BRIGHT, (2, 4, 8, 16)),
+]  # fmt: skip
+POLICY = Policy()
+
+
+def refused(quality: Quality) -> list[ReasonCode]:
+    """Why the default policy refuses a photo."""
+    return quality_reasons(quality, POLICY)
+
+
+def of_pixels(pixels: np.ndarray) -> Quality:
+    """Measure an array as if it had been sent."""
+    return measure(load_image(pixels))
+
+
+def photos_by_source(shared: Path) -> dict[tuple[str, str], list[Path]]:
+    """(label, source) -> photos, in an order that does not depend on the source's own."""
+    found = defaultdict(list)
+    with (shared / "data" / "manifest.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            if row["label"]:
+                found[row["label"], row["source"]].append((row["sha256"], row["path"]))
+    return {
+        key: [shared / "data" / path for _, path in sorted(rows)]
+        for key, rows in sorted(found.items(), key=lambda item: (item[0][0] != "plant", item[0]))
+    }
+
+
+def false_retakes(photos: dict[tuple[str, str], list[Path]]) -> list[str]:
+    """Table: share of each source refused by each cue."""
+    lines = table_head("source", "label", "photos", *(f"`{code}`" for code in CUES), "any")
+    for (label, source), paths in track(photos.items(), "Good photos"):
+        reasons = [refused(measure(load_image(path))) for path in paths]
+        counts = Counter(code for found in reasons for code in found)
+        shares = [percent(counts[code] / len(paths)) for code in CUES]
+        any_cue = percent(sum(map(bool, reasons)) / len(paths))
+        lines.append(table_row(source, label, len(paths), *shares, any_cue))
+    return lines
+
+
+def caught(photos: dict[tuple[str, str], list[Path]], sample: int) -> list[str]:
+    """Table: share of degraded plant photos that the cue meant for them catches."""
+    lines = table_head("what was done to the plant photos", "cue", "caught", "least of a source")
+    plants = {
+        source: paths[:sample] for (label, source), paths in photos.items() if label == "plant"
+    }
+    pixels = {
+        source: [load_image(path).pixels for path in paths] for source, paths in plants.items()
+    }
+    for name, degrade, code, strengths in track(DEGRADATIONS, "Bad photos"):
+        for strength in strengths:
+            shares = {}
+            for source, images in pixels.items():
+                rng = np.random.default_rng(7)
+                hits = [code in refused(of_pixels(degrade(x, strength, rng))) for x in images]
+                shares[source] = sum(hits) / len(hits)
+            least = min(shares, key=shares.__getitem__)
+            mean = sum(shares.values()) / len(shares)
+            worst = f"{percent(shares[least])} ({least})"
+            lines.append(table_row(f"{name} {strength:g}", f"`{code}`", percent(mean), worst))
+    return lines
+
+
+def caught_from_nothing(count: int) -> list[str]:
+    """Table: share of black frames and covered lenses that any cue catches."""
+    lines = table_head("generated", "photos", "caught by", "caught")
+    sizes = [(256, 192), (640, 480), (1280, 960)]
+    for name, make in (
+        ("black frame from a pocket", bad_photos.pocket),
+        ("finger over the lens", bad_photos.covered_lens),
+    ):
+        rng = np.random.default_rng(11)
+        found = [refused(of_pixels(make(rng, sizes[i % 3]))) for i in range(count)]
+        by = Counter(code for reasons in found for code in reasons)
+        cues = ", ".join(f"`{code}` {percent(n / count)}" for code, n in by.most_common())
+        lines.append(table_row(name, count, cues, percent(sum(map(bool, found)) / count)))
+    return lines
+
+
+def agreement(originals: Iterable[Path]) -> list[str]:
+    """Table: sharpness and highlights of originals and of their reduced copies."""
+    sides = (1024, 512, 256)
+    lines = table_head("original", *("sharpness", *(f"at {s} px" for s in sides)),
+                       *("highlights", *(f"at {s} px" for s in sides)))  # fmt: skip
+    for path in originals:
+        with Image.open(path) as image:
+            whole = image.convert("RGB")
+        measured = [measure(load_image(path))]
+        measured += [measure(reduced_copy(whole, side)) for side in sides]
+        lines.append(
+            table_row(
+                path.stem.rpartition("_")[0],
+                *(f"{quality.sharpness:.2f}" for quality in measured),
+                *(f"{quality.highlights:.2f}" for quality in measured),
+            )
+        )
+    return lines
+
+
+def reduced_copy(image: Image.Image, side: int) -> LoadedImage:
+    """A copy as the data sets hold it: reduced, saved as JPEG, loaded again."""
+    copy = image.copy()
+    copy.thumbnail((side, side), Image.Resampling.LANCZOS)
+    file = BytesIO()
+    copy.save(file, "JPEG", quality=90)
+    return load_image(file.getvalue())
+
+
+def percent(share: float) -> str:
+    """0.0171 -> 1.7 %."""
+    return "0" if share == 0 else f"{100 * share:.1f} %"
+
+
+def table_row(*cells: object) -> str:
+    """One line of a Markdown table."""
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def table_head(*cells: object) -> list[str]:
+    """The first two lines of a Markdown table."""
+    return [table_row(*cells), table_row(*("---" for _ in cells))]
+
+
+def write(document: Path, text: str) -> None:
+    """Replace what stands between the two markers."""
+    before, _, rest = document.read_text(encoding="utf-8").partition(BEGIN)
+    after = rest.partition(END)[2]
+    document.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+
+
+@click.command(help=__doc__)
+@click.option("--sample", default=60, show_default=True, help="Plant photos degraded per source.")
+@click.option("--generated", default=300, show_default=True, help="Photos made from nothing.")
+def main(sample: int, generated: int) -> None:
+    """Measure and write the tables."""
+    shared = shared_dir()
+    if shared is None:
+        raise click.ClickException(f"the photos are not there; set {VARIABLE}")
+    photos = photos_by_source(shared)
+    originals = sorted((shared / "data" / "originals").glob("*.jpg"))
+    sections = [
+        ("Photos refused, by source", false_retakes(photos)),
+        ("Bad photos caught", caught(photos, sample)),
+        ("Photos without a scene", caught_from_nothing(generated)),
+        ("Originals and their reduced copies", agreement(originals)),
+    ]
+    text = "\n\n".join(f"### {title}\n\n" + "\n".join(lines) for title, lines in sections)
+    write(DOCUMENT, text)
+    click.echo(text)
+
+
+if __name__ == "__main__":
+    main()
