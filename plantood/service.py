@@ -29,6 +29,7 @@ from . import __version__, prometheus
 from .errors import PhotoTooLarge, PlantoodError, SettingsError
 from .gate import Prepared, finish, prepare
 from .gate_reference import GateReference
+from .graceful import outlive_other_services
 from .http_app import BodyLimit, GateService
 from .http_io import CheckBatchInput, CheckInput, PhotoInput, RequestRefused, read
 from .images import Limits
@@ -92,6 +93,11 @@ class PlantScorer:
         self.scorer = self.gate.scorer(settings.scorer_threads)
         size = self.scorer.input_size
         self.scorer.score(np.zeros((1, size, size, 3), np.uint8))  # the first pass is slow
+
+    @bentoml.on_startup
+    def end_last(self) -> None:
+        """Stay until the gate has answered the requests that it has in hand."""
+        outlive_other_services("PlantScorer", seconds=settings.score_timeout_s)
 
     @bentoml.api(
         batchable=True,

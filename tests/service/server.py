@@ -100,7 +100,9 @@ def serving(home: Path, target: str = "service:PlantGate", **settings: str) -> I
         server.wait_until_ready()
         yield server
     finally:
-        children = server.supervisor.children(recursive=True)
+        children: list[psutil.Process] = []
+        with contextlib.suppress(psutil.NoSuchProcess):  # a test may have stopped it
+            children = server.supervisor.children(recursive=True)
         process.send_signal(signal.SIGTERM)
         try:
             process.wait(20)

@@ -170,3 +170,21 @@ def test_a_wrong_setting_stops_the_start_with_a_sentence(
     assert process.wait(60) != 0
     assert sentence in server.output
     assert "Traceback" not in server.output
+
+
+def test_a_stop_answers_what_is_in_hand_first(configured: Server) -> None:
+    """SIGTERM reaches scorer and gate at the same time, while eight photos wait for a score."""
+
+    def post(_: int) -> httpx.Response:
+        return httpx.post(f"{configured.url}/check", content=PLANT, timeout=30)
+
+    scorer = _scorer(configured)
+    scorer.suspend()
+    with ThreadPoolExecutor(8) as pool:
+        answers = [pool.submit(post, number) for number in range(8)]
+        time.sleep(1)
+        configured.supervisor.terminate()
+        time.sleep(0.5)
+        scorer.resume()
+        assert [answer.result().json()["verdict"] for answer in answers] == ["accept"] * 8
+    assert not psutil.wait_procs([scorer], timeout=10)[1]
