@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -132,8 +135,7 @@ def _convert_head(head: keras.Model, path: Path) -> None:
 
 def _convert(model: keras.Model, input_name: str, path: Path) -> onnx.ModelProto:
     spec = keras.InputSpec(shape=model.input.shape, dtype=model.input.dtype, name=input_name)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # from tf2onnx, about numpy
+    with _quiet_tf2onnx():
         model.export(
             path, format="onnx", input_signature=[spec], opset_version=OPSET, verbose=False
         )
@@ -141,6 +143,24 @@ def _convert(model: keras.Model, input_name: str, path: Path) -> onnx.ModelProto
     for value in (*graph.graph.input, *graph.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
     return graph
+
+
+@contextmanager
+def _quiet_tf2onnx() -> Iterator[None]:
+    """Silence tf2onnx's warnings about numpy, and about an optimizer that fails on hard-swish.
+
+    Where that one fails (MobileNetV3) changes of layout remain in the graph; ONNX Runtime removes
+    them itself when the session starts.
+    """
+    logger = logging.getLogger("tf2onnx.optimizer")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def _fuse_padding(model: onnx.ModelProto) -> None:

@@ -150,8 +150,8 @@ def list_gates(name: str | None = None) -> list[GateSummary]:
                 created=info.creation_time,
                 backbone=info.labels["backbone"],
                 head=info.labels["head"],
-                quantization=info.metadata["quantization"],
-                parent=info.metadata["parent"],
+                quantization=info.metadata.get("quantization"),
+                parent=info.metadata.get("parent"),
                 metrics=dict(info.metadata["metrics"]),
                 bytes=sum(f.stat().st_size for f in Path(model.path).iterdir() if f.is_file()),
             )
@@ -161,7 +161,7 @@ def list_gates(name: str | None = None) -> list[GateSummary]:
 
 def _store_metadata(gate: GateModel) -> dict[str, Any]:
     manifest = gate.manifest
-    return {
+    known = {
         "metrics": manifest.metrics_summary,
         "plant_threshold": manifest.policy.plant_threshold,
         "input_size": manifest.input_size,
@@ -170,6 +170,7 @@ def _store_metadata(gate: GateModel) -> dict[str, Any]:
         "classes": manifest.classes,
         "manifest_sha256": sha256(gate.path / MANIFEST),
     }
+    return {key: value for key, value in known.items() if value is not None}  # BentoML has no None
 
 
 def _new_tag(name: str, manifest: GateManifest) -> bentoml.Tag:

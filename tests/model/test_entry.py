@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from plantood.errors import GateModelCorrupt, GateModelError, GateModelNotFound
+from plantood.model.entry import (
+    BACKBONE,
+    CARD,
+    FILES,
+    HEAD,
+    KERAS,
+    MANIFEST,
+    METRICS,
+    REFERENCE,
+    open_gate,
+    sha256,
+    write_entry,
+)
+from plantood.policy import Policy
+from plantood.starter import starter_dir
+
+ABOUT = {
+    "backbone": "efficientnet_lite0",
+    "head": "gap",
+    "input_size": 224,
+    "preprocessing": {"channel_order": "rgb"},
+    "policy": Policy(plant_threshold=0.6),
+    "metrics": {"test": {"accuracy": 0.9}},
+    "card": "# A card\n\nIntended use.",
+}
+
+
+@pytest.fixture
+def entry(tmp_path: Path) -> Path:
+    """An entry to damage."""
+    return Path(shutil.copytree(starter_dir(), tmp_path / "entry"))
+
+
+def _model_files(directory: Path) -> Path:
+    directory.mkdir()
+    for name in (KERAS, BACKBONE, HEAD):
+        shutil.copy(starter_dir() / name, directory / name)
+    return directory
+
+
+def test_write_and_open(tmp_path: Path) -> None:
+    directory = _model_files(tmp_path / "new")
+    written = write_entry(
+        directory,
+        **ABOUT,
+        metrics_summary={"accuracy": 0.9},
+        quantization="float16",
+        parent="plantood-gate:mother",
+    )
+    gate = open_gate(directory)
+    assert gate.manifest == written
+    assert gate.tag == "new"
+    assert gate.manifest.classes == {"0": "other", "1": "plant"}
+    assert gate.manifest.policy.plant_threshold == 0.6
+    assert gate.manifest.parent == "plantood-gate:mother"
+    assert gate.manifest.created.utcoffset().total_seconds() == 0
+    assert {"python", "bentoml", "onnxruntime", "keras"} <= set(gate.manifest.versions)
+    assert gate.metrics == {"test": {"accuracy": 0.9}}
+    assert gate.card.startswith("# A card")
+    assert gate.reference() is None
+    assert gate.manifest.files == {
+        name: sha256(directory / name) for name in FILES if name != REFERENCE
+    }
+
+
+def test_sha256_is_that_of_the_bytes(tmp_path: Path) -> None:
+    (tmp_path / "abc").write_bytes(b"abc")
+    expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2
+    assert sha256(tmp_path / "abc") == expected
+
+
+def test_an_entry_needs_its_model_files(tmp_path: Path) -> None:
+    directory = _model_files(tmp_path / "new")
+    (directory / HEAD).unlink()
+    with pytest.raises(GateModelError, match=r"lacks head\.onnx"):
+        write_entry(directory, **ABOUT)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_changed_file_is_named(entry: Path, name: str) -> None:
+    content = bytearray((entry / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (entry / name).write_bytes(content)
+    with pytest.raises(GateModelCorrupt, match=f"{name} differs from the digest"):
+        open_gate(entry)
+
+
+@pytest.mark.parametrize("name", [*FILES, MANIFEST])
+def test_a_missing_file_is_named(entry: Path, name: str) -> None:
+    (entry / name).unlink()
+    with pytest.raises(GateModelCorrupt, match=f"{name} is missing"):
+        open_gate(entry)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format_version": 2}, "format_version"),
+        ({"files": {"../../etc/passwd": "0"}}, "names files that no gate model has"),
+        ({"files": {}}, r"names no digest of backbone\.onnx, card\.md, head\.onnx"),
+        ({"policy": {"plant_threshold": 2}}, r"policy\.plant_threshold"),
+    ],
+)
+def test_a_manifest_that_makes_no_sense(entry: Path, change: dict, message: str) -> None:
+    manifest = json.loads((entry / MANIFEST).read_text()) | change
+    (entry / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(GateModelCorrupt, match=rf"gate\.json .*{message}"):
+        open_gate(entry)
+
+
+def test_a_manifest_that_is_no_json(entry: Path) -> None:
+    (entry / MANIFEST).write_text("{")
+    with pytest.raises(GateModelCorrupt, match=r"gate\.json cannot be understood"):
+        open_gate(entry)
+
+
+def test_no_entry_there(tmp_path: Path) -> None:
+    with pytest.raises(GateModelNotFound, match="nothing-here"):
+        open_gate(tmp_path / "nothing-here")
+
+
+class _Touch:
+    """Creates a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple:
+        return Path.touch, (self.path,)
+
+
+def test_nothing_is_ever_unpickled(entry: Path, tmp_path: Path) -> None:
+    """Not even statistics whose digest was forged."""
+    trap = np.array([_Touch(tmp_path / "executed")], dtype=object)
+    np.savez(entry / REFERENCE, mean=trap)
+    manifest = json.loads((entry / MANIFEST).read_text())
+    manifest["files"][REFERENCE] = sha256(entry / REFERENCE)
+    (entry / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(GateModelCorrupt, match=r"reference\.npz cannot be read"):
+        open_gate(entry).reference()
+    assert not (tmp_path / "executed").exists()
+    pickle.loads(pickle.dumps(_Touch(tmp_path / "executed")))  # the trap itself works
+    assert (tmp_path / "executed").exists()
+
+
+def test_metrics_are_those_of_the_file(entry: Path) -> None:
+    assert open_gate(entry).metrics == json.loads((entry / METRICS).read_text())
+    assert open_gate(entry).card == (entry / CARD).read_text()

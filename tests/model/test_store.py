@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import bentoml
+import pytest
+from bentoml.exceptions import NotFound
+
+from plantood.errors import GateModelCorrupt, GateModelError, GateModelNotFound
+from plantood.model.entry import FILES, KERAS, MANIFEST, open_gate
+from plantood.model.store import list_gates, load_gate, save_gate
+from plantood.starter import starter_dir
+
+NAME = "gate-under-test"
+
+
+@pytest.fixture
+def tag() -> Iterator[bentoml.Tag]:
+    """A saved gate model, deleted afterwards."""
+    tag = save_gate(starter_dir(), name=NAME)
+    yield tag
+    bentoml.models.delete(tag)
+
+
+def _bentoml(*arguments: str | Path, home: Path | None = None) -> str:
+    """Run BentoML's own command line."""
+    environment = os.environ | ({"BENTOML_HOME": str(home)} if home else {})
+    command = [sys.executable, "-m", "bentoml", *map(str, arguments)]
+    run = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+def _left_in_store(name: str) -> list[bentoml.Model]:
+    try:
+        return bentoml.models.list(name)
+    except NotFound:
+        return []
+
+
+def _staging() -> set[Path]:
+    return set(Path(tempfile.gettempdir()).glob(f"bentoml-model-{NAME}*"))
+
+
+def test_save_and_load(tag: bentoml.Tag) -> None:
+    gate = load_gate(tag)
+    original = open_gate(starter_dir())
+    assert gate.tag == str(tag)
+    assert gate.manifest == original.manifest
+    assert gate.metrics == original.metrics
+    assert gate.card == original.card
+    assert gate.keras_path.is_file()
+    assert load_gate(f"{NAME}:latest").tag == load_gate(NAME).tag == str(tag)
+    assert not _staging()
+
+
+def test_the_version_says_what_it_is(tag: bentoml.Tag) -> None:
+    manifest = load_gate(tag).manifest
+    assert tag.version.startswith(f"{manifest.backbone}-{manifest.head}-")
+
+
+@pytest.mark.parametrize("name", [*FILES, MANIFEST])
+def test_a_file_changed_in_the_store_is_named(tag: bentoml.Tag, name: str) -> None:
+    with (Path(bentoml.models.get(tag).path) / name).open("ab") as file:
+        file.write(b"\n")
+    with pytest.raises(GateModelCorrupt, match=f"{name} differs from the digest"):
+        load_gate(tag)
+
+
+def test_an_unknown_tag_is_answered_with_the_known_ones(tag: bentoml.Tag) -> None:
+    for unknown in ("no-such-gate:latest", f"{NAME}:v0"):
+        with pytest.raises(GateModelNotFound, match=f"no gate model {unknown} .*{tag}"):
+            load_gate(unknown)
+
+
+def test_a_model_of_another_kind_is_no_gate() -> None:
+    with bentoml.models.create("something-else") as model:
+        Path(model.path_of("weights.bin")).write_bytes(b"1")
+    try:
+        with pytest.raises(GateModelCorrupt, match=r"gate\.json is missing"):
+            load_gate("something-else")
+        assert "something-else" not in [gate.tag.partition(":")[0] for gate in list_gates()]
+    finally:
+        bentoml.models.delete(model.tag)
+
+
+def test_a_version_is_never_overwritten() -> None:
+    save_gate(starter_dir(), name=NAME, version="v1")
+    try:
+        with pytest.raises(GateModelError, match=f"{NAME}:v1 already"):
+            save_gate(starter_dir(), name=NAME, version="v1")
+        assert load_gate(f"{NAME}:v1").tag == f"{NAME}:v1"
+        assert not _staging()
+    finally:
+        bentoml.models.delete(f"{NAME}:v1")
+
+
+def test_the_newest_comes_first_and_is_the_latest() -> None:
+    tags = [str(save_gate(starter_dir(), name=NAME, version=v)) for v in ("zulu", "alpha")]
+    try:
+        assert [gate.tag for gate in list_gates(NAME)] == tags[::-1]
+        assert load_gate(f"{NAME}:latest").tag == tags[1]
+    finally:
+        for tag in tags:
+            bentoml.models.delete(tag)
+
+
+def test_a_damaged_entry_is_not_saved(tmp_path: Path) -> None:
+    entry = shutil.copytree(starter_dir(), tmp_path / "entry")
+    (entry / KERAS).write_bytes(b"broken")
+    with pytest.raises(GateModelCorrupt, match=r"model\.keras"):
+        save_gate(entry, name=NAME)
+    assert _left_in_store(NAME) == []
+
+
+@pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])
+@pytest.mark.parametrize("function", ["copyfile", "copytree"])
+def test_a_failed_copy_leaves_nothing(
+    function: str, error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it fails in our copy to BentoML's staging (files) or in BentoML's own (tree)."""
+    original = getattr(shutil, function)
+
+    def copy_a_little_and_fail(source: Path, target: Path, **options: object) -> None:
+        original(source, target, **options)
+        raise error
+
+    monkeypatch.setattr(shutil, function, copy_a_little_and_fail)
+    with pytest.raises(type(error)):
+        save_gate(starter_dir(), name=NAME)
+    monkeypatch.undo()
+    assert _left_in_store(NAME) == []
+    assert not _staging()
+
+
+def test_list_gates(tag: bentoml.Tag) -> None:
+    (gate,) = list_gates(NAME)
+    manifest = load_gate(tag).manifest
+    assert (gate.tag, gate.backbone, gate.head) == (str(tag), manifest.backbone, manifest.head)
+    assert gate.metrics == manifest.metrics_summary
+    assert gate.bytes > 1_000_000
+    assert gate.quantization == manifest.quantization
+    assert list_gates("no-such-gate") == []
+
+
+def test_bentoml_lists_and_describes_it(tag: bentoml.Tag) -> None:
+    listed = json.loads(_bentoml("models", "list", NAME, "--output", "json"))
+    assert [(model["tag"], model["module"]) for model in listed] == [(str(tag), "plantood")]
+    described = json.loads(_bentoml("models", "get", str(tag), "--output", "json"))
+    manifest = load_gate(tag).manifest
+    assert described["labels"] == {
+        "kind": "plantood-gate",
+        "backbone": manifest.backbone,
+        "head": manifest.head,
+    }
+    assert described["metadata"]["metrics"] == manifest.metrics_summary
+    assert described["metadata"]["plant_threshold"] == manifest.policy.plant_threshold
+
+
+def test_export_and_import_elsewhere_with_bentomls_own_commands(
+    tag: bentoml.Tag, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    file = tmp_path / "gate.bentomodel"
+    _bentoml("models", "export", str(tag), file)
+    _bentoml("models", "import", file, home=elsewhere)
+    code = (
+        "from plantood.model.store import load_gate, list_gates\n"
+        f"gate = load_gate({str(tag)!r})\n"
+        "print(gate.tag, gate.scorer(1).input_size, len(list_gates()))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"BENTOML_HOME": str(elsewhere)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.split() == [str(tag), "224", "1"]
+
+
+def test_the_store_needs_no_tensorflow() -> None:
+    code = (
+        "import sys, plantood.model.store, plantood.starter\n"
+        "print([m for m in ('tensorflow', 'keras', 'onnx', 'h5py') if m in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
