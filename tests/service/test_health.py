@@ -29,8 +29,12 @@ def configured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             cwd=ROOT,
             check=True,
         )
+    document = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    bentoml_settings = home / "bentoml.yaml"
+    bentoml_settings.write_text(document.split("```yaml\n")[1].split("```")[0])
     with serving(
         home,
+        BENTOML_CONFIG=str(bentoml_settings),
         PLANTOOD_GATE="plantood-gate:tiny",
         PLANTOOD_WORKERS="2",
         PLANTOOD_LANGUAGE="fr",
@@ -61,6 +65,13 @@ def test_the_limits_are_the_configured_ones(configured: Server) -> None:
     assert (large.status_code, "1 MB" in large.json()["error"]) == (413, True)
     three = httpx.post(batch, files=[("images", PLANT)] * 3)
     assert (three.status_code, "2" in three.json()["error"]) == (400, True)
+
+
+def test_the_documented_bentoml_settings_are_in_force(configured: Server) -> None:
+    origin = "https://app.example.org"
+    headers = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+    answer = httpx.options(f"{configured.url}/check", headers=headers)
+    assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, origin)
 
 
 def test_metrics_and_verdicts_are_right_with_two_workers(configured: Server) -> None:
