@@ -123,10 +123,13 @@ def models(as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("Tag", "Backbone", "Head", box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("Tag", no_wrap=True)
+    table.add_column("Backbone", overflow="fold")
+    table.add_column("Head")
     for heading in ("Accuracy", "F1", "MB"):
-        table.add_column(heading, justify="right")
-    table.add_column("Created (UTC)")
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("Created", no_wrap=True)
     for gate in gates:
         figures = [
             f"{gate.metrics[name]:.3f}" if name in gate.metrics else "-"
@@ -139,7 +142,7 @@ def models(as_json: bool) -> None:
             gate.head,
             *figures,
             f"{gate.bytes / 1e6:.1f}",
-            f"{gate.created:%Y-%m-%d %H:%M}",
+            f"{gate.created:%Y-%m-%d}",
         )
     Console().print(table)
 

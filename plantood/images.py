@@ -276,7 +276,7 @@ def _to_rgb(image: Image.Image, factor: int) -> Image.Image:
     if image.mode == "F" or image.mode.startswith("I"):
         image = _to_grey(image)
     if image.has_transparency_data:
-        image = image.convert("RGBA")
+        image = image if image.mode == "RGBA" else image.convert("RGBA")  # spare a copy
     elif image.mode not in ("RGB", "L", "CMYK", "YCbCr"):
         image = image.convert("RGB")  # before the reduction: palettes cannot be averaged
     if factor:
