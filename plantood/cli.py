@@ -122,24 +122,21 @@ def models(as_json: bool) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("Tag", no_wrap=True)
-    table.add_column("Backbone", overflow="fold")
-    table.add_column("Head")
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
+    table.add_column("Gate", overflow="fold")
     for heading in ("Accuracy", "F1", "MB"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("Created", no_wrap=True)
     for gate in gates:
+        made_of = ", ".join(filter(None, (gate.backbone, gate.head, gate.quantization)))
         figures = [
             f"{gate.metrics[name]:.3f}" if name in gate.metrics else "-"
             for name in ("accuracy", "f1")
         ]
-        quantized = f" {gate.quantization}" if gate.quantization else ""
         table.add_row(
-            gate.tag,
-            gate.backbone + quantized,
-            gate.head,
+            Text(gate.tag).append(f"\n{made_of}", "dim"),
             *figures,
             f"{gate.bytes / 1e6:.1f}",
             f"{gate.created:%Y-%m-%d}",
