@@ -86,22 +86,21 @@ def save_gate(
         labels={**_KIND, "backbone": manifest.backbone, "head": manifest.head},
         metadata=_store_metadata(source),
     )
+    staging = None
     try:
         with created as entry:
             staging = Path(entry.path)
-            try:
-                for file in (*manifest.files, MANIFEST):
-                    shutil.copyfile(source.path / file, staging / file)
-            except BaseException:
-                shutil.rmtree(staging, ignore_errors=True)
-                raise
-        shutil.rmtree(staging, ignore_errors=True)  # BentoML leaves its staging directory behind
+            for file in (*manifest.files, MANIFEST):
+                shutil.copyfile(source.path / file, staging / file)
     except KeyboardInterrupt:  # BentoML only cleans up after exceptions
         with suppress(BentoMLException):
             bentoml.models.delete(tag)
         raise
     except BentoMLException as error:
         raise GateModelError(f"BentoML could not save {tag}: {error}") from error
+    finally:
+        if staging is not None:  # BentoML leaves its staging directory behind
+            shutil.rmtree(staging, ignore_errors=True)
     return tag
 
 

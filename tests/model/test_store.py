@@ -45,11 +45,16 @@ def _left_in_store(name: str) -> list[bentoml.Model]:
         return []
 
 
-def _staging() -> set[Path]:
-    return set(Path(tempfile.gettempdir()).glob(f"bentoml-model-{NAME}*"))
+@pytest.fixture
+def staging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where BentoML makes its staging directories, empty."""
+    directory = tmp_path / "staging"
+    directory.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(directory))
+    return directory
 
 
-def test_save_and_load(tag: bentoml.Tag) -> None:
+def test_save_and_load(staging: Path, tag: bentoml.Tag) -> None:
     gate = load_gate(tag)
     original = open_gate(starter_dir())
     assert gate.tag == str(tag)
@@ -58,7 +63,7 @@ def test_save_and_load(tag: bentoml.Tag) -> None:
     assert gate.card == original.card
     assert gate.keras_path.is_file()
     assert load_gate(f"{NAME}:latest").tag == load_gate(NAME).tag == str(tag)
-    assert not _staging()
+    assert list(staging.iterdir()) == []
 
 
 def test_the_version_says_what_it_is(tag: bentoml.Tag) -> None:
@@ -91,13 +96,13 @@ def test_a_model_of_another_kind_is_no_gate() -> None:
         bentoml.models.delete(model.tag)
 
 
-def test_a_version_is_never_overwritten() -> None:
+def test_a_version_is_never_overwritten(staging: Path) -> None:
     save_gate(starter_dir(), name=NAME, version="v1")
     try:
         with pytest.raises(GateModelError, match=f"{NAME}:v1 already"):
             save_gate(starter_dir(), name=NAME, version="v1")
         assert load_gate(f"{NAME}:v1").tag == f"{NAME}:v1"
-        assert not _staging()
+        assert list(staging.iterdir()) == []
     finally:
         bentoml.models.delete(f"{NAME}:v1")
 
@@ -123,7 +128,7 @@ def test_a_damaged_entry_is_not_saved(tmp_path: Path) -> None:
 @pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])
 @pytest.mark.parametrize("function", ["copyfile", "copytree"])
 def test_a_failed_copy_leaves_nothing(
-    function: str, error: BaseException, monkeypatch: pytest.MonkeyPatch
+    function: str, error: BaseException, staging: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whether it fails in our copy to BentoML's staging (files) or in BentoML's own (tree)."""
     original = getattr(shutil, function)
@@ -137,7 +142,7 @@ def test_a_failed_copy_leaves_nothing(
         save_gate(starter_dir(), name=NAME)
     monkeypatch.undo()
     assert _left_in_store(NAME) == []
-    assert not _staging()
+    assert list(staging.iterdir()) == []
 
 
 def test_list_gates(tag: bentoml.Tag) -> None:
@@ -168,7 +173,7 @@ def test_export_and_import_elsewhere_with_bentomls_own_commands(
     tag: bentoml.Tag, tmp_path: Path
 ) -> None:
     elsewhere = tmp_path / "elsewhere"
-    file = tmp_path / "gate.bentomodel"
+    file = tmp_path / "gate.tar"  # uncompressed, which is faster
     _bentoml("models", "export", str(tag), file)
     _bentoml("models", "import", file, home=elsewhere)
     code = (

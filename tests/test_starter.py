@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import bentoml
+import numpy as np
+import pytest
+from bentoml.exceptions import NotFound
+
+from plantood import starter
+from plantood.model.entry import open_gate
+from plantood.model.store import list_gates, load_gate, save_gate
+from plantood.starter import install_starter, starter_backbone, starter_dir
+
+NAME = "starter-under-test"
+LIMIT = 16 * 10**6
+
+
+@pytest.fixture(autouse=True)
+def _empty_store() -> Iterator[None]:
+    yield
+    try:
+        for model in bentoml.models.list(NAME):
+            bentoml.models.delete(model.tag)
+    except NotFound:
+        pass
+
+
+def test_it_is_complete_small_and_says_what_it_is() -> None:
+    gate = open_gate(starter_dir())
+    assert sum(file.stat().st_size for file in starter_dir().iterdir()) <= LIMIT
+    assert gate.manifest.backbone == starter_backbone()
+    assert gate.reference() is not None
+    assert gate.card.startswith("# ")
+
+
+def test_it_is_installed_once() -> None:
+    tag = install_starter(NAME)
+    assert str(tag) == f"{NAME}:{starter.VERSION}"
+    assert install_starter(NAME) == tag
+    assert [gate.tag for gate in list_gates(NAME)] == [str(tag)]
+    assert load_gate(f"{NAME}:latest").manifest == open_gate(starter_dir()).manifest
+
+
+def test_a_gate_of_that_name_is_left_alone() -> None:
+    own = save_gate(starter_dir(), name=NAME, version="my-own")
+    assert install_starter(NAME) == own
+    assert [gate.tag for gate in list_gates(NAME)] == [str(own)]
+
+
+def test_it_judges_the_sample_photos(sample_inputs: dict[str, np.ndarray]) -> None:
+    gate = open_gate(starter_dir())
+    names = ["maize_leaf.jpg", "bean_plant.jpg", "bare_soil.jpg", "tiled_floor.jpg"]
+    scores = gate.scorer().score(np.stack([sample_inputs[name] for name in names]))
+    is_plant = scores.plant_probability >= gate.manifest.policy.plant_threshold
+    assert dict(zip(names, is_plant.tolist(), strict=True)) == {
+        "maize_leaf.jpg": True,
+        "bean_plant.jpg": True,
+        "bare_soil.jpg": False,
+        "tiled_floor.jpg": False,
+    }
