@@ -35,6 +35,13 @@ def _print(*lines: object) -> None:
         console.print(line, markup=False)
 
 
+def _fail_early(data: Path) -> None:
+    """Tell of a wrong manifest at once, not after the seconds that TensorFlow takes to import."""
+    from training.data import read_data
+
+    read_data(data)
+
+
 def _write_table(document: Path | None, name: str | None, default: str, text: str) -> None:
     if document is not None:
         from training.tables import write_between_markers
@@ -90,6 +97,7 @@ def train(table_into: Path | None, table_name: str | None, quantize: str, **valu
     python -m training train manifest.csv --weights resnet50.weights.h5 --save all
     python -m training train manifest.csv --weights starter --leave-out my_other_phone
     """
+    _fail_early(values["data"])
     import_tensorflow()
     from training.tables import console_table, figures_table, source_table, summary_markdown
     from training.train import train as run
@@ -128,6 +136,7 @@ def leave_one_out(table_into: Path | None, table_name: str | None, **values: Any
     python -m training leave-one-out manifest.csv --weights starter --weight-decay 0.01 \
         --balance both
     """
+    _fail_early(values["data"])
     import_tensorflow()
     from training.leave_one_out import leave_one_out as run
     from training.tables import console_table

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.table import Table
 
 from plantood.errors import SettingsError
@@ -91,7 +92,7 @@ def summary_markdown(figures: Sequence[dict[str, Any]]) -> str:
 
 def console_table(title: str, header: Row, rows: Sequence[Row]) -> Table:
     """The same table for a terminal."""
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for number, name in enumerate(header):
         table.add_column(name, justify="left" if number < 2 else "right", overflow="fold")
     for row in rows:

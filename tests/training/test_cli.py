@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from training.cli import main
+from training.options import HeadList, train_options
+from training.settings import HEAD_NAMES, FitSettings, TrainOptions
+
+
+@pytest.mark.parametrize("command", [[], ["train"], ["leave-one-out"], ["evaluate"]])
+def test_help(command: list[str]) -> None:
+    result = CliRunner().invoke(main, [*command, "--help"])
+    assert result.exit_code == 0
+    assert "plantood" in result.output or "manifest" in result.output
+
+
+def test_help_does_not_wait_for_tensorflow() -> None:
+    code = (
+        "import sys; from training.cli import main\n"
+        "try: main(['train', '--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'tensorflow', 'keras', 'numpy', 'bentoml'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    assert time.perf_counter() - start < 10
+
+
+def test_names_are_those_of_the_tables() -> None:
+    from plantood.model.backbones import BACKBONES
+    from plantood.model.heads import HEADS
+    from training.settings import BACKBONE_NAMES, LEARNING_RATES
+
+    assert tuple(BACKBONES) == BACKBONE_NAMES
+    assert HEAD_NAMES == tuple(HEADS) == tuple(LEARNING_RATES)
+
+
+def test_defaults_on_the_command_line_are_those_in_the_code() -> None:
+    from training.commands import train
+
+    context = train.make_context("train", ["data"])
+    options = train_options(dict(context.params) | {"save": "best", "quantize": None})
+    assert options == TrainOptions(Path("data"))
+
+
+def test_no_fine_tune() -> None:
+    options = train_options({"data": Path("d"), "no_fine_tune": True, "fine_tune_epochs": 2})
+    assert options.fit == FitSettings(fine_tune_epochs=0)
+
+
+def test_heads_are_checked() -> None:
+    assert HeadList().convert("GAP, v1,gap", None, None) == ("gap", "v1")
+    result = CliRunner().invoke(main, ["train", "data", "--heads", "v1,v9"])
+    assert result.exit_code == 2
+    assert "v9: heads are v1, v2, v3, gap" in result.output
+
+
+def test_an_error_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("path,label\na.jpg,weed\n")
+    ran = subprocess.run(
+        [sys.executable, "-m", "training", "train", str(tmp_path / "m.csv"), "--weights", "none"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 1
+    assert ran.stdout == ""
+    lines = ran.stderr.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("Error: Line 2 of")
