@@ -18,6 +18,7 @@ from typing import Annotated, Any, BinaryIO, TypeAlias
 
 import bentoml
 from bentoml.exceptions import BentoMLException
+from PIL import Image
 from pydantic import Field
 from pydantic.json_schema import GetJsonSchemaHandler, JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
@@ -86,7 +87,17 @@ def _to_wire(photo: Any) -> Any:
 
 
 def _to_upload(photo: Any) -> Any:
-    """What BentoML's HTTP client can upload."""
+    """What BentoML's HTTP client can upload; other services of the bento get it too.
+
+    A Pillow image that was opened but not decoded yet is its file: BentoML's client would send
+    what Pillow has left unread of it.
+    """
+    if isinstance(photo, Image.Image) and getattr(photo, "fp", None) is not None:
+        position = photo.fp.tell()
+        photo.fp.seek(0)
+        data = photo.fp.read()
+        photo.fp.seek(position)
+        return _PhotoBytes(data)
     if isinstance(photo, (bytes, bytearray, memoryview)):
         return _PhotoBytes(photo)
     return photo

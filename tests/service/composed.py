@@ -26,6 +26,7 @@ class Detector:
                 await self.gate.check(image=path),
                 await self.gate.check(image=photo.read_bytes()),
                 await self.gate.check(image=image),
+                await self.gate.check(image=image.convert("RGB")),
             ]
         return one_by_one + await self.gate.check_batch(images=[photo, photo.read_bytes()])
 

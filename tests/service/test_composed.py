@@ -17,10 +17,10 @@ def test_python_code_calls_the_gate_with_any_form_of_a_photo(tmp_path: Path) -> 
             for language in ("en", "fr")
         }
         metrics = server.metrics()
-    assert [verdict["verdict"] for verdict in verdicts] == ["accept"] * 6
+    assert [verdict["verdict"] for verdict in verdicts] == ["accept"] * 7
     first = verdicts[0]
     for verdict in verdicts[1:]:
         assert verdict["plant_probability"] == pytest.approx(first["plant_probability"], abs=1e-4)
         assert verdict["quality"] == first["quality"]
     assert messages["en"].text != messages["fr"].text
-    assert metrics['plantood_verdicts_total{reason="none",verdict="accept"}'] == 6
+    assert metrics['plantood_verdicts_total{reason="none",verdict="accept"}'] == 7
