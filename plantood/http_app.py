@@ -15,6 +15,7 @@ from typing import Any
 import anyio
 from _bentoml_impl.server.app import ServiceAppFactory
 from _bentoml_sdk import Service
+from bentoml.exceptions import BentoMLException
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -22,7 +23,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from . import openapi
-from .http_io import RequestRefused
+from .http_io import PICKLE, RequestRefused
 from .settings import MEBIBYTE
 
 WEB = Path(__file__).parent / "web"
@@ -91,7 +92,9 @@ class GateApp(ServiceAppFactory):
         """Answer an API call; what the caller did wrong is a sentence, not a stack trace."""
         try:
             return await super().api_endpoint(name, request)
-        except RequestRefused as refused:
+        except BentoMLException as refused:
+            if refused.error_code >= 500 and not isinstance(refused, RequestRefused):
+                raise  # BentoML logs it, and tells the caller nothing of the inside
             return error(str(refused), refused.error_code)
         except HTTPException as refused:  # a form that cannot be parsed
             return error(f"The form cannot be read: {refused.detail}", refused.status_code)
@@ -124,7 +127,11 @@ class BodyLimit:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Pass a request on, unless its body is too large."""
-        if scope["type"] != "http":
+        headers = dict(scope.get("headers", ()))
+        # another service of the bento hands decoded pixels over, uncompressed; from outside,
+        # BentoML refuses this type unread
+        internal = headers.get(b"content-type") == PICKLE.encode()
+        if scope["type"] != "http" or internal:
             return await self.app(scope, receive, send)
         batch = scope["path"].endswith("/check_batch")
         photos = self.max_photos if batch else 1
@@ -151,7 +158,7 @@ class BodyLimit:
                 event = {"type": "http.response.body", "body": b""}
             await send(event)
 
-        declared = dict(scope["headers"]).get(b"content-length", b"")
+        declared = headers.get(b"content-length", b"")
         if declared.isdigit() and int(declared) > limit:
             refused = True
             answer = error(message, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)

@@ -31,6 +31,12 @@ class Detector:
         return one_by_one + await self.gate.check_batch(images=[photo, photo.read_bytes()])
 
     @bentoml.api
+    async def ask_enlarged(self, path: str) -> Verdict:
+        """Decoded, these pixels are larger than an upload may be."""
+        with Image.open(path) as image:
+            return await self.gate.check(image=image.resize((3000, 3000)))
+
+    @bentoml.api
     async def say(self, path: str, language: str) -> str:
         verdict = await self.gate.check(image=Path(path), language=language)
         return verdict.reasons[0].message

@@ -204,6 +204,12 @@ def test_a_missing_photo_is_400_and_says_what_to_send(http: httpx.Client, plant:
     assert all("curl -F image=@photo.jpg" in answer.json()["error"] for answer in answers[:4])
 
 
+def test_pickles_are_refused_unread(http: httpx.Client) -> None:
+    answer = raw(http, b"\x80\x04.", "application/vnd.bentoml+pickle")
+    assert answer.status_code == 415
+    assert answer.json().keys() == {"error"}
+
+
 def test_other_errors_are_json_too(http: httpx.Client) -> None:
     assert http.get("/nowhere").status_code == 404
     assert http.get("/check").status_code == 405
