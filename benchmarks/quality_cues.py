@@ -9,6 +9,7 @@ between the two markers of ``docs/quality.md``.
 from __future__ import annotations
 
 import csv
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from io import BytesIO
@@ -25,10 +26,10 @@ from plantood.policy import Policy, quality_reasons
 from plantood.quality import measure
 from plantood.verdict import Quality, ReasonCode
 from training.shared import VARIABLE, shared_dir
+from training.tables import markdown, write_between_markers
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "quality.md"
-BEGIN = "<!-- written by python -m benchmarks.quality_cues -->"
-END = "<!-- end -->"
+MARKER = "quality_cues"
 CUES = (
     ReasonCode.TOO_SMALL,
     ReasonCode.TOO_DARK,
@@ -69,21 +70,23 @@ def photos_by_source(shared: Path) -> dict[tuple[str, str], list[Path]]:
     }
 
 
-def false_retakes(photos: dict[tuple[str, str], list[Path]]) -> list[str]:
+def false_retakes(photos: dict[tuple[str, str], list[Path]]) -> str:
     """Table: share of each source refused by each cue."""
-    lines = table_head("source", "label", "photos", *(f"`{code}`" for code in CUES), "any")
+    header = ["source", "label", "photos", *(f"`{code}`" for code in CUES), "any"]
+    rows = []
     for (label, source), paths in track(photos.items(), "Good photos"):
         reasons = [refused(measure(load_image(path))) for path in paths]
         counts = Counter(code for found in reasons for code in found)
         shares = [percent(counts[code] / len(paths)) for code in CUES]
         any_cue = percent(sum(map(bool, reasons)) / len(paths))
-        lines.append(table_row(source, label, len(paths), *shares, any_cue))
-    return lines
+        rows.append([source, label, len(paths), *shares, any_cue])
+    return markdown(header, rows)
 
 
-def caught(photos: dict[tuple[str, str], list[Path]], sample: int) -> list[str]:
+def caught(photos: dict[tuple[str, str], list[Path]], sample: int) -> str:
     """Table: share of degraded plant photos that the cue meant for them catches."""
-    lines = table_head("what was done to the plant photos", "cue", "caught", "least of a source")
+    header = ["what was done to the plant photos", "cue", "caught", "least of a source"]
+    rows = []
     plants = {
         source: paths[:sample] for (label, source), paths in photos.items() if label == "plant"
     }
@@ -99,14 +102,16 @@ def caught(photos: dict[tuple[str, str], list[Path]], sample: int) -> list[str]:
                 shares[source] = sum(hits) / len(hits)
             least = min(shares, key=shares.__getitem__)
             mean = sum(shares.values()) / len(shares)
-            worst = f"{percent(shares[least])} ({least})"
-            lines.append(table_row(f"{name} {strength:g}", f"`{code}`", percent(mean), worst))
-    return lines
+            named = f" ({least})" if 0 < shares[least] < 1 else ""
+            worst = percent(shares[least]) + named
+            rows.append([f"{name} {strength:g}", f"`{code}`", percent(mean), worst])
+    return markdown(header, rows)
 
 
-def caught_from_nothing(count: int) -> list[str]:
+def caught_from_nothing(count: int) -> str:
     """Table: share of black frames and covered lenses that any cue catches."""
-    lines = table_head("generated", "photos", "caught by", "caught")
+    header = ["generated", "photos", "caught by", "caught"]
+    rows = []
     sizes = [(256, 192), (640, 480), (1280, 960)]
     for name, make in (
         ("black frame from a pocket", bad_photos.pocket),
@@ -116,28 +121,30 @@ def caught_from_nothing(count: int) -> list[str]:
         found = [refused(of_pixels(make(rng, sizes[i % 3]))) for i in range(count)]
         by = Counter(code for reasons in found for code in reasons)
         cues = ", ".join(f"`{code}` {percent(n / count)}" for code, n in by.most_common())
-        lines.append(table_row(name, count, cues, percent(sum(map(bool, found)) / count)))
-    return lines
+        rows.append([name, count, cues, percent(sum(map(bool, found)) / count)])
+    return markdown(header, rows)
 
 
-def agreement(originals: Iterable[Path]) -> list[str]:
+def agreement(originals: Iterable[Path]) -> str:
     """Table: sharpness and highlights of originals and of their reduced copies."""
     sides = (1024, 512, 256)
-    lines = table_head("original", *("sharpness", *(f"at {s} px" for s in sides)),
-                       *("highlights", *(f"at {s} px" for s in sides)))  # fmt: skip
+    reduced = [f"at {side} px" for side in sides]
+    header = ["original", "sharpness", *reduced, "highlights", *reduced, "ms"]
+    rows = []
     for path in originals:
         with Image.open(path) as image:
             whole = image.convert("RGB")
         measured = [measure(load_image(path))]
         measured += [measure(reduced_copy(whole, side)) for side in sides]
-        lines.append(
-            table_row(
+        rows.append(
+            [
                 path.stem.rpartition("_")[0],
                 *(f"{quality.sharpness:.2f}" for quality in measured),
                 *(f"{quality.highlights:.2f}" for quality in measured),
-            )
+                milliseconds(load_image(path)),
+            ]
         )
-    return lines
+    return markdown(header, rows)
 
 
 def reduced_copy(image: Image.Image, side: int) -> LoadedImage:
@@ -154,21 +161,14 @@ def percent(share: float) -> str:
     return "0" if share == 0 else f"{100 * share:.1f} %"
 
 
-def table_row(*cells: object) -> str:
-    """One line of a Markdown table."""
-    return f"| {' | '.join(map(str, cells))} |"
-
-
-def table_head(*cells: object) -> list[str]:
-    """The first two lines of a Markdown table."""
-    return [table_row(*cells), table_row(*("---" for _ in cells))]
-
-
-def write(document: Path, text: str) -> None:
-    """Replace what stands between the two markers."""
-    before, _, rest = document.read_text(encoding="utf-8").partition(BEGIN)
-    after = rest.partition(END)[2]
-    document.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+def milliseconds(photo: LoadedImage) -> str:
+    """Median time of measuring all cues of a decoded photo."""
+    times = []
+    for _ in range(15):
+        started = time.perf_counter()
+        measure(photo)
+        times.append(time.perf_counter() - started)
+    return f"{1000 * np.median(times):.1f}"
 
 
 @click.command(help=__doc__)
@@ -187,8 +187,8 @@ def main(sample: int, generated: int) -> None:
         ("Photos without a scene", caught_from_nothing(generated)),
         ("Originals and their reduced copies", agreement(originals)),
     ]
-    text = "\n\n".join(f"### {title}\n\n" + "\n".join(lines) for title, lines in sections)
-    write(DOCUMENT, text)
+    text = "\n\n".join(f"### {title}\n\n{table}" for title, table in sections)
+    write_between_markers(DOCUMENT, MARKER, text)
     click.echo(text)
 
 
