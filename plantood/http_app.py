@@ -7,6 +7,7 @@ its API explorer at ``/``.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
 from pathlib import Path
@@ -82,7 +83,9 @@ class GateApp(ServiceAppFactory):
 
     async def model(self, _: Request) -> Response:
         """The gate model that judges."""
-        return JSONResponse(self._service_instance.describe())
+        text = json.dumps(self._service_instance.describe())
+        # a figure that could not be measured is NaN, which is no JSON
+        return JSONResponse(json.loads(text, parse_constant=lambda _: None))
 
     async def openapi_spec_view(self, _: Request) -> Response:
         """BentoML's OpenAPI document, completed."""

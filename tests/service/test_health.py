@@ -50,6 +50,7 @@ def test_the_configuration_names_the_gate_that_judges(configured: Server) -> Non
     model = httpx.get(f"{configured.url}/model").json()
     assert (model["model"], model["input_size"]) == ("plantood-gate:tiny", 96)
     assert model["policy"]["plant_threshold"] == 0.6
+    assert model["metrics"] == {"auroc": None}  # it was saved as not a number
     plant, soil = (
         httpx.post(f"{configured.url}/check", content=photo).json() for photo in (PLANT, SOIL)
     )
