@@ -27,6 +27,7 @@ from PIL import (  # the plugins register their formats when they are imported
 
 from plantood import jpeg
 from plantood.errors import PhotoTooLarge, UnreadablePhoto
+from plantood.segments import ensure_few_segments
 
 Photo: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike | Image.Image | np.ndarray
 
@@ -158,6 +159,7 @@ def _decode(data: bytes, limits: Limits) -> LoadedImage:
     """Decode the bytes of a file; whatever a decoder raises becomes ``UnreadablePhoto``."""
     if not data:
         raise UnreadablePhoto("the file is empty")
+    ensure_few_segments(data)
     try:
         if _is_heif(data):
             return _reduce(_open_heif(data), limits, "HEIF")
