@@ -174,6 +174,9 @@ def _session(path: Path, threads: int, name: str, outputs: list[str]) -> ort.Inf
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = 3
+    # A memory plan is kept for every batch size met; under adaptive batching that is all of them.
+    # ResNet50 with batches of 1 to 16: 382 MB instead of 472 MB, in the same time.
+    options.enable_mem_pattern = False
     # Threads sleep between operators instead of spinning: on two cores the decoding of the next
     # photos, and the other session's threads, need the core that a spinning thread would burn.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

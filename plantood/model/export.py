@@ -23,6 +23,7 @@ from plantood.runtime import Scorer
 
 BACKBONE_FILE, HEAD_FILE = "backbone.onnx", "head.onnx"
 OPSET = 17
+_KERAS_BATCH = 8
 
 Quantization = Literal["float16", "int8"]
 
@@ -196,9 +197,7 @@ def _compare(
     quantize: Quantization | None,
 ) -> ExportReport:
     scores = Scorer(backbone_path, head_path).score(images)
-    maps = backbone_of(model).predict(images, batch_size=8, verbose=0)
-    expected = head_of(model).predict(maps, batch_size=8, verbose=0)[:, 0]
-    pooled = maps.mean(axis=(1, 2))
+    expected, pooled = _keras_scores(model, images)
     difference = np.abs(scores.plant_probability - expected)
     embedding_difference = np.abs(scores.embedding - pooled).max() / max(np.abs(pooled).max(), 1e-9)
     return ExportReport(
@@ -210,6 +209,16 @@ def _compare(
         embedding_difference=float(embedding_difference),
         bytes=backbone_path.stat().st_size + head_path.stat().st_size,
     )
+
+
+def _keras_scores(model: keras.Model, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """P(plant) [N] and embedding [N,C] by the Keras model, layer by layer: tracing costs more."""
+    probabilities, embeddings = [], []
+    for start in range(0, len(images), _KERAS_BATCH):
+        maps = backbone_of(model)(images[start : start + _KERAS_BATCH], training=False)
+        probabilities.append(np.asarray(head_of(model)(maps, training=False))[:, 0])
+        embeddings.append(np.asarray(maps).mean(axis=(1, 2)))
+    return np.concatenate(probabilities), np.concatenate(embeddings)
 
 
 def _refuse_mismatch(report: ExportReport) -> None:

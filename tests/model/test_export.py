@@ -76,23 +76,32 @@ def test_each_network_agrees_with_keras(
         assert "Pad" not in operators
 
 
-def test_the_starter_agrees_on_real_photos(
-    starter_model: keras.Model, photos: np.ndarray, tmp_path: Path
-) -> None:
-    report = export_gate(starter_model, tmp_path, photos)
+@pytest.fixture(scope="module")
+def full(
+    starter_model: keras.Model, photos: np.ndarray, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[ExportReport, Path]:
+    """The starter gate exported in float32."""
+    directory = tmp_path_factory.mktemp("full")
+    return export_gate(starter_model, directory, photos), directory
+
+
+def test_the_starter_agrees_on_real_photos(full: tuple[ExportReport, Path]) -> None:
+    report, directory = full
     assert report.quantization is None
     assert report.max_difference <= 1e-4
     assert report.same_decision == 1
-    assert report.bytes == sum(path.stat().st_size for path in tmp_path.iterdir())
+    assert report.bytes == sum(path.stat().st_size for path in directory.iterdir())
 
 
 def test_float16_halves_the_size(
-    starter_model: keras.Model, photos: np.ndarray, tmp_path: Path
+    full: tuple[ExportReport, Path],
+    starter_model: keras.Model,
+    photos: np.ndarray,
+    tmp_path: Path,
 ) -> None:
-    full = export_gate(starter_model, tmp_path / "full", photos[:1])
     half = export_gate(starter_model, tmp_path / "half", photos, quantize="float16")
     assert half.quantization == "float16"
-    assert half.bytes < 0.55 * full.bytes
+    assert half.bytes < 0.55 * full[0].bytes
     assert 0 < half.max_difference <= export.MAX_DIFFERENCE_FLOAT16
     kernels = {
         i.data_type
@@ -103,11 +112,13 @@ def test_float16_halves_the_size(
 
 
 def test_int8_quarters_the_size_and_reports_its_cost(
-    starter_model: keras.Model, photos: np.ndarray, tmp_path: Path
+    full: tuple[ExportReport, Path],
+    starter_model: keras.Model,
+    photos: np.ndarray,
+    tmp_path: Path,
 ) -> None:
-    full = export_gate(starter_model, tmp_path / "full", photos[:1])
     small = export_gate(starter_model, tmp_path / "small", photos, quantize="int8")
-    assert small.bytes < 0.35 * full.bytes
+    assert small.bytes < 0.35 * full[0].bytes
     assert 0 < small.mean_difference <= export.MEAN_DIFFERENCE_INT8
     operators = Counter(n.op_type for n in onnx.load(tmp_path / "small/backbone.onnx").graph.node)
     assert operators["QuantizeLinear"] > 30
