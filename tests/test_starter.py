@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import bentoml
 import numpy as np
@@ -8,6 +12,7 @@ import pytest
 from bentoml.exceptions import NotFound
 
 from plantood import starter
+from plantood.errors import GateModelCorrupt
 from plantood.model.entry import open_gate
 from plantood.model.store import list_gates, load_gate, save_gate
 from plantood.starter import install_starter, starter_backbone, starter_dir
@@ -46,6 +51,30 @@ def test_a_gate_of_that_name_is_left_alone() -> None:
     own = save_gate(starter_dir(), name=NAME, version="my-own")
     assert install_starter(NAME) == own
     assert [gate.tag for gate in list_gates(NAME)] == [str(own)]
+
+
+def test_several_processes_may_install_it_at_once(tmp_path: Path) -> None:
+    code = (
+        "from plantood.starter import install_starter\n"
+        "from plantood.model.store import load_gate\n"
+        "print(load_gate(install_starter()).tag)"
+    )
+    environment = os.environ | {"BENTOML_HOME": str(tmp_path / "bentoml")}
+    command = [sys.executable, "-c", code]
+    processes = [
+        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    answers = [process.communicate()[0].strip() for process in processes]
+    assert answers == ["plantood-gate:starter"] * 4
+
+
+def test_a_damaged_starter_in_the_store_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(starter, "WAIT_SECONDS", 0.0)
+    tag = install_starter(NAME)
+    (Path(bentoml.models.get(tag).path) / "head.onnx").write_bytes(b"")
+    with pytest.raises(GateModelCorrupt, match=r"head\.onnx"):
+        install_starter(NAME)
 
 
 def test_it_judges_the_sample_photos(sample_inputs: dict[str, np.ndarray]) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import bentoml
+from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml.exceptions import BentoMLException, NotFound
 
 from plantood.errors import GateModelError, GateModelNotFound
@@ -139,9 +140,15 @@ def list_gates(name: str | None = None) -> list[GateSummary]:
         name: Only those of this name; default all.
     """
     gates = []
-    for model in bentoml.models.list():
+    # Not `bentoml.models.list`: it fails as a whole while another process is saving a model, and
+    # for ever after one was killed doing so.
+    for record in Path(BentoMLContainer.model_store_dir.get()).glob(f"{name or '*'}/*/model.yaml"):
+        try:
+            model = bentoml.models.get(f"{record.parent.parent.name}:{record.parent.name}")
+        except BentoMLException:
+            continue
         info = model.info
-        if info.labels.get("kind") != _KIND["kind"] or name not in (None, model.tag.name):
+        if info.labels.get("kind") != _KIND["kind"]:
             continue
         gates.append(
             GateSummary(

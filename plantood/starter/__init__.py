@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from functools import cache
 from pathlib import Path
 
 import bentoml
 
-from plantood.errors import GateModelError
+from plantood.errors import GateModelCorrupt, GateModelError
 from plantood.model.entry import MANIFEST, GateManifest
-from plantood.model.store import DEFAULT_NAME, list_gates, save_gate
+from plantood.model.store import DEFAULT_NAME, list_gates, load_gate, save_gate
 
 VERSION = "starter"
+#: How long another process may take to copy the starter, seconds.
+WAIT_SECONDS = 5.0
 
 
 def starter_dir() -> Path:
@@ -29,17 +32,33 @@ def starter_backbone() -> str:
 def install_starter(name: str = DEFAULT_NAME) -> bentoml.Tag:
     """Put the starter gate into the Bento model store, unless it has a gate of that name.
 
+    Several processes may do so at once; each returns when the entry is complete.
+
     Returns:
         The tag of the newest gate of that name: the starter, or what was there.
 
     Raises:
-        GateModelCorrupt: The packaged files are damaged.
+        GateModelCorrupt: The packaged files, or those in the store, are damaged.
     """
     if present := list_gates(name):
-        return bentoml.Tag.from_str(present[0].tag)
+        newest = bentoml.Tag.from_str(present[0].tag)
+        return _wait_for(newest) if newest.version == VERSION else newest
     try:
         return save_gate(starter_dir(), name=name, version=VERSION)
-    except GateModelError:
-        if present := list_gates(name):  # another process was faster
-            return bentoml.Tag.from_str(present[0].tag)
+    except GateModelCorrupt:
         raise
+    except GateModelError:  # another process was faster
+        return _wait_for(bentoml.Tag(name, VERSION))
+
+
+def _wait_for(tag: bentoml.Tag) -> bentoml.Tag:
+    """Return the tag when its entry verifies: another process may just be copying it."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while True:
+        try:
+            load_gate(tag)
+            return tag
+        except GateModelError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)

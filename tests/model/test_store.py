@@ -155,6 +155,20 @@ def test_list_gates(tag: bentoml.Tag) -> None:
     assert list_gates("no-such-gate") == []
 
 
+def test_an_entry_cut_short_does_not_hide_the_others(tag: bentoml.Tag) -> None:
+    """As a process leaves it that was killed while BentoML copied."""
+    partial = Path(bentoml.models.get(tag).path).with_name("partial")
+    partial.mkdir()
+    (partial / KERAS).write_bytes(b"half")
+    try:
+        assert [gate.tag for gate in list_gates(NAME)] == [str(tag)]
+        assert load_gate(f"{NAME}:latest").tag == str(tag)
+        with pytest.raises(GateModelError, match=f"{NAME}:partial"):
+            load_gate(f"{NAME}:partial")
+    finally:
+        shutil.rmtree(partial)
+
+
 def test_bentoml_lists_and_describes_it(tag: bentoml.Tag) -> None:
     listed = json.loads(_bentoml("models", "list", NAME, "--output", "json"))
     assert [(model["tag"], model["module"]) for model in listed] == [(str(tag), "plantood")]
