@@ -11,9 +11,9 @@ from plantood.model.store import load_gate
 from training.data import LabelledPhoto, read_data
 from training.dataset import write_bad
 from training.evaluation import Evaluation, Scored
-from training.publish import score_photos
 from training.report import write_report
 from training.scan import scan
+from training.scoring import score_photos
 
 ALL = "all"
 """Name of the split of photos that belong to none."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,9 @@ from training.losses import WeightedBinaryCrossentropy, mean_loss
 from training.metrics import confusion
 from training.parallel import map_in_order
 from training.settings import FitSettings
+
+SAVING_SHARE = 0.1
+"""Most of the time that may go into saving the state: large heads skip epochs, small ones none."""
 
 Gather = Callable[[NDArray[np.int64], int], NDArray]
 """``(indices, epoch) -> inputs``: the epoch lets augmentation differ from one to the next."""
@@ -136,8 +140,8 @@ def fit(
         epochs: at most.
         patience: epochs without improvement that are endured.
         from_start: count the weights as they are as epoch 0, so that they stay if none is better.
-        state: file that every finished epoch is written to, and that an interrupted fit with the
-            same arguments goes on from, to the same result as if it had never been interrupted.
+        state: file that finished epochs are written to, and that an interrupted fit with the same
+            arguments goes on from, to the same result as if it had never been interrupted.
         on_batch: called after every step.
         on_epoch: called with the figures of every finished epoch, also of those restored.
     """
@@ -152,6 +156,7 @@ def fit(
         result.val_loss = mean_loss(loss, val.labels, result.val_probabilities)
     for figures in result.history:
         _tell(on_epoch, figures)
+    next_save = 0.0
     while len(result.history) < min(epochs, result.best_epoch + patience):
         epoch = len(result.history)
         train.start_epoch(epoch)
@@ -168,8 +173,10 @@ def fit(
             result.val_loss, result.best_epoch = figures["val_loss"], epoch + 1
             result.val_probabilities = probabilities
             best = model.get_weights()
-        if state is not None:
+        if state is not None and time.monotonic() >= next_save:
+            began = time.monotonic()
             _save(state, result, best, model, optimizer)
+            next_save = time.monotonic() + (time.monotonic() - began) / SAVING_SHARE
         _tell(on_epoch, figures)
     model.set_weights(best)
     return result

@@ -20,9 +20,9 @@ from training.evaluation import Evaluation, Scored
 from training.extractor import open_extractor
 from training.phases import SCORES, HeadTrainer
 from training.progress import console
-from training.publish import CHECK_PHOTOS, some_photos
 from training.report import write_report
 from training.run import open_run, run_name
+from training.scoring import CHECK_PHOTOS, some_photos
 from training.settings import TrainOptions
 from training.tables import Row, markdown
 from training.threshold import choose_threshold

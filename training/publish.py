@@ -9,49 +9,24 @@ from pathlib import Path
 from typing import Any, Literal
 
 import keras
-import numpy as np
-from numpy.typing import NDArray
-from plantood.policy import Policy
 
 from plantood import reference as reference_statistics
 from plantood.model.backbones import BACKBONES
 from plantood.model.entry import BACKBONE, HEAD, KERAS
 from plantood.model.export import export_gate
 from plantood.model.store import save_gate, write_entry
+from plantood.policy import Policy
 from plantood.reference import Reference
-from plantood.runtime import Scorer, Scores
-from training.dataset import Dataset, Photos
+from plantood.runtime import Scorer
+from training.dataset import Dataset
 from training.evaluation import Evaluation, Scored
-from training.features import BATCH, FeatureCache, batches_of, read_input
-from training.parallel import map_in_order
-from training.progress import track
+from training.features import FeatureCache
+from training.scoring import CHECK_PHOTOS, score_photos, some_photos
 
-CHECK_PHOTOS = 32
-"""Photos on which the exported graph must agree with the Keras model."""
 CALIBRATION_PHOTOS = 256
 """Photos from which int8 takes its activation ranges."""
 SUMMARY = ("loss", "accuracy", "precision", "recall", "f1", "auroc", "fpr_at_95_tpr")
 """Figures shown in listings: of the test split, at the threshold 0.5."""
-
-
-def some_photos(photos: Photos, count: int, size: int) -> NDArray[np.uint8]:
-    """Inputs ``[n, size, size, 3]`` of up to ``count`` photos, spread over all of them."""
-    chosen = np.unique(np.linspace(0, len(photos) - 1, min(count, len(photos))).astype(int))
-    images = map_in_order(lambda i: read_input(photos[i].path, size), chosen.tolist())
-    return np.stack(list(images))
-
-
-def score_photos(scorer: Scorer, photos: Photos, description: str) -> Scores:
-    """P(plant) ``[N]`` and embeddings ``[N, C]`` by the exported graph, decoding beside it."""
-    images = map_in_order(
-        lambda photo: read_input(photo.path, scorer.input_size), photos, ahead=2 * BATCH
-    )
-    scores = [
-        scorer.score(batch) for batch in batches_of(track(images, len(photos), description), BATCH)
-    ]
-    if not scores:
-        return scorer.score(np.zeros((0, scorer.input_size, scorer.input_size, 3), np.uint8))
-    return Scores(*(np.concatenate(part) for part in zip(*scores, strict=True)))
 
 
 def publish(

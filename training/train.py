@@ -18,9 +18,10 @@ from training.evaluation import Evaluation, Scored
 from training.extractor import Extractor, open_extractor
 from training.phases import HeadTrainer, TrainedHead
 from training.progress import console
-from training.publish import CHECK_PHOTOS, publish, some_photos
+from training.publish import publish
 from training.report import write_report
 from training.run import open_run, read_json, run_name
+from training.scoring import CHECK_PHOTOS, some_photos
 from training.settings import CostSettings, FitSettings, TrainOptions
 from training.threshold import choose_threshold
 

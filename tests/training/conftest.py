@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -72,3 +73,39 @@ def make_photo(
     return LabelledPhoto(
         Path(f"{digest}.jpg"), label, source, split, digest, look or digest.encode().ljust(16)[:16]
     )
+
+
+@dataclass(frozen=True)
+class Data:
+    """Photos of four sources, one of them broken, and weights of a MobileNet."""
+
+    photos: Path
+    weights: Path
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
+    folder = tmp_path_factory.mktemp("data")
+    for label, class_name, sources in ((1, "plant", "ab"), (0, "other", "cd")):
+        for number, source in enumerate(sources):
+            for i in range(14):
+                path = folder / "photos" / class_name / source / f"{i}.jpg"
+                write_photo(path, label, 100 * number + i)
+    (folder / "photos" / "plant" / "a" / "broken.jpg").write_bytes(b"\xff\xd8\xff no photo")
+    write_random_weights(folder / "mobilenet.weights.h5")
+    return Data(folder / "photos", folder / "mobilenet.weights.h5")
+
+
+def write_random_weights(file: Path) -> None:
+    """Weights whose features vary: Keras' own random ones shrink to nothing in 27 layers."""
+    from plantood.model.backbones import build_backbone
+
+    backbone = build_backbone("mobilenet", "none")
+    rng = np.random.default_rng(0)
+    for layer in backbone.layers:
+        for variable in layer.trainable_variables:
+            if variable.path.endswith("kernel"):
+                channels = 1 if "dw" in layer.name else variable.shape[2]
+                scale = np.sqrt(2 / (variable.shape[0] * variable.shape[1] * channels))  # He 2015
+                variable.assign(rng.normal(0, scale, variable.shape))
+    backbone.save_weights(file)

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 
+from training import fit as fit_module
 from training.fit import Batches, FitResult, array_batches, fit, optimizer_for
 from training.losses import build_loss
 from training.settings import FitSettings
@@ -92,7 +93,10 @@ class Killed(Exception):
 
 
 @pytest.mark.parametrize("killed_after", [1, 3, 5])
-def test_resumed_equals_uninterrupted(tmp_path: Path, killed_after: int) -> None:
+def test_resumed_equals_uninterrupted(
+    tmp_path: Path, killed_after: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fit_module, "SAVING_SHARE", 1e9)  # after every epoch
     whole = small_model()
     expected = run(whole)
 
