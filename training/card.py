@@ -18,7 +18,7 @@ other (0). It does not diagnose, does not name species, and is not a measure of 
 LIMITS = """\
 - Each source is one camera, one place, one background. Figures on the test split hold for photos
   like those; for cameras and fields never seen, look at leave-one-source-out figures instead.
-- P(plant) is calibrated on the validation split only.
+- P(plant) is the sigmoid as trained, without calibration afterwards; the table has its error.
 - The threshold was chosen for the stated costs; with other costs or another share of bad photos
   choose it again."""
 
@@ -34,6 +34,7 @@ def model_card(
     left_out: Sequence[str] = (),
     unseen: Sequence[Sequence[str]] = (),
     parent: str | None = None,
+    notes: str = "",
 ) -> str:
     """The card.
 
@@ -47,6 +48,7 @@ def model_card(
         left_out: sources that were set aside.
         unseen: header and rows of a leave-one-source-out table, if one was measured.
         parent: tag that it was fine-tuned from.
+        notes: more, in Markdown: where data and weights come from, and under which licence.
     """
     chosen = figures.get("chosen_threshold", {})
     data_header = list(counts[0]) if counts else []
@@ -78,6 +80,8 @@ def model_card(
             f"retake at {chosen['false_retake_cost']:g}: {_confusion(chosen['confusion'])}."
         )
     parts.append(f"## Limits\n\n{LIMITS}")
+    if notes:
+        parts.append(f"## Notes\n\n{notes.strip()}")
     return "\n\n".join(parts) + "\n"
 
 

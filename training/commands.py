@@ -5,6 +5,8 @@ Those modules are imported when a command runs, so that help does not wait for T
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +45,12 @@ def _fail_early(data: Path) -> None:
 
 
 def _write_table(document: Path | None, name: str | None, default: str, text: str) -> None:
+    """Write a table with the command that made it, as it was typed."""
     if document is not None:
         from training.tables import write_between_markers
 
-        write_between_markers(document, name or default, text)
+        command = shlex.join(["python", "-m", "training", *sys.argv[1:]])
+        write_between_markers(document, name or default, f"```console\n$ {command}\n```\n\n{text}")
 
 
 @click.command()
@@ -77,6 +81,11 @@ def _write_table(document: Path | None, name: str | None, default: str, text: st
     default="none",
     show_default=True,
     help="Of the saved graph; its figures are then measured anew on the graph itself.",
+)
+@click.option(
+    "--card-notes",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Markdown for the end of the model card: origin and licence of photos and weights.",
 )
 @run_options
 def train(table_into: Path | None, table_name: str | None, quantize: str, **values: Any) -> None:

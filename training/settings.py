@@ -101,3 +101,5 @@ class TrainOptions:
     save: Literal["best", "all", "none"] = "best"
     gate_name: str = "plantood-gate"
     quantize: Literal["float16", "int8"] | None = None
+    card_notes: Path | None = None
+    """Markdown for the end of the model card."""

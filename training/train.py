@@ -22,7 +22,7 @@ from training.publish import publish
 from training.report import write_report
 from training.run import open_run, read_json, run_name
 from training.scoring import CHECK_PHOTOS, some_photos
-from training.settings import CostSettings, FitSettings, TrainOptions
+from training.settings import LEARNING_RATES, CostSettings, FitSettings, TrainOptions
 from training.threshold import choose_threshold
 
 
@@ -101,7 +101,10 @@ def _evaluation(
         details={
             "val_loss": trained.val_loss,
             "tuned": trained.tuned,
-            "settings": options.fit.as_dict(),
+            "settings": {
+                **options.fit.as_dict(),
+                "learning_rate": options.fit.learning_rate or LEARNING_RATES[head],
+            },
             "history": trained.history,
         },
         history=trained.history,
@@ -198,6 +201,7 @@ def _publish_head(
             counts=trainer.dataset.counts(),
             bad=len(trainer.dataset.bad),
             left_out=options.dataset.leave_out,
+            notes=options.card_notes.read_text(encoding="utf-8") if options.card_notes else "",
         ),
         cache=None if trained.tuned else trainer.cache,
         decide=partial(with_chosen_threshold, costs=options.costs),

@@ -1,0 +1,153 @@
+"""What the feature cache is worth: ten epochs of all heads with it, and with the backbone inside.
+
+    python -m benchmarks.feature_cache --photos 512 --write README.md
+
+The weights are random: they change no multiplication. In the loop, an epoch costs the same every
+time, so a few are measured and the rest is a multiplication, which the table says.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from PIL import Image
+from rich.console import Console
+
+from training.quiet import import_tensorflow
+from training.settings import BACKBONE_NAMES, HEAD_NAMES, LEARNING_RATES, FitSettings
+from training.shared import shared_dir
+from training.tables import markdown, write_between_markers
+
+EPOCHS = 10
+VALIDATION = 0.15
+console = Console(stderr=True)
+
+
+def photos_for(count: int, folder: Path) -> tuple[list[Any], str]:
+    """Scanned photos, and what they are: real ones from the shared folder, else generated."""
+    from training.data import LabelledPhoto, read_data
+    from training.scan import scan
+
+    shared = shared_dir()
+    if shared:
+        photos = [photo for photo in read_data(shared / "data/manifest.csv") if photo.split]
+        step = max(1, len(photos) // count)
+        chosen, what = photos[::step][:count], "real photos, longest side 256 pixels"
+    else:
+        rng = np.random.default_rng(0)
+        chosen, what = [], "generated photos of 256x256 pixels"
+        for number in range(count):
+            path = folder / f"{number}.jpg"
+            coarse = rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+            Image.fromarray(coarse).resize((256, 256)).save(path)
+            chosen.append(LabelledPhoto(path, number % 2, "generated"))
+    return scan(chosen, folder)[0], what
+
+
+@click.command()
+@click.option("--photos", default=512, show_default=True, help="Photos, validation included.")
+@click.option("--backbone", type=click.Choice(BACKBONE_NAMES), default="resnet50")
+@click.option(
+    "--loop-epochs",
+    type=click.IntRange(1, EPOCHS),
+    default=1,
+    show_default=True,
+    help=f"Epochs measured with the backbone in the loop, of {EPOCHS}.",
+)
+@click.option("--write", type=click.Path(path_type=Path, dir_okay=False), help="Document.")
+def main(photos: int, backbone: str, loop_epochs: int, write: Path | None) -> None:
+    """Measure, print the table, and write it between its markers."""
+    import_tensorflow()
+    with tempfile.TemporaryDirectory() as folder:
+        text = measure(photos, backbone, loop_epochs, Path(folder))
+    click.echo(text)
+    if write:
+        write_between_markers(write, "feature-cache", text)
+
+
+def measure(count: int, backbone_name: str, loop_epochs: int, folder: Path) -> str:
+    """The table, as Markdown."""
+    from plantood.model.backbones import BACKBONES, build_backbone
+    from training.dataset import Dataset
+    from training.determinism import make_deterministic
+    from training.extractor import open_extractor
+    from training.phases import HeadTrainer
+    from training.scoring import some_photos
+
+    make_deterministic(0)
+    photos, what = photos_for(count, folder)
+    held = max(1, round(len(photos) * VALIDATION))
+    dataset = Dataset(train=tuple(photos[held:]), val=tuple(photos[:held]), test=())
+    size = BACKBONES[backbone_name].input_size
+    backbone = build_backbone(backbone_name, "none")
+    began = time.perf_counter()
+    check_images = some_photos(dataset.val, 8, size)
+    extractor = open_extractor(backbone_name, backbone, folder / "cache", check_images)
+    extractor.cache.fill(dataset.photos, extractor.scorer.feature_map, size)
+    computing = time.perf_counter() - began
+    settings = FitSettings(epochs=EPOCHS, patience=EPOCHS, fine_tune_epochs=0)
+    trainer = HeadTrainer(backbone, extractor.cache, dataset, settings, folder / "run")
+    rows, totals = [], np.array([computing, 0.0])
+    rows.append(["features, once", f"{computing:.1f} s", "-", ""])
+    for head in HEAD_NAMES:
+        began = time.perf_counter()
+        trainer.train(head)
+        cached = time.perf_counter() - began
+        console.print(f"{head}, cached: {cached:.1f} s")
+        in_loop = EPOCHS * _seconds_in_loop(trainer, head, loop_epochs)
+        console.print(f"{head}, in the loop: {in_loop:.1f} s")
+        totals += (cached, in_loop)
+        rows.append([head, f"{cached:.1f} s", f"{in_loop:.1f} s", f"{in_loop / cached:.0f}"])
+    cached, in_loop = totals
+    rows.append(["**all**", f"{cached:.1f} s", f"{in_loop:.1f} s", f"**{in_loop / cached:.1f}**"])
+    table = markdown(["head", "cached", "backbone in the loop", "times faster"], rows)
+    return (
+        f"{EPOCHS} epochs of each head on {len(dataset.train)} photos ({what}; validation on "
+        f"{len(dataset.val)} more after every epoch), {backbone_name}. In the loop {loop_epochs} "
+        f"epoch(s) were measured and multiplied.\n\n{table}\n"
+    )
+
+
+def _seconds_in_loop(trainer: Any, head: str, epochs: int) -> float:
+    """Seconds of one epoch with the frozen backbone inside the model, photos read every time."""
+    from plantood.model.classifier import build_classifier, set_backbone_trainable
+    from plantood.model.heads import build_head
+    from training.fit import fit, optimizer_for
+    from training.losses import build_loss
+
+    model = build_classifier(trainer.backbone, build_head(head, trainer.cache.shape))
+    set_backbone_trainable(model, False)
+    ends: list[float] = []
+    first_step: list[float] = []
+
+    def on_batch() -> None:
+        if not first_step:  # the first step compiles; that is paid once, not in every epoch
+            first_step.append(time.perf_counter() - began)
+
+    began = time.perf_counter()
+    fit(
+        model,
+        trainer.photo_batches(trainer.dataset.train, training=True),
+        trainer.photo_batches(trainer.dataset.val),
+        loss=build_loss("bce"),
+        optimizer=optimizer_for(trainer.settings, LEARNING_RATES[head]),
+        epochs=epochs,
+        patience=epochs,
+        on_batch=on_batch,
+        on_epoch=lambda _: ends.append(time.perf_counter() - began),
+    )
+    steps = math.ceil(len(trainer.dataset.train) / trainer.settings.batch_size)
+    # So one step is missing from the first epoch: it counts as long as the mean of the others.
+    others = epochs * steps - 1
+    measured = ends[-1] - first_step[0]
+    return measured * (1 + 1 / others) / epochs if others else first_step[0]
+
+
+if __name__ == "__main__":
+    main()
