@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import Progress
 
+from plantood.errors import TrainingDataError
 from plantood.images import load_image, to_model_input
 from plantood.model.classifier import build_classifier, head_of, set_backbone_trainable
 from plantood.model.heads import build_head
@@ -206,6 +207,10 @@ class HeadTrainer:
                 **options,
             )
             bars.update(task, total=len(result.history) * len(train))
+        if not np.isfinite(result.val_loss):
+            raise TrainingDataError(
+                f"The validation loss of {description} is not a number; lower the learning rate."
+            )
         return result
 
     def _scores(

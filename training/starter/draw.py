@@ -1,0 +1,181 @@
+"""The pixels of a sample: uint8 RGB ``[SIDE, SIDE, 3]``, a function of the sample alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.random import Generator
+from PIL import Image
+
+from training.starter. import composites, synthetic
+from training.starter.augment import augment, brighten, fit, paint_green, split_tone
+from training.starter.composites import CutOut
+from training.starter.plan import GROUND_SOURCES, WINDOW_SOURCE, Sample
+from training.starter.vegetation import Photo, excess_green, table_leaf_mask, vegetation_mask
+
+MIN_LIGHT = 30.0
+"""Mean of the darkest picture that still counts as a plant, 0..255."""
+
+
+def draw(sample: Sample) -> Photo:
+    """The picture of a sample: uint8 RGB ``[SIDE, SIDE, 3]``."""
+    if sample.kind == "photo":
+        return fit(load(sample.photos[0]))
+    rng = np.random.default_rng(sample.seed)
+    if sample.kind in synthetic.FRAMES:
+        return augment(synthetic.FRAMES[sample.kind](rng), rng, geometry=False)
+    picture = _DRAW[sample.kind](sample, rng)
+    return brighten(picture, MIN_LIGHT) if sample.plant else picture
+
+
+def load(path: Path) -> Photo:
+    """The photo as uint8 RGB ``[height, width, 3]``."""
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("RGB"))
+
+
+def bare_window(photo: Photo, rng: Generator, tries: int = 60) -> Photo:
+    """The window between the plants with the least green of ``tries`` random ones.
+
+    Returns ``[SIDE, SIDE, 3]``; windows are a quarter to a half of the photo's side.
+    """
+    return composites.crop_ground(_greenest(photo, rng, tries, (0.25, 0.5), -1.0), rng)
+
+
+def leaf_window(photo: Photo, rng: Generator, tries: int = 25) -> Photo:
+    """The window with the most green of ``tries`` random ones: a leaf that fills the frame.
+
+    Returns ``[SIDE, SIDE, 3]``; windows are 0.4 to 0.75 of the photo's side, as nearer is unfit.
+    """
+    return fit(_greenest(photo, rng, tries, (0.4, 0.75), 1.0))
+
+
+def _greenest(
+    photo: Photo, rng: Generator, tries: int, shares: tuple[float, float], sign: float
+) -> Photo:
+    """Of random windows the one with the most (``sign`` 1) or the least (-1) excess green."""
+    green = (excess_green(photo) > 0.05).astype(np.float32)
+    height, width = green.shape
+    best, most = photo, -np.inf
+    for _ in range(tries):
+        share = rng.uniform(*shares)
+        h, w = int(height * share), int(width * share)
+        top, left = rng.integers(0, height - h + 1), rng.integers(0, width - w + 1)
+        found = sign * float(green[top : top + h, left : left + w].mean())
+        if found > most:
+            best, most = photo[top : top + h, left : left + w], found
+    return np.ascontiguousarray(best)
+
+
+def _copy(sample: Sample, rng: Generator) -> Photo:
+    return augment(load(sample.photos[0]), rng)
+
+
+def _toned(sample: Sample, rng: Generator) -> Photo:
+    return split_tone(_copy(sample, rng), rng)
+
+
+def _closeup(sample: Sample, rng: Generator) -> Photo:
+    return augment(leaf_window(load(sample.photos[0]), rng), rng)
+
+
+def _green(sample: Sample, rng: Generator) -> Photo:
+    return augment(paint_green(load(sample.photos[0]), rng), rng)
+
+
+def _window(sample: Sample, rng: Generator) -> Photo:
+    ground = bare_window(load(sample.photos[0]), rng)
+    return augment(composites.recolour_ground(ground, rng), rng, geometry=False)
+
+
+def _bare_ground(sample: Sample, rng: Generator) -> Photo:
+    ground = _ground(sample.photos[0], rng)
+    if rng.random() < 0.65:
+        picture = split_tone(augment(ground, rng), rng)
+    else:
+        picture = augment(composites.recolour_ground(ground, rng), rng)
+    return brighten(picture, rng.uniform(MIN_LIGHT, 3.0 * MIN_LIGHT))
+
+
+def _planted(sample: Sample, rng: Generator) -> Photo:
+    cuts = [cut for cut in map(_cut, sample.photos) if cut is not None]
+    if not cuts:  # no leaf could be cut: an honest copy of the plant's photo instead
+        return _copy(sample, rng)
+    picture = composites.compose(_below(sample, rng), cuts, rng, extra=_extra(sample, rng))
+    return augment(picture, rng, geometry=False)
+
+
+def _planted_toned(sample: Sample, rng: Generator) -> Photo:
+    return split_tone(_planted(sample, rng), rng)
+
+
+def _bare(sample: Sample, rng: Generator) -> Photo:
+    picture, extra = _below(sample, rng), _extra(sample, rng)
+    if extra is not None:
+        picture = composites.compose(picture, [extra], rng)
+    return augment(picture, rng, geometry=False)
+
+
+def _seam(sample: Sample, rng: Generator) -> Photo:
+    picture, texture = _below(sample, rng), load(sample.photos[-1])
+    if sample.kind == "green_seam":
+        texture = paint_green(texture, rng)
+    cuts = [cut for cut in map(_cut, sample.photos[:-1]) if cut is not None]
+    if cuts:
+        pieces = [composites.texture_leaf(texture, cut, rng) for cut in cuts]
+        picture = composites.compose(picture, pieces, rng)
+    return augment(picture, rng, geometry=False)
+
+
+_DRAW: dict[str, Callable[[Sample, Generator], Photo]] = {
+    "copy": _copy,
+    "toned": _toned,
+    "closeup": _closeup,
+    "green": _green,
+    "window": _window,
+    "ground": _bare_ground,
+    "planted": _planted,
+    "planted_toned": _planted_toned,
+    "bare": _bare,
+    "seam": _seam,
+    "green_seam": _seam,
+}
+
+
+def _below(sample: Sample, rng: Generator) -> Photo:
+    """The ground of a composite: of its photo, or a drawn floor or wall."""
+    if sample.ground is not None:
+        ground = _ground(sample.ground, rng)
+        return composites.recolour_ground(ground, rng) if rng.random() < 0.6 else ground
+    return synthetic.FRAMES["floor" if rng.random() < 0.7 else "plain_wall"](rng)
+
+
+def _ground(path: Path, rng: Generator) -> Photo:
+    """A window of a photo of ground; between the plants if plants stand on it."""
+    photo = load(path)
+    if path.parent.name == WINDOW_SOURCE:
+        return bare_window(photo, rng)
+    return composites.crop_ground(photo, rng)
+
+
+def _extra(sample: Sample, rng: Generator) -> CutOut | None:
+    """A hand, a piece of clothing, or instead of it a card with print on it."""
+    if sample.extra is None:
+        return None
+    if rng.random() < 0.3:
+        card = np.asarray(Image.fromarray(synthetic.document(rng)).resize((120, 80)))
+        return np.dstack([card, np.full(card.shape[:2], 255, np.uint8)])
+    photo = load(sample.extra)
+    return composites.cut_out(photo, table_leaf_mask(photo))
+
+
+@lru_cache(maxsize=4096)
+def _cut(path: Path) -> CutOut | None:
+    """The plant of a photo, cut out once; None where no clean cut is possible."""
+    photo = fit(load(path))
+    on_ground = path.parent.name in GROUND_SOURCES
+    mask = vegetation_mask(photo) if on_ground else table_leaf_mask(photo)
+    return composites.cut_out(photo, mask)
