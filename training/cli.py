@@ -9,6 +9,7 @@ import click
 
 from plantood.errors import PlantoodError
 from training.commands import evaluate, leave_one_out, train
+from training.starter.command import starter
 
 
 class Commands(click.Group):
@@ -35,5 +36,5 @@ def main() -> None:
     """
 
 
-for command in (train, leave_one_out, evaluate):
+for command in (train, leave_one_out, evaluate, starter):
     main.add_command(command)

@@ -28,7 +28,7 @@ from training.options import (
 from training.quiet import import_tensorflow
 
 
-def _print(*lines: object) -> None:
+def print_results(*lines: object) -> None:
     """Print results: tables as wide as they are if the output is a file."""
     console = Console(highlight=False, soft_wrap=True)
     if not console.is_terminal:
@@ -44,7 +44,7 @@ def _fail_early(data: Path) -> None:
     read_data(data)
 
 
-def _write_table(document: Path | None, name: str | None, default: str, text: str) -> None:
+def write_table(document: Path | None, name: str | None, default: str, text: str) -> None:
     """Write a table with the command that made it, as it was typed."""
     if document is not None:
         from training.tables import write_between_markers
@@ -115,16 +115,18 @@ def train(table_into: Path | None, table_name: str | None, quantize: str, **valu
     values["quantize"] = None if quantize == "none" else quantize
     result = run(train_options(values))
     figures = result.report["models"]
-    _print(console_table("Validation and test", *figures_table(figures)))
+    print_results(console_table("Validation and test", *figures_table(figures)))
     splits = list(figures[0]["splits"])
-    _print(console_table(f"By source, {splits[-1]}", *source_table(figures, splits[-1])))
-    _write_table(table_into, table_name, "training", summary_markdown(figures))
-    _print(f"Best head: {result.best}", f"Report: {result.folder / 'report.html'}")
+    print_results(console_table(f"By source, {splits[-1]}", *source_table(figures, splits[-1])))
+    write_table(table_into, table_name, "training", summary_markdown(figures))
+    print_results(f"Best head: {result.best}", f"Report: {result.folder / 'report.html'}")
     for head, tag in result.tags.items():
-        _print(f"Saved {head} as {tag}")
+        print_results(f"Saved {head} as {tag}")
     if result.tags:
         tag = result.tags[result.best]
-        _print("Next:", f"  plantood check PHOTO... --gate {tag}", f"  plantood serve --gate {tag}")
+        print_results(
+            "Next:", f"  plantood check PHOTO... --gate {tag}", f"  plantood serve --gate {tag}"
+        )
 
 
 @click.command("leave-one-out")
@@ -151,9 +153,9 @@ def leave_one_out(table_into: Path | None, table_name: str | None, **values: Any
     from training.tables import console_table
 
     result = run(train_options(values))
-    _print(console_table("Sources never seen", result.header, result.rows))
-    _write_table(table_into, table_name, "leave-one-out", result.markdown)
-    _print(f"Report: {result.folder / 'report.html'}")
+    print_results(console_table("Sources never seen", result.header, result.rows))
+    write_table(table_into, table_name, "leave-one-out", result.markdown)
+    print_results(f"Report: {result.folder / 'report.html'}")
 
 
 @click.command()
@@ -195,8 +197,8 @@ def evaluate(  # noqa: PLR0917 click passes options by name
     out = out or runs / f"evaluate-{tag.replace(':', '-')}-{data.resolve().stem}"
     report = run(tag, data, out=out, cache=cache, split=split, threshold=threshold)
     figures = report["models"]
-    _print(console_table(f"{report['tag']} on {data}", *figures_table(figures)))
+    print_results(console_table(f"{report['tag']} on {data}", *figures_table(figures)))
     for name in figures[0]["splits"]:
-        _print(console_table(f"By source, {name}", *source_table(figures, name)))
-    _write_table(table_into, table_name, "evaluation", summary_markdown(figures))
-    _print(f"Report: {out / 'report.html'}")
+        print_results(console_table(f"By source, {name}", *source_table(figures, name)))
+    write_table(table_into, table_name, "evaluation", summary_markdown(figures))
+    print_results(f"Report: {out / 'report.html'}")

@@ -13,7 +13,7 @@ BACKBONE_NAMES = (
     "mobilenet_v3_small",
     "efficientnetv2_b0",
 )
-HEAD_NAMES = ("v1", "v2", "v3", "gap")
+HEAD_NAMES = ("v1", "v2", "v3", "gap", "gap_l2")
 """The keys of `plantood.model.backbones.BACKBONES` and `heads.HEADS`, which cannot be imported
 here: they need TensorFlow. A test holds them together."""
 
@@ -29,9 +29,10 @@ BALANCES = ("none", "class", "source", "both")
 """What the sample weights even out; see :func:`training.balance.sample_weights`."""
 
 
-LEARNING_RATES = {"v1": 1e-4, "v2": 1e-4, "v3": 1e-4, "gap": 1e-3}
+LEARNING_RATES = {"v1": 1e-4, "v2": 1e-4, "v3": 1e-4, "gap": 1e-3, "gap_l2": 3e-2}
 """Of the first phase, by head: the single layer of GAP needs larger steps than the millions of
-weights of the others, which at 1e-3 are best after one or two epochs."""
+weights of the others, which at 1e-3 are best after one or two epochs; with embeddings of length 1
+its weights have farther to go."""
 
 
 @dataclass(frozen=True)

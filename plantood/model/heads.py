@@ -1,6 +1,7 @@
 """Heads: the layers that turn a backbone's feature map into P(plant).
 
-V1, V2 and V3 are the source project's three, layer by layer; GAP is the field's usual baseline.
+V1, V2 and V3 are the source project's three, layer by layer; GAP is the field's usual baseline, and
+GAP-L2 is that on embeddings of length 1: the head of the starter gate.
 Adding one means one function and one line in `HEADS`.
 """
 
@@ -66,6 +67,10 @@ def _gap(dropout: float) -> list[keras.Layer]:
     return [layers.GlobalAveragePooling2D(), layers.Dropout(dropout)]
 
 
+def _gap_l2(dropout: float) -> list[keras.Layer]:
+    return [layers.GlobalAveragePooling2D(), layers.UnitNormalization(), layers.Dropout(dropout)]
+
+
 HEADS: dict[str, Head] = {
     head.name: head
     for head in (
@@ -77,6 +82,7 @@ HEADS: dict[str, Head] = {
             _v3,
         ),
         Head("gap", "GlobalAveragePooling, Dropout, Dense 1", _gap),
+        Head("gap_l2", "GlobalAveragePooling, L2 normalisation, Dropout, Dense 1", _gap_l2),
     )
 }
 

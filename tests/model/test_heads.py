@@ -11,6 +11,7 @@ RESNET50_PARAMETERS = 23_587_712
 #: Total parameters with ResNet50, from the source project's model summaries (GAP: by hand,
 #: 2,048 weights and one bias).
 TOTALS = {"v1": 38_641_413, "v2": 49_321_089, "v3": 24_211_873, "gap": 23_589_761}
+TOTALS["gap_l2"] = TOTALS["gap"]  # normalising has no parameters
 
 
 def test_every_head_has_a_known_total() -> None:
@@ -34,6 +35,7 @@ def test_layers_in_order() -> None:
         "v2": ["Flatten", *dense, *dense, *dense, "Dense"],
         "v3": ["Conv2D", "MaxPooling2D", "Flatten", *dense, "Dense"],
         "gap": ["GlobalAveragePooling2D", "Dropout", "Dense"],
+        "gap_l2": ["GlobalAveragePooling2D", "UnitNormalization", "Dropout", "Dense"],
     }
 
 

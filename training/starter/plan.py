@@ -52,6 +52,12 @@ BARE_GROUNDS = {
 }
 """Where bare ground comes from, and how often."""
 
+NEEDED_SOURCES = (
+    {*TABLE_SOURCES, *GROUND_SOURCES, *LEAF_SOURCES, *EXTRA_SOURCES, *TEXTURE_SOURCES}
+    | COMPOSITE_GROUNDS.keys()
+    | BARE_GROUNDS.keys()
+) - {DRAWN}
+
 TEST = "test"
 """The split that is measured and never trained on."""
 
@@ -108,17 +114,17 @@ class Sample:
     test: bool = False
 
 
-def read_rows(data: Path, doubtful: Iterable[str] = ()) -> list[Row]:
-    """The labelled rows of ``manifest.csv``; never those without a label (split ``none``).
+def read_rows(manifest: Path, doubtful: Iterable[str] = ()) -> list[Row]:
+    """The labelled rows of a manifest; never those without a label (split ``none``).
 
     ``doubtful`` are prefixes of SHA-256 sums of photos whose label is wrong: measured as they
     are labelled, but not trained on.
     """
     prefixes = tuple(doubtful)
-    with open(data / "manifest.csv", newline="") as file:
+    with manifest.open(newline="", encoding="utf-8") as file:
         return [
             Row(
-                data / row["path"],
+                manifest.parent / row["path"],
                 row["label"] == "plant",
                 row["source"],
                 row["split"],

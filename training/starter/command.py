@@ -1,0 +1,53 @@
+"""``python -m training starter``: what it asks for and what it prints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from plantood.errors import WeightsUnavailable
+from training.options import FILE, FOLDER, data_argument
+from training.quiet import import_tensorflow
+from training.shared import VARIABLE, shared_dir
+
+ENTRY = Path(__file__).parents[2] / "plantood" / "starter" / "gate"
+WEIGHTS = Path("weights", "efficientnet_lite0_224_imagenet_notop.weights.h5")
+
+
+@click.command()
+@data_argument
+@click.option(
+    "--weights",
+    type=FILE,
+    help="ImageNet weights of EfficientNet-Lite0.  [default: those in the shared folder]",
+)
+@click.option(
+    "--out", type=FOLDER, default=ENTRY, help="Of the entry.  [default: plantood/starter/gate]"
+)
+@click.option("--cache", type=FOLDER, default=Path("runs/cache"), show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--table-into", type=FILE, help="As for train.")
+def starter(
+    data: Path, weights: Path | None, out: Path, cache: Path, seed: int, table_into: Path | None
+) -> None:
+    """Train the gate that ships in the package, and measure how it transfers.
+
+    DATA is the manifest of the public photos from which its recipe cuts leaves and grounds; for
+    your own photos use train. Interrupted, it goes on where it was.
+    """
+    import_tensorflow()
+    from training.commands import print_results, write_table
+    from training.starter.train import train_starter
+    from training.tables import console_table, markdown
+
+    if weights is None:
+        shared = shared_dir()
+        if shared is None:
+            raise WeightsUnavailable(
+                f"There is no shared folder with pretrained weights; give --weights FILE or {VARIABLE}."
+            )
+        weights = shared / WEIGHTS
+    header, rows = train_starter(data, weights, out, cache=cache, seed=seed)
+    print_results(console_table("Sources never seen", header, rows), f"Written: {out}")
+    write_table(table_into, None, "starter", markdown(header, rows))
