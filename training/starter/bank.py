@@ -34,6 +34,7 @@ CHUNK = 32 * BATCH
 class Bank:
     """What the pretrained backbone makes of every sample, in the samples' order."""
 
+    folder: Path
     samples: list[Sample]
     maps: NDArray[np.float16]
     """``[N, 7, 7, 192]``, the output of `CACHED`: what fine-tuning starts from."""
@@ -79,7 +80,7 @@ def open_bank(samples: list[Sample], backbone: keras.Model, cache: Path) -> Bank
                 vectors.flush()
                 text = str(stop).encode()
                 write_atomic(done_file, lambda file, text=text: file.write(text))
-    return Bank(samples, np.load(maps_file, mmap_mode="r"), np.load(vectors_file))
+    return Bank(folder, samples, np.load(maps_file, mmap_mode="r"), np.load(vectors_file))
 
 
 def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -28,7 +28,7 @@ WEIGHTS = Path("weights", "efficientnet_lite0_224_imagenet_notop.weights.h5")
 @click.option("--cache", type=FOLDER, default=Path("runs/cache"), show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--table-into", type=FILE, help="As for train.")
-def starter(
+def starter(  # noqa: PLR0917 (click calls it by name)
     data: Path, weights: Path | None, out: Path, cache: Path, seed: int, table_into: Path | None
 ) -> None:
     """Train the gate that ships in the package, and measure how it transfers.
@@ -45,7 +45,8 @@ def starter(
         shared = shared_dir()
         if shared is None:
             raise WeightsUnavailable(
-                f"There is no shared folder with pretrained weights; give --weights FILE or {VARIABLE}."
+                "There is no shared folder with pretrained weights; give --weights FILE, or name "
+                f"the folder in {VARIABLE}."
             )
         weights = shared / WEIGHTS
     header, rows = train_starter(data, weights, out, cache=cache, seed=seed)

@@ -19,7 +19,7 @@ from training.starter.probe import Probe
 
 Weights = list[NDArray[np.float32]]
 
-STEPS, BATCH, RATE, SHARE = 250, 64, 4e-4, 0.5
+SETTINGS = STEPS, BATCH, RATE, SHARE = 250, 64, 4e-4, 0.5
 HEAD = "gap_l2"
 
 

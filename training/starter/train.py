@@ -14,6 +14,7 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from plantood.model.export import export_gate
 from plantood.model.half import halve_keras
 from plantood.policy import Policy
 from plantood.runtime import Scorer
+from training.atomic import write_atomic
 from training.card import model_card
 from training.dataset import Dataset, load_dataset
 from training.determinism import make_deterministic
@@ -41,7 +43,7 @@ from training.starter import finetune
 from training.starter.bank import Bank, open_bank
 from training.starter.leave_out import Scores, best_threshold, leave_out_scores, transfer
 from training.starter.plan import NEEDED_SOURCES, plan, read_rows
-from training.starter.probe import Probe, fit_probe
+from training.starter.probe import PENALTY, Probe, fit_probe
 from training.starter.weighting import sample_weights
 from training.tables import Row
 
@@ -82,7 +84,7 @@ def train_starter(
     recipe = Recipe(bank, backbone, seed)
 
     plants = frozenset(row.source for row in rows if row.plant)
-    scores = leave_out_scores(bank.samples, recipe.score)
+    scores = leave_out_scores(bank.samples, recipe.score, sorted({row.source for row in rows}))
     threshold = best_threshold(scores, plants)
     probe = recipe.fit(frozenset())
     shifted = replace(probe, bias=probe.bias - float(np.log(threshold / (1 - threshold))))
@@ -116,7 +118,16 @@ class Recipe:
         return probe
 
     def score(self, left_out: frozenset[str], rows: NDArray[np.intp]) -> NDArray[np.float32]:
-        """Logits of these samples by a fit without some sources."""
+        """Logits of these samples by a fit without some sources; from disk if it was done."""
+        about = repr((sorted(left_out), self.seed, finetune.SETTINGS, PENALTY)).encode()
+        weights = sample_weights(self.bank.samples, left_out)
+        file = self.bank.folder / f"fold-{sha256(about + weights.tobytes()).hexdigest()[:16]}.npy"
+        if not file.exists():
+            logits = self._score(left_out, rows)
+            write_atomic(file, lambda out: np.save(out, logits))
+        return np.load(file)
+
+    def _score(self, left_out: frozenset[str], rows: NDArray[np.intp]) -> NDArray[np.float32]:
         probe = self.fit(left_out)
         maps = (
             self.top.predict_on_batch(self.bank.maps[part].astype(np.float32))
