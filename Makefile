@@ -3,7 +3,8 @@ PYTHON ?= python3.11
 VENV ?= .venv
 PORT ?= 3000
 PHOTOS ?=
-DATA ?= ../shared/data/manifest.csv
+SHARED := $(or $(PLANTOOD_SHARED),../shared)
+DATA ?= $(SHARED)/data/manifest.csv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
@@ -49,6 +50,14 @@ format: $(VENV)/.development ## bring the code into format
 
 train: $(VENV)/.development ## train a gate on DATA=folder or manifest.csv
 	$(BIN)/python -m training train $(DATA)
+
+starter: $(VENV)/.development ## train the gate that ships anew, on the shared photos
+	$(BIN)/python -m training starter $(SHARED)/data/manifest.csv --table-into README.md
+
+bench: $(VENV)/.development ## measure speed and quality cues, and write the tables
+	$(BIN)/python -m benchmarks.serving --write README.md
+	$(BIN)/python -m benchmarks.feature_cache --write README.md
+	$(BIN)/python -m benchmarks.quality_cues
 
 lock: ## write constraints.txt anew: the newest releases that pyproject.toml admits
 	rm -rf build/lock

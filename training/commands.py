@@ -26,6 +26,7 @@ from training.options import (
     train_options,
 )
 from training.quiet import import_tensorflow
+from training.shared import VARIABLE, shared_dir
 
 
 def print_results(*lines: object) -> None:
@@ -45,11 +46,13 @@ def _fail_early(data: Path) -> None:
 
 
 def write_table(document: Path | None, name: str | None, default: str, text: str) -> None:
-    """Write a table with the command that made it, as it was typed."""
+    """Write a table with the command that made it, as it was typed on whichever machine."""
     if document is not None:
         from training.tables import write_between_markers
 
         command = shlex.join(["python", "-m", "training", *sys.argv[1:]])
+        if shared := shared_dir():
+            command = command.replace(str(shared), f"${VARIABLE}")
         write_between_markers(document, name or default, f"```console\n$ {command}\n```\n\n{text}")
 
 
