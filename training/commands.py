@@ -92,7 +92,7 @@ def write_table(document: Path | None, name: str | None, default: str, text: str
 )
 @run_options
 def train(table_into: Path | None, table_name: str | None, quantize: str, **values: Any) -> None:
-    r"""Train heads on the photos in DATA and save the best gate.
+    """Train heads on the photos in DATA and save the best gate.
 
     DATA is a folder with plant/ and other/ inside (sub-folders of these are sources), or a CSV
     manifest with the columns path,label[,split][,source]: paths relative to the manifest, labels
@@ -107,7 +107,7 @@ def train(table_into: Path | None, table_name: str | None, quantize: str, **valu
     \b
     python -m training train photos/ --backbone efficientnet_lite0 --weights starter --heads gap
     python -m training train manifest.csv --weights resnet50.weights.h5 --save all
-    python -m training train manifest.csv --weights starter --leave-out my_other_phone
+    python -m training train manifest.csv --weights resnet50.weights.h5 --leave-out my_phone
     """
     _fail_early(values["data"])
     import_tensorflow()
@@ -140,15 +140,14 @@ def train(table_into: Path | None, table_name: str | None, quantize: str, **valu
 @cost_options
 @run_options
 def leave_one_out(table_into: Path | None, table_name: str | None, **values: Any) -> None:
-    r"""Train without each source in turn, and report on the one left out.
+    """Train without each source in turn, and report on the one left out.
 
     The only honest figure for a camera and a field never seen. Uses the cached features and the
     first phase only; DATA and the options are those of train.
 
     \b
     python -m training leave-one-out manifest.csv --weights starter --backbone efficientnet_lite0
-    python -m training leave-one-out manifest.csv --weights starter --weight-decay 0.01 \
-        --balance both
+    python -m training leave-one-out manifest.csv --weights FILE --weight-decay 0.01 --balance both
     """
     _fail_early(values["data"])
     import_tensorflow()
@@ -186,7 +185,7 @@ def evaluate(  # noqa: PLR0917 click passes options by name
     table_into: Path | None,
     table_name: str | None,
 ) -> None:
-    r"""Judge the stored gate TAG on the photos in DATA, through the graph that serves.
+    """Judge the stored gate TAG on the photos in DATA, through the graph that serves.
 
     Gives the table and the report of train. DATA is a folder or manifest as for train; splits
     that a manifest names are told apart, other photos form the split "all".
