@@ -92,7 +92,7 @@ class TrainOptions:
     data: Path
     backbone: str = "resnet50"
     weights: str = "imagenet"
-    heads: tuple[str, ...] = HEAD_NAMES
+    heads: tuple[str, ...] = ("v1", "v2", "v3", "gap")
     dataset: DataSettings = field(default_factory=DataSettings)
     fit: FitSettings = field(default_factory=FitSettings)
     costs: CostSettings = field(default_factory=CostSettings)
