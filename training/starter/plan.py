@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.random import Generator
 
+from plantood.errors import TrainingDataError
 from training.starter.synthetic import FRAMES
 
 TABLE_SOURCES = ("apple_plantvillage", "citrus_leaves", "maize_plantvillage", "rice_leaf")
@@ -58,6 +59,8 @@ NEEDED_SOURCES = (
     | BARE_GROUNDS.keys()
 ) - {DRAWN}
 
+COLUMNS = frozenset({"path", "label", "source", "split", "sha256"})
+"""What the manifest must hold."""
 TEST = "test"
 """The split that is measured and never trained on."""
 
@@ -119,9 +122,28 @@ def read_rows(manifest: Path, doubtful: Iterable[str] = ()) -> list[Row]:
 
     ``doubtful`` are prefixes of SHA-256 sums of photos whose label is wrong: measured as they
     are labelled, but not trained on.
+
+    Raises:
+        TrainingDataError: if the manifest cannot be read or lacks a column.
     """
-    prefixes = tuple(doubtful)
+    try:
+        return _read_rows(manifest, tuple(doubtful))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise TrainingDataError(
+            f"{manifest} cannot be read as the manifest of the public photos ({reason}); for your "
+            "own photos use: python -m training train"
+        ) from error
+
+
+def _read_rows(manifest: Path, prefixes: tuple[str, ...]) -> list[Row]:
     with manifest.open(newline="", encoding="utf-8") as file:
+        rows = csv.DictReader(file)
+        if missing := COLUMNS - set(rows.fieldnames or ()):
+            raise TrainingDataError(
+                f"{manifest} is not the manifest of the public photos, as it lacks the columns "
+                f"{', '.join(sorted(missing))}; for your own photos use: python -m training train"
+            )
         return [
             Row(
                 manifest.parent / row["path"],
@@ -130,7 +152,7 @@ def read_rows(manifest: Path, doubtful: Iterable[str] = ()) -> list[Row]:
                 row["split"],
                 trusted=not (prefixes and row["sha256"].startswith(prefixes)),
             )
-            for row in csv.DictReader(file)
+            for row in rows
             if row["split"] in ("train", "val", TEST)
         ]
 

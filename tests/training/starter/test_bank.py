@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from tests.training.starter.pictures import save, textured
+from training.starter import bank as bank_module
+from training.starter.bank import CACHED, open_bank, unit
+from training.starter.draw import draw
+from training.starter.plan import Sample
+
+
+@pytest.fixture
+def samples(tmp_path: Path) -> list[Sample]:
+    """Ten photos, every second one *plant*, one drawn frame and one copy."""
+    photos = [
+        Sample(
+            "photo",
+            n % 2 == 0,
+            ("farm",),
+            (),
+            (save(tmp_path / "images", "farm", str(n), textured(32, (90, 40 + 15 * n, 80), n)),),
+        )
+        for n in range(10)
+    ]
+    frame = Sample("plain_wall", False, (), (3,))
+    return [*photos, frame, replace(photos[0], kind="copy", seed=(1,))]
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bank_module, "BATCH", 2)
+    monkeypatch.setattr(bank_module, "CHUNK", 4)
+    monkeypatch.setattr(bank_module, "usable_cpus", lambda: 1)
+
+
+def test_interrupted_it_goes_on_and_equals_one_in_one_go(
+    samples: list[Sample], backbone: keras.Model, tmp_path: Path
+) -> None:
+    whole = open_bank(samples, backbone, tmp_path / "whole")
+    pixels = np.stack([draw(sample) for sample in samples])
+    cached = keras.Model(backbone.input, backbone.get_layer(CACHED).output)(pixels)
+    np.testing.assert_allclose(whole.maps, cached, atol=2e-3)  # kept in half precision
+    embeddings = unit(np.asarray(backbone(pixels)).mean(axis=(1, 2)))
+    np.testing.assert_allclose(whole.embeddings, embeddings, atol=1e-4)
+    np.testing.assert_allclose(np.linalg.norm(whole.embeddings, axis=1), 1.0, atol=1e-5)
+    assert whole.maps.dtype == np.float16
+    assert whole.plant.tolist() == [True, False] * 5 + [False, True]
+
+    gone = samples[5].photos[0]
+    kept = gone.read_bytes()
+    gone.unlink()
+    with pytest.raises(FileNotFoundError):
+        open_bank(samples, backbone, tmp_path / "again")
+    gone.write_bytes(kept)
+    # What is done is not drawn again: it could not be.
+    samples[1].photos[0].unlink()
+    resumed = open_bank(samples, backbone, tmp_path / "again")
+    np.testing.assert_array_equal(resumed.maps, whole.maps)
+    np.testing.assert_array_equal(resumed.embeddings, whole.embeddings)
+
+    # A full bank is only read; other samples or weights are another bank.
+    for sample in samples[2:10]:
+        sample.photos[0].unlink()
+    again = open_bank(samples, backbone, tmp_path / "again")
+    np.testing.assert_array_equal(again.maps, whole.maps)
+    with pytest.raises(FileNotFoundError):
+        open_bank(samples[1:], backbone, tmp_path / "again")
+
+
+def test_unit_rows() -> None:
+    rows = unit(np.float32([[3, 4], [0, 0], [-2, 0]]))
+    np.testing.assert_allclose(rows, [[0.6, 0.8], [0, 0], [-1, 0]], atol=1e-6)
