@@ -111,6 +111,15 @@ def test_a_share_lies_on_the_line_between_both_ends(problem: Problem) -> None:
         np.testing.assert_allclose(now, 0.75 * b + 0.25 * a, atol=1e-5)
 
 
+def test_the_head_does_not_learn(problem: Problem) -> None:
+    """Under a head that ignores its input no gradient reaches the top, unless the head moves."""
+    before = problem.top.get_weights()
+    problem.probe = Probe(np.zeros_like(problem.probe.kernel), 0.0)
+    tune(problem, steps=12, share=1.0)
+    for was, now in zip(before, problem.top.get_weights(), strict=True):
+        np.testing.assert_array_equal(now, was)
+
+
 def test_samples_of_weight_zero_are_never_seen(problem: Problem) -> None:
     before = problem.top.get_weights()
     problem.weights[100:] = 0

@@ -63,6 +63,13 @@ def test_otsu_is_the_cut_of_most_variance_between_the_halves() -> None:
     assert exhaustive_otsu(values, np.array([found]))[0] > 0.998 * between.max()
 
 
+def test_otsu_by_hand() -> None:
+    """Four bins with 4, 4, 0 and 2 values: 0.24 * 0.4167**2 against 0.16 * 0.625**2."""
+    values = np.float32([0.0] * 4 + [0.3] * 4 + [1.0] * 2)
+    assert otsu_threshold(values, bins=4) == 0.5
+    assert otsu_threshold(values[:8], bins=2) == pytest.approx(0.15)
+
+
 def test_otsu_separates_two_values_and_leaves_a_flat_photo_whole() -> None:
     two = np.array([[0.1] * 9 + [0.9]], np.float32)
     assert 0.1 < otsu_threshold(two) < 0.9
@@ -85,6 +92,14 @@ def test_a_leaf_on_a_table_is_found_be_it_green_or_dry(
 ) -> None:
     leaf = ellipse()
     assert overlap(table_leaf_mask(leaf_photo(leaf, table, leaf_colour)), leaf) > 0.97
+
+
+def test_pale_veins_belong_to_the_leaf() -> None:
+    leaf = ellipse()
+    photo = leaf_photo(leaf, TABLE)
+    vein = leaf & (np.abs(np.arange(224) - 112) < 8)[:, None]
+    photo[vein] = (110, 150, 105)
+    assert overlap(table_leaf_mask(photo), leaf) > 0.97
 
 
 def test_bare_soil_and_a_grey_table_hold_no_leaf() -> None:
