@@ -92,18 +92,13 @@ class Row:
     trusted: bool = True
     """False where a look at the photo contradicts its label."""
 
-    @property
-    def trains(self) -> bool:
-        """Whether anything may be trained on it."""
-        return self.trusted and self.split != TEST
-
 
 @dataclass(frozen=True)
 class Sample:
     """One picture to be drawn: ``plant`` is its label, ``sources`` all that it is made of.
 
     ``paths`` are the photos that :mod:`.draw` needs, by role; ``ground`` is None if drawn.
-    ``measured_only`` marks photos that nothing is ever trained on: the test split, wrong labels.
+    ``measured_only`` marks photos that nothing is ever trained on: the test split.
     """
 
     kind: str
@@ -114,7 +109,11 @@ class Sample:
     ground: Path | None = None
     extra: Path | None = None
     measured_only: bool = False
-    test: bool = False
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Every photo that goes into it."""
+        return (*self.photos, *(path for path in (self.ground, self.extra) if path is not None))
 
 
 def read_rows(manifest: Path, doubtful: Iterable[str] = ()) -> list[Row]:
@@ -160,14 +159,12 @@ def _read_rows(manifest: Path, prefixes: tuple[str, ...]) -> list[Row]:
 def plan(rows: list[Row], seed: int = 0) -> list[Sample]:
     """Every picture of the training set in a fixed order: photos, copies, and what is made."""
     photos = [
-        Sample(
-            "photo", row.plant, (row.source,), (), (row.path,), measured_only=row.split == "test"
-        )
+        Sample("photo", row.plant, (row.source,), (), (row.path,), measured_only=row.split == TEST)
         for row in rows
     ]
     by_source: dict[str, list[Row]] = {}
     for row in rows:
-        if row.split != "test":
+        if row.split != TEST:
             by_source.setdefault(row.source, []).append(row)
     made: list[Sample] = []
     for number, (kind, count) in enumerate(COUNTS.items()):

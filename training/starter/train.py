@@ -1,10 +1,12 @@
 """From the photos to the entry that ships in the package, by one command.
 
 1. Draw and embed the pictures once (`plan`, `draw`, `bank`).
-2. Fit the linear probe on them (`probe`), balanced by class and source (`weighting`).
-3. Fine-tune the top under the probe and average it with the pretrained weights (`finetune`).
-4. Do 2 and 3 again without each source, choose the threshold on what these say of photos whose
-   source they have not seen (`leave_out`), and shift the bias so that 0.5 *is* that threshold.
+2. Fit a linear probe on them (`probe`), balanced by class and source (`weighting`).
+3. Do that again without each source, choose the threshold on what these probes say of photos
+   whose source they have not seen (`leave_out`), and shift the bias so that 0.5 *is* it.
+
+The probe is the head; the backbone keeps its pretrained weights. Fine-tuning its top under the
+probe was no better on sources never seen (docs/starter.md).
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
-from hashlib import sha256
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,25 +31,25 @@ from plantood.model.classifier import build_classifier
 from plantood.model.entry import BACKBONE, HEAD, KERAS, write_entry
 from plantood.model.export import export_gate
 from plantood.model.half import halve_keras
+from plantood.model.heads import build_head
 from plantood.policy import Policy
 from plantood.runtime import Scorer
-from training.atomic import write_atomic
 from training.card import model_card
 from training.dataset import Dataset, load_dataset
 from training.determinism import make_deterministic
 from training.evaluation import Evaluation, Scored
+from training.extractor import open_extractor
 from training.publish import SUMMARY
 from training.scoring import CHECK_PHOTOS, score_photos, some_photos
 from training.settings import DataSettings
-from training.starter import finetune
 from training.starter.bank import Bank, open_bank
 from training.starter.leave_out import Scores, best_threshold, leave_out_scores, transfer
 from training.starter.plan import NEEDED_SOURCES, plan, read_rows
-from training.starter.probe import PENALTY, Probe, fit_probe
+from training.starter.probe import Probe, fit_probe
 from training.starter.weighting import sample_weights
 from training.tables import Row
 
-BACKBONE_NAME = "efficientnet_lite0"
+BACKBONE_NAME, HEAD_NAME = "efficientnet_lite0", "gap_l2"
 DOUBTFUL = Path(__file__).parent / "doubtful.csv"
 NOTES = Path(__file__).parent / "card_notes.md"
 
@@ -79,20 +81,24 @@ def train_starter(
             f"The starter's recipe cuts its pictures out of sources that {data} lacks: "
             f"{', '.join(sorted(missing))}. For your own photos use: python -m training train"
         )
+    dataset = load_dataset(data, DataSettings(), cache)
     backbone = build_backbone(BACKBONE_NAME, weights)
-    bank = open_bank(plan(rows, seed), backbone, cache)
-    recipe = Recipe(bank, backbone, seed)
+    size = BACKBONES[BACKBONE_NAME].input_size
+    check_images = some_photos(dataset.val, CHECK_PHOTOS, size)
+    extractor = open_extractor(BACKBONE_NAME, backbone, cache, check_images)
+    bank = open_bank(plan(rows, seed), extractor, cache)
 
     plants = frozenset(row.source for row in rows if row.plant)
-    scores = leave_out_scores(bank.samples, recipe.score, sorted({row.source for row in rows}))
+    sources = sorted({row.source for row in rows})
+    doubtful = frozenset(row.path for row in rows if not row.trusted)
+    scores = leave_out_scores(bank.samples, partial(fold_logits, bank, doubtful), sources)
     threshold = best_threshold(scores, plants)
-    probe = recipe.fit(frozenset())
+    probe = fit_fold(bank, doubtful, frozenset())
     shifted = replace(probe, bias=probe.bias - float(np.log(threshold / (1 - threshold))))
-    head = finetune.probe_head(shifted, backbone.output_shape[1:])
     table = _transfer_table(scores, plants, threshold)
     _write(
-        build_classifier(backbone, head),
-        load_dataset(data, DataSettings(), cache),
+        build_classifier(backbone, probe_head(shifted, backbone.output_shape[1:])),
+        dataset,
         out,
         table,
         {"seed": seed, "pictures": len(bank.samples), "threshold_before_shift": threshold},
@@ -100,41 +106,26 @@ def train_starter(
     return table
 
 
-class Recipe:
-    """Steps 2 and 3 on the bank, with some sources left out or none."""
+def fit_fold(bank: Bank, doubtful: frozenset[Path], left_out: frozenset[str]) -> Probe:
+    """The probe of all samples that nothing of the left-out sources is in."""
+    weights = sample_weights(bank.samples, left_out, doubtful)
+    return fit_probe(bank.embeddings, bank.plant, weights)
 
-    def __init__(self, bank: Bank, backbone: keras.Model, seed: int) -> None:
-        """Remember the pretrained weights of the top, from which every fit starts."""
-        self.bank, self.seed = bank, seed
-        self.top = finetune.top_of(backbone)
-        self._pretrained = self.top.get_weights()
 
-    def fit(self, left_out: frozenset[str]) -> Probe:
-        """Fit the probe and tune the backbone's top, in place."""
-        self.top.set_weights(self._pretrained)
-        weights = sample_weights(self.bank.samples, left_out)
-        probe = fit_probe(self.bank.embeddings, self.bank.plant, weights)
-        finetune.finetune(self.top, probe, self.bank.maps, self.bank.plant, weights, seed=self.seed)
-        return probe
+def fold_logits(
+    bank: Bank, doubtful: frozenset[Path], left_out: frozenset[str], rows: NDArray[np.intp]
+) -> NDArray[np.float32]:
+    """Logits ``[n]`` of these samples by the probe without some sources."""
+    return fit_fold(bank, doubtful, left_out).logits(bank.embeddings[rows])
 
-    def score(self, left_out: frozenset[str], rows: NDArray[np.intp]) -> NDArray[np.float32]:
-        """Logits of these samples by a fit without some sources; from disk if it was done."""
-        about = repr((sorted(left_out), self.seed, finetune.SETTINGS, PENALTY)).encode()
-        weights = sample_weights(self.bank.samples, left_out)
-        file = self.bank.folder / f"fold-{sha256(about + weights.tobytes()).hexdigest()[:16]}.npy"
-        if not file.exists():
-            logits = self._score(left_out, rows)
-            write_atomic(file, lambda out: np.save(out, logits))
-        return np.load(file)
 
-    def _score(self, left_out: frozenset[str], rows: NDArray[np.intp]) -> NDArray[np.float32]:
-        probe = self.fit(left_out)
-        maps = (
-            self.top.predict_on_batch(self.bank.maps[part].astype(np.float32))
-            for part in np.array_split(rows, max(1, len(rows) // 128))
-        )
-        pooled = np.concatenate([np.asarray(batch).mean(axis=(1, 2)) for batch in maps])
-        return probe.logits(pooled / np.linalg.norm(pooled, axis=1, keepdims=True))
+def probe_head(probe: Probe, feature_shape: tuple[int, int, int]) -> keras.Model:
+    """The probe as the head of a gate model: feature map to P(plant) ``[N, 1]``."""
+    head = build_head(HEAD_NAME, feature_shape, dropout=0.0)
+    head.get_layer("plant_probability").set_weights(
+        [probe.kernel[:, None], np.float32([probe.bias])]
+    )
+    return head
 
 
 def _doubtful() -> list[str]:
@@ -198,7 +189,7 @@ def _write(
         write_entry(
             folder,
             backbone=BACKBONE_NAME,
-            head=finetune.HEAD,
+            head=HEAD_NAME,
             input_size=spec.input_size,
             preprocessing=spec.preprocessing.as_dict(),
             policy=Policy(plant_threshold=0.5),
@@ -206,8 +197,8 @@ def _write(
             card=model_card(
                 figures,
                 backbone=BACKBONE_NAME,
-                weights="ImageNet, top averaged with a fine-tuned one",
-                head=finetune.HEAD,
+                weights="ImageNet, frozen",
+                head=HEAD_NAME,
                 counts=dataset.counts(),
                 bad=len(dataset.bad),
                 unseen=[table[0], *table[1]],

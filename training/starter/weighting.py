@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,15 +28,28 @@ DOUBTFUL_SOURCES = {"deep_weeds": 0.3}
 def sample_weights(
     samples: list[Sample],
     left_out: frozenset[str] = frozenset(),
+    doubtful: frozenset[Path] = frozenset(),
     *,
     plant_shares: Mapping[str, float] = PLANT_SHARES,
     other_shares: Mapping[str, float] = OTHER_SHARES,
 ) -> NDArray[np.float64]:
-    """``[N]``, summing to 1; 0 for the test split and for all that a left-out source is part of."""
+    """``[N]``, summing to 1; 0 for the test split and for all that a left-out source is part of.
+
+    Pictures that a photo of ``doubtful`` label went into count for nothing either.
+    """
     kind = np.array([sample.kind for sample in samples])
     plant = np.array([sample.plant for sample in samples])
     source = np.array([sample.sources[0] if len(sample.sources) == 1 else "" for sample in samples])
-    usable = np.array([not (s.measured_only or left_out.intersection(s.sources)) for s in samples])
+    usable = np.array(
+        [
+            not (
+                s.measured_only
+                or left_out.intersection(s.sources)
+                or doubtful.intersection(s.paths)
+            )
+            for s in samples
+        ]
+    )
     weights = np.zeros(len(samples))
     for label, shares in ((True, plant_shares), (False, other_shares)):
         of_class = usable & (plant == label)
