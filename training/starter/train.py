@@ -45,7 +45,7 @@ from training.settings import DataSettings
 from training.starter.bank import Bank, open_bank
 from training.starter.leave_out import Scores, best_threshold, leave_out_scores, transfer
 from training.starter.plan import NEEDED_SOURCES, plan, read_rows
-from training.starter.probe import Probe, fit_probe
+from training.starter.probe import PENALTY, Probe, fit_probe
 from training.starter.weighting import sample_weights
 from training.tables import Row
 
@@ -81,8 +81,8 @@ def train_starter(
             f"The starter's recipe cuts its pictures out of sources that {data} lacks: "
             f"{', '.join(sorted(missing))}. For your own photos use: python -m training train"
         )
-    dataset = load_dataset(data, DataSettings(), cache)
     backbone = build_backbone(BACKBONE_NAME, weights)
+    dataset = load_dataset(data, DataSettings(), cache)
     size = BACKBONES[BACKBONE_NAME].input_size
     check_images = some_photos(dataset.val, CHECK_PHOTOS, size)
     extractor = open_extractor(BACKBONE_NAME, backbone, cache, check_images)
@@ -101,7 +101,13 @@ def train_starter(
         dataset,
         out,
         table,
-        {"seed": seed, "pictures": len(bank.samples), "threshold_before_shift": threshold},
+        {
+            "recipe": "linear probe",
+            "penalty": PENALTY,
+            "pictures": len(bank.samples),
+            "seed": seed,
+            "threshold_before_shift": round(threshold, 4),
+        },
     )
     return table
 
@@ -157,7 +163,7 @@ def _write(
     dataset: Dataset,
     out: Path,
     table: tuple[Sequence[str], list[Row]],
-    training: dict[str, Any],
+    settings: dict[str, Any],
 ) -> None:
     """Export and measure the model, and put the finished entry in the place of the old one."""
     spec = BACKBONES[BACKBONE_NAME]
@@ -183,7 +189,7 @@ def _write(
             "starter",
             {split: scored[split] for split in ("val", "test")},
             threshold=0.5,
-            details={"training": training, "export": report.as_dict()},
+            details={"settings": settings, "export": report.as_dict()},
         )
         figures = evaluation.figures()
         write_entry(

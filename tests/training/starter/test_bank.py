@@ -3,13 +3,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 
+from tests.training.starter.conftest import TinyExtractor
 from tests.training.starter.pictures import save, textured
 from training.starter import bank as bank_module
-from training.starter.bank import CACHED, open_bank, unit
+from training.starter.bank import open_bank, unit
 from training.starter.draw import draw
 from training.starter.plan import Sample
 
@@ -39,37 +39,36 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_interrupted_it_goes_on_and_equals_one_in_one_go(
-    samples: list[Sample], backbone: keras.Model, tmp_path: Path
+    samples: list[Sample], extractor: TinyExtractor, tmp_path: Path
 ) -> None:
-    whole = open_bank(samples, backbone, tmp_path / "whole")
+    whole = open_bank(samples, extractor, tmp_path / "whole")
     pixels = np.stack([draw(sample) for sample in samples])
-    cached = keras.Model(backbone.input, backbone.get_layer(CACHED).output)(pixels)
-    np.testing.assert_allclose(whole.maps, cached, atol=2e-3)  # kept in half precision
-    embeddings = unit(np.asarray(backbone(pixels)).mean(axis=(1, 2)))
-    np.testing.assert_allclose(whole.embeddings, embeddings, atol=1e-4)
+    np.testing.assert_allclose(
+        whole.embeddings, unit(pixels.mean(axis=(1, 2), dtype=np.float32)), atol=1e-4
+    )
     np.testing.assert_allclose(np.linalg.norm(whole.embeddings, axis=1), 1.0, atol=1e-5)
-    assert whole.maps.dtype == np.float16
     assert whole.plant.tolist() == [True, False] * 5 + [False, True]
 
     gone = samples[5].photos[0]
     kept = gone.read_bytes()
     gone.unlink()
     with pytest.raises(FileNotFoundError):
-        open_bank(samples, backbone, tmp_path / "again")
+        open_bank(samples, extractor, tmp_path / "again")
     gone.write_bytes(kept)
     # What is done is not drawn again: it could not be.
     samples[1].photos[0].unlink()
-    resumed = open_bank(samples, backbone, tmp_path / "again")
-    np.testing.assert_array_equal(resumed.maps, whole.maps)
+    resumed = open_bank(samples, extractor, tmp_path / "again")
     np.testing.assert_array_equal(resumed.embeddings, whole.embeddings)
 
-    # A full bank is only read; other samples or weights are another bank.
+    # A full bank is only read; other samples or another backbone are another bank.
     for sample in samples[2:10]:
         sample.photos[0].unlink()
-    again = open_bank(samples, backbone, tmp_path / "again")
-    np.testing.assert_array_equal(again.maps, whole.maps)
+    again = open_bank(samples, extractor, tmp_path / "again")
+    np.testing.assert_array_equal(again.embeddings, whole.embeddings)
     with pytest.raises(FileNotFoundError):
-        open_bank(samples[1:], backbone, tmp_path / "again")
+        open_bank(samples[1:], extractor, tmp_path / "again")
+    with pytest.raises(FileNotFoundError):
+        open_bank(samples, replace(extractor, digest="other"), tmp_path / "again")
 
 
 def test_unit_rows() -> None:

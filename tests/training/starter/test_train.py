@@ -3,56 +3,72 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 
-from training.starter.bank import CACHED, Bank, unit
+from training.starter.bank import Bank, unit
 from training.starter.plan import Sample
-from training.starter.train import Recipe
+from training.starter.probe import Probe
+from training.starter.train import fit_fold, fold_logits, probe_head
+
+SOURCES = ("farm", "garden", "street", "room")
 
 
 @pytest.fixture
-def bank(tmp_path: Path, backbone: keras.Model) -> Bank:
-    """Forty maps of two plant and two other sources, that a probe tells apart."""
+def bank() -> Bank:
+    """Forty embeddings of two plant and two other sources, that a probe tells apart."""
     rng = np.random.default_rng(0)
-    sources = ("farm", "garden", "street", "room") * 10
     samples = [
-        Sample("photo", source in ("farm", "garden"), (source,), (), (Path(source),))
-        for source in sources
+        Sample("photo", source in SOURCES[:2], (source,), (), (Path(source, str(number)),))
+        for number in range(10)
+        for source in SOURCES
     ]
-    plant = np.array([sample.plant for sample in samples])
-    maps = rng.normal(0, 0.5, (40, 7, 7, 6))
-    maps[..., 0] += np.where(plant, 1.0, -1.0)[:, None, None]
-    maps = maps.astype(np.float16)
-    top = keras.Model(backbone.get_layer(CACHED).output, backbone.output)
-    pooled = np.asarray(top(maps.astype(np.float32))).mean(axis=(1, 2))
-    return Bank(tmp_path, samples, maps, unit(pooled))
+    embeddings = rng.normal(0, 0.5, (40, 6)).astype(np.float32)
+    embeddings[:, 0] += np.where([sample.plant for sample in samples], 2.0, -2.0)
+    return Bank(samples, unit(embeddings))
 
 
-def test_a_fold_knows_nothing_of_its_source_nor_of_the_fold_before(
-    bank: Bank, backbone: keras.Model, tmp_path: Path
-) -> None:
+def test_a_fold_knows_nothing_of_its_source(bank: Bank) -> None:
     farm, street = np.arange(0, 40, 4), np.arange(2, 40, 4)
     # Another bank, in which labels and pictures of the farm say the opposite.
-    maps, embeddings = bank.maps.copy(), bank.embeddings.copy()
-    samples = [replace(s, plant=s.plant ^ (s.sources == ("farm",))) for s in bank.samples]
+    embeddings = bank.embeddings.copy()
     embeddings[farm] = -embeddings[farm]
-    lying = Bank(tmp_path / "lying", samples, maps, embeddings)
-    lying.folder.mkdir()
-    recipe, other = Recipe(bank, backbone, seed=0), Recipe(lying, backbone, seed=0)
+    samples = [replace(s, plant=s.plant ^ (s.sources == ("farm",))) for s in bank.samples]
+    lying = Bank(samples, embeddings)
 
-    first = recipe.score(frozenset({"farm"}), farm)
+    first = fold_logits(bank, frozenset(), frozenset({"farm"}), farm)
     assert first.shape == (10,)
     assert np.all(first > 0)
-    misled = other.score(frozenset({"street"}), street)  # this one has seen the lies
-    assert not np.allclose(misled, recipe.score(frozenset({"street"}), street), atol=0.05)
-    np.testing.assert_allclose(other.score(frozenset({"farm"}), farm), first, atol=1e-3)
+    np.testing.assert_allclose(
+        fit_fold(lying, frozenset(), frozenset({"farm"})).kernel,
+        fit_fold(bank, frozenset(), frozenset({"farm"})).kernel,
+        atol=1e-4,
+    )
+    misled = fold_logits(lying, frozenset(), frozenset({"street"}), street)
+    honest = fold_logits(bank, frozenset(), frozenset({"street"}), street)
+    assert not np.allclose(misled, honest, atol=0.05)  # this one has seen the lies
 
 
-def test_a_fold_that_was_done_is_read(bank: Bank, backbone: keras.Model, tmp_path: Path) -> None:
-    recipe, farm = Recipe(bank, backbone, seed=0), np.arange(0, 40, 4)
-    first = recipe.score(frozenset({"farm"}), farm)
-    (file,) = tmp_path.glob("fold-*.npy")
-    np.save(file, first + 1)
-    np.testing.assert_array_equal(recipe.score(frozenset({"farm"}), farm), first + 1)
+def test_a_photo_of_doubtful_label_is_not_trained_on(bank: Bank) -> None:
+    wrong = bank.samples[0].photos[0]
+    samples = [replace(bank.samples[0], plant=False), *bank.samples[1:]]
+    known, unknown = frozenset({wrong}), frozenset[Path]()
+    kernels = {
+        name: fit_fold(Bank(mine, bank.embeddings), doubtful, frozenset()).kernel
+        for name, mine, doubtful in (
+            ("right", bank.samples, known),
+            ("wrong", samples, known),
+            ("trained", samples, unknown),
+        )
+    }
+    np.testing.assert_allclose(kernels["wrong"], kernels["right"], atol=1e-5)
+    assert not np.allclose(kernels["trained"], kernels["right"], atol=1e-3)
+
+
+def test_the_head_is_the_probe() -> None:
+    rng = np.random.default_rng(1)
+    probe = Probe(rng.normal(size=5).astype(np.float32), 0.3)
+    maps = rng.random((4, 7, 7, 5), np.float32)
+    logits = probe.logits(unit(maps.mean(axis=(1, 2))))
+    probability = np.asarray(probe_head(probe, (7, 7, 5))(maps))[:, 0]
+    np.testing.assert_allclose(probability, 1 / (1 + np.exp(-logits)), atol=1e-5)
