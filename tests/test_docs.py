@@ -1,0 +1,94 @@
+"""The documents are held to the code: what is named there exists, and what exists is named."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from plantood.cli import main as plantood_command
+from plantood.openapi import complete
+from plantood.prometheus import METRICS
+from plantood.settings import documentation
+from plantood.verdict import ReasonCode, Verdict
+from training.cli import main as training_command
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = README + "".join(
+    path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md"))
+)
+COMMANDS = {"plantood": plantood_command, "python -m training": training_command}
+
+
+def options_of(command: click.Command) -> set[str]:
+    return {
+        name
+        for parameter in command.params
+        if isinstance(parameter, click.Option)
+        for name in (*parameter.opts, *parameter.secondary_opts)
+    }
+
+
+def shown_commands() -> list[str]:
+    """Lines of the console blocks, joined where they go on, without the prompt and comments."""
+    blocks = re.findall(r"```console\n(.*?)```", DOCUMENTS, re.DOTALL)
+    text = "\n".join(blocks).replace("\\\n", " ")
+    return [
+        line.removeprefix("$ ").partition("  #")[0].strip()
+        for line in text.splitlines()
+        if line.removeprefix("$ ").startswith(("plantood ", "python -m ", "make "))
+    ]
+
+
+@pytest.mark.parametrize("name", [row[0].strip("`") for row in documentation()])
+def test_every_setting_is_documented(name: str) -> None:
+    assert name in DOCUMENTS
+
+
+@pytest.mark.parametrize("code", list(ReasonCode))
+def test_every_reason_is_documented(code: ReasonCode) -> None:
+    assert f"`{code.value}`" in README
+
+
+@pytest.mark.parametrize("field", list(Verdict.model_fields))
+def test_every_field_of_a_verdict_is_shown(field: str) -> None:
+    assert f'"{field}"' in README
+
+
+@pytest.mark.parametrize("metric", [metric.describe()[0].name for metric in METRICS])
+def test_every_metric_is_documented(metric: str) -> None:
+    assert metric in DOCUMENTS
+
+
+def test_every_endpoint_is_documented() -> None:
+    from plantood.service import PlantGate
+
+    paths = complete(PlantGate.openapi_spec.asdict())["paths"]
+    assert not [path for path in paths if f"{path}`" not in DOCUMENTS]
+
+
+@pytest.mark.parametrize("program", COMMANDS)
+def test_every_command_is_documented(program: str) -> None:
+    for name in COMMANDS[program].commands:
+        assert f"{program} {name}" in DOCUMENTS
+
+
+@pytest.mark.parametrize("line", shown_commands())
+def test_every_command_shown_exists(line: str) -> None:
+    program = next((p for p in COMMANDS if line.startswith(p + " ")), None)
+    if program:
+        words = shlex.split(line.removeprefix(program))
+        command = COMMANDS[program].commands[words[0]]
+        unknown = {w for w in words if w.startswith("--")} - options_of(command)
+        assert not unknown
+    elif line.startswith("make "):
+        target = shlex.split(line)[1]
+        assert re.search(rf"^{re.escape(target)}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    else:
+        module = shlex.split(line)[2]
+        path = ROOT / Path(*module.split("."))
+        assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file()
