@@ -18,7 +18,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from training.starter.augment import SIDE, fit, to_bytes
+from training.augment import SIDE, fit, to_bytes
 from training.starter.vegetation import Mask, Photo
 
 CutOut = NDArray[np.uint8]

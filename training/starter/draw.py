@@ -10,8 +10,8 @@ import numpy as np
 from numpy.random import Generator
 from PIL import Image
 
+from training.augment import augment, brighten, fit, paint_green, split_tone
 from training.starter import composites, synthetic
-from training.starter.augment import augment, brighten, fit, paint_green, split_tone
 from training.starter.composites import CutOut
 from training.starter.plan import GROUND_SOURCES, WINDOW_SOURCE, Sample
 from training.starter.vegetation import Photo, excess_green, table_leaf_mask, vegetation_mask

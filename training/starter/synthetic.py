@@ -13,7 +13,7 @@ import numpy as np
 from numpy.random import Generator
 from PIL import Image, ImageDraw, ImageFont
 
-from training.starter.augment import SIDE, to_bytes
+from training.augment import SIDE, to_bytes
 from training.starter.vegetation import Photo
 
 

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-Photo = NDArray[np.uint8]
-"""RGB, ``[height, width, 3]``, 0..255."""
+from training.augment import Photo
+
 Mask = NDArray[np.bool_]
 """``[height, width]``, True where a plant stands."""
 

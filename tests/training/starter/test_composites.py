@@ -5,7 +5,7 @@ import pytest
 from numpy.random import Generator
 
 from tests.training.starter.pictures import LEAF, ellipse, leaf_photo, textured
-from training.starter.augment import SIDE
+from training.augment import SIDE
 from training.starter.composites import (
     CutOut,
     compose,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.training.starter.pictures import LEAF, SOIL, TABLE, ellipse, leaf_photo, save, textured
-from training.starter.augment import SIDE
+from training.augment import SIDE
 from training.starter.draw import MIN_LIGHT, bare_window, draw, leaf_window
 from training.starter.plan import COUNTS, PLANT_KINDS, Sample
 from training.starter.synthetic import FRAMES

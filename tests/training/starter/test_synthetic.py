@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.starter.augment import SIDE
+from training.augment import SIDE
 from training.starter.synthetic import (
     FRAMES,
     black_frame,

@@ -8,8 +8,8 @@ from numpy.random import Generator
 from PIL import Image
 
 from tests.training.starter.pictures import ellipse, leaf_photo
-from training.starter import augment as bend
-from training.starter.augment import SIDE, augment, brighten, fit, paint_green, to_bytes
+from training import augment as bend
+from training.augment import SIDE, augment, brighten, fit, paint_green, to_bytes
 
 PHOTO = leaf_photo(ellipse(120))[:90]
 KEEP_SIZE = (
