@@ -23,7 +23,7 @@ PAIRS = [
     ("efficientnet_lite0", "v1"),
     ("mobilenet", "v2"),
     ("mobilenet_v3_small", "v3"),
-    ("efficientnetv2_b0", "gap"),
+    ("efficientnetv2_b0", "gap_l2"),
 ]
 
 
