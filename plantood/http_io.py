@@ -23,6 +23,7 @@ from pydantic import Field
 from pydantic.json_schema import GetJsonSchemaHandler, JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartParser
 from starlette.requests import Request
 
 from .images import Photo
@@ -32,9 +33,11 @@ PhotoInput: TypeAlias = Photo | UploadFile
 PICKLE = "application/vnd.bentoml+pickle"
 """What BentoML speaks between the services of one bento, never on the public port."""
 
-SPOOL_BYTES = 1 << 20
-"""A raw body above this size waits on disk, as Starlette does with multipart files, so that many
-slow uploads at a time do not fill the memory."""
+SPOOL_BYTES = 4 << 20
+"""A photo above this size waits on disk, so that many slow uploads do not fill the memory. Most
+photos of a phone are below it: writing them out piece by piece would cost as much processor time
+as the rest of receiving them."""
+MultiPartParser.spool_max_size = SPOOL_BYTES
 
 SEND_IMAGE = (
     "Send the photo as the multipart field `image` (curl -F image=@photo.jpg URL), or as the raw "

@@ -34,8 +34,10 @@ Photo: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike | Image.Im
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF")
 """What Pillow is allowed to open; it knows some forty more, each one more surface to attack."""
 
-SHORTER_SIDE = 448
-"""Photos are reduced on load, but never below this shorter side: twice the model's input."""
+SHORTER_SIDE = 336
+"""Photos are reduced on load, but never below this shorter side: one and a half times the model's
+input, so that 12 megapixels are decoded at an eighth of their scale. At 224 pixels that differs
+from a full decode by 0.5 to 1 of 255 on average."""
 
 _HEIF_BRANDS = frozenset({b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"})
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})

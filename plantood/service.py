@@ -2,12 +2,13 @@
 
 ::
 
-    photo ─► PlantGate: decode, quality ─► uint8 [1,S,S,3] ─► PlantScorer: batches, forward pass
-                        policy, verdict ◄─ float32 [1,1+C] ◄─┘
+    photo ─► PlantGate: decode, quality ─► uint8 [N,S,S,3] ─► PlantScorer: batches, forward pass
+                        policy, verdict ◄─ float32 [N,1+C] ◄─┘
 
 A photo is decoded in the gate's own threads (Pillow releases the interpreter lock), so that the
 event loop is never blocked and as many photos are in memory as there are threads. Only its small
-uint8 array travels to the scorer, which merges what arrives together into one forward pass.
+uint8 array travels to the scorer, under load several in one call; the scorer merges what arrives
+together, from all of its callers, into one forward pass.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ from typing import Any
 import aiohttp
 import bentoml
 import numpy as np
+from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml.exceptions import BentoMLConfigException, BentoMLException
 
 from . import __version__, prometheus
+from .coalesce import Coalescer
 from .errors import PhotoTooLarge, PlantoodError, SettingsError
 from .gate import Prepared, finish, prepare
 from .gate_reference import GateReference
@@ -72,6 +75,9 @@ def _before_start() -> None:
     except PlantoodError as error:
         raise BentoMLConfigException(str(error)) from None
     os.environ[variable("gate")] = gate.tag
+    if not BentoMLContainer.tracing.exporter_type.get():
+        # Without an exporter BentoML still records a span for every piece of an upload.
+        os.environ.setdefault("OTEL_SDK_DISABLED", "true")
 
 
 @bentoml.service(
@@ -149,6 +155,10 @@ class PlantGate:
         self._decoders = ThreadPoolExecutor(
             settings.decode_threads or usable_cpus(), thread_name_prefix="decode"
         )
+        self._preparing = 0
+        self._scores = Coalescer(
+            self._call_scorer, settings.max_batch_size, more_coming=lambda: self._preparing > 0
+        )
         self._scored_at = float("-inf")
         prometheus.announce(self.gate.tag, self.gate.manifest.backbone, self.gate.manifest.head)
 
@@ -197,9 +207,13 @@ class PlantGate:
             "language": self.messages.negotiate(language, settings.language),
             "model": self.gate.tag,
         }
-        prepared = await asyncio.get_running_loop().run_in_executor(
-            self._decoders, self._prepare, photo, context, time.perf_counter()
-        )
+        self._preparing += 1
+        try:
+            prepared = await asyncio.get_running_loop().run_in_executor(
+                self._decoders, self._prepare, photo, context, time.perf_counter()
+            )
+        finally:
+            self._preparing -= 1
         if refuse_large and isinstance(prepared.error, PhotoTooLarge):
             raise RequestRefused(f"{prepared.error}.", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         verdict = prepared.verdict
@@ -226,18 +240,12 @@ class PlantGate:
     async def _score(self, pixels: np.ndarray) -> tuple[float, np.ndarray]:
         """Plant probability and embedding float32 ``[C]`` of one photo, uint8 ``[S, S, 3]``.
 
-        A connection that breaks is tried once more, since a scorer that died is started again.
-
         Raises:
             RequestRefused: 503, if the scorer is gone, too slow or overloaded.
         """
-        batch = pixels[np.newaxis]
         try:
             async with asyncio.timeout(settings.score_timeout_s):
-                try:
-                    scores = await self.scorer.to_async.score(images=batch)
-                except aiohttp.ClientError:
-                    scores = await self.scorer.to_async.score(images=batch)
+                scores = await self._scores(pixels)
         except SCORER_FAILURES as error:
             prometheus.SCORER_ERRORS.inc()
             logger.warning("The scorer gave no answer: %s: %s", type(error).__name__, error)
@@ -247,7 +255,18 @@ class PlantGate:
                 HTTPStatus.SERVICE_UNAVAILABLE,
             ) from error
         self._scored_at = time.monotonic()
-        return float(scores[0, 0]), scores[0, 1:]
+        return float(scores[0]), scores[1:]
+
+    async def _call_scorer(self, images: np.ndarray) -> np.ndarray:
+        """One call, uint8 ``[N, S, S, 3]`` to float32 ``[N, 1 + C]``.
+
+        A connection that breaks is tried once more, since a scorer that died is started again.
+        """
+        async with asyncio.timeout(settings.score_timeout_s):
+            try:
+                return await self.scorer.to_async.score(images=images)
+            except aiohttp.ClientError:
+                return await self.scorer.to_async.score(images=images)
 
     async def __is_ready__(self) -> bool:
         """True if a photo can be judged now: the scorer answers a forward pass."""
