@@ -7,16 +7,14 @@ trainings, but flatters: bare soil is judged more mildly by a model that never s
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from training.progress import track
 from training.starter.plan import Sample
-
-log = logging.getLogger(__name__)
 
 Scores = Mapping[str, NDArray[np.float32]]
 """Source to the logits of its photos, from a model that has not seen the source."""
@@ -54,10 +52,9 @@ def leave_out_scores(
 ) -> dict[str, NDArray[np.float32]]:
     """Logits of each source's own photos, from a model that was trained without the source."""
     scores: dict[str, NDArray[np.float32]] = {}
-    for source in sources:
+    for source in track(sources, len(sources), "Leaving sources out"):
         own = [n for n, s in enumerate(samples) if s.kind == "photo" and s.sources == (source,)]
         scores[source] = train(frozenset((source,)), np.array(own))
-        log.info("left out %s: %.1f %% above 0.5", source, 100 * np.mean(scores[source] > 0))
     return scores
 
 
