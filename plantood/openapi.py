@@ -12,9 +12,6 @@ from typing import Any
 from . import __version__
 from .verdict import Quality, Reason, ReasonCode, Verdict
 
-EXAMPLE_QUALITY = Quality(
-    width=4000, height=3000, brightness=0.46, highlights=0.83, shadows=0.12, sharpness=0.71
-)
 ACCEPT = Verdict(
     verdict="accept",
     plant_probability=0.97,

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-BITS = 128
 BANDS = 8
-"""The hash is cut into this many bands of 16 bits to find candidates."""
+"""The hash of 128 bits is cut into this many bands of 16 bits to find candidates."""
 MAX_DISTANCE = BANDS - 1
 """Photos whose hashes differ in at most this many of the 128 bits are near-duplicates: then at
 least one of the eight bands is equal (pigeonhole), so comparing within bands misses none."""
