@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
+import itertools
+import json
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
+from urllib.parse import urlsplit
 
 import httpx
 import numpy as np
@@ -21,36 +27,30 @@ class LoadResult:
     errors: int
 
 
-async def _run(url: str, photos: list[bytes], concurrency: int, seconds: float) -> LoadResult:
-    # Encoded beforehand: the clients run on the machine that they measure.
-    bodies = [_encode(photo) for photo in photos]
-    latencies: list[float] = []
-    errors = 0
-    sent = 0
+def _client(
+    url: str, bodies: Iterator[tuple[bytes, dict[str, str]]], deadline: float
+) -> list[float | None]:
+    """Send one photo after the other until the deadline; milliseconds of each, None if it failed.
 
-    async def client_loop(client: httpx.AsyncClient, deadline: float) -> None:
-        nonlocal errors, sent
-        while time.perf_counter() < deadline:
-            body, headers = bodies[sent % len(bodies)]
-            sent += 1
-            started = time.perf_counter()
-            try:
-                response = await client.post(url, content=body, headers=headers)
-                ok = response.status_code == 200 and "verdict" in response.json()
-            except httpx.HTTPError:
-                ok = False
-            if ok:
-                latencies.append((time.perf_counter() - started) * 1000)
-            else:
-                errors += 1
-
-    limits = httpx.Limits(max_connections=concurrency)
-    async with httpx.AsyncClient(timeout=120, limits=limits) as client:
+    The standard library's client hands the body to the kernel as it is. One that copies it in
+    Python costs a tenth of what the service spends on a photo, on the machine that is measured.
+    """
+    address = urlsplit(url)
+    connection = HTTPConnection(address.hostname or "localhost", address.port, timeout=120)
+    latencies: list[float | None] = []
+    while time.perf_counter() < deadline:
+        body, headers = next(bodies)
         started = time.perf_counter()
-        await asyncio.gather(*(client_loop(client, started + seconds) for _ in range(concurrency)))
-        elapsed = time.perf_counter() - started
-    p50, p95 = np.percentile(latencies, [50, 95]) if latencies else (np.nan, np.nan)
-    return LoadResult(len(latencies), len(latencies) / elapsed, float(p50), float(p95), errors)
+        try:
+            connection.request("POST", address.path, body, headers)
+            response = connection.getresponse()
+            ok = "verdict" in json.load(response) and response.status == HTTPStatus.OK
+        except (OSError, HTTPException, ValueError):
+            connection.close()
+            ok = False
+        latencies.append((time.perf_counter() - started) * 1000 if ok else None)
+    connection.close()
+    return latencies
 
 
 def _encode(photo: bytes) -> tuple[bytes, dict[str, str]]:
@@ -65,4 +65,22 @@ def run_load(url: str, photos: list[bytes], concurrency: int, seconds: float) ->
 
     Every request that was started is waited for, and the rate is over the whole time.
     """
-    return asyncio.run(_run(url, photos, concurrency, seconds))
+    # Encoded beforehand: the clients run on the machine that they measure.
+    encoded = [_encode(photo) for photo in photos]
+    started = time.perf_counter()
+    with ThreadPoolExecutor(concurrency) as pool:
+        clients = [
+            pool.submit(_client, url, itertools.cycle(encoded[i:] + encoded[:i]), started + seconds)
+            for i in (client % len(encoded) for client in range(concurrency))
+        ]
+    elapsed = time.perf_counter() - started
+    answers = [latency for client in clients for latency in client.result()]
+    latencies = [latency for latency in answers if latency is not None]
+    p50, p95 = np.percentile(latencies, [50, 95]) if latencies else (np.nan, np.nan)
+    return LoadResult(
+        len(latencies),
+        len(latencies) / elapsed,
+        float(p50),
+        float(p95),
+        len(answers) - len(latencies),
+    )

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -30,6 +31,7 @@ _FILLER = 128
 """What libjpeg puts where no data arrived: all coefficients zero, mid-grey in every channel."""
 _ZERO_TAIL = 16
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+_SCAN, _END = 0xDA, 0xD9
 _FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SEQUENTIAL_MARKERS = frozenset({0xC0, 0xC1, 0xC9})
 
@@ -74,24 +76,19 @@ def read_structure(data: bytes) -> Structure:
     missing: dict[int, np.ndarray] = {}  # component -> bits still to come, per coefficient
     sequential = True
     end = None
-    position = 2
-    while found := _MARKER.search(data, position):
-        position, marker = found.start(), data[found.start() + 1]
-        if marker == 0xD9:
+    for marker, position, segment in _segments(data):
+        if marker == _END:
             end = position
             break
-        length = int.from_bytes(data[position + 2 : position + 4], "big")
-        segment = data[position + 4 : position + 2 + length]
         if marker in _FRAME_MARKERS and len(segment) >= 6:
             sequential = marker in _SEQUENTIAL_MARKERS
             missing = {identity: np.full(64, 16) for identity in segment[6::3]}
-        elif marker == 0xDA and len(segment) >= 4:
+        elif marker == _SCAN and len(segment) >= 4:
             first, last, approximation = segment[-3:]
             for identity in segment[1:-3:2]:
                 if identity in missing:
                     span = slice(0, 64) if sequential else slice(first, last + 1)
                     missing[identity][span] = 0 if sequential else approximation & 15
-        position += 2 + max(length, 0 if marker == 0x01 else 2)
     complete = bool(missing) and not any(bits.any() for bits in missing.values())
     return Structure(end, sequential, complete)
 
@@ -108,7 +105,7 @@ def ensure_whole(data: bytes) -> bytes:
     Raises:
         UnreadablePhoto: Part of the photo is missing, or it has more than ``MAX_SCANS`` scans.
     """
-    if data.count(b"\xff\xda") > MAX_SCANS:
+    if not _is_one_scan(data) and data.count(b"\xff\xda") > MAX_SCANS:
         raise UnreadablePhoto(f"the JPEG has more than {MAX_SCANS} scans")
     if data.endswith(END_OF_IMAGE):
         return data
@@ -139,6 +136,34 @@ def ensure_no_filler(data: bytes, pixels: np.ndarray) -> None:
     structure = read_structure(data)
     if structure.end is not None and _is_cut(_trim(data[: structure.end]), structure):
         raise UnreadablePhoto("the JPEG broke off: its last rows are missing; send it again")
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Marker, its index, and what its segment holds, one after the other."""
+    position = 2
+    while found := _MARKER.search(data, position):
+        position, marker = found.start(), data[found.start() + 1]
+        length = int.from_bytes(data[position + 2 : position + 4], "big")
+        yield marker, position, data[position + 4 : position + 2 + length]
+        position += 2 + max(length, 0 if marker == 0x01 else 2)
+
+
+def _is_one_scan(data: bytes) -> bool:
+    """Tell whether the decoder stops after the first scan, as in nearly all photos of a phone.
+
+    It does where a sequential frame has all of its components in that scan (``jdinput.c`` of
+    libjpeg: ``has_multiple_scans``). Counting scans then costs as much as copying the file, and
+    there is nothing to count.
+    """
+    components = 0
+    for marker, _, segment in _segments(data):
+        if marker in _FRAME_MARKERS and len(segment) >= 6:
+            components = segment[5] if marker in _SEQUENTIAL_MARKERS else 0
+        elif marker == _SCAN:
+            return bool(segment) and 0 < components <= segment[0]
+        elif marker == _END:
+            break
+    return False
 
 
 def _trim(data: bytes) -> bytes:

@@ -286,6 +286,20 @@ def test_thousands_of_scans_are_refused() -> None:
         load_image(bomb)
 
 
+def test_thousands_of_scans_of_a_sequential_jpeg_are_refused() -> None:
+    data = encode(scene(64, 64))
+    scan = data.rindex(b"\xff\xda")
+    luma_only = b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00"  # one of its three components
+    bomb = data[:scan] + (luma_only + data[scan + 14 : -2]) * 500 + END
+    with pytest.raises(UnreadablePhoto, match="scans"):
+        load_image(bomb)
+
+
+def test_bytes_that_look_like_scans_in_a_usual_jpeg_are_let_through() -> None:
+    data = encode(scene(64, 64), comment=b"\xff\xda" * 500)
+    assert load_image(data).width == 64
+
+
 # --- broken uploads
 
 

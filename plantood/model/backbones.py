@@ -47,8 +47,11 @@ class Preprocessing:
         """
         if self.channel_order == "bgr":
             images = keras.ops.take(images, [2, 1, 0], axis=-1)
-        offset = [-m * s for m, s in zip(self.mean, self.scale, strict=True)]
-        return layers.Rescaling(list(self.scale), offset, name="preprocessing")(images)
+        offset = tuple(-m * s for m, s in zip(self.mean, self.scale, strict=True))
+        rescaling = layers.Rescaling(
+            _one_if_equal(self.scale), _one_if_equal(offset), name="preprocessing"
+        )
+        return rescaling(images)
 
     def apply(self, images: np.ndarray) -> np.ndarray:
         """Apply to an array, uint8 RGB [..., 3] -> float32 [..., 3]; the formula, spelt out."""
@@ -59,6 +62,15 @@ class Preprocessing:
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain data, for `gate.json`."""
         return asdict(self)
+
+
+def _one_if_equal(values: tuple[float, ...]) -> float | list[float]:
+    """One number for all channels, where it will do.
+
+    The runtime repeats a vector of three far more slowly (ResNet50: 0.5 of 40 ms a photo), and
+    drops a factor of one altogether.
+    """
+    return values[0] if len(set(values)) == 1 else list(values)
 
 
 @dataclass(frozen=True)
