@@ -41,3 +41,7 @@ class ExportMismatch(PlantoodError):
 
 class TrainingDataError(PlantoodError):
     """The photos or the manifest cannot be trained on."""
+
+
+class RoundError(PlantoodError):
+    """A round's folder is missing, unfinished or damaged, or was made with other choices."""

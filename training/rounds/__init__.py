@@ -1,0 +1,1 @@
+"""Rounds of the flywheel: the folder in which mining, review and fine-tuning meet."""

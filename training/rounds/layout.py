@@ -1,0 +1,300 @@
+"""The folder of a round, in which ``mine`` writes, ``review`` labels and ``finetune`` reads.
+
+::
+
+    round-1/
+      round.json      RoundInfo: how it was mined, and the funnel
+      scores.jsonl    one line for every scored photo, appended
+      unreadable.csv  path,reason
+      mined.csv       the photos to look at, most suspicious first
+      photos/ab/ab12....jpg   their bytes, so that the round needs nothing else
+      labels.jsonl    every decision of every reviewer, appended
+      labels.csv      made of it: path,label,source,... as the training commands read it
+
+A photo is known by its id, the SHA-256 of its bytes.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from plantood.errors import RoundError
+from training.atomic import write_atomic, write_json
+from training.rounds import journal
+from training.rounds.labels import Decision, ResolvedLabel, resolve
+
+FORMAT_VERSION = 1
+
+INFO = "round.json"
+SCORES = "scores.jsonl"
+UNREADABLE = "unreadable.csv"
+MINED = "mined.csv"
+PHOTOS = "photos"
+DECISIONS = "labels.jsonl"
+LABELS = "labels.csv"
+
+MINED_COLUMNS = (
+    "id",
+    "path",
+    "file",
+    "plant_probability",
+    "unfamiliarity",
+    "selected_by",
+    "verdict",
+    "reasons",
+    "sharpness",
+    "brightness",
+    "source",
+)
+LABEL_COLUMNS = ("path", "label", "source", "id", "kind", "reviewers")
+
+
+class RoundInfo(BaseModel):
+    """``round.json``: how the round was mined, and what came of it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format_version: int = FORMAT_VERSION
+    gate: str = Field(description="Tag of the gate model that scored.")
+    gate_sha256: str = Field(description="Digest of its gate.json.")
+    source: str = Field(description="Where the photos come from, as it was given.")
+    sample: int | None = Field(default=None, description="Photos to draw; None for all of them.")
+    at_most: float = Field(default=0.6, description="Photos up to this plant probability.")
+    seed: int = 0
+    labelled: list[str] = Field(default_factory=list, description="Left out, as it was given.")
+    options: dict[str, Any] = Field(default_factory=dict, description="All other choices.")
+    counts: dict[str, int] = Field(default_factory=dict, description="The funnel, when finished.")
+
+
+@dataclass(frozen=True)
+class MinedPhoto:
+    """One row of ``mined.csv``: a photo for the reviewer.
+
+    Attributes:
+        id: SHA-256 of its bytes, hexadecimal.
+        path: Where it was found: a path or URL.
+        file: Its copy, relative to the round.
+        plant_probability: P(plant), 0 to 1.
+        unfamiliarity: Distance from the training photos, 1 = their 99th percentile; or None.
+        selected_by: Why it was chosen: ``at_most``, ``unlike``, ``margin``; one or several.
+        verdict: ``accept`` or ``retake``, as the service would have answered.
+        reasons: Codes of the reasons of a retake.
+        sharpness: 0 (blurred) to 1 (crisp).
+        brightness: 0 (black) to 1 (white).
+        source: Camera, place or collection, if the list of photos named it; else empty.
+    """
+
+    id: str
+    path: str
+    file: str
+    plant_probability: float
+    unfamiliarity: float | None
+    selected_by: tuple[str, ...]
+    verdict: str
+    reasons: tuple[str, ...]
+    sharpness: float
+    brightness: float
+    source: str = ""
+
+
+class Round:
+    """A round's folder. Holds no state beside the files, so that several may look at one."""
+
+    def __init__(self, path: Path, info: RoundInfo) -> None:
+        """Use :meth:`open` or :meth:`create`."""
+        self.path = path
+        self.info = info
+
+    @classmethod
+    def create(cls, path: str | Path, info: RoundInfo) -> Round:
+        """Begin a round, or write new information about one."""
+        path = Path(path)
+        path.mkdir(parents=True, exist_ok=True)
+        write_json(path / INFO, info.model_dump(mode="json"))
+        return cls(path, info)
+
+    @classmethod
+    def open(cls, path: str | Path) -> Round:
+        """Open a round that is there.
+
+        Raises:
+            RoundError: The folder is no round, or one of another version.
+        """
+        path = Path(path)
+        file = path / INFO
+        if not file.is_file():
+            raise RoundError(
+                f"{path} is no round: it has no {INFO}; make one with "
+                f"`python -m training mine SOURCE --gate TAG --out {path}`."
+            )
+        try:
+            info = RoundInfo.model_validate_json(file.read_bytes())
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "it"
+            raise RoundError(
+                f"{file} cannot be read ({where}: {first['msg']}); restore it, or mine again into "
+                "another folder."
+            ) from error
+        if info.format_version != FORMAT_VERSION:
+            raise RoundError(
+                f"{file} has format version {info.format_version}, this plantood reads "
+                f"{FORMAT_VERSION}; use the plantood that wrote it."
+            )
+        return cls(path, info)
+
+    # Mining
+
+    def append_scores(self, scores: Iterable[Mapping[str, Any]]) -> None:
+        """Append lines to ``scores.jsonl``; they are on disk when this returns."""
+        journal.append(self.path / SCORES, scores)
+
+    def append_score(self, score: Mapping[str, Any]) -> None:
+        """Append one line to ``scores.jsonl``."""
+        self.append_scores([score])
+
+    def scores(self) -> Iterator[dict[str, Any]]:
+        """The lines of ``scores.jsonl``, one at a time."""
+        return journal.read(self.path / SCORES)
+
+    def write_mined(self, photos: Iterable[MinedPhoto]) -> None:
+        """Write ``mined.csv``; with it the round can be reviewed."""
+        rows = (
+            {
+                **vars(photo),
+                "unfamiliarity": "" if photo.unfamiliarity is None else photo.unfamiliarity,
+                "selected_by": "+".join(photo.selected_by),
+                "reasons": "+".join(photo.reasons),
+            }
+            for photo in photos
+        )
+        write_csv(self.path / MINED, MINED_COLUMNS, rows)
+
+    # Reading
+
+    @property
+    def is_mined(self) -> bool:
+        """True if mining is finished."""
+        return (self.path / MINED).is_file()
+
+    def mined(self) -> list[MinedPhoto]:
+        """The photos to look at, most suspicious first.
+
+        Raises:
+            RoundError: Mining is not finished, or ``mined.csv`` is damaged.
+        """
+        file = self.path / MINED
+        if not self.is_mined:
+            raise RoundError(
+                f"{self.path} is not mined to the end yet; run the same `python -m training mine` "
+                "again, it goes on where it was."
+            )
+        with file.open(newline="", encoding="utf-8") as opened:
+            rows = csv.DictReader(opened)
+            try:
+                return [_mined_photo(row) for row in rows]
+            except (KeyError, ValueError, TypeError, csv.Error) as error:
+                raise RoundError(
+                    f"Line {rows.line_num} of {file} cannot be read ({error}); remove the file "
+                    "and mine again, nothing is scored twice."
+                ) from error
+
+    def photo_path(self, identity: str) -> Path:
+        """The copy of a mined photo.
+
+        Raises:
+            RoundError: The round has no photo with this id.
+        """
+        if re.fullmatch("[0-9a-f]{64}", identity):
+            for file in (self.path / PHOTOS / identity[:2]).glob(f"{identity}.*"):
+                if file.suffix != ".tmp":
+                    return file
+        raise RoundError(f"{self.path} has no photo {identity}.")
+
+    # Labels
+
+    def append_decision(self, decision: Decision) -> None:
+        """Append one decision to ``labels.jsonl``; it is on disk when this returns."""
+        self.append_decisions([decision])
+
+    def append_decisions(self, decisions: Iterable[Decision]) -> None:
+        """Append decisions to ``labels.jsonl``, all in one write."""
+        journal.append(self.path / DECISIONS, (d.model_dump(mode="json") for d in decisions))
+
+    def decisions(self) -> Iterator[Decision]:
+        """All decisions, in the order in which they were made.
+
+        Raises:
+            RoundError: A line is damaged.
+        """
+        for number, record in enumerate(journal.read(self.path / DECISIONS), start=1):
+            try:
+                yield Decision.model_validate(record)
+            except ValidationError as error:
+                first = error.errors()[0]
+                raise RoundError(
+                    f"Line {number} of {self.path / DECISIONS} cannot be read "
+                    f"({'.'.join(map(str, first['loc']))}: {first['msg']}); correct or remove it."
+                ) from error
+
+    def labels(self) -> dict[str, ResolvedLabel]:
+        """What the reviewers together say, by photo id."""
+        return resolve(self.decisions())
+
+    def write_labels(self) -> Path:
+        """Make ``labels.csv`` of the decisions: the photos that can be trained on.
+
+        It is a manifest as :func:`training.data.read_data` takes it.
+        """
+        labels = self.labels()
+        rows = [
+            {
+                "path": photo.file,
+                "label": label.label,
+                "source": photo.source or self.path.resolve().name,
+                "id": photo.id,
+                "kind": label.kind or "",
+                "reviewers": "+".join(sorted(label.votes)),
+            }
+            for photo in self.mined()
+            if (label := labels.get(photo.id)) is not None and label.decided
+        ]
+        write_csv(self.path / LABELS, LABEL_COLUMNS, rows)
+        return self.path / LABELS
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write a CSV file, whole or not at all; one row at a time, so of any length."""
+
+    def write(file: Any) -> None:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+        writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        text.detach()
+
+    write_atomic(path, write)
+
+
+def _mined_photo(row: Mapping[str, str]) -> MinedPhoto:
+    return MinedPhoto(
+        id=row["id"],
+        path=row["path"],
+        file=row["file"],
+        plant_probability=float(row["plant_probability"]),
+        unfamiliarity=float(row["unfamiliarity"]) if row["unfamiliarity"] else None,
+        selected_by=tuple(row["selected_by"].split("+")),
+        verdict=row["verdict"],
+        reasons=tuple(filter(None, row["reasons"].split("+"))),
+        sharpness=float(row["sharpness"]),
+        brightness=float(row["brightness"]),
+        source=row.get("source") or "",
+    )
