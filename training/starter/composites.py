@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from training.augment import SIDE, fit, to_bytes
-from training.starter.vegetation import Mask, Photo
+from training.vegetation import Mask, Photo
 
 CutOut = NDArray[np.uint8]
 """RGBA, ``[height, width, 4]``; alpha is 0 where nothing stands."""

@@ -14,7 +14,7 @@ from training.augment import augment, brighten, fit, paint_green, split_tone
 from training.starter import composites, synthetic
 from training.starter.composites import CutOut
 from training.starter.plan import GROUND_SOURCES, WINDOW_SOURCE, Sample
-from training.starter.vegetation import Photo, excess_green, table_leaf_mask, vegetation_mask
+from training.vegetation import Photo, excess_green, table_leaf_mask, vegetation_mask
 
 MIN_LIGHT = 30.0
 """Mean of the darkest picture that still counts as a plant, 0..255."""

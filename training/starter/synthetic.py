@@ -14,7 +14,7 @@ from numpy.random import Generator
 from PIL import Image, ImageDraw, ImageFont
 
 from training.augment import SIDE, to_bytes
-from training.starter.vegetation import Photo
+from training.vegetation import Photo
 
 
 def smooth_field(rng: Generator, cells: int) -> np.ndarray:

@@ -10,7 +10,7 @@ from training.augment import SIDE
 from training.starter.draw import MIN_LIGHT, bare_window, draw, leaf_window
 from training.starter.plan import COUNTS, PLANT_KINDS, Sample
 from training.starter.synthetic import FRAMES
-from training.starter.vegetation import excess_green
+from training.vegetation import excess_green
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.training.starter.pictures import LEAF, SOIL, TABLE, ellipse, leaf_photo, textured
-from training.starter.vegetation import (
+from training.vegetation import (
     chroma,
     excess_green,
     otsu_threshold,
