@@ -59,6 +59,9 @@ class LabelledPhoto:
     """Digest of the file, hexadecimal; empty until it is scanned."""
     look: bytes = b""
     """Perceptual hash, 16 bytes; empty until it is scanned."""
+    group: str = ""
+    """SHA-256 of the photo that it was cut from, or any name that photos of one scene share: they
+    fall into one split, and the photo itself with them."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,7 @@ def _read_manifest(manifest: Path) -> Iterator[LabelledPhoto]:
             if missing := {"path", "label"} - set(rows.fieldnames or ()):
                 raise TrainingDataError(
                     f"{manifest} lacks the column {' and '.join(sorted(missing))}; the first line "
-                    "must read path,label[,split][,source]."
+                    "must read path,label[,split][,source][,group]."
                 )
             for row in rows:
                 photo = _read_row(row, manifest, rows.line_num)
@@ -142,5 +145,6 @@ def _read_row(row: dict[str, str | None], manifest: Path, line: int) -> Labelled
         path=manifest.parent / path,
         label=LABELS[label],
         source=(row.get("source") or "").strip() or label,
+        group=(row.get("group") or "").strip(),
         split=SPLITS[split] if split else None,
     )

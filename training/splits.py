@@ -6,6 +6,9 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from training.data import LabelledPhoto
 from training.hashes import members_by_group, near_duplicate_groups
 
@@ -38,14 +41,15 @@ def split_of(digest: str) -> str:
 
 
 def divide(photos: Sequence[LabelledPhoto]) -> Division:
-    """Give every scanned photo a split; near-duplicates stay together.
+    """Give every scanned photo a split; near-duplicates and photos of one `group` stay together.
 
-    A split named by the manifest stands. Photos without one follow a near-duplicate that has one
+    A split named by the manifest stands. Photos without one follow one of their own that has one
     (the first of train, val, test that occurs), else all of a group go where the lowest digest of
     the group falls. Returned in the order of their digests, whatever the order given.
     """
     ordered = sorted(photos, key=lambda photo: photo.sha256)
-    groups = members_by_group(near_duplicate_groups([photo.look for photo in ordered]))
+    alike = near_duplicate_groups([photo.look for photo in ordered])
+    groups = members_by_group(_joined(alike, ordered))
     divided: list[LabelledPhoto] = []
     crossings = []
     for indices in groups.values():
@@ -58,3 +62,16 @@ def divide(photos: Sequence[LabelledPhoto]) -> Division:
     return Division(
         photos=tuple(sorted(divided, key=lambda photo: photo.sha256)), crossings=tuple(crossings)
     )
+
+
+def _joined(groups: NDArray[np.int64], photos: Sequence[LabelledPhoto]) -> NDArray[np.int64]:
+    """The groups ``[N]``, joined where photos name the same group or one is another's origin."""
+    joined = groups.copy()
+    first: dict[str, int] = {}
+    for key, index in [(photo.sha256, i) for i, photo in enumerate(photos)] + [
+        (photo.group, i) for i, photo in enumerate(photos) if photo.group
+    ]:
+        other = first.setdefault(key, index)
+        if joined[other] != joined[index]:
+            joined[joined == joined[index]] = joined[other]
+    return joined

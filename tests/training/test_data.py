@@ -56,6 +56,13 @@ def test_manifest(manifest: Callable[..., Path]) -> None:
     assert photos[0].path == file.parent / "a.jpg"
 
 
+def test_a_manifest_may_say_what_a_photo_was_cut_from(manifest: Callable[..., Path]) -> None:
+    rows = [{"path": "a.jpg", "label": "other", "group": " f00d "}]
+    rows += [{"path": "b.jpg", "label": "other", "group": ""}]
+    photos = read_data(manifest(rows, columns="path,label,group"))
+    assert [photo.group for photo in photos] == ["f00d", ""]
+
+
 def test_manifest_with_two_columns(manifest: Callable[..., Path]) -> None:
     file = manifest([{"path": "a.jpg", "label": "plant"}], columns="path,label")
     assert [(p.split, p.source) for p in read_data(file)] == [(None, "plant")]

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections import Counter
+from collections import Counter, defaultdict
+from dataclasses import replace
 
 from training.splits import FRACTIONS, divide, split_of
 
@@ -79,3 +80,21 @@ def test_a_photo_without_split_follows_its_near_duplicate() -> None:
         photos = [make_photo(d, look=look("same")) for d in digests(5)]
         photos.append(make_photo("f" * 64, split=split, look=look("same")))
         assert {p.split for p in divide(photos).photos} == {split}
+
+
+def test_what_was_cut_from_one_photo_stays_together_and_with_it() -> None:
+    names = digests(90)
+    origins = [make_photo(d, look=look(d)) for d in names[:30]]
+    crops = [
+        replace(make_photo(d, label=0, look=look(d)), group=names[i % 30])
+        for i, d in enumerate(names[30:])
+    ]
+    for photos in (origins + crops, crops):
+        splits: dict[str, set[str | None]] = defaultdict(set)
+        for photo in divide(photos).photos:
+            splits[photo.group or photo.sha256].add(photo.split)
+        assert len(splits) == 30
+        assert all(len(found) == 1 for found in splits.values())
+        assert set.union(*splits.values()) == set(FRACTIONS)
+    fixed = [replace(photo, split="test") for photo in origins]
+    assert {photo.split for photo in divide(fixed + crops).photos} == {"test"}
