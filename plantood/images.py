@@ -60,10 +60,12 @@ class Limits:
     Attributes:
         max_bytes: Size of the file, in bytes. Pixels in memory have no file and no such limit.
         max_pixels: Width times height. Pillow's own limit of 179 million pixels stays above it.
+        shorter_side: The photo is reduced on load, but not below this, in pixels.
     """
 
     max_bytes: int = 20 * 2**20
     max_pixels: int = 64_000_000
+    shorter_side: int = SHORTER_SIDE
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +73,7 @@ class LoadedImage:
     """An upright photo, already reduced.
 
     Attributes:
-        pixels: uint8 ``[H, W, 3]`` RGB. Its shorter side is at least ``SHORTER_SIDE`` where the
+        pixels: uint8 ``[H, W, 3]`` RGB. Its shorter side is at least that of the limits where the
             photo has that many pixels; nothing is ever enlarged.
         width: Width of the upright photo before the reduction, in pixels.
         height: Height of the upright photo before the reduction, in pixels.
@@ -189,7 +191,7 @@ def _decode_jpeg(image: Image.Image, data: bytes, limits: Limits) -> LoadedImage
     if whole is not data:
         image = Image.open(BytesIO(whole), formats=("JPEG",))
     width, height = image.size
-    if factor := _factor(image):
+    if factor := _factor(image, limits):
         image.draft(None, (width // factor, height // factor))
     loaded = _reduce(image, limits, "JPEG", (width, height))
     jpeg.ensure_no_filler(
@@ -240,9 +242,9 @@ def _check_pixels(image: Image.Image, limits: Limits) -> None:
         raise UnreadablePhoto("the photo has no pixels")
 
 
-def _factor(image: Image.Image) -> int:
+def _factor(image: Image.Image, limits: Limits) -> int:
     """By how much a photo may be reduced; 0 if it may not."""
-    factor = min(image.size) // SHORTER_SIDE
+    factor = min(image.size) // limits.shorter_side
     return factor if factor > 1 else 0
 
 
@@ -258,7 +260,7 @@ def _reduce(
     orientation = _orientation(image)
     try:
         image.load()
-        rgb = _to_rgb(image, _factor(image))
+        rgb = _to_rgb(image, _factor(image, limits))
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise UnreadablePhoto(f"the photo cannot be decoded: {error}") from error
     if orientation in _UPRIGHT:
