@@ -21,6 +21,22 @@ def run_name(data: str | Path, backbone: str, identity: Mapping[str, Any]) -> st
 
 
 @contextmanager
+def hold(folder: Path) -> Iterator[None]:
+    """Create a folder and keep other processes from working in it; a kill lets go of it too.
+
+    Raises:
+        SettingsError: Another process is at work in it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise SettingsError(f"Another process is at work in {folder}.") from error
+        yield
+
+
+@contextmanager
 def open_run(folder: Path, identity: Mapping[str, Any]) -> Iterator[Path]:
     """Create the folder of a run, or go on in it if it is the same run; hold it meanwhile.
 
@@ -32,12 +48,7 @@ def open_run(folder: Path, identity: Mapping[str, Any]) -> Iterator[Path]:
         SettingsError: if the folder holds a run with other choices or other photos, or another
             process is at work in it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise SettingsError(f"Another process is at work in {folder}.") from error
+    with hold(folder):
         _check_identity(folder, json.loads(json.dumps(identity)))
         yield folder
 
@@ -47,17 +58,19 @@ def _check_identity(folder: Path, identity: dict[str, Any]) -> None:
     if not file.exists():
         write_json(file, identity)
         return
-    before = json.loads(file.read_text(encoding="utf-8"))
-    changed = [
-        f"{key} was {before.get(key)}, is {identity.get(key)}"
-        for key in sorted(before.keys() | identity.keys())
-        if before.get(key) != identity.get(key)
-    ]
-    if changed:
+    if changed := differences(json.loads(file.read_text(encoding="utf-8")), identity):
         raise SettingsError(
-            f"{folder} holds another run ({'; '.join(changed)}); give another --name or "
-            "remove the folder."
+            f"{folder} holds another run ({changed}); give another --name or remove the folder."
         )
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """In words, what two sets of choices differ in; empty if they are the same."""
+    return "; ".join(
+        f"{key} was {before.get(key)}, is {now.get(key)}"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key)
+    )
 
 
 def read_json(file: Path, default: Any) -> Any:

@@ -16,8 +16,15 @@ from typing import IO, Any
 from plantood.errors import RoundError
 
 
-def append(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
-    """Append records and force them to disk; safe with several processes at work on the file."""
+def append(path: Path, records: Iterable[Mapping[str, Any]], *, to_disk: bool = True) -> None:
+    """Append records; safe with several processes at work on the file.
+
+    Args:
+        path: Of the file.
+        records: Written in one go.
+        to_disk: Wait until they are on the disk. Without, a killed process still loses nothing,
+            but a power cut may take the last records: enough for what can be made again.
+    """
     lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
     if not lines:
         return
@@ -26,7 +33,8 @@ def append(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
         _drop_torn_line(file)
         file.write(lines.encode())
         file.flush()
-        os.fsync(file.fileno())
+        if to_disk:
+            os.fsync(file.fileno())
 
 
 def read(path: Path) -> Iterator[dict[str, Any]]:

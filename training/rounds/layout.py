@@ -154,8 +154,8 @@ class Round:
     # Mining
 
     def append_scores(self, scores: Iterable[Mapping[str, Any]]) -> None:
-        """Append lines to ``scores.jsonl``; they are on disk when this returns."""
-        journal.append(self.path / SCORES, scores)
+        """Append lines to ``scores.jsonl``; a kill loses none of them, see :mod:`.journal`."""
+        journal.append(self.path / SCORES, scores, to_disk=False)
 
     def append_score(self, score: Mapping[str, Any]) -> None:
         """Append one line to ``scores.jsonl``."""

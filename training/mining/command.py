@@ -1,0 +1,154 @@
+"""``python -m training mine``: what it asks for and what it prints."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from training.options import FOLDER
+
+if TYPE_CHECKING:
+    from training.rounds.layout import Round
+
+
+class SampleSize(click.ParamType):
+    """A number of photos, or ``all``."""
+
+    name = "N|all"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | None:
+        """None stands for all."""
+        if value == "all":
+            return None
+        return click.IntRange(1).convert(value, param, ctx)
+
+
+@click.command()
+@click.argument("source")
+@click.option(
+    "--gate",
+    default="plantood-gate:latest",
+    show_default=True,
+    metavar="TAG",
+    help="Gate model that scores.",
+)
+@click.option("--out", type=FOLDER, required=True, metavar="FOLDER", help="Of the round.")
+@click.option(
+    "--sample",
+    type=SampleSize(),
+    default="5000",
+    show_default=True,
+    help="Photos to draw from SOURCE, each as likely as any other; all scores every one.",
+)
+@click.option(
+    "--at-most",
+    type=click.FloatRange(0, 1),
+    default=0.6,
+    show_default=True,
+    metavar="P",
+    help="Choose the photos with a plant probability up to this.",
+)
+@click.option(
+    "--unlike",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Choose also the N that are most unlike the training photos.",
+)
+@click.option(
+    "--margin",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Choose also the N nearest to the gate's decision threshold.",
+)
+@click.option(
+    "--skip-refused",
+    is_flag=True,
+    help="Choose none that is too dark, bright, blurred or small: the gate refuses those without "
+    "its network.",
+)
+@click.option(
+    "--labelled",
+    multiple=True,
+    type=click.Path(exists=True),
+    metavar="CSV",
+    help="Leave these photos out, by their path and their bytes: a CSV file (columns path, label), "
+    "an earlier round, or a folder with plant/ and other/; may be given several times.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the sample.")
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Score here, or as a Ray Data job: on a cluster of this machine, or on the one that "
+    "RAY_ADDRESS names.",
+)
+@click.option(
+    "--readers",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Photos fetched and decoded at a time.  [default: the cores; at least 16 for a URL]",
+)
+def mine(**values: Any) -> None:
+    """Find the photos in SOURCE on which a gate may err, for review.
+
+    SOURCE is a folder (searched through), a list of photos (.txt with a path a line; .csv or
+    .parquet with the column path, and source if there is one), the URL of a folder or list
+    (s3://, gs://, file:// and whatever else fsspec knows), or the folder that the service keeps
+    captured photos in.
+
+    A seeded sample is drawn and scored. The round's folder receives scores.jsonl, unreadable.csv,
+    mined.csv with the photos to look at, most suspicious first, and copies of those. Run the same
+    command again after an interruption: it goes on, scores nothing twice, and ends with the same
+    result. With another --at-most, --unlike, --margin or --skip-refused it only chooses anew.
+
+    \b
+    python -m training mine photos/ --sample 5000 --at-most 0.6 --out round-1/
+    python -m training mine s3://bucket/photos --labelled labels.csv --out round-1/
+    python -m training mine list.parquet --sample all --engine ray --out round-1/
+    """
+    from training.commands import print_results
+    from training.mining.mine import MineOptions
+    from training.mining.mine import mine as run
+    from training.tables import console_table
+
+    round_ = run(MineOptions(**values))
+    print_results(console_table("Funnel", ["step", "photos"], funnel(round_)))
+    print_results(summary(round_))
+    print_results("Next:", f"  python -m training review {values['out']}")
+
+
+def funnel(round_: Round) -> list[tuple[str, str]]:
+    """The rows of the funnel: what was done, and how many photos were left."""
+    info, counts = round_.info, round_.info.counts
+    copies, refused = counts["copies"], counts["refused"]
+    rows = [
+        (f"listed in {info.source}", counts["listed"]),
+        ("already labelled, left out", counts["already_labelled"]),
+        ("copies of others, left out", copies) if copies else None,
+        (f"sampled (seed {info.seed})", counts["sampled"]),
+        ("unreadable (unreadable.csv)", counts["unreadable"]),
+        ("scored", counts["scored"]),
+        (f"P(plant) <= {info.at_most:g}", counts["at_most"]),
+        ("most unlike the training photos", counts["unlike"]) if counts["unlike"] else None,
+        ("nearest to the threshold", counts["margin"]) if counts["margin"] else None,
+        ("to review (mined.csv)", counts["mined"]),
+        ("  of these refused for their quality", refused) if refused else None,
+    ]
+    return [(step, f"{count:,}") for step, count in filter(None, rows)]
+
+
+def summary(round_: Round) -> str:
+    """The funnel in one sentence, as the source project tells its own."""
+    info, counts = round_.info, round_.info.counts
+    return (
+        f"{counts['scored']:,} sampled and scored by {info.gate}, {counts['at_most']:,} with "
+        f"P(plant) <= {info.at_most:g}; {counts['mined']:,} to review in {round_.path}"
+    )

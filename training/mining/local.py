@@ -1,0 +1,66 @@
+"""The engine of one machine: photos are fetched and decoded in threads beside the network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from plantood.images import Limits
+from plantood.model.store import GateModel
+from plantood.runtime import usable_cpus
+from training.mining.scoring import BATCH, Decoded, Judge, Outcome, decode
+from training.mining.worklist import Task
+from training.parallel import map_in_order
+
+REMOTE_READERS = 16
+"""Photos fetched at a time over a network, where waiting costs more than decoding."""
+
+LONGEST_BATCH = 32 * BATCH
+"""Photos that may wait for a batch to fill, unreadable ones included."""
+
+
+def score_locally(
+    gate: GateModel,
+    tasks: Iterable[Task],
+    is_new: Callable[[str], bool],
+    *,
+    readers: int | None = None,
+    remote: bool = False,
+) -> Iterator[Outcome]:
+    """Score photos in their order, in full batches; at most four batches are ahead in memory.
+
+    Args:
+        gate: Whose network scores.
+        tasks: The photos; consumed as they are needed.
+        is_new: Asked with the id of every readable photo before it costs a forward pass; if it
+            says no, the outcome has no score.
+        readers: Photos fetched and decoded at a time; by default the cores, or more over a
+            network.
+        remote: True if the photos come over a network.
+    """
+    judge = Judge(gate.scorer(), gate.reference(), gate.manifest.policy)
+    size, limits = gate.manifest.input_size, Limits()
+    threads = readers or (max(REMOTE_READERS, usable_cpus()) if remote else usable_cpus())
+    decoded = map_in_order(
+        lambda task: decode(task, size, limits), tasks, threads, ahead=max(4 * BATCH, 2 * threads)
+    )
+    waiting: list[Decoded] = []
+    in_batch: set[str] = set()
+    for photo in decoded:
+        waiting.append(photo)
+        if not photo.error and photo.id not in in_batch and is_new(photo.id):
+            in_batch.add(photo.id)
+        if len(in_batch) == BATCH or len(waiting) == LONGEST_BATCH:
+            yield from _score(judge, waiting, in_batch)
+            waiting, in_batch = [], set()
+    yield from _score(judge, waiting, in_batch)
+
+
+def _score(judge: Judge, photos: list[Decoded], to_score: set[str]) -> Iterator[Outcome]:
+    """Score the first photo of each id; what else there is keeps its place in the order."""
+    first = {photo.id: photo for photo in reversed(photos) if photo.id in to_score}
+    scores = {outcome.id: outcome for outcome in judge.score(list(first.values()))}
+    for photo in photos:
+        if first.get(photo.id) is photo:
+            yield scores[photo.id]
+        else:
+            yield Outcome(photo.task, photo.id, error=photo.error)

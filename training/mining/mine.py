@@ -1,0 +1,149 @@
+"""Mine a round: draw a sample of unlabelled photos, score it, and choose what to look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from plantood.errors import GateModelError, RoundError
+from plantood.model.entry import MANIFEST, sha256
+from plantood.model.store import DEFAULT_NAME, GateModel, load_gate
+from plantood.starter import install_starter
+from training.mining.draw import Engine, draw
+from training.mining.local import score_locally
+from training.mining.select import select
+from training.mining.sources import is_url
+from training.rounds.layout import DECISIONS, INFO, Round, RoundInfo
+from training.run import differences, hold
+
+SELECTION = ("at_most", "unlike", "margin", "skip_refused")
+"""Choices that may be changed without scoring anything again."""
+SCORING_COUNTS = ("listed", "already_labelled", "copies", "sampled", "unreadable", "scored")
+"""The part of the funnel that does not depend on the selection."""
+
+
+@dataclass(frozen=True)
+class MineOptions:
+    """What stands on the command line of ``mine``.
+
+    Attributes:
+        source: Folder, list or URL of the photos.
+        out: Folder of the round.
+        gate: Tag of the gate model that scores.
+        sample: Photos to draw; None for all.
+        at_most: Choose photos up to this plant probability.
+        seed: Of the sample.
+        labelled: CSV files, rounds and folders whose labelled photos are left out.
+        unlike: Choose so many of the photos farthest from the training photos.
+        margin: Choose so many of the photos nearest to the gate's threshold.
+        skip_refused: Choose no photo that its quality refuses.
+        engine: Where to score.
+        readers: Photos fetched and decoded at a time; None for what suits the source.
+    """
+
+    source: str
+    out: Path
+    gate: str = f"{DEFAULT_NAME}:latest"
+    sample: int | None = 5000
+    at_most: float = 0.6
+    seed: int = 0
+    labelled: tuple[str, ...] = ()
+    unlike: int = 0
+    margin: int = 0
+    skip_refused: bool = False
+    engine: Literal["local", "ray"] = "local"
+    readers: int | None = None
+
+
+def mine(options: MineOptions) -> Round:
+    """Mine a round, or go on where an earlier call was interrupted; the result is the same.
+
+    Returns:
+        The round, with the funnel in ``info.counts``.
+
+    Raises:
+        RoundError: The folder holds a round that was mined otherwise, or is reviewed already.
+        SourceError: The photos cannot be listed or fetched.
+        GateModelError: The gate cannot be used, or keeps no reference statistics for ``unlike``.
+        SettingsError: Another process mines into the same folder.
+    """
+    if options.gate.partition(":")[0] == DEFAULT_NAME:
+        install_starter()
+    gate = load_gate(options.gate)
+    if options.unlike and gate.reference() is None:
+        raise GateModelError(
+            f"{gate.tag} was saved without reference statistics, so nothing is known to be unlike "
+            "its training photos; mine without --unlike, or with a gate that train saved."
+        )
+    with hold(options.out):
+        round_ = _open(options, gate)
+        counts = round_.info.counts
+        if "scored" not in counts:
+            counts = draw(round_, _engine(options, gate))
+            round_ = _with_counts(round_, counts)
+        if "mined" not in counts:
+            chosen = select(round_, gate.manifest.policy.plant_threshold)
+            round_ = _with_counts(round_, counts | chosen)
+    return round_
+
+
+def _open(options: MineOptions, gate: GateModel) -> Round:
+    """Begin the round, or open it if it is the same; another selection is made anew."""
+    info = RoundInfo(
+        gate=gate.tag,
+        gate_sha256=sha256(gate.path / MANIFEST),
+        source=options.source,
+        sample=options.sample,
+        at_most=options.at_most,
+        seed=options.seed,
+        labelled=list(options.labelled),
+        options={
+            "unlike": options.unlike,
+            "margin": options.margin,
+            "skip_refused": options.skip_refused,
+        },
+    )
+    if not (options.out / INFO).exists():
+        return Round.create(options.out, info)
+    round_ = Round.open(options.out)
+    before, now = _choices(round_.info), _choices(info)
+    selected = (
+        {name: before.pop(name) for name in SELECTION},
+        {name: now.pop(name) for name in SELECTION},
+    )
+    if changed := differences(before, now):
+        raise RoundError(
+            f"{options.out} holds another round ({changed}); give another --out, or remove the "
+            "folder."
+        )
+    if not (changed := differences(*selected)):
+        return round_
+    if (options.out / DECISIONS).exists():
+        raise RoundError(
+            f"{options.out} is reviewed already, so its photos stay as they were chosen "
+            f"({changed}); give another --out."
+        )
+    scored = {k: v for k, v in round_.info.counts.items() if k in SCORING_COUNTS}
+    return _with_counts(Round(options.out, info), scored)
+
+
+def _choices(info: RoundInfo) -> dict[str, object]:
+    """All that the result depends on, by name."""
+    return info.model_dump(exclude={"counts", "options"}) | info.options
+
+
+def _with_counts(round_: Round, counts: dict[str, int]) -> Round:
+    return Round.create(round_.path, round_.info.model_copy(update={"counts": counts}))
+
+
+def _engine(options: MineOptions, gate: GateModel) -> Engine:
+    if options.engine == "ray":
+        from training.mining.ray_engine import score_on_ray
+
+        return partial(score_on_ray, gate)
+    remote = is_url(options.source)
+    return lambda tasks, is_new, _: score_locally(
+        gate, tasks, is_new, readers=options.readers, remote=remote
+    )

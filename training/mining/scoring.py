@@ -1,0 +1,134 @@
+"""From the path of a photo to its line in ``scores.jsonl``; the same for every engine."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from plantood.errors import UnreadablePhoto
+from plantood.images import Limits, load_image, to_model_input
+from plantood.policy import Policy, quality_reasons, score_reasons
+from plantood.quality import measure
+from plantood.reference import Reference
+from plantood.runtime import MAX_BATCH, Scorer
+from plantood.verdict import Quality
+from training.mining.sources import FetchError, read
+from training.mining.worklist import Task
+
+BATCH = MAX_BATCH
+"""Photos in one forward pass."""
+
+DECIMALS = 5
+"""Scores are rounded to these: how a batch happens to be made up changes the sixth."""
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """A photo before the network.
+
+    Attributes:
+        task: Which photo.
+        id: SHA-256 of its bytes, hexadecimal; empty if they could not be had.
+        pixels: uint8 RGB ``[S, S, 3]``, or None if it is unreadable.
+        quality: What was measured, or None if it is unreadable.
+        error: Why it is unreadable, or empty.
+    """
+
+    task: Task
+    id: str = ""
+    pixels: np.ndarray | None = None
+    quality: Quality | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a photo.
+
+    Attributes:
+        task: Which photo.
+        id: SHA-256 of its bytes, hexadecimal; empty if they could not be had.
+        score: Its line for ``scores.jsonl``; None if it was not scored.
+        error: Why it is unreadable, or empty.
+    """
+
+    task: Task
+    id: str = ""
+    score: dict[str, Any] | None = None
+    error: str = ""
+
+    @property
+    def fetched(self) -> bool:
+        """False if the source did not give the bytes."""
+        return bool(self.id)
+
+
+def decode(task: Task, size: int, limits: Limits) -> Decoded:
+    """Fetch, decode and measure one photo as serving does, never raising for a bad one.
+
+    Args:
+        task: Which photo.
+        size: Side S of the network's square input, in pixels.
+        limits: Bounds on bytes and pixels.
+    """
+    try:
+        data = read(task.path)
+    except FetchError as error:
+        return Decoded(task, error=f"the file cannot be read: {error}")
+    identity = hashlib.sha256(data).hexdigest()
+    try:
+        image = load_image(data, limits)
+    except UnreadablePhoto as error:
+        return Decoded(task, identity, error=str(error))
+    return Decoded(task, identity, to_model_input(image, size), measure(image))
+
+
+class Judge:
+    """The network, the reference statistics and the policy of a gate."""
+
+    def __init__(self, scorer: Scorer, reference: Reference | None, policy: Policy) -> None:
+        self.scorer = scorer
+        self.reference = reference
+        self.policy = policy
+
+    def score(self, photos: Sequence[Decoded]) -> list[Outcome]:
+        """Score readable photos in one forward pass.
+
+        Photos that their quality refuses are scored too, which the service would not do; the
+        verdict and its reasons are those that the service would give.
+        """
+        if not photos:
+            return []
+        scores = self.scorer.score(np.stack([photo.pixels for photo in photos]))
+        distances: Sequence[float | None] = [None] * len(photos)
+        if self.reference is not None:
+            distances = self.reference.unfamiliarity(scores.embedding).tolist()
+        probabilities = scores.plant_probability.tolist()
+        return [
+            Outcome(photo.task, photo.id, self._line(photo, probability, distance))
+            for photo, probability, distance in zip(photos, probabilities, distances, strict=True)
+        ]
+
+    def _line(
+        self, photo: Decoded, plant_probability: float, unfamiliarity: float | None
+    ) -> dict[str, Any]:
+        plant_probability = round(plant_probability, DECIMALS)
+        if unfamiliarity is not None:
+            unfamiliarity = round(unfamiliarity, DECIMALS)
+        reasons = quality_reasons(photo.quality, self.policy) or score_reasons(
+            plant_probability, unfamiliarity, self.policy
+        )
+        line = {
+            "id": photo.id,
+            "path": photo.task.path,
+            "plant_probability": plant_probability,
+            "unfamiliarity": unfamiliarity,
+            "verdict": "retake" if reasons else "accept",
+            "reasons": [reason.value for reason in reasons],
+            "quality": photo.quality.model_dump(),
+        }
+        return line | ({"source": photo.task.source} if photo.task.source else {})

@@ -1,0 +1,170 @@
+"""Which of the scored photos a reviewer should look at, and their copies in the round."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from training.atomic import write_atomic
+from training.data import EXTENSIONS
+from training.mining.draw import UNREADABLE, FetchFailures, skipped
+from training.mining.sources import FetchError, read
+from training.parallel import map_in_order
+from training.progress import track
+from training.rounds.layout import PHOTOS, MinedPhoto, Round, write_csv
+from training.rounds.layout import UNREADABLE as UNREADABLE_FILE
+
+NETWORK_REASONS = frozenset({"not_a_plant", "unfamiliar"})
+"""Reasons that the network gives; all others come from the photo's quality."""
+
+_SCHEMA = """
+CREATE TABLE scored(
+    id TEXT PRIMARY KEY, plant_probability REAL, unfamiliarity REAL, refused INTEGER, line TEXT
+) WITHOUT ROWID;
+CREATE TABLE chosen(id TEXT, reason TEXT, PRIMARY KEY (id, reason)) WITHOUT ROWID;
+"""
+
+
+def select(round_: Round, threshold: float) -> dict[str, int]:
+    """Write ``mined.csv``, most suspicious first, the photos in it, and ``unreadable.csv``.
+
+    Chosen are the photos with P(plant) up to ``at_most``, and by the options ``unlike`` and
+    ``margin`` so many of those farthest from the training photos and of those nearest to the
+    threshold; a photo may be chosen for several reasons. With ``skip_refused``, photos that their
+    quality refuses are not chosen at all.
+
+    Args:
+        round_: Whose photos are all scored.
+        threshold: The gate's, of P(plant).
+
+    Returns:
+        The rest of the funnel: at_most, unlike, margin, mined, and refused, the mined photos that
+        their quality refuses.
+
+    Raises:
+        SourceError: The photos can no longer be fetched from the source.
+    """
+    info = round_.info
+    lost: list[dict[str, str]] = []
+    counts = {"mined": 0, "refused": 0}
+    # A temporary database on disk, so that the scores of any number of photos can be sorted.
+    with closing(sqlite3.connect("", isolation_level=None)) as db:
+        db.executescript(_SCHEMA)
+        db.execute("BEGIN")
+        db.executemany("INSERT OR IGNORE INTO scored VALUES (?, ?, ?, ?, ?)", _rows(round_))
+        allowed = "NOT refused" if info.options.get("skip_refused") else "TRUE"
+        _choose(db, "at_most", f"{allowed} AND plant_probability <= ?", info.at_most)
+        if count := info.options.get("unlike"):
+            _choose(db, "unlike", f"{allowed} ORDER BY unfamiliarity DESC, id LIMIT ?", count)
+        if count := info.options.get("margin"):
+            nearest = "abs(plant_probability - ?)"
+            _choose(db, "margin", f"{allowed} ORDER BY {nearest}, id LIMIT ?", threshold, count)
+        for reason in ("at_most", "unlike", "margin"):
+            found = db.execute("SELECT COUNT(*) FROM chosen WHERE reason = ?", (reason,))
+            counts[reason] = found.fetchone()[0]
+
+        def copied() -> Iterator[MinedPhoto]:
+            for photo in _copy_all(round_, db, lost):
+                counts["mined"] += 1
+                counts["refused"] += bool(set(photo.reasons) - NETWORK_REASONS)
+                yield photo
+
+        round_.write_mined(copied())
+    _write_unreadable(round_, lost)
+    _remove_strays(round_)
+    return counts
+
+
+def _rows(round_: Round) -> Iterator[tuple[Any, ...]]:
+    for line in round_.scores():
+        refused = bool(set(line["reasons"]) - NETWORK_REASONS)
+        yield (
+            line["id"],
+            line["plant_probability"],
+            line["unfamiliarity"],
+            refused,
+            json.dumps(line),
+        )
+
+
+def _choose(db: sqlite3.Connection, reason: str, condition: str, *values: float) -> None:
+    db.execute(f"INSERT INTO chosen SELECT id, '{reason}' FROM scored WHERE {condition}", values)
+
+
+def _copy_all(
+    round_: Round, db: sqlite3.Connection, lost: list[dict[str, str]]
+) -> Iterator[MinedPhoto]:
+    """The chosen photos as they are copied; those that are gone or changed become ``lost``."""
+    total = db.execute("SELECT COUNT(DISTINCT id) FROM chosen").fetchone()[0]
+    rows = db.execute(
+        "SELECT line, group_concat(reason, '+') FROM "
+        "(SELECT * FROM chosen ORDER BY id, reason) JOIN scored USING (id) "
+        "GROUP BY id ORDER BY plant_probability, id"
+    )
+    photos = (_mined(json.loads(line), reasons) for line, reasons in rows)
+    copies = map_in_order(lambda photo: (photo, _copy(round_.path, photo)), photos)
+    failures = FetchFailures()
+    for photo, why in track(copies, total, "Copying the photos"):
+        failures.count(not why, why)
+        if why:
+            lost.append({"path": photo.path, "reason": why})
+        else:
+            yield photo
+
+
+def _mined(line: dict[str, Any], reasons: str) -> MinedPhoto:
+    suffix = os.path.splitext(line["path"])[1].lower()  # noqa: PTH122 (may be a URL)
+    name = line["id"] + (suffix if suffix in EXTENSIONS else ".jpg")
+    return MinedPhoto(
+        id=line["id"],
+        path=line["path"],
+        file=f"{PHOTOS}/{line['id'][:2]}/{name}",
+        plant_probability=line["plant_probability"],
+        unfamiliarity=line["unfamiliarity"],
+        selected_by=tuple(sorted(reasons.split("+"))),
+        verdict=line["verdict"],
+        reasons=tuple(line["reasons"]),
+        sharpness=line["quality"]["sharpness"],
+        brightness=line["quality"]["brightness"],
+        source=line.get("source", ""),
+    )
+
+
+def _copy(round_: Path, photo: MinedPhoto) -> str:
+    """Copy a photo into the round, unless it is there; say why, if it cannot be."""
+    file = round_ / photo.file
+    if file.exists():
+        return ""
+    try:
+        data = read(photo.path)
+    except FetchError as error:
+        return f"scored, but gone since: {error}"
+    if hashlib.sha256(data).hexdigest() != photo.id:
+        return "scored, but changed since"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(file, lambda opened: opened.write(data))
+    return ""
+
+
+def _write_unreadable(round_: Round, lost: list[dict[str, str]]) -> None:
+    def rows() -> Iterator[dict[str, str]]:
+        yield from skipped(round_, UNREADABLE)
+        yield from lost
+
+    write_csv(round_.path / UNREADABLE_FILE, ("path", "reason"), rows())
+
+
+def _remove_strays(round_: Round) -> None:
+    """Remove copies that a kill left unfinished, or of photos that are no longer chosen."""
+    wanted = {photo.file for photo in round_.mined()}
+    for file in round_.path.glob(f"{PHOTOS}/*/*"):
+        if file.relative_to(round_.path).as_posix() not in wanted:
+            file.unlink()
+    for file in round_.path.glob("*.tmp"):
+        file.unlink()

@@ -1,0 +1,250 @@
+"""Where unlabelled photos come from: a folder tree, a list of paths, or an fsspec URL.
+
+Everything is listed one name at a time, however many there are.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from plantood.errors import SourceError
+from training.data import EXTENSIONS
+from training.rounds.layout import INFO
+
+LISTS = (".txt", ".csv", ".parquet")
+"""Files with these endings are lists of photos."""
+
+ATTEMPTS = 4
+FIRST_WAIT_S = 0.5
+"""A photo that a URL does not give is asked for again after this time, then after twice that."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One photo of a source.
+
+    Attributes:
+        path: Absolute path, or URL.
+        name: Its name within the source, the same on every machine: the sample is drawn by it.
+        source: Camera, place or collection, if the list names it.
+    """
+
+    path: str
+    name: str
+    source: str = ""
+
+
+class FetchError(Exception):
+    """The bytes of a photo could not be had, whatever they are."""
+
+
+def is_url(path: str) -> bool:
+    """True for ``s3://...`` and its like, False for a path; ``file://`` is a path in disguise."""
+    return "://" in path
+
+
+def entries(source: str) -> Iterator[Entry]:
+    """The photos of a source, in whatever order they are found.
+
+    Args:
+        source: A folder (searched through, hidden folders and rounds left out), a list
+            (``.txt``: a path a line; ``.csv``, ``.parquet``: the column ``path`` and, if there is
+            one, ``source``; paths relative to the list), or the URL of a folder or list.
+
+    Raises:
+        SourceError: There is no such source, it cannot be listed, or it is no list of photos.
+    """
+    if is_url(source):
+        filesystem, root = open_filesystem(source)
+        if "file" not in _protocols(filesystem):
+            found = _remote(filesystem, root)
+        else:
+            found = _local(Path(root), source)
+    else:
+        found = _local(Path(source), source)
+    try:
+        yield from found
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise SourceError(f"{source} cannot be listed ({error}).") from error
+
+
+def read(path: str) -> bytes:
+    """The bytes of one photo; a URL is tried several times.
+
+    Raises:
+        FetchError: They cannot be had; the message says why.
+    """
+    if not is_url(path):
+        try:
+            return Path(path).read_bytes()
+        except (OSError, ValueError) as error:
+            raise FetchError(_why(error)) from error
+    for attempt in range(ATTEMPTS):
+        try:
+            filesystem, name = open_filesystem(path)
+            return filesystem.cat_file(name)
+        except (FileNotFoundError, PermissionError, IsADirectoryError, SourceError) as error:
+            raise FetchError(_why(error)) from error
+        except Exception as error:  # each kind of storage has errors of its own
+            if attempt == ATTEMPTS - 1:
+                raise FetchError(_why(error)) from error
+            time.sleep(FIRST_WAIT_S * 2**attempt)
+    raise AssertionError("unreachable")
+
+
+def open_filesystem(url: str) -> tuple[Any, str]:
+    """The fsspec file system of a URL, and the path in it.
+
+    Raises:
+        SourceError: The kind of URL is not known, or its package is missing.
+    """
+    from fsspec.core import url_to_fs
+
+    try:
+        # What is listed is not kept: a bucket's listing may be larger than the memory.
+        return url_to_fs(url, use_listings_cache=False)
+    except ImportError as error:
+        extra = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}.get(url.partition("://")[0])
+        hint = f'pip install "plantood[{extra}]"' if extra else "install its fsspec package"
+        raise SourceError(f"{url} cannot be read here ({error}); {hint}.") from error
+    except ValueError as error:
+        raise SourceError(f"{url} cannot be read ({error}).") from error
+
+
+def _local(path: Path, given: str) -> Iterator[Entry]:
+    if path.is_dir():
+        yield from _folder(os.path.realpath(path), "")
+    elif path.is_file():
+        _check_list(path.name, given)
+        folder = os.path.realpath(path.parent)
+        with path.open("rb") as file:
+            for name, source in _rows(file, path.suffix.lower(), given):
+                yield Entry(name if is_url(name) else os.path.join(folder, name), name, source)  # noqa: PTH118 (a million of them)
+    else:
+        raise SourceError(
+            f"There is no folder or list of photos at {given}; give a folder, a .txt, .csv or "
+            ".parquet file, or a URL such as s3://bucket/photos."
+        )
+
+
+def _folder(folder: str, inside: str) -> Iterator[Entry]:
+    """Photos below a folder, not following links to folders; never lists a folder in memory."""
+    below = []
+    with os.scandir(folder) as found:
+        for item in found:
+            if item.name.startswith("."):
+                continue
+            name = f"{inside}{item.name}"
+            if item.is_dir(follow_symlinks=False):
+                below.append((item.path, f"{name}/"))
+            elif _is_photo(item.name) and item.is_file():
+                yield Entry(_printable(item.path), _printable(name))
+    for path, name in below:
+        if not (Path(path) / INFO).is_file():  # photos that were mined before
+            yield from _folder(path, name)
+
+
+def _remote(filesystem: Any, root: str) -> Iterator[Entry]:
+    def url(path: str) -> str:
+        return str(filesystem.unstrip_protocol(path))
+
+    root = root.rstrip("/")
+    if root.lower().endswith(LISTS):
+        folder = url(root).rpartition("/")[0]
+        with filesystem.open(root, "rb") as file:
+            for name, source in _rows(file, f".{root.lower().rpartition('.')[2]}", url(root)):
+                absolute = is_url(name) or name.startswith("/")
+                yield Entry(name if absolute else f"{folder}/{name}", name, source)
+        return
+    folders = [root]
+    while folders:
+        folder = folders.pop()
+        for item in filesystem.ls(folder, detail=True):
+            path = item["name"].rstrip("/")
+            last = path.rpartition("/")[2]
+            if path == folder or last.startswith("."):
+                continue
+            if item["type"] == "directory":
+                folders.append(path)
+            elif _is_photo(last):
+                yield Entry(url(path), path.removeprefix(root).lstrip("/"))
+
+
+def _check_list(name: str, given: str) -> None:
+    if not name.lower().endswith(LISTS):
+        raise SourceError(
+            f"{given} is no list of photos; give a folder, or a file that ends in "
+            f"{', '.join(LISTS)}."
+        )
+
+
+def _rows(file: Any, kind: str, given: str) -> Iterator[tuple[str, str]]:
+    """Path and source of each row of a list."""
+    if kind == ".parquet":
+        yield from _parquet_rows(file, given)
+        return
+    text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+    if kind == ".txt":
+        for line in text:
+            if path := line.strip():
+                yield path, ""
+        return
+    rows = csv.DictReader(text)
+    _check_columns(rows.fieldnames or (), given)
+    for row in rows:
+        if path := (row["path"] or "").strip():
+            yield path, (row.get("source") or "").strip()
+
+
+def _parquet_rows(file: Any, given: str) -> Iterator[tuple[str, str]]:
+    try:
+        from pyarrow import ArrowException
+        from pyarrow.parquet import ParquetFile
+    except ImportError as error:
+        raise SourceError(
+            f'{given} cannot be read without pyarrow: pip install "plantood[parquet]".'
+        ) from error
+    try:
+        table = ParquetFile(file)
+        names = table.schema_arrow.names
+        _check_columns(names, given)
+        columns = ["path", "source"] if "source" in names else ["path"]
+        for batch in table.iter_batches(batch_size=4096, columns=columns):
+            for row in batch.to_pylist():
+                if row["path"]:
+                    yield str(row["path"]), str(row.get("source") or "")
+    except ArrowException as error:
+        raise SourceError(f"{given} is no Parquet file ({error}).") from error
+
+
+def _check_columns(names: Any, given: str) -> None:
+    if "path" not in names:
+        raise SourceError(
+            f"{given} lacks the column path (it has: {', '.join(names) or 'none'}); name the "
+            "column with the paths of the photos so."
+        )
+
+
+def _is_photo(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in EXTENSIONS  # noqa: PTH122 (a million of them)
+
+
+def _printable(name: str) -> str:
+    r"""A file name that is no UTF-8 with ``\udc..`` in it: it can be listed, but not be opened."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
+def _protocols(filesystem: Any) -> tuple[str, ...]:
+    protocol = filesystem.protocol
+    return (protocol,) if isinstance(protocol, str) else tuple(protocol)
+
+
+def _why(error: BaseException) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
