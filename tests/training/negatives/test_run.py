@@ -1,0 +1,176 @@
+"""The command as a user runs it: photos in, windows with their origin out, also after a kill."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from training.cli import main
+from training.data import LabelledPhoto, read_data
+from training.scan import scan
+from training.shared import shared_dir
+from training.splits import FRACTIONS, divide
+
+from .pictures import save, soil, with_leaves
+
+PHOTOS = 14
+
+
+@pytest.fixture(scope="module")
+def field(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photos with plants, one broken, one grey, one twice, in two folders."""
+    folder = tmp_path_factory.mktemp("field")
+    for number in range(PHOTOS):
+        rng = np.random.default_rng(number)
+        left, top = rng.integers(0, 380), rng.integers(0, 300)
+        photo = with_leaves(soil(seed=number), (left, top, left + 100, top + 80))
+        exif = Image.Exif()
+        exif[0x010F] = "Camera of a farmer"
+        save(folder / "ab"[number % 2] / f"{number:02}.jpg", photo, quality=90, exif=exif)
+    (folder / "a" / "broken.jpg").write_bytes(b"\xff\xd8\xff no photo")
+    save(folder / "a" / "mask.png", np.zeros((300, 300, 3), np.uint8))
+    (folder / "b" / "twice.jpg").write_bytes((folder / "a" / "00.jpg").read_bytes())
+    return folder
+
+
+def command(field: Path, out: Path) -> list[str]:
+    return ["negatives", "soil", str(field), "--out", str(out), "--least-side", "120"]
+
+
+def rows(file: Path) -> list[dict[str, str]]:
+    with file.open(newline="") as opened:
+        return list(csv.DictReader(opened))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.suffix in (".jpg", ".csv")
+    }
+
+
+@pytest.fixture(scope="module")
+def cut(field: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    out = tmp_path_factory.mktemp("negatives") / "soil"
+    ran = CliRunner().invoke(main, command(field, out), catch_exceptions=False)
+    assert ran.exit_code == 0
+    return out, ran.stdout
+
+
+def test_windows_are_written_with_their_origin(cut: tuple[Path, str], field: Path) -> None:
+    out, output = cut
+    found = rows(out / "origins.csv")
+    assert len(found) >= PHOTOS
+    assert f"{len(found)} windows of soil from {PHOTOS + 2} photos" in output
+    for row in found:
+        origin = Path(row["origin"])
+        assert hashlib.sha256(origin.read_bytes()).hexdigest() == row["group"]
+        left, top, right, bottom = map(int, row["box"].split())
+        with Image.open(out / row["path"]) as window, Image.open(origin) as photo:
+            assert window.size == (right - left, bottom - top)
+            assert right - left >= 120
+            assert not window.getexif()
+            difference = np.asarray(window, float) - np.asarray(
+                photo.crop((left, top, right, bottom))
+            )
+            assert np.abs(difference).mean() < 3
+    assert {Path(row["origin"]).parent.name for row in found} == {"a", "b"}
+
+
+def test_what_was_not_cut_is_listed_with_the_reason(cut: tuple[Path, str]) -> None:
+    reasons = {Path(row["origin"]).name: row["reason"] for row in rows(cut[0] / "refused.csv")}
+    assert "decoded" in reasons["broken.jpg"] or "photo" in reasons["broken.jpg"]
+    assert "no colour" in reasons["mask.png"]
+
+
+def test_training_reads_it_and_never_parts_a_photo(
+    cut: tuple[Path, str], field: Path, tmp_path: Path
+) -> None:
+    windows, bad = scan(read_data(cut[0] / "origins.csv"), tmp_path)
+    assert bad == []
+    whole = [LabelledPhoto(path, 1, "field") for path in sorted(field.rglob("*.jpg"))]
+    origins, _ = scan(whole, tmp_path)
+    division = divide(windows + origins)
+    splits: dict[str, set[str | None]] = {}
+    for photo in division.photos:
+        splits.setdefault(photo.group or photo.sha256, set()).add(photo.split)
+    assert all(len(found) == 1 for found in splits.values())
+    assert len(set.union(*splits.values())) > 1
+    assert set.union(*splits.values()) <= set(FRACTIONS)
+    assert {photo.source for photo in windows} == {"soil"}
+    assert {photo.label for photo in windows} == {0}
+
+
+def test_again_cuts_nothing_and_keeps_what_was_removed_away(
+    cut: tuple[Path, str], field: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "soil"
+    CliRunner().invoke(main, command(field, out), catch_exceptions=False)
+    before = rows(out / "origins.csv")
+    (out / before[0]["path"]).unlink()
+    stamps = {path: path.stat().st_mtime_ns for path in out.rglob("*.jpg")}
+    ran = CliRunner().invoke(main, command(field, out), catch_exceptions=False)
+    assert ran.exit_code == 0
+    assert rows(out / "origins.csv") == before[1:]
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*.jpg")} == stamps
+
+
+def test_killed_it_goes_on_to_the_same_result(
+    cut: tuple[Path, str], field: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "soil"
+    arguments = [sys.executable, "-m", "training", *command(field, out)]
+    log = out / "cut.jsonl"
+    for lines in (2, 6):
+        process = subprocess.Popen(arguments, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        while not (log.exists() and log.read_bytes().count(b"\n") >= lines):
+            assert process.poll() is None, "it ended before it could be killed"
+            time.sleep(0.002)
+        os.kill(process.pid, signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+    subprocess.run(arguments, check=True, capture_output=True, timeout=300)
+    assert contents(out) == contents(cut[0])
+
+
+def test_other_choices_need_another_folder(cut: tuple[Path, str], field: Path) -> None:
+    ran = CliRunner().invoke(main, [*command(field, cut[0]), "--at-most", "2"])
+    assert ran.exit_code == 1
+    assert "at_most was 6, is 2" in ran.output
+
+
+@pytest.mark.parametrize("photos", ["nothing/here", "."])
+def test_no_photo_is_told(photos: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = CliRunner().invoke(main, ["negatives", "soil", photos, "--out", "soil"])
+    assert ran.exit_code == 1
+    assert photos in ran.output
+    assert not Path("soil").exists()
+
+
+@pytest.mark.skipif(shared_dir() is None, reason="the field photos are not on this machine")
+def test_on_field_photos_the_windows_hold_no_plant(tmp_path: Path) -> None:
+    shared = shared_dir()
+    assert shared is not None
+    photos = sorted((shared / "data" / "field").glob("*_image.jpg"))[::5]
+    arguments = ["negatives", "soil", *map(str, photos), "--out", str(tmp_path / "soil")]
+    assert CliRunner().invoke(main, arguments, catch_exceptions=False).exit_code == 0
+    found = rows(tmp_path / "soil" / "origins.csv")
+    assert len(found) >= 10
+    for row in found:
+        mask = Path(row["origin"].replace("_image.jpg", "_mask.png"))
+        left, top, right, bottom = map(int, row["box"].split())
+        with Image.open(mask) as opened:
+            plant = np.asarray(opened.convert("L").crop((left, top, right, bottom))) == 0
+        assert plant.mean() < 0.001

@@ -1,0 +1,1 @@
+"""Negatives cut from photos that hold plants: ground where none stands."""

@@ -1,0 +1,202 @@
+"""The folder of negatives: photos in, windows cut out and written with where they are from.
+
+::
+
+    soil/
+      run.json            the choices that it was made with
+      cut.jsonl           one line for every photo that is done, appended
+      other/soil/*.jpg    the windows
+      origins.csv         path,label,source,group,origin,box: a manifest for training
+      refused.csv         origin,box,reason
+
+``group`` is the SHA-256 of the photo that a window was cut from: photos of one group, and the
+photo itself, are never divided between training, validation and test.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from plantood.errors import TrainingDataError, UnreadablePhoto
+from plantood.images import Limits, load_image
+from training.atomic import write_atomic
+from training.data import EXTENSIONS
+from training.negatives.soil import Cut, bare_windows
+from training.negatives.windows import Square
+from training.parallel import map_in_order
+from training.progress import track
+from training.rounds import journal
+from training.rounds.layout import write_csv
+from training.run import open_run
+
+ORIGINS, REFUSED, DONE = "origins.csv", "refused.csv", "cut.jsonl"
+ORIGIN_COLUMNS = ("path", "label", "source", "group", "origin", "box")
+REFUSED_COLUMNS = ("origin", "box", "reason")
+VERSION = 1
+"""Raised when photos are cut differently, so that one folder never holds both."""
+LEAST_SIDE = 224
+"""Pixels: what the network sees. A smaller window would be enlarged."""
+SHORTER_SIDE = 6 * LEAST_SIDE
+"""Larger photos are reduced to it: a window of the smallest side is a sixth of the photo, since the
+gate is to learn what ground looks like from where a farmer stands, not under a lens."""
+JPEG_QUALITY = 92
+
+
+@dataclass(frozen=True)
+class SoilSettings:
+    """How windows are cut. Everything here changes the result."""
+
+    least_side: int = LEAST_SIDE
+    at_most: int = 6
+    source: str = "soil"
+
+
+@dataclass(frozen=True)
+class Negatives:
+    """What is in the folder."""
+
+    photos: int
+    windows: int
+    refused: Counter[str]
+    """Windows by the reason for which they were refused, without its figures."""
+    without: Counter[str]
+    """Photos without a window, by the reason."""
+
+
+def cut_soil(photos: Sequence[Path], out: Path, settings: SoilSettings) -> Negatives:
+    """Cut bare ground out of photos into a folder; photos that are done are not cut again.
+
+    A window that somebody has removed from the folder stays removed.
+
+    Raises:
+        TrainingDataError: no photo is there.
+        SettingsError: the folder was made with other choices, or another process works in it.
+    """
+    files = photo_files(photos)
+    with open_run(out, {"negatives": "soil", "version": VERSION, **asdict(settings)}):
+        done = {record["sha256"]: record for record in journal.read(out / DONE)}
+        results = map_in_order(partial(_cut_file, out=out, settings=settings, done=done), files)
+        unread = []
+        for record in track(results, len(files), "Cutting bare ground"):
+            digest = record["sha256"]
+            if not digest:
+                unread.append(record)  # not for ever: the file may be there the next time
+            elif digest not in done:
+                journal.append(out / DONE, [record])
+                done[digest] = record
+        records = [*done.values(), *unread]
+        write_csv(out / ORIGINS, ORIGIN_COLUMNS, _origin_rows(records, out, settings.source))
+        write_csv(out / REFUSED, REFUSED_COLUMNS, _refused_rows(records))
+    return _summary(records, out)
+
+
+def photo_files(photos: Iterable[Path]) -> list[Path]:
+    """The photos themselves, and those in folders, each once, in the order of their names.
+
+    Raises:
+        TrainingDataError: a file or folder does not exist, or there is no photo in them.
+    """
+    found: dict[Path, None] = {}
+    for path in photos:
+        if path.is_dir():
+            inside = (p for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS)
+            found |= dict.fromkeys(sorted(inside))
+        elif path.exists():
+            found[path] = None
+        else:
+            raise TrainingDataError(f"There is no photo and no folder {path}.")
+    if not found:
+        raise TrainingDataError(
+            f"No photo in {', '.join(map(str, photos))}; give photos, or folders of them."
+        )
+    return list(found)
+
+
+def _cut_file(
+    path: Path, *, out: Path, settings: SoilSettings, done: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Cut one photo and write its windows; returns the line for the log of what is done.
+
+    The windows are on disk before the line is: a photo that was interrupted is cut once more, to
+    the same files.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        return _record(path, "", Cut((), (), error.strerror or str(error)))
+    digest = hashlib.sha256(content).hexdigest()
+    if digest in done:
+        return done[digest]
+    try:
+        photo = load_image(content, Limits(shorter_side=SHORTER_SIDE)).pixels
+    except UnreadablePhoto as error:
+        return _record(path, digest, Cut((), (), str(error)))
+    cut = bare_windows(photo, least_side=settings.least_side, at_most=settings.at_most)
+    record = _record(path, digest, cut)
+    folder = out / "other" / settings.source
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, square in enumerate(cut.accepted, start=1):
+        name = f"{path.stem}-{digest[:8]}-{number}.jpg"
+        buffer = io.BytesIO()
+        # Of the pixels alone: no EXIF, so no place and no name of a farmer.
+        Image.fromarray(photo[square.place]).save(buffer, "JPEG", quality=JPEG_QUALITY)
+        write_atomic(folder / name, lambda file, buffer=buffer: file.write(buffer.getvalue()))
+        record["windows"].append({"file": name, "box": box(square)})
+    return record
+
+
+def _record(path: Path, digest: str, cut: Cut) -> dict[str, Any]:
+    return {
+        "origin": str(path),
+        "sha256": digest,
+        "windows": [],
+        "refused": [{"box": box(r.square), "reason": r.reason} for r in cut.refused],
+        "reason": cut.reason,
+    }
+
+
+def box(square: Square) -> str:
+    """A square as ``left top right bottom`` in pixels of the photo as it was cut."""
+    left, top, side = square
+    return f"{left} {top} {left + side} {top + side}"
+
+
+def _origin_rows(records: list[dict[str, Any]], out: Path, source: str) -> Iterator[dict[str, str]]:
+    for record in records:
+        for window in record["windows"]:
+            path = Path("other", source, window["file"])
+            if (out / path).exists():
+                yield {
+                    "path": path.as_posix(),
+                    "label": "other",
+                    "source": source,
+                    "group": record["sha256"],
+                    "origin": record["origin"],
+                    "box": window["box"],
+                }
+
+
+def _refused_rows(records: list[dict[str, Any]]) -> Iterator[dict[str, str]]:
+    for record in records:
+        if record["reason"]:
+            yield {"origin": record["origin"], "box": "", "reason": record["reason"]}
+        for window in record["refused"]:
+            yield {"origin": record["origin"], **window}
+
+
+def _summary(records: list[dict[str, Any]], out: Path) -> Negatives:
+    refused = Counter(
+        window["reason"].partition(" (")[0] for record in records for window in record["refused"]
+    )
+    without = Counter(record["reason"] for record in records if record["reason"])
+    windows = sum(1 for _ in (out / "other").rglob("*.jpg")) if (out / "other").is_dir() else 0
+    return Negatives(len(records), windows, refused, without)
