@@ -6,6 +6,8 @@ import click
 
 from plantood.cli import OneLineErrors
 from training.commands import evaluate, leave_one_out, train
+from training.mining.command import mine
+from training.negatives.command import negatives
 from training.starter.command import starter
 
 
@@ -21,5 +23,5 @@ def main() -> None:
     """
 
 
-for command in (train, leave_one_out, evaluate, starter):
+for command in (train, leave_one_out, evaluate, mine, negatives, starter):
     main.add_command(command)
