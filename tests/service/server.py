@@ -70,34 +70,39 @@ class Server:
         raise AssertionError(f"not ready after {seconds} s:\n{self.output}")
 
 
+def launch(
+    command: list[str], *, cwd: Path, environment: dict[str, str], log: Path
+) -> tuple[subprocess.Popen, Server]:
+    """Start a command that serves, told a free port; it is not ready yet."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [*command, "--host", "127.0.0.1", "--port", str(port)]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, cwd=cwd, env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
+    return process, Server(f"http://127.0.0.1:{port}", log, psutil.Process(process.pid))
+
+
 def start(
     home: Path, target: str = "service:PlantGate", **settings: str
 ) -> tuple[subprocess.Popen, Server]:
     """Start `bentoml serve`; it is not ready yet."""
     home.mkdir(parents=True, exist_ok=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = home / f"serve-{port}.log"
     environment = {
         k: v for k, v in os.environ.items() if not k.startswith(("PLANTOOD_", "BENTOML"))
     }
     environment |= {"BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True", **settings}
     command = [sys.executable, "-m", "bentoml", "serve", target]
-    command += ["--host", "127.0.0.1", "--port", str(port)]
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
-        )
-    return process, Server(f"http://127.0.0.1:{port}", log, psutil.Process(process.pid))
+    log = home / f"serve-{time.monotonic_ns()}.log"
+    return launch(command, cwd=ROOT, environment=environment, log=log)
 
 
 @contextlib.contextmanager
-def serving(home: Path, target: str = "service:PlantGate", **settings: str) -> Iterator[Server]:
-    """A service that is ready, stopped afterwards."""
-    process, server = start(home, target, **settings)
+def running(process: subprocess.Popen, server: Server) -> Iterator[Server]:
+    """Stop what was started, with all of its processes, at the end of the block."""
     try:
-        server.wait_until_ready()
         yield server
     finally:
         children: list[psutil.Process] = []
@@ -111,3 +116,11 @@ def serving(home: Path, target: str = "service:PlantGate", **settings: str) -> I
         _, alive = psutil.wait_procs(children, timeout=5)
         for child in alive:
             child.kill()
+
+
+@contextlib.contextmanager
+def serving(home: Path, target: str = "service:PlantGate", **settings: str) -> Iterator[Server]:
+    """A service that is ready, stopped afterwards."""
+    with running(*start(home, target, **settings)) as server:
+        server.wait_until_ready()
+        yield server
