@@ -45,3 +45,7 @@ class TrainingDataError(PlantoodError):
 
 class RoundError(PlantoodError):
     """A round's folder is missing, unfinished or damaged, or was made with other choices."""
+
+
+class SourceError(PlantoodError):
+    """The photos to be mined cannot be listed or fetched."""
