@@ -26,6 +26,12 @@ def labels_of(photos: Sequence[LabelledPhoto]) -> NDArray[np.float32]:
     return np.array([photo.label for photo in photos], np.float32)
 
 
+def labels_digest(photos: Iterable[LabelledPhoto]) -> str:
+    """Digest of which photo is what, independent of paths, sources, splits and order."""
+    lines = sorted(f"{photo.sha256} {CLASS_NAMES[photo.label]}" for photo in photos)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
 @dataclass(frozen=True)
 class Dataset:
     """Photos by split, the ones left out on purpose, and the ones that cannot be used."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ import keras
 
 from plantood import reference as reference_statistics
 from plantood.model.backbones import BACKBONES
-from plantood.model.entry import BACKBONE, HEAD, KERAS
+from plantood.model.entry import BACKBONE, HEAD, KERAS, TrainingData
 from plantood.model.export import export_gate
 from plantood.model.store import save_gate, write_entry
 from plantood.policy import Policy
@@ -41,7 +41,9 @@ def publish(
     decide: Callable[[Evaluation], Evaluation],
     quantize: Literal["float16", "int8"] | None = None,
     name: str = "plantood-gate",
+    version: str | None = None,
     parent: str | None = None,
+    data: Sequence[TrainingData] = (),
 ) -> str:
     """Export, describe and save one gate model; returns its tag.
 
@@ -56,7 +58,9 @@ def publish(
         decide: chooses the threshold again, where the graph saved is not the one that was scored.
         quantize: of the exported graph; its scores are then measured anew.
         name: in the store.
+        version: in the store; by default a unique one.
         parent: tag that it was fine-tuned from.
+        data: what it was trained on.
 
     Raises:
         ExportMismatch: if graph and model disagree; then nothing is saved.
@@ -91,8 +95,9 @@ def publish(
             reference=_reference(dataset, scorer, None if quantize else cache),
             quantization=quantize,
             parent=parent,
+            data=data,
         )
-        return str(save_gate(folder, name=name))
+        return str(save_gate(folder, name=name, version=version))
 
 
 def _rescored(evaluation: Evaluation, scorer: Scorer) -> Evaluation:

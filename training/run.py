@@ -60,7 +60,8 @@ def _check_identity(folder: Path, identity: dict[str, Any]) -> None:
         return
     if changed := differences(json.loads(file.read_text(encoding="utf-8")), identity):
         raise SettingsError(
-            f"{folder} holds another run ({changed}); give another --name or remove the folder."
+            f"{folder} holds another run ({changed}); choose another name or folder, or remove "
+            "this one."
         )
 
 

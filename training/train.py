@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from plantood.model.backbones import BACKBONES, build_backbone
+from plantood.model.entry import TrainingData
 from plantood.model.store import list_gates
 from training.atomic import write_json
 from training.card import model_card
-from training.dataset import Dataset, load_dataset, write_bad, write_crossings
+from training.dataset import Dataset, labels_digest, load_dataset, write_bad, write_crossings
 from training.determinism import make_deterministic
 from training.evaluation import Evaluation, Scored
 from training.extractor import Extractor, open_extractor
@@ -207,4 +208,17 @@ def _publish_head(
         decide=partial(with_chosen_threshold, costs=options.costs),
         quantize=options.quantize,
         name=options.gate_name,
+        data=(training_data(options, trainer.dataset),),
+    )
+
+
+def training_data(options: TrainOptions, dataset: Dataset) -> TrainingData:
+    """What a gate model says of the photos that it was trained on; fine-tuning replays them."""
+    return TrainingData(
+        kind="photos",
+        path=str(options.data.resolve()),
+        photos=len(dataset.photos),
+        labels_sha256=labels_digest(dataset.photos),
+        left_out=tuple(sorted(options.dataset.leave_out)),
+        at_most_per_source=options.dataset.at_most_per_source,
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -34,6 +34,27 @@ _OPTIONAL = (REFERENCE,)
 _VERSIONS_OF = ("plantood", "bentoml", "onnxruntime", "numpy", "pillow", "keras", "tensorflow")
 
 
+class TrainingData(BaseModel):
+    """One collection of photos that a gate model learned from, so that it can be found again."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Literal["photos", "round", "negatives"] = Field(
+        description="Labelled photos, a round of the flywheel, or negatives cut from photos."
+    )
+    path: str = Field(description="Folder or manifest on the machine where it was trained.")
+    photos: int = Field(ge=0, description="Usable photos in it.")
+    labels_sha256: str = Field(
+        description="Digest of its labels: which photo, by the SHA-256 of its bytes, is what."
+    )
+    left_out: tuple[str, ...] = Field(
+        default=(), description="Sources in it that were set aside on purpose."
+    )
+    at_most_per_source: int | None = Field(
+        default=None, description="Photos taken of each source, if not all."
+    )
+
+
 class GateManifest(BaseModel):
     """`gate.json`: what a gate model is, and the digests of its files."""
 
@@ -52,6 +73,9 @@ class GateManifest(BaseModel):
         default=None, description="How the exported graph stores the backbone; None is float32."
     )
     parent: str | None = Field(default=None, description="Tag that this one was fine-tuned from.")
+    data: tuple[TrainingData, ...] = Field(
+        default=(), description="What it was trained on, its parents' first; may be unknown."
+    )
     created: datetime = Field(description="When it was trained, UTC.")
     versions: dict[str, str] = Field(description="Versions of the libraries that made it.")
     metrics_summary: dict[str, float] = Field(
@@ -107,6 +131,7 @@ def write_entry(
     reference: Reference | None = None,
     quantization: Literal["float16", "int8"] | None = None,
     parent: str | None = None,
+    data: Sequence[TrainingData] = (),
 ) -> GateManifest:
     """Complete a directory that holds the three model files to an entry.
 
@@ -123,6 +148,7 @@ def write_entry(
         reference: Statistics of the training embeddings.
         quantization: As given to `export_gate`.
         parent: Tag that this one was fine-tuned from.
+        data: What it was trained on.
 
     Returns:
         The manifest, as written to ``gate.json``.
@@ -149,6 +175,7 @@ def write_entry(
         policy=policy,
         quantization=quantization,
         parent=parent,
+        data=tuple(data),
         created=datetime.now(UTC).replace(microsecond=0),
         versions=_versions(),
         metrics_summary=dict(metrics_summary or {}),

@@ -33,6 +33,7 @@ __all__ = [
     "GateManifest",
     "GateModel",
     "GateSummary",
+    "finish_save",
     "list_gates",
     "load_gate",
     "open_gate",
@@ -103,6 +104,33 @@ def save_gate(
         if staging is not None:  # BentoML leaves its staging directory behind
             shutil.rmtree(staging, ignore_errors=True)
     return tag
+
+
+def finish_save(tag: bentoml.Tag) -> bool:
+    """Make good what a kill in the middle of `save_gate` left behind.
+
+    A kill while the files are copied leaves some of them: they are removed, so that the tag is
+    free. A kill after that leaves an older entry as the latest: the newest becomes it.
+
+    Returns:
+        Whether the store has exactly this gate model, whole.
+    """
+    place = Path(BentoMLContainer.model_store_dir.get(), tag.name, str(tag.version))
+    if not place.is_dir():
+        return False
+    try:
+        load_gate(tag)
+    except GateModelError:
+        shutil.rmtree(place)
+        return False
+    created = bentoml.models.get(tag).creation_time
+    try:
+        newest = bentoml.models.get(tag.name).creation_time
+    except BentoMLException:
+        newest = created
+    if created >= newest:
+        place.with_name("latest").write_text(place.name)
+    return True
 
 
 def load_gate(tag: str | bentoml.Tag = f"{DEFAULT_NAME}:latest") -> GateModel:

@@ -18,6 +18,7 @@ from plantood.model.entry import (
     MANIFEST,
     METRICS,
     REFERENCE,
+    TrainingData,
     open_gate,
     sha256,
     write_entry,
@@ -72,6 +73,24 @@ def test_write_and_open(tmp_path: Path) -> None:
     assert gate.manifest.files == {
         name: sha256(directory / name) for name in FILES if name != REFERENCE
     }
+
+
+def test_it_says_what_it_was_trained_on(tmp_path: Path) -> None:
+    data = [
+        TrainingData(
+            kind="photos", path="/photos.csv", photos=9, labels_sha256="ab", left_out=("attic",)
+        ),
+        TrainingData(kind="round", path="/round-1", photos=3, labels_sha256="cd"),
+    ]
+    write_entry(_model_files(tmp_path / "new"), **ABOUT, data=data)
+    assert open_gate(tmp_path / "new").manifest.data == tuple(data)
+
+
+def test_an_entry_of_before_that_was_written_down_is_read(entry: Path) -> None:
+    manifest = json.loads((entry / MANIFEST).read_text())
+    manifest.pop("data", None)
+    (entry / MANIFEST).write_text(json.dumps(manifest))
+    assert open_gate(entry).manifest.data == ()
 
 
 def test_sha256_is_that_of_the_bytes(tmp_path: Path) -> None:

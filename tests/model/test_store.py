@@ -15,7 +15,7 @@ from bentoml.exceptions import NotFound
 
 from plantood.errors import GateModelCorrupt, GateModelError, GateModelNotFound
 from plantood.model.entry import FILES, KERAS, MANIFEST, open_gate
-from plantood.model.store import list_gates, load_gate, save_gate
+from plantood.model.store import finish_save, list_gates, load_gate, save_gate
 from plantood.starter import starter_dir
 
 NAME = "gate-under-test"
@@ -212,3 +212,34 @@ def test_the_store_needs_no_tensorflow() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+def test_a_copy_that_a_kill_left_half_done_is_removed(tag: bentoml.Tag) -> None:
+    half = bentoml.Tag(NAME, "half")
+    place = Path(bentoml.models.get(tag).path).with_name("half")
+    for kept in (["model.yaml"], [MANIFEST], []):
+        place.mkdir()
+        for name in kept:
+            shutil.copy(Path(bentoml.models.get(tag).path) / name, place)
+        assert not finish_save(half)
+        assert not place.exists()
+    assert save_gate(starter_dir(), name=NAME, version="half") == half
+    assert finish_save(half)
+    bentoml.models.delete(half)
+
+
+def test_an_entry_that_was_saved_last_is_the_latest_also_after_a_kill(tag: bentoml.Tag) -> None:
+    newer = save_gate(starter_dir(), name=NAME, version="newer")
+    latest = Path(bentoml.models.get(newer).path).with_name("latest")
+    latest.write_text(str(tag.version))  # as if killed before it was written anew
+    assert finish_save(tag)
+    assert load_gate(f"{NAME}:latest").tag == str(tag)
+    assert finish_save(newer)
+    assert load_gate(f"{NAME}:latest").tag == str(newer)
+    assert finish_save(tag)
+    assert load_gate(f"{NAME}:latest").tag == str(newer)
+    bentoml.models.delete(newer)
+
+
+def test_a_prefix_is_not_the_entry(tag: bentoml.Tag) -> None:
+    assert not finish_save(bentoml.Tag(NAME, str(tag.version)[:-2]))

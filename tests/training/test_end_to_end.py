@@ -89,6 +89,8 @@ def test_the_store_has_an_entry_for_each_head(trained: tuple[Path, str]) -> None
         model = next(m for m in report["models"] if m["name"] == head)
         assert gate.manifest.policy.plant_threshold == model["threshold"]
         assert gate.metrics["splits"] == model["splits"]
+        (trained_on,) = gate.manifest.data
+        assert (trained_on.kind, trained_on.photos) == ("photos", 56)
         for field in ("## Intended use", "## Training data", "## Metrics", "## Limits"):
             assert field in gate.card
         assert gate.reference() is not None
