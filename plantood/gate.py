@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from plantood.errors import UnreadablePhoto
-from plantood.images import Limits, Photo, load_image, to_model_input
+from plantood.images import Limits, LoadedImage, Photo, load_image, to_model_input
 from plantood.messages import DEFAULT_LANGUAGE, Messages
 from plantood.model.store import GateModel, load_gate
 from plantood.policy import Policy, explain, quality_reasons, score_reasons, with_overrides
@@ -43,6 +43,7 @@ class Prepared:
         quality: What was measured, or None if the photo is unreadable.
         timings_ms: Milliseconds spent by stage so far.
         error: Why the photo is unreadable, or None.
+        image: The decoded photo, if it was to be kept.
     """
 
     verdict: Verdict | None = None
@@ -50,6 +51,7 @@ class Prepared:
     quality: Quality | None = None
     timings_ms: Mapping[str, float] | None = None
     error: UnreadablePhoto | None = None
+    image: LoadedImage | None = None
 
 
 def prepare(
@@ -61,6 +63,7 @@ def prepare(
     language: str,
     model: str,
     input_size: int,
+    keep_image: bool = False,
 ) -> Prepared:
     """Decode and measure a photo; what is wrong with it is a verdict, never an exception.
 
@@ -72,6 +75,7 @@ def prepare(
         language: Language of the sentences, a tag or an ``Accept-Language`` header.
         model: Tag of the gate model, for the verdict.
         input_size: Side S of the model's square input, in pixels.
+        keep_image: Hand on the decoded photo, for whoever needs it after the verdict.
 
     Raises:
         TypeError: ``photo`` is not of a type that is taken.
@@ -110,7 +114,8 @@ def prepare(
     started = time.perf_counter()
     model_input = to_model_input(image, input_size)
     timings["decode"] = round(timings["decode"] + _ms_since(started), 2)
-    return Prepared(model_input=model_input, quality=quality, timings_ms=timings)
+    kept = image if keep_image else None
+    return Prepared(model_input=model_input, quality=quality, timings_ms=timings, image=kept)
 
 
 def finish(
@@ -166,8 +171,8 @@ class Gate:
         self.policy = with_overrides(model.manifest.policy, policy)
         self.limits = limits or Limits()
         self.messages = messages if isinstance(messages, Messages) else Messages.load(messages)
-        self._scorer = model.scorer(threads)
-        self._reference = model.reference()
+        self.scorer = model.scorer(threads)
+        self.reference = model.reference()
 
     @classmethod
     def load(
@@ -266,7 +271,7 @@ class Gate:
             messages=self.messages,
             language=language,
             model=self.tag,
-            input_size=self._scorer.input_size,
+            input_size=self.scorer.input_size,
         )
 
     def _finish(self, batch: list[Prepared], language: str) -> list[Verdict]:
@@ -275,10 +280,10 @@ class Gate:
         if not inputs:
             return [p.verdict for p in batch if p.verdict is not None]
         started = time.perf_counter()
-        scores = self._scorer.score(np.stack(inputs))
+        scores = self.scorer.score(np.stack(inputs))
         distances: Iterable[float | None] = itertools.repeat(None)
-        if self._reference is not None:
-            distances = self._reference.unfamiliarity(scores.embedding).tolist()
+        if self.reference is not None:
+            distances = self.reference.unfamiliarity(scores.embedding).tolist()
         score_ms = _ms_since(started) / len(inputs)
         judged = zip(scores.plant_probability.tolist(), distances)  # noqa: B905 (may be endless)
         return [

@@ -8,12 +8,10 @@ its API explorer at ``/``.
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
 
-import anyio
 from _bentoml_impl.server.app import ServiceAppFactory
 from _bentoml_sdk import Service
 from bentoml.exceptions import BentoMLException
@@ -24,13 +22,9 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from . import openapi
-from .http_io import PICKLE, RequestRefused
-from .settings import MEBIBYTE
+from .http_io import RequestRefused, error
 
 WEB = Path(__file__).parent / "web"
-DRAIN_SECONDS = 10.0
-FORM_OVERHEAD = 64 * 1024
-"""Bytes that a multipart form may have beside its photos."""
 
 PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -45,16 +39,6 @@ EXPLORER_HEADERS = PAGE_HEADERS | {
     "style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; frame-ancestors 'none'",
 }
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-
-
-def error(message: str, status: int) -> JSONResponse:
-    """Every error of the service: ``{"error": "one sentence"}``."""
-    headers = {"Retry-After": "5"} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
-    return JSONResponse({"error": message}, status, headers)
 
 
 class GateApp(ServiceAppFactory):
@@ -112,67 +96,6 @@ class GateService(Service):
         """Build the application of one worker."""
         self.inject_config()
         return GateApp(self, is_main=is_main)()
-
-
-class BodyLimit:
-    """ASGI middleware: a body above the limit is a 413 and never in memory.
-
-    If ``Content-Length`` says so, before the first byte of it is read; otherwise as soon as the
-    bytes received pass the limit. What the client still sends is read and thrown away for a
-    while: one that is cut off in the middle of its upload often reports a lost connection
-    instead of the answer.
-    """
-
-    def __init__(self, app: Any, photo_bytes: int, max_photos: int) -> None:
-        self.app = app
-        self.photo_bytes = photo_bytes
-        self.max_photos = max_photos
-
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Pass a request on, unless its body is too large."""
-        headers = dict(scope.get("headers", ()))
-        # another service of the bento hands decoded pixels over, uncompressed; from outside,
-        # BentoML refuses this type unread
-        internal = headers.get(b"content-type") == PICKLE.encode()
-        if scope["type"] != "http" or internal:
-            return await self.app(scope, receive, send)
-        batch = scope["path"].endswith("/check_batch")
-        photos = self.max_photos if batch else 1
-        limit = photos * self.photo_bytes + FORM_OVERHEAD
-        megabytes = self.photo_bytes // MEBIBYTE
-        message = f"The upload is larger than the limit of {megabytes} MB a photo" + (
-            f" and {photos} photos." if batch else "."
-        )
-        received, refused = 0, False
-
-        async def counted() -> Message:
-            nonlocal received, refused
-            event = await receive()
-            received += len(event.get("body", b""))
-            if received > limit:
-                refused = True
-                raise RequestRefused(message, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-            return event
-
-        async def send_then_drain(event: Message) -> None:
-            if refused and event["type"] == "http.response.body" and not event.get("more_body"):
-                await send({**event, "more_body": True})
-                await _drain(receive)
-                event = {"type": "http.response.body", "body": b""}
-            await send(event)
-
-        declared = headers.get(b"content-length", b"")
-        if declared.isdigit() and int(declared) > limit:
-            refused = True
-            answer = error(message, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-            return await answer(scope, receive, send_then_drain)
-        await self.app(scope, counted, send_then_drain)
-
-
-async def _drain(receive: Receive) -> None:
-    with anyio.move_on_after(DRAIN_SECONDS):
-        while (await receive()).get("more_body"):
-            pass
 
 
 async def _http_error(request: Request, refused: HTTPException) -> Response:

@@ -22,9 +22,10 @@ from PIL import Image
 from pydantic import Field
 from pydantic.json_schema import GetJsonSchemaHandler, JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartParser
 from starlette.requests import Request
+from starlette.responses import JSONResponse
 
 from .images import Photo
 
@@ -39,21 +40,34 @@ photos of a phone are below it: writing them out piece by piece would cost as mu
 as the rest of receiving them."""
 MultiPartParser.spool_max_size = SPOOL_BYTES
 
-SEND_IMAGE = (
-    "Send the photo as the multipart field `image` (curl -F image=@photo.jpg URL), or as the raw "
-    "body (curl --data-binary @photo.jpg -H 'Content-Type: image/jpeg' URL)."
-)
-SEND_IMAGES = (
-    "Send each photo as a multipart field `images` "
-    "(curl -F images=@first.jpg -F images=@second.jpg URL)."
-)
-
 
 class RequestRefused(BentoMLException):
     """The request itself cannot be answered; the message says why and what to send."""
 
     def __init__(self, message: str, status: HTTPStatus) -> None:
         super().__init__(message, error_code=status)
+
+
+def error(message: str, status: int) -> JSONResponse:
+    """Every error of the service: ``{"error": "one sentence"}``."""
+    headers = {"Retry-After": "5"} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    return JSONResponse({"error": message}, status, headers)
+
+
+def send_one(field: str) -> str:
+    """What to send to an API that takes one photo."""
+    return (
+        f"Send the photo as the multipart field `{field}` (curl -F {field}=@photo.jpg URL), or as "
+        "the raw body (curl --data-binary @photo.jpg -H 'Content-Type: image/jpeg' URL)."
+    )
+
+
+def send_several(field: str) -> str:
+    """What to send to an API that takes several photos."""
+    return (
+        f"Send each photo as a multipart field `{field}` "
+        f"(curl -F {field}=@first.jpg -F {field}=@second.jpg URL)."
+    )
 
 
 class _PhotoBytes(io.BytesIO, BinaryIO):
@@ -89,7 +103,7 @@ def _to_wire(photo: Any) -> Any:
     return photo
 
 
-def _to_upload(photo: Any) -> Any:
+def as_upload(photo: Any) -> Any:
     """What BentoML's HTTP client can upload; other services of the bento get it too.
 
     A Pillow image that was opened but not decoded yet is its file: BentoML's client would send
@@ -126,7 +140,7 @@ class CheckInput(bentoml.IODescriptor):
     def from_inputs(cls, *args: Any, **kwargs: Any) -> CheckInput:
         """Build the input of a call from Python."""
         given = super().from_inputs(*args, **kwargs)
-        return given.model_copy(update={"image": _to_upload(given.image)})
+        return given.model_copy(update={"image": as_upload(given.image)})
 
     @classmethod
     async def from_http_request(cls, request: Request, serde: Any) -> CheckInput:
@@ -140,19 +154,23 @@ class CheckInput(bentoml.IODescriptor):
             return await super().from_http_request(request, serde)
         if kind == "multipart/form-data":
             form = await request.form(max_files=2, max_fields=10)
-            photos = _files(form.getlist("image"), "image", SEND_IMAGE)
+            photos = files(form, "image", send_one("image"))
             if len(photos) > 1:
                 raise RequestRefused(
                     "There are several fields `image`; send several photos to /check_batch.",
                     HTTPStatus.BAD_REQUEST,
                 )
-            return cls(image=photos[0], language=_language(request, form.get("language")))
+            return cls(image=photos[0], language=language_of(request, form.get("language")))
         if kind == "application/json":
-            raise RequestRefused(f"JSON holds no photo. {SEND_IMAGE}", HTTPStatus.BAD_REQUEST)
-        photo = await _raw_body(request)
+            raise RequestRefused(
+                f"JSON holds no photo. {send_one('image')}", HTTPStatus.BAD_REQUEST
+            )
+        photo = await raw_body(request)
         if not photo.size and not kind:
-            raise RequestRefused(f"The request is empty. {SEND_IMAGE}", HTTPStatus.BAD_REQUEST)
-        return cls(image=photo, language=_language(request))
+            raise RequestRefused(
+                f"The request is empty. {send_one('image')}", HTTPStatus.BAD_REQUEST
+            )
+        return cls(image=photo, language=language_of(request))
 
 
 class CheckBatchInput(bentoml.IODescriptor):
@@ -165,7 +183,7 @@ class CheckBatchInput(bentoml.IODescriptor):
     def from_inputs(cls, *args: Any, **kwargs: Any) -> CheckBatchInput:
         """Build the input of a call from Python."""
         given = super().from_inputs(*args, **kwargs)
-        return given.model_copy(update={"images": [_to_upload(photo) for photo in given.images]})
+        return given.model_copy(update={"images": [as_upload(photo) for photo in given.images]})
 
     @classmethod
     async def from_http_request(cls, request: Request, serde: Any) -> CheckBatchInput:
@@ -179,11 +197,12 @@ class CheckBatchInput(bentoml.IODescriptor):
             return await super().from_http_request(request, serde)
         if kind != "multipart/form-data":
             raise RequestRefused(
-                f"This is {kind or 'empty'}, not a form. {SEND_IMAGES}", HTTPStatus.BAD_REQUEST
+                f"This is {kind or 'empty'}, not a form. {send_several('images')}",
+                HTTPStatus.BAD_REQUEST,
             )
         form = await request.form(max_files=256, max_fields=10)
-        photos = _files(form.getlist("images"), "images", SEND_IMAGES)
-        return cls(images=photos, language=_language(request, form.get("language")))
+        photos = files(form, "images", send_several("images"))
+        return cls(images=photos, language=language_of(request, form.get("language")))
 
 
 # BentoML finds file fields by their type, and these are of any type
@@ -196,48 +215,55 @@ def content_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def read(photo: PhotoInput) -> Photo:
+def read(photo: PhotoInput, keep: bool = False) -> Photo:
     """The photo in a form that the gate judges; an upload's bytes, then its file is closed.
 
     Blocks while it reads from disk, so it belongs into a thread.
+
+    Args:
+        photo: An upload, or any form of a photo, which stays as it is.
+        keep: Leave the upload's file open, since it will be read again.
     """
     if not isinstance(photo, UploadFile):
         return photo
-    with photo.file as file:
-        file.seek(0)
-        return file.read()
+    photo.file.seek(0)
+    data = photo.file.read()
+    if not keep:
+        photo.file.close()
+    return data
 
 
-async def _raw_body(request: Request) -> UploadFile:
+async def raw_body(request: Request) -> UploadFile:
+    """The whole body as an upload."""
     photo = UploadFile(SpooledTemporaryFile(max_size=SPOOL_BYTES), size=0)  # noqa: SIM115
     async for chunk in request.stream():
         await photo.write(chunk)
     return photo
 
 
-def _files(values: list[UploadFile | str], field: str, what_to_send: str) -> list[UploadFile]:
+def files(form: FormData, field: str, what_to_send: str) -> list[UploadFile]:
     """The uploaded files of a field; at least one.
 
     Raises:
         RequestRefused: 400, if there is none, or text in place of a file.
     """
-    files = []
-    for value in values:
+    found = []
+    for value in form.getlist(field):
         if isinstance(value, str):
             raise RequestRefused(
                 f"The field `{field}` holds text, not a file (a missing @?). {what_to_send}",
                 HTTPStatus.BAD_REQUEST,
             )
         if value.size or value.filename:  # a browser sends neither if no file was chosen
-            files.append(value)
-    if not files:
+            found.append(value)
+    if not found:
         raise RequestRefused(
             f"The field `{field}` is missing. {what_to_send}", HTTPStatus.BAD_REQUEST
         )
-    return files
+    return found
 
 
-def _language(request: Request, field: Any = None) -> str | None:
+def language_of(request: Request, field: Any = None) -> str | None:
     """The language asked for: form field, then query parameter, then ``Accept-Language``."""
     if isinstance(field, str) and field:
         with contextlib.suppress(ValueError):  # BentoML's clients send form fields as JSON

@@ -85,7 +85,7 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
     """Complete BentoML's document of the gate; the one given stays as it is."""
     document = copy.deepcopy(document)
     document["info"] = {"title": "plantood gate", "version": __version__, "description": ABOUT}
-    schema = _nullable(Verdict.model_json_schema(ref_template=SCHEMAS + "{model}"))
+    schema = nullable(Verdict.model_json_schema(ref_template=SCHEMAS + "{model}"))
     document["components"]["schemas"] |= schema.pop("$defs")
     document["components"]["schemas"] |= {
         "Verdict": schema,
@@ -140,13 +140,13 @@ def _photo_operation(
     }
 
 
-def _nullable(schema: Any) -> Any:
+def nullable(schema: Any) -> Any:
     """Pydantic's ``anyOf: [X, null]`` in the words of OpenAPI 3.0, which BentoML writes."""
     if isinstance(schema, list):
-        return [_nullable(item) for item in schema]
+        return [nullable(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    schema = {key: _nullable(value) for key, value in schema.items()}
+    schema = {key: nullable(value) for key, value in schema.items()}
     options = schema.get("anyOf", [])
     if {"type": "null"} in options:
         del schema["anyOf"]

@@ -34,6 +34,12 @@ SCORER_ERRORS = Counter(
     "plantood_scorer_errors_total",
     "Photos that could not be judged because the scorer was gone, too slow or overloaded.",
 )
+GATE_ERRORS = Counter(
+    "plantood_gate_errors_total",
+    "Photos that the gate in front of this service could not judge: how it failed, and what the "
+    "service made of it (`on_gate_error`).",
+    ["kind", "outcome"],
+)
 GATE_INFO = Gauge(
     "plantood_gate_info",
     "Always 1; the labels say which gate model judges.",
@@ -47,6 +53,10 @@ METRICS: tuple[MetricWrapperBase, ...] = (
     SCORER_ERRORS,
     GATE_INFO,
 )
+"""Of every process that judges."""
+
+COMPOSED_METRICS: tuple[MetricWrapperBase, ...] = (GATE_ERRORS,)
+"""Of a service with the gate in front."""
 
 
 def announce(model: str, backbone: str, head: str) -> None:
@@ -56,7 +66,7 @@ def announce(model: str, backbone: str, head: str) -> None:
     """
     GATE_INFO.labels(model=model, backbone=backbone, head=head).set(1)
     VERDICTS.labels(verdict="accept", reason=NO_REASON)
-    for code in ReasonCode:
+    for code in set(ReasonCode) - {ReasonCode.GATE_UNAVAILABLE}:  # no photo was judged so
         VERDICTS.labels(verdict="retake", reason=code.value)
 
 

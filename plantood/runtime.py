@@ -32,6 +32,10 @@ class Scores(NamedTuple):
     plant_probability: np.ndarray
     embedding: np.ndarray
 
+    def rows(self) -> np.ndarray:
+        """Both in one array, float32 [N,1+C], which BentoML can split among its callers."""
+        return np.concatenate([self.plant_probability[:, None], self.embedding], axis=1)
+
 
 class Scorer:
     """Scores batches of photos; one instance may be called from several threads.

@@ -9,7 +9,7 @@ import os
 import types
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
@@ -116,6 +116,19 @@ class Settings(BaseModel):
         le=3600,
         description="Longest time in seconds for a whole request with its upload; then 504.",
     )
+    on_gate_error: Literal["accept", "retake", "raise"] = Field(
+        default="raise",
+        description="For a service with the gate in front: what becomes of a photo that the gate "
+        "cannot judge. `accept` lets it through, `retake` asks to send it again, `raise` "
+        "answers 503.",
+    )
+    gate_timeout_s: int = Field(
+        default=20,
+        ge=1,
+        le=3600,
+        description="For a service with the gate in front: longest time in seconds that it waits "
+        "for a verdict; then the gate counts as failed.",
+    )
 
     @property
     def max_upload_bytes(self) -> int:
@@ -167,6 +180,8 @@ def _allowed(field: FieldInfo) -> str:
     """In words, what a field's variable may hold."""
     if field.annotation == dict[str, float | None]:
         return "name=number, separated by commas"
+    if get_origin(field.annotation) is Literal:
+        return " or ".join(get_args(field.annotation))
     bounds = {
         name: bound
         for item in field.metadata

@@ -21,6 +21,7 @@ class ReasonCode(StrEnum):
     TOO_BLURRY = "too_blurry"
     NOT_A_PLANT = "not_a_plant"
     UNFAMILIAR = "unfamiliar"
+    GATE_UNAVAILABLE = "gate_unavailable"
 
 
 class Reason(BaseModel):
@@ -72,8 +73,12 @@ class Verdict(BaseModel):
         le=1,
         description="P(plant). None if the photo was refused before the network saw it.",
     )
-    threshold: float = Field(
-        ge=0, le=1, description="Photos with a lower plant probability are `not_a_plant`."
+    threshold: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Photos with a lower plant probability are `not_a_plant`; "
+        "None if no gate judged.",
     )
     unfamiliarity: float | None = Field(
         default=None,
@@ -84,7 +89,11 @@ class Verdict(BaseModel):
     quality: Quality | None = Field(
         default=None, description="What was measured on the photo; None if it is unreadable."
     )
-    model: str = Field(description="Tag of the gate model that judged.")
+    model: str | None = Field(
+        default=None,
+        description="Tag of the gate model that judged. None if none could be asked: then the "
+        "service in front of which the gate stands decided, by its setting `on_gate_error`.",
+    )
     timings_ms: dict[str, float] = Field(
         default_factory=dict, description="Milliseconds spent by stage: decode, quality, score."
     )
@@ -93,3 +102,8 @@ class Verdict(BaseModel):
     def accepted(self) -> bool:
         """True if the photo may go to the detector."""
         return self.verdict == "accept"
+
+    @property
+    def judged(self) -> bool:
+        """False if no gate could be asked, so that the verdict says nothing about the photo."""
+        return self.model is not None

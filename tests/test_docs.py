@@ -11,7 +11,7 @@ import pytest
 
 from plantood.cli import main as plantood_command
 from plantood.openapi import complete
-from plantood.prometheus import METRICS
+from plantood.prometheus import COMPOSED_METRICS, METRICS
 from plantood.settings import documentation
 from plantood.verdict import ReasonCode, Verdict
 from training.cli import main as training_command
@@ -59,7 +59,9 @@ def test_every_field_of_a_verdict_is_shown(field: str) -> None:
     assert f'"{field}"' in README
 
 
-@pytest.mark.parametrize("metric", [metric.describe()[0].name for metric in METRICS])
+@pytest.mark.parametrize(
+    "metric", [metric.describe()[0].name for metric in METRICS + COMPOSED_METRICS]
+)
 def test_every_metric_is_documented(metric: str) -> None:
     assert metric in DOCUMENTS
 

@@ -33,6 +33,8 @@ def test_every_field_is_read_from_its_variable() -> None:
         "PLANTOOD_MAX_BATCH_SIZE": "16",
         "PLANTOOD_MAX_LATENCY_MS": "2500",
         "PLANTOOD_TIMEOUT_S": "60",
+        "PLANTOOD_ON_GATE_ERROR": "retake",
+        "PLANTOOD_GATE_TIMEOUT_S": "7",
     }
     assert set(environment) == {variable(field) for field in Settings.model_fields}
     assert Settings.from_environment(environment).model_dump() == {
@@ -49,6 +51,8 @@ def test_every_field_is_read_from_its_variable() -> None:
         "max_batch_size": 16,
         "max_latency_ms": 2500,
         "timeout_s": 60,
+        "on_gate_error": "retake",
+        "gate_timeout_s": 7,
     }
 
 
@@ -62,6 +66,7 @@ def test_an_empty_variable_counts_as_not_set() -> None:
         ("PLANTOOD_MAX_PHOTOS", "many", "from 1 to 256"),
         ("PLANTOOD_MAX_UPLOAD_MB", "0", "from 1 to 1000"),
         ("PLANTOOD_MAX_BATCH_SIZE", "1", "from 2 to 256"),
+        ("PLANTOOD_ON_GATE_ERROR", "reject", "accept or retake or raise"),
         ("PLANTOOD_WORKERS", "1.5", "from 1 to 64"),
         ("PLANTOOD_POLICY", "plant_threshold", "name=number"),
         ("PLANTOOD_POLICY", "plant_threshold=high", "name=number"),

@@ -1,0 +1,57 @@
+"""Put the gate in front of your own service.
+
+::
+
+    @bentoml.service
+    class Detector:
+        gate = bentoml.depends(PlantScorer)  # or depends(PlantGate), or depends(url="http://...")
+
+        @bentoml.api
+        @gated
+        def diagnose(self, image: PIL.Image.Image) -> Diagnosis:
+            ...  # only photos that the gate accepted come here
+
+Whatever ``gate`` is, it is asked through one :class:`ComposedGate`, which also decides what becomes
+of a photo if the gate fails. ``docs/compose.md`` shows five ways to have a gate.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from plantood.verdict import Reason, ReasonCode, Verdict
+
+from .gate import ComposedGate
+from .gated import gated
+from .remote import RemoteGate
+
+if TYPE_CHECKING:
+    from plantood.service import PlantGate, PlantScorer
+
+    from .runner import gate_runner
+
+__all__ = [
+    "ComposedGate",
+    "PlantGate",
+    "PlantScorer",
+    "Reason",
+    "ReasonCode",
+    "RemoteGate",
+    "Verdict",
+    "gate_runner",
+    "gated",
+]
+
+_HOMES = {
+    "PlantGate": "plantood.service",
+    "PlantScorer": "plantood.service",
+    "gate_runner": "plantood.compose.runner",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the services and the legacy runner when they are used: not every service has them."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,133 @@
+"""Thin doors to a gate, wherever it runs: each gives one photo's verdict, and fails loudly."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Protocol
+
+import aiohttp
+import numpy as np
+from _bentoml_impl.client import HTTPClient, RemoteProxy
+from _bentoml_impl.client.proxy2 import AsyncClient
+from bentoml.legacy import Runner
+
+from plantood import prometheus
+from plantood.errors import SettingsError
+from plantood.failures import WrongAnswer
+from plantood.gate import Gate
+from plantood.gate_reference import GateReference
+from plantood.images import Photo
+from plantood.judge import Describe, Judge, Rules, Score, ServiceScorer
+from plantood.model.store import load_gate
+from plantood.settings import Settings
+from plantood.verdict import Verdict
+
+from .remote import RemoteGate
+
+READY_SECONDS = 5.0
+
+
+class Door(Protocol):
+    """Anything that judges a photo, or raises."""
+
+    async def check(self, photo: Photo, language: str | None = None) -> Verdict:
+        """Judge one photo."""
+
+
+def open_door(source: Any, settings: Settings) -> Door:
+    """The door to what a service has as its gate.
+
+    Args:
+        source: What ``bentoml.depends`` of `PlantGate`, of `PlantScorer` or of a URL resolves to,
+            a client of BentoML, `gate_runner`'s runner, a `plantood.Gate`, or anything with an
+            ``async check(photo, language)`` of its own.
+        settings: For what is judged in this process.
+
+    Raises:
+        SettingsError: It is nothing of these, or the settings cannot be used.
+        GateModelError: The gate model that is needed here cannot be used.
+    """
+    if isinstance(source, Gate):
+        return _judge_in_process(source, settings)
+    if isinstance(source, Runner):
+        return _judge(source.score.async_run, settings, source.describe.async_run)
+    client = source.to_async if isinstance(source, RemoteProxy) else source
+    if isinstance(client, (AsyncClient, HTTPClient)) and client.media_type == "application/json":
+        return RemoteGate(client.url, headers=client.default_headers)
+    apis = _apis(source)
+    if {"check", "check_batch"} <= apis:
+        return GateService(source)
+    if {"score", "describe"} <= apis:
+        scorer = ServiceScorer(source)
+        return _judge(scorer.score, settings, scorer.describe)
+    if asyncio.iscoroutinefunction(getattr(source, "check", None)):
+        return source
+    raise SettingsError(
+        f"{type(source).__name__} is no gate; give bentoml.depends(PlantGate), "
+        "bentoml.depends(PlantScorer), bentoml.depends(url=...), RemoteGate(url), gate_runner() "
+        "or plantood.Gate."
+    )
+
+
+class GateService:
+    """The gate as another service of the same bento: ``bentoml.depends(PlantGate)``."""
+
+    def __init__(self, service: Any) -> None:
+        """Call ``service``, BentoML's proxy of it, or an instance of it in this process."""
+        self._service = service
+
+    async def check(self, photo: Photo, language: str | None = None) -> Verdict:
+        """Judge one photo. A connection that breaks is tried once more."""
+        try:
+            verdicts = await self._check(photo, language)
+        except aiohttp.ClientError:
+            verdicts = await self._check(photo, language)
+        if len(verdicts) != 1 or not isinstance(verdicts[0], Verdict):
+            raise WrongAnswer(f"the gate answered {type(verdicts[0]).__name__}, not a verdict")
+        return verdicts[0]
+
+    async def is_ready(self) -> bool:
+        """True if the gate says so."""
+        client = self._service.to_async
+        if not hasattr(client, "_session_manager"):  # an instance in this process
+            return await self._service.__is_ready__()
+        session = await client._session_manager.get_session()
+        timeout = aiohttp.ClientTimeout(READY_SECONDS)
+        # BentoML's own `is_ready` never gives its connection back
+        async with session.get("/readyz", timeout=timeout) as answer:
+            return answer.status == 200
+
+    async def _check(self, photo: Photo, language: str | None) -> list[Verdict]:
+        # not `check`, which refuses a photo above the limits as a bad request, without a verdict
+        return await self._service.to_async.check_batch(images=[photo], language=language)
+
+
+def _apis(source: Any) -> set[str]:
+    """Names of the APIs of a BentoML service, by its proxy or by an instance in this process."""
+    client = getattr(source, "to_async", None)
+    if client is None:
+        return set()
+    return set(client.endpoints if hasattr(client, "endpoints") else vars(client))
+
+
+def _judge(score: Score, settings: Settings, describe: Describe) -> Judge:
+    """A judge by the gate model that the settings name, with its scorer elsewhere."""
+    model = load_gate(GateReference(settings.gate).resolve().tag)
+    prometheus.announce(model.tag, model.manifest.backbone, model.manifest.head)
+    return Judge(Rules.of(model, settings), score, settings, describe)
+
+
+def _judge_in_process(gate: Gate, settings: Settings) -> Judge:
+    async def score(images: np.ndarray) -> np.ndarray:
+        return (await asyncio.to_thread(gate.scorer.score, images)).rows()
+
+    rules = Rules(
+        tag=gate.tag,
+        input_size=gate.scorer.input_size,
+        policy=gate.policy,
+        reference=gate.reference,
+        messages=gate.messages,
+        language=settings.language,
+        limits=gate.limits,
+    )
+    return Judge(rules, score, settings)

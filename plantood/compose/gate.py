@@ -1,0 +1,176 @@
+"""One core: a gate wherever it runs, and what becomes of a photo that it cannot judge."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from os import PathLike
+from typing import Any, Literal, TypeAlias, get_args
+
+import numpy as np
+from PIL import Image
+from starlette.datastructures import UploadFile
+
+from plantood import prometheus
+from plantood.errors import SettingsError
+from plantood.failures import FailureKind, as_gate_failure
+from plantood.http_io import PhotoInput, read
+from plantood.images import Limits, Photo
+from plantood.judge import Judge, Judged
+from plantood.messages import Messages
+from plantood.settings import Settings
+from plantood.verdict import ReasonCode, Verdict
+
+from .doors import open_door
+
+logger = logging.getLogger("bentoml.plantood")
+
+OnGateError: TypeAlias = Literal["accept", "retake", "raise"]
+
+
+class ComposedGate:
+    """A gate in front of a service. Belongs to one event loop.
+
+    ::
+
+        gate = ComposedGate(self.gate, on_gate_error="retake", timeout_s=5)
+        verdict = await gate.check(photo)
+    """
+
+    def __init__(
+        self,
+        source: Any,
+        *,
+        on_gate_error: OnGateError | None = None,
+        timeout_s: float | None = None,
+    ) -> None:
+        """Judge through ``source``.
+
+        Args:
+            source: What ``bentoml.depends`` of `PlantGate`, of `PlantScorer` or of a URL resolves
+                to, a `RemoteGate`, the runner of `gate_runner`, a `plantood.Gate`, another
+                `ComposedGate`, or anything with an ``async check(photo, language)``.
+            on_gate_error: What becomes of a photo that the gate cannot judge: it is accepted, it
+                is asked for again, or `GateUnavailable` is raised, which BentoML answers as 503.
+                By default ``PLANTOOD_ON_GATE_ERROR``, which is ``raise``.
+            timeout_s: Longest time in seconds for a verdict; by default
+                ``PLANTOOD_GATE_TIMEOUT_S``.
+
+        Raises:
+            SettingsError: An argument or an environment variable cannot be used.
+            GateModelError: The gate model that is needed in this process cannot be used.
+        """
+        if on_gate_error not in (None, *get_args(OnGateError)):
+            raise SettingsError(
+                f"on_gate_error={on_gate_error!r} cannot be used; "
+                f"allowed is {' or '.join(get_args(OnGateError))}."
+            )
+        self.settings = Settings.from_environment()
+        self.messages = Messages.load(self.settings.messages_file)
+        inherited = source if isinstance(source, ComposedGate) else None
+        self.door = inherited.door if inherited else open_door(source, self.settings)
+        self.on_gate_error: OnGateError = on_gate_error or (
+            inherited.on_gate_error if inherited else self.settings.on_gate_error
+        )
+        self.timeout_s = timeout_s or (
+            inherited.timeout_s if inherited else self.settings.gate_timeout_s
+        )
+        for kind in FailureKind:
+            prometheus.GATE_ERRORS.labels(kind=kind.value, outcome=self.on_gate_error)
+
+    async def check(self, photo: Photo, language: str | None = None) -> Verdict:
+        """Judge one photo.
+
+        Args:
+            photo: Bytes, a path, a Pillow image, or a uint8 array ``[H, W, 3]`` (RGB).
+            language: Of the messages: a tag, or an ``Accept-Language`` header.
+
+        Raises:
+            GateUnavailable: The gate cannot judge, and ``on_gate_error`` is ``raise``.
+            TypeError: ``photo`` is of none of these types.
+        """
+        return (await self.judge(photo, language)).verdict
+
+    async def check_many(
+        self, photos: Iterable[Photo], language: str | None = None
+    ) -> list[Verdict]:
+        """Judge several photos at once; the verdicts come in their order. As :meth:`check`."""
+        return list(await asyncio.gather(*(self.check(photo, language) for photo in photos)))
+
+    async def judge(
+        self, photo: PhotoInput, language: str | None = None, *, keep: bool = False
+    ) -> Judged:
+        """As :meth:`check`, and the decoded photo, if the gate judges in this process.
+
+        Args:
+            photo: As :meth:`check` takes it, or an upload.
+            language: As in :meth:`check`.
+            keep: Hand on the decoded photo, and leave an upload's file open.
+        """
+        _ensure_photo(photo)
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                if isinstance(self.door, Judge):
+                    return await self.door.judge(photo, language, keep=keep)
+                given = await asyncio.to_thread(read, photo, keep)
+                return Judged(await self.door.check(given, language))
+        except Exception as error:
+            return Judged(self._failed(error, language))
+
+    @property
+    def limits(self) -> Limits:
+        """Bounds on bytes and pixels of a photo that is decoded in this process."""
+        if isinstance(self.door, Judge):
+            return self.door.rules.limits
+        return Limits(self.settings.max_upload_bytes, self.settings.max_pixels)
+
+    async def is_ready(self) -> bool:
+        """True if the gate can judge now; for a ``__is_ready__`` of your own service."""
+        try:
+            return await self.door.is_ready()
+        except Exception as error:  # no connection
+            logger.warning("The gate is not ready: %s", as_gate_failure(error).detail)
+            return False
+
+    def _failed(self, error: Exception, language: str | None) -> Verdict:
+        """Count and log a failure; then the verdict that stands for it, or an exception."""
+        failure = as_gate_failure(error)
+        prometheus.GATE_ERRORS.labels(kind=failure.kind.value, outcome=self.on_gate_error).inc()
+        logger.warning(
+            "The gate gave no verdict (%s), so: %s. %s",
+            failure.kind.value,
+            self.on_gate_error,
+            failure.detail,
+            exc_info=error if failure.kind is FailureKind.FAILED else None,
+        )
+        if self.on_gate_error == "raise":
+            raise failure from error
+        if self.on_gate_error == "accept":
+            return Verdict(verdict="accept")
+        return self.refusal(ReasonCode.GATE_UNAVAILABLE, language, failure.because)
+
+    def refusal(self, code: ReasonCode, language: str | None, detail: str) -> Verdict:
+        """A retake that this service decided by itself."""
+        chosen = self.messages.negotiate(language, self.settings.language)
+        return Verdict(verdict="retake", reasons=[self.messages.reason(code, chosen, detail)])
+
+
+def _ensure_photo(photo: Any) -> None:
+    """Wrong use by the caller is an error here, before it looks like a failure of the gate.
+
+    Raises:
+        TypeError: It is of a type that is no photo, or an array of another dtype or shape.
+    """
+    if isinstance(photo, np.ndarray):
+        if photo.dtype != np.uint8 or photo.ndim not in (2, 3):
+            raise TypeError(
+                f"a photo as an array is uint8 [H, W, 3], not {photo.dtype} {list(photo.shape)}"
+            )
+    elif not isinstance(
+        photo, (bytes, bytearray, memoryview, str, PathLike, Image.Image, UploadFile)
+    ):
+        raise TypeError(
+            "a photo is given as bytes, a path, a Pillow image or a NumPy array, "
+            f"not as {type(photo).__name__}"
+        )

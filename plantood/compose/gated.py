@@ -1,0 +1,139 @@
+"""The decorator that puts the gate in front of a method."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, TypeVar, overload
+
+import bentoml
+from _bentoml_sdk.method import APIMethod
+
+from .front import Front
+from .gate import OnGateError
+from .request import input_of
+from .response import output_of
+from .signature import Signature, read_signature
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+@overload
+def gated(func: Method, /) -> Method: ...
+
+
+@overload
+def gated(
+    *,
+    gate: str = ...,
+    photo: str | None = ...,
+    on_gate_error: OnGateError | None = ...,
+    timeout_s: float | None = ...,
+    retake_status: int = ...,
+) -> Callable[[Method], Method]: ...
+
+
+def gated(
+    func: Callable[..., Any] | None = None,
+    /,
+    *,
+    gate: str = "gate",
+    photo: str | None = None,
+    on_gate_error: OnGateError | None = None,
+    timeout_s: float | None = None,
+    retake_status: int = 200,
+) -> Any:
+    """Let only accepted photos reach a method; to be written below ``@bentoml.api``.
+
+    ::
+
+        @bentoml.api
+        @gated
+        def diagnose(self, image: PIL.Image.Image) -> Diagnosis: ...
+
+        @bentoml.api
+        @gated
+        async def diagnose_many(self, images: list[LoadedImage]) -> list[Diagnosis]: ...
+
+    The parameter that takes the photo is found by its annotation: ``PIL.Image.Image`` (all of the
+    photo, upright, RGB), ``pathlib.Path`` (a file that is deleted afterwards), ``bytes`` (the file
+    as it was sent), `plantood.images.LoadedImage` (upright and reduced, as the gate decoded it, so
+    that it need not be decoded twice), or a list of these. A parameter annotated `Verdict` (beside
+    a list: ``list[Verdict]``) gets the verdict too.
+
+    A refused photo is answered with its verdict. Of a list the accepted photos reach the method
+    together, and the answer has an output or a verdict at the place of each photo.
+
+    Args:
+        func: The method.
+        gate: Name of the service's attribute that holds the gate: anything that `ComposedGate`
+            takes.
+        photo: Name of the parameter that takes the photo, if several could.
+        on_gate_error: As `ComposedGate` takes it.
+        timeout_s: As `ComposedGate` takes it.
+        retake_status: HTTP status of the answer to a single photo that is refused; an error, such
+            as 422, if an app shall not mistake it for an output. Lists are answered 200.
+
+    Raises:
+        TypeError: The gate cannot stand in front of this method, or stands above ``@bentoml.api``.
+    """
+    if func is None:
+        return functools.partial(
+            gated,
+            gate=gate,
+            photo=photo,
+            on_gate_error=on_gate_error,
+            timeout_s=timeout_s,
+            retake_status=retake_status,
+        )
+    if isinstance(func, APIMethod):
+        raise TypeError(
+            f"@gated stands above @bentoml.api on {func.name}; write @bentoml.api first, and "
+            "@gated below it."
+        )
+    if not inspect.isfunction(func):
+        raise TypeError(f"@gated stands on a method, not on {func!r}.")
+    signature = read_signature(func, photo)
+    front = Front(signature, gate, on_gate_error, timeout_s, HTTPStatus(retake_status))
+
+    async def checked_first(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return await front.call(self, signature.given(args, kwargs))
+
+    def returns() -> Any: ...
+
+    returns.__annotations__ = {"return": signature.output}
+    returns.__module__ = func.__module__
+    functools.update_wrapper(checked_first, func)
+    del checked_first.__wrapped__  # or BentoML would take the method's own signature
+    checked_first.__doc__ = _documented(func.__doc__, retake_status)
+    checked_first.__signature__ = _signature(
+        signature, input_of(signature), output_of(returns, signature.many, front.retake_status)
+    )
+    return checked_first
+
+
+def _documented(doc: str | None, retake_status: int) -> str:
+    return (
+        f"{inspect.cleandoc(doc or '')}\n\nA photo that is not fit for this is answered "
+        f"{retake_status} with a verdict: `retake`, and why. Its messages are in the language of "
+        "`Accept-Language` or `?language=`."
+    ).strip()
+
+
+def _signature(signature: Signature, given: type, returned: type) -> inspect.Signature:
+    """What BentoML reads: the request as a whole, its context, and the response."""
+    parameters = [
+        inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY),
+        inspect.Parameter("request", inspect.Parameter.POSITIONAL_ONLY, annotation=given),
+    ]
+    if signature.context:
+        parameters.append(
+            inspect.Parameter(
+                signature.context,
+                inspect.Parameter.POSITIONAL_OR_KEYWORD,
+                annotation=bentoml.Context,
+            )
+        )
+    return inspect.Signature(parameters, return_annotation=returned)

@@ -1,0 +1,94 @@
+"""A photo in the form in which it is wanted: as a file for another service, or for a detector."""
+
+from __future__ import annotations
+
+import tempfile
+from enum import Enum
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+from starlette.datastructures import UploadFile
+
+from plantood.http_io import PhotoInput, read
+from plantood.images import Limits, LoadedImage, Photo, load_image
+
+FULL_SIZE = 1 << 30
+"""A shorter side that no photo has: nothing is reduced."""
+
+
+class Form(Enum):
+    """What a gated method may take a photo as."""
+
+    PIL = Image.Image  # all of it, upright, RGB
+    PATH = Path
+    BYTES = bytes
+    LOADED = LoadedImage  # upright and reduced, as the gate saw it
+
+
+def as_file(photo: Photo) -> bytes:
+    """The bytes of a photo's file; pixels become a PNG, and so lose nothing."""
+    if isinstance(photo, (bytes, bytearray, memoryview)):
+        return bytes(photo)
+    if isinstance(photo, np.ndarray):
+        photo = Image.fromarray(photo[:, :, 0] if photo.shape[2:] == (1,) else photo)
+    if not isinstance(photo, Image.Image):
+        return Path(photo).read_bytes()
+    file = getattr(photo, "fp", None)
+    if file is not None:  # opened, but not decoded yet
+        position = file.tell()
+        file.seek(0)
+        data = file.read()
+        file.seek(position)
+        return data
+    buffer = BytesIO()
+    upright = ImageOps.exif_transpose(photo)
+    if upright.mode not in ("1", "L", "LA", "P", "RGB", "RGBA"):
+        upright = upright.convert("RGB")
+    upright.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def as_wanted(
+    photo: PhotoInput, form: Form, seen: LoadedImage | None, limits: Limits, folder: Path
+) -> Any:
+    """An accepted photo as a detector takes it. Blocks, so it belongs into a thread.
+
+    Args:
+        photo: As it came.
+        form: As it is wanted.
+        seen: The photo as the gate decoded it, if it did so in this process.
+        limits: Bounds on bytes and pixels.
+        folder: Where a file may be written.
+
+    Raises:
+        UnreadablePhoto: It cannot be decoded; only if no gate has seen it.
+    """
+    if form is Form.LOADED:
+        return seen or load_image(read(photo, keep=True), limits)
+    if form is Form.PATH and isinstance(photo, (str, Path)):
+        return Path(photo)
+    given = read(photo, keep=True)
+    if form is Form.PIL:
+        full = Limits(limits.max_bytes, limits.max_pixels, FULL_SIZE)
+        return Image.fromarray(load_image(given, full).pixels)
+    data = as_file(given)
+    if form is Form.BYTES:
+        return data
+    name = photo.filename if isinstance(photo, UploadFile) else None
+    with tempfile.NamedTemporaryFile(dir=folder, suffix=_suffix(name, data), delete=False) as file:
+        file.write(data)
+    return Path(file.name)
+
+
+def _suffix(name: str | None, data: bytes) -> str:
+    """The file's own suffix, else that of its format; libraries choose their decoder by it."""
+    suffix = Path(name or "").suffix
+    if suffix[1:].isalnum() and len(suffix) < 8:
+        return suffix.lower()
+    try:
+        return f".{(Image.open(BytesIO(data)).format or '').lower()}".rstrip(".")
+    except OSError:
+        return ""

@@ -1,0 +1,135 @@
+"""A gate that runs elsewhere, behind HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import httpx
+from pydantic import ValidationError
+
+from plantood.errors import SettingsError
+from plantood.failures import FailureKind, GateUnavailable, WrongAnswer
+from plantood.images import Photo
+from plantood.settings import Settings
+from plantood.verdict import Verdict
+
+from .photos import as_file
+
+FIRST_PAUSE = 0.1
+"""Seconds before the second attempt; twice as long before each further one."""
+CONNECT_SECONDS = 5.0
+READY_SECONDS = 5.0
+
+_KINDS = {
+    HTTPStatus.SERVICE_UNAVAILABLE: FailureKind.UNAVAILABLE,
+    HTTPStatus.TOO_MANY_REQUESTS: FailureKind.UNAVAILABLE,
+    HTTPStatus.GATEWAY_TIMEOUT: FailureKind.TIMEOUT,
+}
+
+
+class RemoteGate:
+    """A gate of another deployment. Belongs to one event loop.
+
+    ::
+
+        gate = RemoteGate("http://plantood:3000", timeout_s=5)
+        verdict = await gate.check(photo)
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout_s: float | None = None,
+        retries: int = 2,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Nothing is connected yet, so the gate may start later.
+
+        Args:
+            url: Where its service answers, ``http://host:port``, with a path if it has one.
+            timeout_s: Longest time in seconds for a verdict, all attempts together; by default
+                ``PLANTOOD_GATE_TIMEOUT_S``.
+            retries: Further attempts if there is no connection, or it breaks. An answer is
+                final, and so is its absence.
+            headers: Sent with every request, such as ``Authorization``.
+
+        Raises:
+            SettingsError: ``url`` is not the address of a web service.
+        """
+        try:
+            address = httpx.URL(url)
+        except httpx.InvalidURL as error:
+            raise SettingsError(f"{url!r} is no address of a gate: {error}.") from error
+        if address.scheme not in ("http", "https") or not address.host:
+            raise SettingsError(f"{url!r} is no address of a gate; give http://host:port.")
+        self.url = url
+        self.timeout_s = timeout_s or Settings.from_environment().gate_timeout_s
+        self.retries = retries
+        self._client = httpx.AsyncClient(
+            base_url=address,
+            headers=dict(headers or {}),
+            timeout=httpx.Timeout(self.timeout_s, connect=min(CONNECT_SECONDS, self.timeout_s)),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=32),
+        )
+
+    async def check(self, photo: Photo, language: str | None = None) -> Verdict:
+        """Judge one photo.
+
+        Args:
+            photo: Bytes, a path, a Pillow image, or a uint8 array ``[H, W, 3]`` (RGB).
+            language: Of the messages: a tag, or an ``Accept-Language`` header.
+
+        Raises:
+            GateUnavailable: It says that it cannot judge, or answers an error.
+            WrongAnswer: Its answer is no verdict.
+            TimeoutError: There is no answer in time.
+            httpx.TransportError: There is no connection.
+        """
+        async with asyncio.timeout(self.timeout_s):
+            file = await asyncio.to_thread(as_file, photo)
+            params = {"language": language} if language else {}
+            kind = {"Content-Type": "application/octet-stream"}
+            answer = await self._post("check", params=params, content=file, headers=kind)
+            if answer.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+                # a photo above the limits has a verdict only among several
+                files = [("images", ("photo", file))]
+                answer = await self._post("check_batch", params=params, files=files)
+                return _verdict(answer, "[", "]")
+        return _verdict(answer)
+
+    async def is_ready(self) -> bool:
+        """True if the gate says so."""
+        return (await self._client.get("readyz", timeout=READY_SECONDS)).is_success
+
+    async def close(self) -> None:
+        """Close its connections."""
+        await self._client.aclose()
+
+    async def _post(self, path: str, **request: Any) -> httpx.Response:
+        for attempt in range(self.retries + 1):
+            try:
+                return await self._client.post(path, **request)
+            except (httpx.NetworkError, httpx.RemoteProtocolError, httpx.ConnectTimeout):
+                if attempt == self.retries:
+                    raise
+                await asyncio.sleep(FIRST_PAUSE * 2**attempt)
+        raise AssertionError  # the last attempt returns or raises
+
+
+def _verdict(answer: httpx.Response, opening: str = "", closing: str = "") -> Verdict:
+    """The verdict in an answer's body, between two characters."""
+    status = answer.status_code
+    where = f"{answer.url.copy_with(query=None)} answered {status}"
+    if status in _KINDS or answer.is_server_error:
+        raise GateUnavailable(_KINDS.get(status, FailureKind.FAILED), f"{where}: {answer.text}")
+    if not answer.is_success:
+        raise WrongAnswer(f"{where}; is it a gate?")
+    text = answer.text.strip().removeprefix(opening).removesuffix(closing)
+    try:
+        return Verdict.model_validate_json(text)
+    except ValidationError as error:
+        raise WrongAnswer(f"{where} with no verdict: {text[:200]}") from error

@@ -1,0 +1,77 @@
+"""When there is no verdict: why, in few words that a metric can carry."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from http import HTTPStatus
+
+import aiohttp
+import httpx
+from bentoml.exceptions import BentoMLException
+
+from .http_io import RequestRefused
+
+
+class FailureKind(StrEnum):
+    """How a gate or its scorer failed; the label ``kind`` of ``plantood_gate_errors_total``."""
+
+    UNREACHABLE = "unreachable"  # no connection, or it broke
+    TIMEOUT = "timeout"  # no answer in time
+    UNAVAILABLE = "unavailable"  # it says so itself: 503, or 429
+    WRONG_ANSWER = "wrong_answer"  # an answer that is no verdict, or not this gate model's scores
+    FAILED = "failed"  # it answered an error, or broke in a way not foreseen
+
+
+_BECAUSE = {
+    FailureKind.UNREACHABLE: "the gate could not be reached",
+    FailureKind.TIMEOUT: "the gate gave no answer in time",
+    FailureKind.UNAVAILABLE: "the gate cannot judge at the moment",
+    FailureKind.WRONG_ANSWER: "the gate gave an answer that cannot be used",
+    FailureKind.FAILED: "the gate failed",
+}
+
+
+class GateUnavailable(RequestRefused):
+    """No verdict, so a 503: the gate is gone, too slow, overloaded, or answered nonsense.
+
+    Attributes:
+        kind: How it failed.
+        because: The same in words.
+        detail: What exactly happened, for a log.
+    """
+
+    def __init__(self, kind: FailureKind, detail: str) -> None:
+        super().__init__(
+            f"The photo could not be judged, because {_BECAUSE[kind]}; try again in a few seconds.",
+            HTTPStatus.SERVICE_UNAVAILABLE,
+        )
+        self.kind = kind
+        self.detail = detail
+
+
+class WrongAnswer(ValueError):
+    """What came back is not what was asked for."""
+
+
+def as_gate_failure(error: Exception) -> GateUnavailable:
+    """Whatever went wrong while a gate or scorer was asked, as one exception."""
+    if isinstance(error, GateUnavailable):
+        return error
+    failure = GateUnavailable(_kind(error), f"{type(error).__name__}: {error}")
+    failure.__cause__ = error
+    return failure
+
+
+def _kind(error: Exception) -> FailureKind:
+    if isinstance(error, (TimeoutError, httpx.TimeoutException)):
+        return FailureKind.TIMEOUT
+    if isinstance(error, (aiohttp.ClientError, httpx.TransportError, OSError)):
+        return FailureKind.UNREACHABLE
+    if isinstance(error, WrongAnswer):
+        return FailureKind.WRONG_ANSWER
+    if isinstance(error, BentoMLException):
+        if error.error_code in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
+            return FailureKind.UNAVAILABLE
+        if isinstance(error.__cause__, aiohttp.ClientError):  # as the legacy runner's client does
+            return FailureKind.UNREACHABLE
+    return FailureKind.FAILED

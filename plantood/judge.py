@@ -1,0 +1,280 @@
+"""The judge in a service's own process: everything of a gate but the network, which is elsewhere.
+
+::
+
+    photo ─► decode, quality (threads) ─► uint8 [N,S,S,3] ─► scorer ─► policy ─► Verdict
+
+`PlantGate` judges so, and so does every service that has only the scorer behind it: a BentoML
+service, a legacy runner, or a session in the same process. A photo is decoded in threads (Pillow
+releases the interpreter lock), so that the event loop is never blocked and as many photos are in
+memory as there are threads. Under load several photos travel to the scorer in one call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import numpy as np
+
+from . import prometheus
+from .coalesce import Coalescer
+from .errors import UnreadablePhoto
+from .failures import WrongAnswer, as_gate_failure
+from .gate import Prepared, finish, prepare
+from .http_io import PhotoInput, read
+from .images import Limits, LoadedImage
+from .messages import Messages
+from .model.store import GateModel
+from .policy import Policy, with_overrides
+from .reference import Reference
+from .runtime import usable_cpus
+from .settings import Settings
+from .verdict import Verdict
+
+logger = logging.getLogger("bentoml.plantood")
+
+READY_SECONDS = 2.0
+"""A scorer that does not answer a forward pass within this time is not ready; an answer is good
+for half of it, so that probes cost a busy service nothing."""
+
+Score = Callable[[np.ndarray], Awaitable[np.ndarray]]
+"""uint8 RGB ``[N, S, S, 3]`` to float32 ``[N, 1 + C]``: P(plant), then the embedding."""
+
+Describe = Callable[[], Awaitable[dict[str, Any]]]
+"""What the scorer is: the tag of its gate ``model``."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """A gate without its network: what turns scores into verdicts.
+
+    Attributes:
+        tag: Of the gate model; the scorer must have the same.
+        input_size: Side S of the network's square input, pixels.
+        policy: Thresholds in force.
+        reference: Statistics of the training photos, or None.
+        messages: Sentences for the farmer.
+        language: Of the messages, if none is asked for that is known.
+        limits: Bounds on bytes and pixels of a photo.
+    """
+
+    tag: str
+    input_size: int
+    policy: Policy
+    reference: Reference | None
+    messages: Messages
+    language: str
+    limits: Limits
+
+    @classmethod
+    def of(cls, model: GateModel, settings: Settings) -> Rules:
+        """Those of a stored gate model under an operator's settings.
+
+        Raises:
+            SettingsError: The settings' policy or messages cannot be used.
+            GateModelCorrupt: The reference statistics cannot be read.
+        """
+        return cls(
+            tag=model.tag,
+            input_size=model.manifest.input_size,
+            policy=with_overrides(model.manifest.policy, settings.policy),
+            reference=model.reference(),
+            messages=Messages.load(settings.messages_file),
+            language=settings.language,
+            limits=Limits(settings.max_upload_bytes, settings.max_pixels),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """A verdict, and what was seen on the way to it.
+
+    Attributes:
+        verdict: The verdict.
+        image: The decoded photo, if it was to be kept and is fit to be used.
+        error: Why the photo is unreadable, or None.
+    """
+
+    verdict: Verdict
+    image: LoadedImage | None = None
+    error: UnreadablePhoto | None = None
+
+
+class Judge:
+    """Judges photos with a scorer that runs elsewhere. Belongs to one event loop."""
+
+    def __init__(
+        self, rules: Rules, score: Score, settings: Settings, describe: Describe | None = None
+    ) -> None:
+        """Judge by ``rules``.
+
+        Args:
+            rules: The gate without its network.
+            score: The network.
+            settings: Sizes of the pools, and how long to wait for a score.
+            describe: Asks the scorer which gate model it has. Given that, a photo is never judged
+                by the scores of another one.
+        """
+        self.rules = rules
+        self._score = score
+        self._describe = describe
+        self._described = describe is None
+        self._timeout = settings.score_timeout_s
+        self._decoders = ThreadPoolExecutor(
+            settings.decode_threads or usable_cpus(), thread_name_prefix="decode"
+        )
+        self._preparing = 0
+        self._rows = Coalescer(
+            self._scores, settings.max_batch_size, more_coming=lambda: self._preparing > 0
+        )
+        self._scored_at = float("-inf")
+
+    def close(self) -> None:
+        """Let the decoding threads end."""
+        self._decoders.shutdown(wait=False, cancel_futures=True)
+
+    async def check(self, photo: PhotoInput, language: str | None = None) -> Verdict:
+        """Judge one photo; whatever is wrong with it is a verdict.
+
+        Args:
+            photo: Bytes, a path, a Pillow image, a uint8 array ``[H, W, 3]`` (RGB), or an upload.
+            language: Of the messages: a tag, or an ``Accept-Language`` header.
+
+        Raises:
+            GateUnavailable: The scorer is gone, too slow, overloaded, or gave a wrong answer.
+            TypeError: ``photo`` is of none of these types.
+            ValueError: It is an array of another shape.
+        """
+        return (await self.judge(photo, language)).verdict
+
+    async def judge(
+        self, photo: PhotoInput, language: str | None = None, *, keep: bool = False
+    ) -> Judged:
+        """As :meth:`check`, with more of what was seen.
+
+        Args:
+            photo: As :meth:`check` takes it.
+            language: As in :meth:`check`.
+            keep: Hand on the decoded photo, and leave an upload's file open.
+        """
+        context = {
+            "policy": self.rules.policy,
+            "messages": self.rules.messages,
+            "language": self.rules.messages.negotiate(language, self.rules.language),
+            "model": self.rules.tag,
+        }
+        self._preparing += 1
+        try:
+            prepared = await asyncio.get_running_loop().run_in_executor(
+                self._decoders, self._prepare, photo, keep, context, time.perf_counter()
+            )
+        finally:
+            self._preparing -= 1
+        verdict = prepared.verdict
+        if verdict is None:
+            started = time.perf_counter()
+            plant_probability, embedding = await self.score(prepared.model_input)
+            unfamiliarity = None
+            if self.rules.reference is not None:
+                unfamiliarity = float(self.rules.reference.unfamiliarity(embedding[np.newaxis])[0])
+            score_ms = (time.perf_counter() - started) * 1000
+            verdict = finish(
+                prepared, plant_probability, unfamiliarity, score_ms=score_ms, **context
+            )
+        prometheus.observe(verdict)
+        return Judged(verdict, prepared.image, prepared.error)
+
+    async def score(self, pixels: np.ndarray) -> tuple[float, np.ndarray]:
+        """Plant probability and embedding float32 ``[C]`` of one photo, uint8 ``[S, S, 3]``.
+
+        Raises:
+            GateUnavailable: The scorer is gone, too slow, overloaded, or gave a wrong answer.
+        """
+        try:
+            async with asyncio.timeout(self._timeout):
+                row = await self._rows(pixels)
+            if not (np.isfinite(row).all() and 0 <= row[0] <= 1):
+                raise WrongAnswer("the scores are not numbers, or P(plant) is not in 0 to 1")
+        except Exception as error:
+            prometheus.SCORER_ERRORS.inc()
+            self._described = self._describe is None  # what comes back may have another model
+            failure = as_gate_failure(error)
+            logger.warning("The scorer gave no answer: %s", failure.detail)
+            raise failure from error
+        self._scored_at = time.monotonic()
+        return float(row[0]), row[1:]
+
+    async def is_ready(self) -> bool:
+        """True if a photo can be judged now: the scorer answers a forward pass."""
+        if time.monotonic() - self._scored_at < READY_SECONDS / 2:
+            return True
+        size = self.rules.input_size
+        self._described = self._describe is None
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                await self.score(np.zeros((size, size, 3), np.uint8))
+        except Exception:  # logged where it happened
+            return False
+        return True
+
+    def _prepare(
+        self, photo: PhotoInput, keep: bool, context: dict[str, Any], submitted: float
+    ) -> Prepared:
+        """Read, decode and measure one photo; runs in a decoding thread."""
+        prometheus.STAGE_SECONDS.labels(stage="wait").observe(time.perf_counter() - submitted)
+        return prepare(
+            read(photo, keep),
+            limits=self.rules.limits,
+            input_size=self.rules.input_size,
+            keep_image=keep,
+            **context,
+        )
+
+    async def _scores(self, images: np.ndarray) -> np.ndarray:
+        """One call of the scorer, uint8 ``[N, S, S, 3]`` to float32 ``[N, 1 + C]``."""
+        async with asyncio.timeout(self._timeout):
+            if not self._described:
+                found = (await self._describe())["model"]
+                if found != self.rules.tag:
+                    raise WrongAnswer(f"the scorer has {found}, the gate {self.rules.tag}")
+                self._described = True
+            scores = np.asarray(await self._score(images))
+        reference = self.rules.reference
+        width = scores.shape[-1] if reference is None else 1 + len(reference.mean)
+        if scores.ndim != 2 or scores.shape != (len(images), width) or scores.dtype.kind != "f":
+            raise WrongAnswer(
+                f"the scorer answered {scores.dtype} {list(scores.shape)} to {len(images)} photos"
+            )
+        return scores
+
+
+class ServiceScorer:
+    """The scorer as another BentoML service: what ``bentoml.depends(PlantScorer)`` resolves to."""
+
+    def __init__(self, service: Any) -> None:
+        """Call ``service``, BentoML's proxy of a service, or an instance of it in this process."""
+        self._service = service
+
+    async def score(self, images: np.ndarray) -> np.ndarray:
+        """Score photos, as :data:`Score`.
+
+        A connection that breaks is tried once more, since a scorer that died is started again.
+        """
+        try:
+            return await self._service.to_async.score(images=images)
+        except aiohttp.ClientError:
+            return await self._service.to_async.score(images=images)
+
+    async def describe(self) -> dict[str, Any]:
+        """What it is, as :data:`Describe`."""
+        try:
+            return await self._service.to_async.describe()
+        except aiohttp.ClientError:
+            return await self._service.to_async.describe()
