@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 
 from plantood.images import Limits
 from plantood.model.store import GateModel
-from plantood.runtime import usable_cpus
 from training.mining.scoring import BATCH, Decoded, Judge, Outcome, decode
 from training.mining.worklist import Task
 from training.parallel import map_in_order
-
-REMOTE_READERS = 16
-"""Photos fetched at a time over a network, where waiting costs more than decoding."""
 
 LONGEST_BATCH = 32 * BATCH
 """Photos that may wait for a batch to fill, unreadable ones included."""
@@ -22,10 +18,8 @@ def score_locally(
     gate: GateModel,
     tasks: Iterable[Task],
     is_new: Callable[[str], bool],
-    *,
-    readers: int | None = None,
-    remote: bool = False,
-) -> Iterator[Outcome]:
+    readers: int,
+) -> Generator[Outcome]:
     """Score photos in their order, in full batches; at most four batches are ahead in memory.
 
     Args:
@@ -33,15 +27,12 @@ def score_locally(
         tasks: The photos; consumed as they are needed.
         is_new: Asked with the id of every readable photo before it costs a forward pass; if it
             says no, the outcome has no score.
-        readers: Photos fetched and decoded at a time; by default the cores, or more over a
-            network.
-        remote: True if the photos come over a network.
+        readers: Photos fetched and decoded at a time.
     """
     judge = Judge(gate.scorer(), gate.reference(), gate.manifest.policy)
     size, limits = gate.manifest.input_size, Limits()
-    threads = readers or (max(REMOTE_READERS, usable_cpus()) if remote else usable_cpus())
     decoded = map_in_order(
-        lambda task: decode(task, size, limits), tasks, threads, ahead=max(4 * BATCH, 2 * threads)
+        lambda task: decode(task, size, limits), tasks, readers, ahead=max(4 * BATCH, 2 * readers)
     )
     waiting: list[Decoded] = []
     in_batch: set[str] = set()

@@ -10,6 +10,7 @@ from typing import Literal
 from plantood.errors import GateModelError, RoundError
 from plantood.model.entry import MANIFEST, sha256
 from plantood.model.store import DEFAULT_NAME, GateModel, load_gate
+from plantood.runtime import usable_cpus
 from plantood.starter import install_starter
 from training.mining.draw import Engine, draw
 from training.mining.local import score_locally
@@ -18,6 +19,8 @@ from training.mining.sources import is_url
 from training.rounds.layout import DECISIONS, INFO, Round, RoundInfo
 from training.run import differences, hold
 
+REMOTE_READERS = 16
+"""Photos fetched at a time over a network, where waiting costs more than decoding."""
 SELECTION = ("at_most", "unlike", "margin", "skip_refused")
 """Choices that may be changed without scoring anything again."""
 SCORING_COUNTS = ("listed", "already_labelled", "copies", "sampled", "unreadable", "scored")
@@ -139,11 +142,11 @@ def _with_counts(round_: Round, counts: dict[str, int]) -> Round:
 
 
 def _engine(options: MineOptions, gate: GateModel) -> Engine:
+    readers = options.readers or usable_cpus()
+    if is_url(options.source) and not options.readers:
+        readers = max(REMOTE_READERS, readers)
     if options.engine == "ray":
         from training.mining.ray_engine import score_on_ray
 
-        return partial(score_on_ray, gate)
-    remote = is_url(options.source)
-    return lambda tasks, is_new, _: score_locally(
-        gate, tasks, is_new, readers=options.readers, remote=remote
-    )
+        return partial(score_on_ray, gate, readers=readers)
+    return lambda tasks, is_new, _: score_locally(gate, tasks, is_new, readers)

@@ -1,0 +1,82 @@
+"""The same scoring on a cluster of two workers, one of which is killed midway."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.training.conftest import write_photo
+from training.mining.mine import MineOptions, mine
+
+ray = pytest.importorskip("ray", reason='Ray is not installed (pip install "plantood[ray]")')
+pytest.importorskip("ray.data", reason='Ray Data is not installed (pip install "plantood[ray]")')
+
+PHOTOS = 500
+STORE_BYTES = 100 * 2**20
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """A head without work and two workers of one core each, each a node of its own."""
+    from ray.cluster_utils import Cluster
+
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    head = {"num_cpus": 0, "object_store_memory": STORE_BYTES, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, connect=False, head_node_args=head)
+    cluster.workers = [
+        cluster.add_node(num_cpus=1, object_store_memory=STORE_BYTES) for _ in range(2)
+    ]
+    yield cluster
+    cluster.shutdown()
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    for i in range(PHOTOS):
+        write_photo(folder / f"{i:03}.jpg", i % 2, i)
+    (folder / "broken.jpg").write_bytes(b"no photo")
+    (folder / "copy.jpg").write_bytes((folder / "007.jpg").read_bytes())
+    return folder
+
+
+def lines(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def test_a_worker_dies_and_the_result_is_that_of_the_local_engine(
+    cluster: Any, photos: Path, options: Callable[..., MineOptions], tmp_path: Path, gate: str
+) -> None:
+    local = mine(options(photos, "local", sample=None, unlike=9, margin=5))
+
+    out = tmp_path / "ray"
+    command = [sys.executable, "-m", "training", "mine", str(photos), "--gate", gate]
+    command += ["--sample", "all", "--unlike", "9", "--margin", "5", "--engine", "ray"]
+    process = subprocess.Popen(
+        [*command, "--out", str(out)],
+        env=os.environ | {"RAY_ADDRESS": cluster.address},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    scored_before = 0
+    while process.poll() is None and not scored_before:
+        scored_before = len(lines(out / "scores.jsonl"))
+        time.sleep(0.02)
+    cluster.remove_node(cluster.workers.pop(), allow_graceful=False)
+    said, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, said
+    assert 0 < scored_before < PHOTOS  # it was killed midway
+
+    assert (out / "mined.csv").read_text() == (local.path / "mined.csv").read_text()
+    assert (out / "unreadable.csv").read_text() == (local.path / "unreadable.csv").read_text()
+    assert lines(out / "scores.jsonl") == lines(local.path / "scores.jsonl")
+    assert len(lines(out / "scores.jsonl")) == PHOTOS
