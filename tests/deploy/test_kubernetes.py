@@ -1,0 +1,297 @@
+"""The manifests: valid, hardened, and consistent with each other and with the service."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+from cloudcoil.models.prometheus_operator import v1 as operator
+from kubernetes_validate.utils import SchemaNotFoundError
+
+from plantood.settings import Settings, variable
+from tests.deploy.manifests import KUBERNETES, OVERLAYS, Manifest, container, of_kind, render, the
+
+VERSIONS = ["1.30", "1.33", kubernetes_validate.latest_version()]
+"""Kubernetes releases to validate against: the oldest promised, one between, the newest."""
+
+LABELS = {"name", "component", "instance", "version", "part-of", "managed-by"}
+SPLIT = "production-split"
+
+
+def deployments() -> list[Any]:
+    """Every Deployment of every overlay, as parameters."""
+    return [
+        pytest.param(overlay, component, id=f"{overlay}-{component}")
+        for overlay in OVERLAYS
+        for component in (("gate", "scorer") if overlay == SPLIT else ("gate",))
+    ]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_object_is_valid(overlay: str, version: str) -> None:
+    for manifest in render(overlay):
+        kind, api = manifest["kind"], manifest["apiVersion"]
+        if api == "monitoring.coreos.com/v1":
+            getattr(operator, kind).model_validate(manifest, extra="forbid")
+        else:
+            kubernetes_validate.validate(manifest, version, strict=True)
+
+
+def test_a_mistake_in_a_manifest_is_found() -> None:
+    """The validators do validate: a wrong field and a wrong type are refused."""
+    deployment = the("dev", "Deployment")
+    wrong_field = yaml.safe_load(yaml.safe_dump(deployment))
+    container(wrong_field)["livenessprobe"] = {}
+    wrong_type = yaml.safe_load(yaml.safe_dump(deployment))
+    wrong_type["spec"]["replicas"] = "one"
+    for wrong in (wrong_field, wrong_type):
+        with pytest.raises(kubernetes_validate.ValidationError):
+            kubernetes_validate.validate(wrong, VERSIONS[-1], strict=True)
+    with pytest.raises(SchemaNotFoundError):
+        kubernetes_validate.validate(deployment | {"kind": "Deploymint"}, VERSIONS[-1], strict=True)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_kind_of_the_house_is_there(overlay: str) -> None:
+    kinds = {manifest["kind"] for manifest in render(overlay)}
+    always = {"Namespace", "ServiceAccount", "ConfigMap", "Deployment", "Service", "NetworkPolicy"}
+    assert kinds >= always
+    if overlay != "dev":
+        assert kinds >= {"HorizontalPodAutoscaler", "PodDisruptionBudget"}
+        assert kinds >= {"ServiceMonitor", "PrometheusRule"}
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_everything_carries_the_standard_labels(overlay: str) -> None:
+    (namespace,) = of_kind(overlay, "Namespace")
+    for manifest in render(overlay):
+        labels = manifest["metadata"]["labels"]
+        assert {f"app.kubernetes.io/{name}" for name in LABELS} <= labels.keys(), manifest["kind"]
+        if manifest["kind"] != "Namespace":
+            assert manifest["metadata"]["namespace"] == namespace["metadata"]["name"]
+    for deployment in of_kind(overlay, "Deployment"):
+        assert {f"app.kubernetes.io/{name}" for name in LABELS} <= _labels(deployment).keys()
+
+
+@pytest.mark.parametrize(("overlay", "component"), deployments())
+def test_a_pod_passes_the_restricted_security_standard(overlay: str, component: str) -> None:
+    """kubernetes.io/docs/concepts/security/pod-security-standards, and a read-only root on top."""
+    pod = the(overlay, "Deployment", component)["spec"]["template"]["spec"]
+    security = container({"spec": {"template": {"spec": pod}}})["securityContext"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["runAsUser"] == pod["securityContext"]["runAsGroup"] == 1034
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert security["allowPrivilegeEscalation"] is False
+    assert security["capabilities"] == {"drop": ["ALL"]}
+    assert security["readOnlyRootFilesystem"] is True
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys()
+    assert all(volume.keys() & {"emptyDir", "configMap"} for volume in pod["volumes"])
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["enableServiceLinks"] is False
+    (namespace,) = of_kind(overlay, "Namespace")
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+@pytest.mark.parametrize(("overlay", "component"), deployments())
+def test_selectors_meet_the_pods_they_mean_and_no_others(overlay: str, component: str) -> None:
+    name = {"gate": "scorer", "scorer": "gate"}
+    pods = _labels(the(overlay, "Deployment", component))
+    others = [_labels(other) for other in of_kind(overlay, "Deployment", name[component])]
+    selectors = [
+        the(overlay, "Deployment", component)["spec"]["selector"]["matchLabels"],
+        the(overlay, "Service", component)["spec"]["selector"],
+        the(overlay, "NetworkPolicy", component)["spec"]["podSelector"]["matchLabels"],
+        *(
+            budget["spec"]["selector"]["matchLabels"]
+            for budget in of_kind(overlay, "PodDisruptionBudget", component)
+        ),
+        *(
+            spread["labelSelector"]["matchLabels"]
+            for spread in _pod(overlay, component)["topologySpreadConstraints"]
+        ),
+    ]
+    for selector in selectors:
+        assert selector.items() <= pods.items()
+        assert not any(selector.items() <= other.items() for other in others)
+        assert selector["app.kubernetes.io/instance"]
+
+
+@pytest.mark.parametrize(("overlay", "component"), deployments())
+def test_what_a_manifest_names_exists(overlay: str, component: str) -> None:
+    pod = _pod(overlay, component)
+    names = {
+        kind: {manifest["metadata"]["name"] for manifest in of_kind(overlay, kind)}
+        for kind in ("ConfigMap", "ServiceAccount", "Deployment")
+    }
+    main = container(the(overlay, "Deployment", component))
+    maps = {source["configMapRef"]["name"] for source in main["envFrom"]}
+    maps |= {volume["configMap"]["name"] for volume in pod["volumes"] if "configMap" in volume}
+    assert maps <= names["ConfigMap"]
+    assert pod["serviceAccountName"] in names["ServiceAccount"]
+    volumes = {volume["name"] for volume in pod["volumes"]}
+    assert {mount["name"] for mount in main["volumeMounts"]} == volumes
+    ports = {port["name"] for port in main["ports"]}
+    assert {port["targetPort"] for port in the(overlay, "Service", component)["spec"]["ports"]} <= (
+        ports
+    )
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert main[probe]["httpGet"]["port"] in ports
+    for autoscaler in of_kind(overlay, "HorizontalPodAutoscaler", component):
+        target = autoscaler["spec"]["scaleTargetRef"]["name"]
+        assert target == the(overlay, "Deployment", component)["metadata"]["name"]
+        assert "replicas" not in the(overlay, "Deployment", component)["spec"]  # it owns them
+
+
+@pytest.mark.parametrize(("overlay", "component"), deployments())
+def test_the_grace_covers_the_longest_request(overlay: str, component: str) -> None:
+    settings = _settings(overlay, component)
+    command = container(the(overlay, "Deployment", component))["lifecycle"]["preStop"]["exec"]
+    assert command["command"][0] == "sleep"
+    needed = int(command["command"][1]) + settings.timeout_s + settings.score_timeout_s
+    assert _pod(overlay, component)["terminationGracePeriodSeconds"] >= needed + 10
+
+
+@pytest.mark.parametrize(("overlay", "component"), deployments())
+def test_probes_are_more_patient_than_the_service(overlay: str, component: str) -> None:
+    """A probe that gives up before the service has decided would restart one that is only slow."""
+    from plantood.judge import READY_SECONDS
+
+    main = container(the(overlay, "Deployment", component))
+    score_timeout = _settings(overlay, component).score_timeout_s
+    assert main["readinessProbe"]["timeoutSeconds"] > READY_SECONDS
+    for probe in ("livenessProbe", "startupProbe"):
+        assert main[probe]["timeoutSeconds"] > score_timeout
+    liveness, startup = main["livenessProbe"], main["startupProbe"]
+    assert liveness["periodSeconds"] * liveness["failureThreshold"] >= 60
+    assert startup["periodSeconds"] * startup["failureThreshold"] >= 120
+
+
+@pytest.mark.parametrize(("overlay", "component"), deployments())
+def test_the_settings_are_known_and_can_be_used(overlay: str, component: str) -> None:
+    known = {variable(field) for field in Settings.model_fields}
+    given = _environment(overlay, component)
+    assert {name for name in given if name.startswith("PLANTOOD_")} <= known
+    assert _settings(overlay, component).workers == 1
+    writable = [
+        mount["mountPath"]
+        for mount in container(the(overlay, "Deployment", component))["volumeMounts"]
+        if not mount.get("readOnly")
+    ]
+    for name in ("BENTOML_HOME", "TMPDIR", "HOME"):
+        assert any(Path(given[name]).is_relative_to(folder) for folder in writable)
+
+
+@pytest.mark.parametrize(("overlay", "component"), deployments())
+def test_the_image_carries_a_version_and_its_gate_model(overlay: str, component: str) -> None:
+    deployment = the(overlay, "Deployment", component)
+    image = container(deployment)["image"]
+    version = deployment["metadata"]["labels"]["app.kubernetes.io/version"]
+    assert image.rpartition(":")[2] == version == _labels(deployment)["app.kubernetes.io/version"]
+    annotations = deployment["spec"]["template"]["metadata"]["annotations"]
+    assert re.fullmatch(r"[\w.-]+:[\w.-]+", annotations["plantood/gate-model"])
+
+
+def test_the_split_gates_ask_the_scorers_of_their_own_version() -> None:
+    gate, scorer = (the(SPLIT, "Deployment", component) for component in ("gate", "scorer"))
+    service = the(SPLIT, "Service", "scorer")
+    version = _labels(gate)["app.kubernetes.io/version"]
+    assert service["metadata"]["name"].endswith(f"-{version}")
+    assert scorer["metadata"]["name"] == service["metadata"]["name"]
+    assert service["spec"]["selector"]["app.kubernetes.io/version"] == version
+    assert _environment(SPLIT, "gate")["SCORER_HOST"] == service["metadata"]["name"]
+    (port,) = service["spec"]["ports"]
+    assert f"PlantScorer=http://$(SCORER_HOST):{port['port']}" in container(gate)["args"]
+
+
+def test_the_split_network_lets_only_gates_and_prometheus_in() -> None:
+    """The scorer unpickles what it is sent."""
+    policy = the(SPLIT, "NetworkPolicy", "scorer")["spec"]
+    assert policy["egress"] == []
+    (rule,) = policy["ingress"]
+    for peer in rule["from"]:
+        assert peer["podSelector"]["matchExpressions"]
+    assert _allows(rule["from"][0], _labels(the(SPLIT, "Deployment", "gate")))
+    assert not _allows(rule["from"][0], _labels(the(SPLIT, "Deployment", "scorer")))
+    outward = the(SPLIT, "NetworkPolicy", "gate")["spec"]["egress"]
+    assert _allows(outward[0]["to"][0], _labels(the(SPLIT, "Deployment", "scorer")))
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_the_monitor_selects_the_services(overlay: str) -> None:
+    for monitor in of_kind(overlay, "ServiceMonitor"):
+        wanted = monitor["spec"]["selector"]["matchLabels"].items()
+        for service in of_kind(overlay, "Service"):
+            assert wanted <= service["metadata"]["labels"].items()
+            ports = {port["name"] for port in service["spec"]["ports"]}
+            assert {endpoint["port"] for endpoint in monitor["spec"]["endpoints"]} <= ports
+
+
+def test_a_new_setting_is_a_new_name_so_that_pods_are_replaced(tmp_path: Path) -> None:
+    """What a change of settings or of the image changes in what is applied, and nothing else."""
+    import shutil
+
+    copy = tmp_path / "deploy"
+    shutil.copytree(KUBERNETES.parent, copy)
+    before = _render(copy / "kubernetes" / "overlays" / "production")
+    settings = copy / "kubernetes" / "base" / "settings.env"
+    settings.write_text(settings.read_text() + "PLANTOOD_LANGUAGE=sw\n")
+    after = _render(copy / "kubernetes" / "overlays" / "production")
+    names = [
+        {m["metadata"]["name"] for m in manifests if m["kind"] == "ConfigMap"}
+        for manifests in (before, after)
+    ]
+    assert len(names[0] ^ names[1]) == 2
+    pods = [
+        next(m for m in manifests if m["kind"] == "Deployment")["spec"]["template"]
+        for manifests in (before, after)
+    ]
+    assert pods[0] != pods[1]
+    assert [m for m in before if m["kind"] == "Service"] == [
+        m for m in after if m["kind"] == "Service"
+    ]
+
+
+def _render(folder: Path) -> list[Manifest]:
+    import shutil
+
+    found = shutil.which("kubectl") or pytest.skip("there is no kubectl")
+    done = subprocess.run([found, "kustomize", str(folder)], capture_output=True, check=True)
+    return list(yaml.safe_load_all(done.stdout))
+
+
+def _pod(overlay: str, component: str) -> Manifest:
+    return the(overlay, "Deployment", component)["spec"]["template"]["spec"]
+
+
+def _labels(deployment: Manifest) -> dict[str, str]:
+    return deployment["spec"]["template"]["metadata"]["labels"]
+
+
+def _allows(peer: Manifest, labels: dict[str, str]) -> bool:
+    """Whether a NetworkPolicy's peer in the same namespace has these labels."""
+    return all(
+        expression["operator"] == "In" and labels.get(expression["key"]) in expression["values"]
+        for expression in peer["podSelector"]["matchExpressions"]
+    )
+
+
+def _environment(overlay: str, component: str) -> dict[str, str]:
+    """What the kubelet would set: the ConfigMap, then the manifest's own variables."""
+    main = container(the(overlay, "Deployment", component))
+    (source,) = main["envFrom"]
+    (given,) = [
+        manifest["data"]
+        for manifest in of_kind(overlay, "ConfigMap")
+        if manifest["metadata"]["name"] == source["configMapRef"]["name"]
+    ]
+    return given | {entry["name"]: entry["value"] for entry in main["env"]}
+
+
+def _settings(overlay: str, component: str) -> Settings:
+    return Settings.from_environment(_environment(overlay, component))
