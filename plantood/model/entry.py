@@ -31,6 +31,8 @@ METRICS, CARD, REFERENCE = "metrics.json", "card.md", "reference.npz"
 #: The files of an entry beside the manifest; all but the reference statistics are required.
 FILES = (KERAS, BACKBONE, HEAD, METRICS, CARD, REFERENCE)
 _OPTIONAL = (REFERENCE,)
+#: What only training reads: the image of a bento leaves it out. Its digest stays in the manifest.
+_NOT_FOR_SERVING = (KERAS,)
 _VERSIONS_OF = ("plantood", "bentoml", "onnxruntime", "numpy", "pillow", "keras", "tensorflow")
 
 
@@ -96,8 +98,18 @@ class GateModel:
 
     @property
     def keras_path(self) -> Path:
-        """The Keras model, for fine-tuning (`plantood.model.classifier.load_classifier`)."""
-        return self.path / KERAS
+        """The Keras model, for fine-tuning (`plantood.model.classifier.load_classifier`).
+
+        Raises:
+            GateModelError: This copy is for serving only and came without it.
+        """
+        path = self.path / KERAS
+        if not path.is_file():
+            raise GateModelError(
+                f"{self.tag} in {self.path} is a copy for serving, without {KERAS}; take the gate "
+                "model from the Bento model store where it was trained (bentoml models export)."
+            )
+        return path
 
     def scorer(self, threads: int | None = None) -> Scorer:
         """Start an ONNX Runtime session on its graphs."""
@@ -195,7 +207,8 @@ def open_gate(path: str | Path, tag: str | None = None) -> GateModel:
 
     Raises:
         GateModelNotFound: There is no such directory.
-        GateModelCorrupt: A file is missing or differs from its digest; the message names it.
+        GateModelCorrupt: A file differs from its digest, or is missing and not one that only
+            training reads; the message names it.
     """
     path = Path(path)
     if not path.is_dir():
@@ -203,6 +216,8 @@ def open_gate(path: str | Path, tag: str | None = None) -> GateModel:
     manifest = _read_manifest(path / MANIFEST)
     for name, digest in manifest.files.items():
         if not (path / name).is_file():
+            if name in _NOT_FOR_SERVING:
+                continue
             raise corrupt(path / name, "is missing")
         if sha256(path / name) != digest:
             raise corrupt(path / name, "differs from the digest written when it was saved")

@@ -19,6 +19,7 @@ from bentoml.exceptions import BentoMLException, NotFound
 
 from plantood.errors import GateModelError, GateModelNotFound
 from plantood.model.entry import (
+    KERAS,
     MANIFEST,
     GateManifest,
     GateModel,
@@ -75,9 +76,12 @@ def save_gate(
 
     Raises:
         GateModelCorrupt: A file differs from its digest.
-        GateModelError: The store has this tag already, or refuses it.
+        GateModelError: The store has this tag already, or refuses it, or the entry is a copy for
+            serving only.
     """
     source = open_gate(directory)
+    files = {name: source.path / name for name in (*source.manifest.files, MANIFEST)}
+    files[KERAS] = source.keras_path
     tag = bentoml.Tag(name, version) if version else _new_tag(name, source.manifest)
     if _in_store(tag):
         raise GateModelError(f"The store has {tag} already; give another version or delete it.")
@@ -92,8 +96,8 @@ def save_gate(
     try:
         with created as entry:
             staging = Path(entry.path)
-            for file in (*manifest.files, MANIFEST):
-                shutil.copyfile(source.path / file, staging / file)
+            for file, path in files.items():
+                shutil.copyfile(path, staging / file)
     except KeyboardInterrupt:  # BentoML only cleans up after exceptions
         with suppress(BentoMLException):
             bentoml.models.delete(tag)

@@ -23,6 +23,7 @@ from plantood.model.entry import (
     sha256,
     write_entry,
 )
+from plantood.model.store import save_gate
 from plantood.policy import Policy
 from plantood.starter import starter_dir
 
@@ -115,11 +116,24 @@ def test_a_changed_file_is_named(entry: Path, name: str) -> None:
         open_gate(entry)
 
 
-@pytest.mark.parametrize("name", [*FILES, MANIFEST])
+@pytest.mark.parametrize("name", [*(name for name in FILES if name != KERAS), MANIFEST])
 def test_a_missing_file_is_named(entry: Path, name: str) -> None:
     (entry / name).unlink()
     with pytest.raises(GateModelCorrupt, match=f"{name} is missing"):
         open_gate(entry)
+
+
+def test_a_copy_without_the_keras_model_serves_and_does_nothing_else(entry: Path) -> None:
+    whole = open_gate(entry)
+    (entry / KERAS).unlink()
+    copy = open_gate(entry)
+    assert copy.manifest == whole.manifest
+    pixels = np.zeros((1, copy.manifest.input_size, copy.manifest.input_size, 3), np.uint8)
+    assert copy.scorer().score(pixels).plant_probability.shape == (1,)
+    with pytest.raises(GateModelError, match=r"is a copy for serving, without model\.keras"):
+        _ = copy.keras_path
+    with pytest.raises(GateModelError, match="is a copy for serving"):
+        save_gate(entry, name="copy")
 
 
 @pytest.mark.parametrize(
