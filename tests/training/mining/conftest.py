@@ -45,8 +45,6 @@ def production(tmp_path: Path) -> Callable[..., Path]:
             write_photo(folder / f"day-{i % 3}" / f"{i:03}.jpg", int(i % 3 == 0), i)
         whole = (folder / "day-0" / "000.jpg").read_bytes()
         (folder / "day-0" / "cut.jpg").write_bytes(whole[: len(whole) // 2])
-            (folder / "day-0" / "000.jpg").read_bytes()[:700]
-        )
         (folder / "day-1" / "text.JPG").write_bytes(b"this is no photo")
         (folder / "day-1" / "notes.txt").write_text("not looked at")
         return folder
