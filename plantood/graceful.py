@@ -1,4 +1,4 @@
-"""The scorer ends after those who need it.
+"""Scorer and gate end after those who need them.
 
 BentoML's supervisor sends SIGTERM to all workers at once. A scorer that obeys at once leaves the
 photos that the other workers have in hand without a score.
@@ -9,21 +9,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
+from pathlib import Path
 
 import psutil
+from bentoml._internal.configuration.containers import BentoMLContainer
+from bentoml._internal.utils.uri import uri_to_path
 
 POLL_SECONDS = 0.05
 
 
-def outlive_other_services(service: str, seconds: float) -> None:
+def outlive_other_services(*services: str, seconds: float) -> None:
     """Let SIGTERM end this worker when the server's workers of other services have ended.
 
     To be called in the event loop once the web server has installed its own handler. A second
     SIGTERM is obeyed at once.
 
     Args:
-        service: Name of this worker's own service.
+        services: Names of those not to wait for: this worker's own, and those it needs itself.
         seconds: Longest time to wait.
     """
     obey = signal.getsignal(signal.SIGTERM)
@@ -35,7 +39,7 @@ def outlive_other_services(service: str, seconds: float) -> None:
     async def end_last() -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while _others(service):
+                while _others(services):
                     await asyncio.sleep(POLL_SECONDS)
         obey(signal.SIGTERM, None)
 
@@ -48,13 +52,48 @@ def outlive_other_services(service: str, seconds: float) -> None:
     loop.add_signal_handler(signal.SIGTERM, terminate)
 
 
-def _others(service: str) -> list[psutil.Process]:
-    """Living workers of the same supervisor that belong to another service."""
+def _others(services: tuple[str, ...]) -> list[psutil.Process]:
+    """Living workers of the same supervisor that belong to none of these services."""
     others = []
     with contextlib.suppress(psutil.Error):
         for process in psutil.Process(os.getppid()).children():
             with contextlib.suppress(psutil.Error):
                 command = process.cmdline()  # empty for one that has ended
-                if "--service-name" in command and service not in command:
+                if "--service-name" in command and not set(services) & set(command):
                     others.append(process)
     return others
+
+
+def keep_sockets(service: str) -> None:
+    """Let the Unix sockets of the server's services outlive SIGTERM.
+
+    BentoML (1.4.39) removes their folder before it tells the workers to stop. A request in hand
+    that needs a new connection, like a photo whose upload has just ended, would find no scorer.
+    But it removes it by `shutil.rmtree`, which refuses a symbolic link.
+
+    Args:
+        service: Any service that the server has a socket for.
+    """
+    folder = _socket_folder(service)
+    if folder is None or folder.is_symlink():
+        return
+    kept = folder.with_name(f"{folder.name}-kept")
+    with contextlib.suppress(OSError):  # another worker was faster
+        folder.rename(kept)
+        folder.symlink_to(kept.name)
+
+
+def remove_sockets(service: str) -> None:
+    """Remove what :func:`keep_sockets` kept."""
+    folder = _socket_folder(service)
+    if folder is None or not folder.is_symlink():
+        return
+    kept = folder.resolve()
+    folder.unlink(missing_ok=True)
+    shutil.rmtree(kept, ignore_errors=True)
+
+
+def _socket_folder(service: str) -> Path | None:
+    """Where a service's Unix socket lies, or None if it has none."""
+    address = BentoMLContainer.remote_runner_mapping.get().get(service, "")
+    return Path(uri_to_path(address)).parent if address.startswith("file://") else None

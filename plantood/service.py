@@ -24,11 +24,13 @@ from . import __version__, prometheus
 from .body_limit import BodyLimit
 from .errors import PhotoTooLarge, PlantoodError, SettingsError
 from .gate_reference import GateReference
-from .graceful import outlive_other_services
+from .graceful import keep_sockets, outlive_other_services, remove_sockets
 from .http_app import GateService
 from .http_io import CheckBatchInput, CheckInput, PhotoInput, RequestRefused
 from .judge import Judge, Rules, ServiceScorer
+from .liveness import answers, runs_beside
 from .model.store import load_gate
+from .renewal import RenewConnections
 from .settings import Settings, variable
 from .verdict import Verdict
 
@@ -40,6 +42,9 @@ except SettingsError as error:  # BentoML's commands print their own kind as one
 KEEP_CONNECTIONS = {"max_requests": 10**12, "max_age": 1e12}
 """By default a caller closes its client session after 100 requests, and with it the requests that
 are under way: under load, every hundredth breaks its neighbours (seen in BentoML 1.4.39)."""
+
+LONGEST_REQUEST = settings.timeout_s + settings.score_timeout_s
+"""Seconds that a request may still take when the service is told to stop."""
 
 
 @bentoml.on_deployment
@@ -82,8 +87,14 @@ class PlantScorer:
 
     @bentoml.on_startup
     def end_last(self) -> None:
-        """Stay until the gate has answered the requests that it has in hand."""
-        outlive_other_services("PlantScorer", seconds=settings.score_timeout_s)
+        """Stay until all others have answered the requests that they have in hand."""
+        keep_sockets("PlantScorer")
+        outlive_other_services("PlantScorer", seconds=LONGEST_REQUEST)
+
+    @bentoml.on_shutdown
+    def leave_nothing(self) -> None:
+        """Remove the sockets that were kept until now."""
+        remove_sockets("PlantScorer")
 
     @bentoml.api(
         batchable=True,
@@ -126,9 +137,15 @@ class PlantGate:
 
     def __init__(self) -> None:
         self.gate = load_gate(self.gate_model.tag)
-        scorer = ServiceScorer(self.scorer)
-        self.judge = Judge(Rules.of(self.gate, settings), scorer.score, settings, scorer.describe)
+        self.network = ServiceScorer(self.scorer)
+        rules = Rules.of(self.gate, settings)
+        self.judge = Judge(rules, self.network.score, settings, self.network.describe)
         prometheus.announce(self.gate.tag, self.gate.manifest.backbone, self.gate.manifest.head)
+
+    @bentoml.on_startup
+    def end_before_the_scorer(self) -> None:
+        """Stay until the services that have this gate in front are done."""
+        outlive_other_services("PlantGate", "PlantScorer", seconds=LONGEST_REQUEST)
 
     @bentoml.on_shutdown
     def stop_judging(self) -> None:
@@ -168,8 +185,14 @@ class PlantGate:
         return await self.judge.is_ready()
 
     async def __is_alive__(self) -> bool:
-        """The same: a gate whose scorer never comes back is of no use and should be restarted."""
-        return await self.__is_ready__()
+        """False if only a restart can help: the scorer beside this gate is gone, or stuck.
+
+        Slow is not dead: `describe` waits for no more than the forward pass under way, however
+        many photos wait behind it. A scorer elsewhere is not brought back by restarting gates.
+        """
+        if not runs_beside("PlantScorer"):
+            return True
+        return await answers(self.network.describe, settings.score_timeout_s)
 
     def describe(self) -> dict[str, Any]:
         """What ``GET /model`` answers."""
@@ -189,3 +212,4 @@ class PlantGate:
 PlantGate.add_asgi_middleware(
     BodyLimit, photo_bytes=settings.max_upload_bytes, max_photos=settings.max_photos
 )
+PlantScorer.add_asgi_middleware(RenewConnections)

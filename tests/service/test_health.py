@@ -123,23 +123,47 @@ def test_hundreds_of_requests_at_once_are_all_answered(server: Server) -> None:
 
 
 def _status(server: Server, probe: str) -> int:
-    return httpx.get(f"{server.url}/{probe}", timeout=10).status_code
+    return httpx.get(f"{server.url}/{probe}", timeout=30).status_code
 
 
 def _scorer(server: Server) -> psutil.Process:
     return next(p for p in server.workers("PlantScorer"))
 
 
-def test_not_ready_while_the_scorer_is_stuck(server: Server) -> None:
+def test_a_stuck_scorer_is_not_ready_but_alive_until_it_is_given_up(server: Server) -> None:
     scorer = _scorer(server)
     scorer.suspend()
     try:
         time.sleep(1.1)  # an answer is good for a second
-        assert (_status(server, "readyz"), _status(server, "livez")) == (503, 503)
+        with ThreadPoolExecutor(1) as pool:
+            livez = pool.submit(_status, server, "livez")
+            assert _status(server, "readyz") == 503
+            assert not livez.done()
+            scorer.resume()
+            assert livez.result() == 200
     finally:
         scorer.resume()
     server.wait_until_ready(10)
-    assert _status(server, "livez") == 200
+
+
+def test_an_overloaded_scorer_is_alive(server: Server) -> None:
+    """The longest queue that the tests may build: every answer comes late, none is a restart."""
+    stop = time.monotonic() + 3
+
+    def post(_: int) -> set[int]:
+        statuses = set()
+        with httpx.Client(base_url=server.url, timeout=60) as client:
+            while time.monotonic() < stop:
+                statuses.add(client.post("/check", content=PLANT).status_code)
+        return statuses
+
+    with ThreadPoolExecutor(32) as pool:
+        answers = [pool.submit(post, number) for number in range(32)]
+        probes = set()
+        while time.monotonic() < stop:
+            probes |= {_status(server, "livez"), _status(server, "readyz")}
+        assert set().union(*(answer.result() for answer in answers)) == {200}
+    assert probes == {200}
 
 
 def test_a_scorer_killed_under_load_costs_no_wrong_answer_and_comes_back(server: Server) -> None:
