@@ -131,9 +131,12 @@ class _Recorder:
             self.write()
 
     def write(self) -> None:
-        """Write what was recorded, but for photos that could not be fetched just now."""
-        self._round.append_scores(self._scores)
+        """Write what was recorded, but for photos that could not be fetched just now.
+
+        The scores last: they fill the sample, and what was skipped on the way to them counts.
+        """
         journal.append(self._round.path / SKIPPED, self._skipped, to_disk=False)
+        self._round.append_scores(self._scores)
         self._scores, self._skipped = [], []
 
     def finish(self) -> None:
