@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from http import HTTPStatus
+from typing import TypeVar
 
 import aiohttp
 import httpx
 from bentoml.exceptions import BentoMLException
 
 from .http_io import RequestRefused
+
+Result = TypeVar("Result")
 
 
 class FailureKind(StrEnum):
@@ -41,11 +45,12 @@ class GateUnavailable(RequestRefused):
     """
 
     def __init__(self, kind: FailureKind, detail: str) -> None:
+        self.kind = kind
+        self.because = _BECAUSE[kind]
         super().__init__(
-            f"The photo could not be judged, because {_BECAUSE[kind]}; try again in a few seconds.",
+            f"The photo could not be judged, because {self.because}; try again in a few seconds.",
             HTTPStatus.SERVICE_UNAVAILABLE,
         )
-        self.kind = kind
         self.detail = detail
 
 
@@ -57,7 +62,7 @@ def as_gate_failure(error: Exception) -> GateUnavailable:
     """Whatever went wrong while a gate or scorer was asked, as one exception."""
     if isinstance(error, GateUnavailable):
         return error
-    failure = GateUnavailable(_kind(error), f"{type(error).__name__}: {error}")
+    failure = GateUnavailable(_kind(error), f"{type(error).__name__}: {error}".rstrip(": "))
     failure.__cause__ = error
     return failure
 
@@ -75,3 +80,16 @@ def _kind(error: Exception) -> FailureKind:
         if isinstance(error.__cause__, aiohttp.ClientError):  # as the legacy runner's client does
             return FailureKind.UNREACHABLE
     return FailureKind.FAILED
+
+
+async def with_one_more_try(call: Callable[[], Awaitable[Result]]) -> Result:
+    """What a call gives; it is made again if its connection breaks.
+
+    To judge a photo twice does no harm, and a process that died is started again.
+    """
+    try:
+        return await call()
+    except Exception as error:
+        if _kind(error) is not FailureKind.UNREACHABLE:
+            raise
+        return await call()

@@ -20,13 +20,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-import aiohttp
 import numpy as np
 
 from . import prometheus
 from .coalesce import Coalescer
 from .errors import UnreadablePhoto
-from .failures import WrongAnswer, as_gate_failure
+from .failures import WrongAnswer, as_gate_failure, with_one_more_try
 from .gate import Prepared, finish, prepare
 from .http_io import PhotoInput, read
 from .images import Limits, LoadedImage
@@ -247,8 +246,13 @@ class Judge:
                 self._described = True
             scores = np.asarray(await self._score(images))
         reference = self.rules.reference
-        width = scores.shape[-1] if reference is None else 1 + len(reference.mean)
-        if scores.ndim != 2 or scores.shape != (len(images), width) or scores.dtype.kind != "f":
+        fits = (
+            scores.ndim == 2
+            and len(scores) == len(images)
+            and scores.dtype.kind == "f"
+            and (reference is None or scores.shape[1] == 1 + len(reference.mean))
+        )
+        if not fits:
             raise WrongAnswer(
                 f"the scorer answered {scores.dtype} {list(scores.shape)} to {len(images)} photos"
             )
@@ -263,18 +267,9 @@ class ServiceScorer:
         self._service = service
 
     async def score(self, images: np.ndarray) -> np.ndarray:
-        """Score photos, as :data:`Score`.
-
-        A connection that breaks is tried once more, since a scorer that died is started again.
-        """
-        try:
-            return await self._service.to_async.score(images=images)
-        except aiohttp.ClientError:
-            return await self._service.to_async.score(images=images)
+        """Score photos, as :data:`Score`."""
+        return await with_one_more_try(lambda: self._service.to_async.score(images=images))
 
     async def describe(self) -> dict[str, Any]:
         """What it is, as :data:`Describe`."""
-        try:
-            return await self._service.to_async.describe()
-        except aiohttp.ClientError:
-            return await self._service.to_async.describe()
+        return await with_one_more_try(self._service.to_async.describe)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from typing import Any, Protocol
 
 import aiohttp
@@ -13,7 +14,7 @@ from bentoml.legacy import Runner
 
 from plantood import prometheus
 from plantood.errors import SettingsError
-from plantood.failures import WrongAnswer
+from plantood.failures import WrongAnswer, with_one_more_try
 from plantood.gate import Gate
 from plantood.gate_reference import GateReference
 from plantood.images import Photo
@@ -25,6 +26,8 @@ from plantood.verdict import Verdict
 from .remote import RemoteGate
 
 READY_SECONDS = 5.0
+AN_HOUR = 3600.0
+"""A timeout that never comes first: `ComposedGate` has one of its own."""
 
 
 class Door(Protocol):
@@ -50,10 +53,10 @@ def open_door(source: Any, settings: Settings) -> Door:
     if isinstance(source, Gate):
         return _judge_in_process(source, settings)
     if isinstance(source, Runner):
-        return _judge(source.score.async_run, settings, source.describe.async_run)
+        return _judge_by_runner(source, settings)
     client = source.to_async if isinstance(source, RemoteProxy) else source
     if isinstance(client, (AsyncClient, HTTPClient)) and client.media_type == "application/json":
-        return RemoteGate(client.url, headers=client.default_headers)
+        return RemoteGate(client.url, timeout_s=AN_HOUR, headers=client.default_headers)
     apis = _apis(source)
     if {"check", "check_batch"} <= apis:
         return GateService(source)
@@ -77,13 +80,17 @@ class GateService:
         self._service = service
 
     async def check(self, photo: Photo, language: str | None = None) -> Verdict:
-        """Judge one photo. A connection that breaks is tried once more."""
-        try:
-            verdicts = await self._check(photo, language)
-        except aiohttp.ClientError:
-            verdicts = await self._check(photo, language)
+        """Judge one photo.
+
+        By way of `check_batch`: `check` refuses a photo above the limits as a bad request, and so
+        has no verdict on it.
+        """
+        call = functools.partial(
+            self._service.to_async.check_batch, images=[photo], language=language
+        )
+        verdicts = await with_one_more_try(call)
         if len(verdicts) != 1 or not isinstance(verdicts[0], Verdict):
-            raise WrongAnswer(f"the gate answered {type(verdicts[0]).__name__}, not a verdict")
+            raise WrongAnswer("the gate answered no verdict")
         return verdicts[0]
 
     async def is_ready(self) -> bool:
@@ -96,10 +103,6 @@ class GateService:
         # BentoML's own `is_ready` never gives its connection back
         async with session.get("/readyz", timeout=timeout) as answer:
             return answer.status == 200
-
-    async def _check(self, photo: Photo, language: str | None) -> list[Verdict]:
-        # not `check`, which refuses a photo above the limits as a bad request, without a verdict
-        return await self._service.to_async.check_batch(images=[photo], language=language)
 
 
 def _apis(source: Any) -> set[str]:
@@ -115,6 +118,16 @@ def _judge(score: Score, settings: Settings, describe: Describe) -> Judge:
     model = load_gate(GateReference(settings.gate).resolve().tag)
     prometheus.announce(model.tag, model.manifest.backbone, model.manifest.head)
     return Judge(Rules.of(model, settings), score, settings, describe)
+
+
+def _judge_by_runner(runner: Runner, settings: Settings) -> Judge:
+    async def score(images: np.ndarray) -> np.ndarray:
+        return await with_one_more_try(lambda: runner.score.async_run(images))
+
+    async def describe() -> dict[str, Any]:
+        return await with_one_more_try(runner.describe.async_run)
+
+    return _judge(score, settings, describe)
 
 
 def _judge_in_process(gate: Gate, settings: Settings) -> Judge:

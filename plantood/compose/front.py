@@ -7,6 +7,7 @@ import contextlib
 import functools
 import inspect
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -18,12 +19,13 @@ from starlette.datastructures import UploadFile
 
 from plantood.errors import PlantoodError, UnreadablePhoto
 from plantood.failures import GateUnavailable
-from plantood.http_io import RequestRefused
+from plantood.http_io import PhotoInput, RequestRefused
 from plantood.judge import Judged
+from plantood.runtime import usable_cpus
 from plantood.verdict import ReasonCode, Verdict
 
 from .gate import ComposedGate, OnGateError
-from .photos import as_wanted
+from .photos import Form, as_wanted
 from .request import Sent
 from .signature import Signature
 
@@ -32,9 +34,10 @@ from .signature import Signature
 class _Outcome:
     """What becomes of one photo: ``result`` is an output, a verdict, or the error to answer."""
 
-    result: Any = None
+    photo: PhotoInput | None = None
+    language: str | None = None
     judged: Judged | None = None
-    wanted: Any = None
+    result: Any = None
 
     @property
     def accepted(self) -> bool:
@@ -73,13 +76,13 @@ class Front:
             for photo in photos:
                 if isinstance(photo, Sent) and isinstance(photo.photo, UploadFile):
                     cleanup.push_async_callback(photo.photo.close)
-            folder = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="plantood-")))
             gate = await state.gate(self)
             outcomes = await asyncio.gather(
-                *(self._judge(gate, photo, language, folder) for photo in photos)
+                *(self._judge(gate, photo, language) for photo in photos)
             )
             if accepted := [outcome for outcome in outcomes if outcome.accepted]:
-                await self._run(state, service, given, accepted)
+                convert = functools.partial(self._convert, gate, accepted, cleanup)
+                await self._run(state, service, given, accepted, convert)
         results = [outcome.result for outcome in outcomes]
         if signature.many:
             return results
@@ -87,12 +90,10 @@ class Front:
             given[signature.context].response.status_code = status  # BentoML takes it from there
         return results[0]
 
-    async def _judge(
-        self, gate: ComposedGate, photo: Any, language: str | None, folder: Path
-    ) -> _Outcome:
-        """The outcome of a refused photo, or of an accepted one the photo as it is wanted."""
+    async def _judge(self, gate: ComposedGate, photo: Any, language: str | None) -> _Outcome:
+        """The outcome of a refused photo; of an accepted one only that it is accepted."""
         if isinstance(photo, RequestRefused):
-            return _Outcome(photo)
+            return _Outcome(result=photo)
         sent = photo if isinstance(photo, Sent) else Sent(photo)
         language = language or sent.language
         try:
@@ -100,38 +101,62 @@ class Front:
         except GateUnavailable as failure:
             if sent is not photo:
                 raise
-            return _Outcome(failure)
-        if not judged.verdict.accepted:
-            return _Outcome(judged.verdict)
-        try:
-            wanted = await asyncio.to_thread(
-                as_wanted, sent.photo, self.signature.form, judged.image, gate.limits, folder
-            )
-        except UnreadablePhoto as error:  # if no gate has seen it
-            return _Outcome(gate.refusal(ReasonCode.UNREADABLE, language, str(error)))
-        return _Outcome(judged=judged, wanted=wanted)
+            return _Outcome(result=failure)
+        result = None if judged.verdict.accepted else judged.verdict
+        return _Outcome(sent.photo, language, judged, result)
+
+    def _convert(
+        self, gate: ComposedGate, accepted: list[_Outcome], cleanup: contextlib.AsyncExitStack
+    ) -> dict[str, Any]:
+        """The arguments that the accepted photos become; empty if none of them can be decoded.
+
+        Blocks. A photo that cannot be decoded is accepted only if no gate has seen it: then it is
+        refused here, and taken out of the list.
+        """
+        signature, photos = self.signature, []
+        folder = None
+        if signature.form is Form.PATH:
+            folder = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="plantood-")))
+        for outcome in list(accepted):
+            seen = outcome.judged.image
+            try:
+                photos.append(as_wanted(outcome.photo, signature.form, seen, gate.limits, folder))
+            except UnreadablePhoto as error:
+                outcome.result = gate.refusal(ReasonCode.UNREADABLE, outcome.language, str(error))
+                accepted.remove(outcome)
+        verdicts = [outcome.judged.verdict for outcome in accepted]
+        if not accepted:
+            return {}
+        names = {signature.photo: photos, signature.verdict: verdicts}
+        return {name: x if signature.many else x[0] for name, x in names.items() if name}
 
     async def _run(
-        self, state: _State, service: Any, given: dict[str, Any], accepted: list[_Outcome]
+        self,
+        state: _State,
+        service: Any,
+        given: dict[str, Any],
+        accepted: list[_Outcome],
+        convert: Callable[[], dict[str, Any]],
     ) -> None:
         """Call the method with the accepted photos, and take over what it returns.
+
+        Decoded photos are large. So they are made where a sync method runs, which bounds how many
+        of them are in memory.
 
         Raises:
             ValueError: It returned another number of outputs than it got photos.
         """
         signature = self.signature
-        photos = [outcome.wanted for outcome in accepted]
-        verdicts = [outcome.judged.verdict for outcome in accepted]
-        values = given | {signature.photo: photos if signature.many else photos[0]}
-        if signature.verdict:
-            values[signature.verdict] = verdicts if signature.many else verdicts[0]
-        args, kwargs = signature.bound(service, values)
+
+        def call() -> Any:
+            return signature.call(service, given | made) if (made := convert()) else []
+
         if inspect.iscoroutinefunction(signature.func):
-            output = await signature.func(*args, **kwargs)
+            made = await anyio.to_thread.run_sync(convert, limiter=state.converters)
+            output = await signature.call(service, given | made) if made else []
         else:
-            call = functools.partial(signature.func, *args, **kwargs)
             output = await anyio.to_thread.run_sync(call, limiter=state.threads)
-        outputs = list(output) if signature.many else [output]
+        outputs = list(output) if signature.many or not accepted else [output]
         if len(outputs) != len(accepted):
             raise ValueError(
                 f"{signature.name} returned {len(outputs)} outputs for {len(accepted)} photos."
@@ -158,6 +183,7 @@ class _State:
         self.threads = anyio.CapacityLimiter(
             bento_service.config.get("threads", 1) if bento_service else 1
         )
+        self.converters = anyio.CapacityLimiter(usable_cpus())
         self._by_attribute: dict[str, ComposedGate] = {}
         self._by_front: dict[Front, ComposedGate] = {}
         self._lock = asyncio.Lock()

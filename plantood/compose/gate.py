@@ -13,7 +13,7 @@ from PIL import Image
 from starlette.datastructures import UploadFile
 
 from plantood import prometheus
-from plantood.errors import SettingsError
+from plantood.errors import SettingsError, UnreadablePhoto
 from plantood.failures import FailureKind, as_gate_failure
 from plantood.http_io import PhotoInput, read
 from plantood.images import Limits, Photo
@@ -23,6 +23,7 @@ from plantood.settings import Settings
 from plantood.verdict import ReasonCode, Verdict
 
 from .doors import open_door
+from .photos import portable
 
 logger = logging.getLogger("bentoml.plantood")
 
@@ -111,10 +112,14 @@ class ComposedGate:
         _ensure_photo(photo)
         try:
             async with asyncio.timeout(self.timeout_s):
+                if isinstance(photo, (str, PathLike)):
+                    photo = await asyncio.to_thread(portable, photo, self.limits.max_bytes)
                 if isinstance(self.door, Judge):
                     return await self.door.judge(photo, language, keep=keep)
                 given = await asyncio.to_thread(read, photo, keep)
                 return Judged(await self.door.check(given, language))
+        except UnreadablePhoto as error:  # a path at which there is no file
+            return Judged(self.refusal(ReasonCode.UNREADABLE, language, str(error)), error=error)
         except Exception as error:
             return Judged(self._failed(error, language))
 
@@ -163,7 +168,8 @@ def _ensure_photo(photo: Any) -> None:
         TypeError: It is of a type that is no photo, or an array of another dtype or shape.
     """
     if isinstance(photo, np.ndarray):
-        if photo.dtype != np.uint8 or photo.ndim not in (2, 3):
+        channels = photo.shape[2] if photo.ndim == 3 else 1
+        if photo.dtype != np.uint8 or photo.ndim not in (2, 3) or channels not in (1, 3, 4):
             raise TypeError(
                 f"a photo as an array is uint8 [H, W, 3], not {photo.dtype} {list(photo.shape)}"
             )

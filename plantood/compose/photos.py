@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from enum import Enum
 from io import BytesIO
@@ -12,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageOps
 from starlette.datastructures import UploadFile
 
+from plantood.errors import UnreadablePhoto
 from plantood.http_io import PhotoInput, read
 from plantood.images import Limits, LoadedImage, Photo, load_image
 
@@ -26,6 +28,24 @@ class Form(Enum):
     PATH = Path
     BYTES = bytes
     LOADED = LoadedImage  # upright and reduced, as the gate saw it
+
+
+def portable(photo: Photo, max_bytes: int) -> Photo:
+    """A photo that can leave this process: the bytes of the file at a path, or pixels.
+
+    Of a file above the limit comes one byte more than that, so that the gate refuses it.
+    Blocks, so it belongs into a thread.
+
+    Raises:
+        UnreadablePhoto: There is no file at the path.
+    """
+    if not isinstance(photo, (str, os.PathLike)):
+        return photo
+    try:
+        with Path(photo).open("rb") as file:
+            return file.read(max_bytes + 1)
+    except (OSError, ValueError) as error:
+        raise UnreadablePhoto(f"{photo}: the file cannot be read: {error}") from error
 
 
 def as_file(photo: Photo) -> bytes:
@@ -52,7 +72,7 @@ def as_file(photo: Photo) -> bytes:
 
 
 def as_wanted(
-    photo: PhotoInput, form: Form, seen: LoadedImage | None, limits: Limits, folder: Path
+    photo: PhotoInput, form: Form, seen: LoadedImage | None, limits: Limits, folder: Path | None
 ) -> Any:
     """An accepted photo as a detector takes it. Blocks, so it belongs into a thread.
 
@@ -61,7 +81,7 @@ def as_wanted(
         form: As it is wanted.
         seen: The photo as the gate decoded it, if it did so in this process.
         limits: Bounds on bytes and pixels.
-        folder: Where a file may be written.
+        folder: Where a file may be written, if it is wanted as a path.
 
     Raises:
         UnreadablePhoto: It cannot be decoded; only if no gate has seen it.

@@ -7,6 +7,7 @@ other parameters stay what BentoML makes of them.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import json
 from dataclasses import dataclass
@@ -102,7 +103,7 @@ class GatedInput(bentoml.IODescriptor, metaclass=_NeverRoot):
         Raises:
             RequestRefused: 400 if there is no photo, or too many; 413 if the body is too large.
         """
-        settings = Settings.from_environment()
+        settings = _settings()
         field, kind = cls.photo_field, content_type(request)
         what_to_send = send_several(field) if cls.many else send_one(field)
         if len(cls.multipart_fields) == 1:
@@ -151,6 +152,11 @@ class GatedInput(bentoml.IODescriptor, metaclass=_NeverRoot):
         empty = dict.fromkeys(cls.model_fields)
         photo = [refused] if cls.many else refused
         return cls.model_construct(**empty | {cls.photo_field: photo})
+
+
+@functools.cache
+def _settings() -> Settings:
+    return Settings.from_environment()
 
 
 def input_of(signature: Signature) -> type[GatedInput]:

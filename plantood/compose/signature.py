@@ -74,15 +74,15 @@ class Signature:
             raise TypeError(f"{self.name} does not take {', '.join(sorted(unknown))}")
         return given
 
-    def bound(self, instance: Any, values: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
-        """Positional and keyword arguments with which to call the method."""
+    def call(self, instance: Any, values: dict[str, Any]) -> Any:
+        """Call the method of an instance with arguments by name."""
         args, kwargs = [instance], {}
         for name, parameter in list(inspect.signature(self.func).parameters.items())[1:]:
             if parameter.kind is parameter.POSITIONAL_ONLY:
                 args.append(values[name])
             else:
                 kwargs[name] = values[name]
-        return args, kwargs
+        return self.func(*args, **kwargs)
 
 
 def read_signature(func: Callable[..., Any], photo: str | None = None) -> Signature:

@@ -1,0 +1,163 @@
+"""The gate fails under a composed service: its processes are stopped and killed for real."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+
+from plantood.verdict import Verdict
+from tests.compose.detectors import WAIT
+from tests.service.server import Server
+
+SLACK = 5.0
+"""Seconds that a busy machine may need beyond the time that the gate gets."""
+Photos = dict[str, bytes]
+
+
+@contextmanager
+def stuck(server: Server, service: str = "PlantScorer") -> Iterator[None]:
+    processes = server.workers(service)
+    for process in processes:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.resume()
+        server.wait_until_ready(30)
+
+
+def errors(server: Server, **labels: str) -> float:
+    inside = ",".join(f'{name}="{value}"' for name, value in sorted(labels.items()))
+    return server.metrics()[f"plantood_gate_errors_total{{{inside}}}"]
+
+
+def timed(http: httpx.Client, api: str, photo: bytes) -> tuple[httpx.Response, float]:
+    started = time.monotonic()
+    answer = http.post(f"/{api}", content=photo)
+    return answer, time.monotonic() - started
+
+
+@pytest.mark.parametrize("outcome", ["accept", "retake", "raise"])
+def test_a_gate_that_is_stuck(
+    detector: Server, http: httpx.Client, photos: Photos, outcome: str
+) -> None:
+    api = f"or_{outcome}"
+    assert timed(http, api, photos["maize_leaf"])[0].json()["verdict"]["model"]
+    before = errors(detector, kind="timeout", outcome=outcome)
+    with stuck(detector):
+        answer, seconds = timed(http, api, photos["maize_leaf"])
+        dark, _ = timed(http, api, photos["pocket"])
+        broken, _ = timed(http, api, photos["broken_upload"])
+    assert WAIT - 0.1 < seconds < WAIT + SLACK
+    # what needs no network is judged all the same
+    assert dark.json()["reasons"][0]["code"] == "too_dark"
+    assert broken.json()["reasons"][0]["code"] == "unreadable"
+    body = answer.json()
+    if outcome == "raise":
+        assert answer.status_code == 503
+        assert "no answer in time" in body["error"]
+        assert int(answer.headers["Retry-After"]) > 0
+    elif outcome == "retake":
+        verdict = Verdict.model_validate(body)
+        assert (verdict.verdict, verdict.judged) == ("retake", False)
+        assert verdict.reasons[0].code == "gate_unavailable"
+        assert "again" in verdict.reasons[0].message
+    else:
+        verdict = Verdict.model_validate(body["verdict"])
+        assert (verdict.verdict, verdict.judged, verdict.reasons) == ("accept", False, [])
+    assert errors(detector, kind="timeout", outcome=outcome) == before + 1
+    assert f"The gate gave no verdict (timeout), so: {outcome}." in detector.output
+    assert timed(http, api, photos["maize_leaf"])[0].json()["verdict"]["model"]
+
+
+def test_several_photos_of_which_one_needs_a_gate_that_is_stuck(
+    detector: Server, http: httpx.Client, photos: Photos
+) -> None:
+    with stuck(detector):
+        files = [("images", photos[name]) for name in ("pocket", "maize_leaf")]
+        answer = http.post("/many_or_raise", files=files)
+        dark = http.post("/many_or_raise", files=files[:1])
+    assert (answer.status_code, "no answer in time" in answer.json()["error"]) == (503, True)
+    assert dark.json()[0]["reasons"][0]["code"] == "too_dark"
+
+
+def test_a_broken_photo_that_no_gate_has_seen_is_still_no_error(
+    detector: Server, http: httpx.Client, photos: Photos
+) -> None:
+    before = errors(detector, kind="unreachable", outcome="accept")
+    plant = http.post("/nowhere_or_accept", content=photos["maize_leaf"]).json()
+    assert plant["verdict"]["model"] is None
+    broken = Verdict.model_validate(
+        http.post("/nowhere_or_accept", content=photos["broken_upload"]).json()
+    )
+    assert broken.reasons[0].code == "unreadable"
+    files = [("images", photos[n]) for n in ("maize_leaf", "broken_upload", "bare_soil")]
+    several = http.post("/many_nowhere_or_accept", files=files).json()
+    assert [answer.get("together") for answer in several] == [2, None, 2]
+    assert errors(detector, kind="unreachable", outcome="accept") == before + 5
+
+
+def test_a_service_without_a_gate_says_what_to_write(
+    detector: Server, http: httpx.Client, photos: Photos
+) -> None:
+    assert http.post("/without_a_gate", content=photos["maize_leaf"]).status_code == 500
+    assert "There is no Detector.missing" in detector.output
+    assert '@gated(gate="...")' in detector.output
+
+
+def right(photo: str, body: dict[str, Any], api: str) -> bool:
+    """Whether an answer of status 200 is right, for a photo and what the API does on failure."""
+    verdict = Verdict.model_validate(body["verdict"] if "form" in body else body)
+    if verdict.judged:
+        return verdict.accepted == (photo == "maize_leaf")
+    return verdict.verdict == api.removeprefix("or_")
+
+
+@pytest.mark.parametrize(
+    ("api", "victim"),
+    [
+        ("or_raise", "PlantScorer"),
+        ("or_accept", "PlantScorer"),
+        ("by_service", "PlantGate"),
+    ],
+)
+def test_a_process_killed_under_load_costs_no_wrong_answer_and_comes_back(
+    detector: Server, photos: Photos, api: str, victim: str
+) -> None:
+    patience = WAIT if api.startswith("or_") else 20.0  # PLANTOOD_GATE_TIMEOUT_S
+    names = ("maize_leaf", "bare_soil")
+
+    def post(number: int) -> tuple[str, httpx.Response, float]:
+        name = names[number % 2]
+        with httpx.Client(base_url=detector.url, timeout=90) as http:
+            return name, *timed(http, api, photos[name])
+
+    killed = detector.workers(victim)
+    with ThreadPoolExecutor(4) as pool:
+        answers = [pool.submit(post, number) for number in range(32)]
+        next(answer for answer in answers if answer.result())  # the load is on
+        for process in killed:
+            process.kill()
+        results = [answer.result() for answer in answers]
+    assert max(seconds for *_, seconds in results) < patience + SLACK
+    for name, answer, _ in results:
+        if answer.status_code == 503:
+            assert api in ("or_raise", "by_service")
+            assert answer.json()["error"]
+        else:
+            assert answer.status_code == 200, answer.text
+            assert right(name, answer.json(), api), answer.text
+    detector.wait_until_ready(60)
+    for number in range(2):
+        name, answer, _ = post(number)
+        assert answer.status_code == 200
+        assert right(name, answer.json(), api)
+        assert '"model":null' not in answer.text
+    assert not {p.pid for p in detector.workers(victim)} & {p.pid for p in killed}

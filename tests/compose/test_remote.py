@@ -1,0 +1,238 @@
+"""The client of a gate elsewhere, against servers that are slow, dead or wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from io import BytesIO
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from plantood.compose import ComposedGate, RemoteGate
+from plantood.errors import SettingsError
+from plantood.failures import FailureKind, GateUnavailable
+from plantood.verdict import Verdict
+from tests.service.server import SAMPLES, Server
+
+PLANT = SAMPLES / "maize_leaf.jpg"
+ACCEPT = Verdict(verdict="accept", threshold=0.5, plant_probability=0.9, model="plantood-gate:x")
+Answer = Callable[[int, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def answering(answer: Answer) -> AsyncIterator[tuple[str, list[int]]]:
+    """A server on a socket of its own, which answers its n-th connection as it is told."""
+    connections: list[int] = []
+    tasks: set[asyncio.Task] = set()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tasks.add(asyncio.current_task())
+        connections.append(len(connections))
+        try:
+            await answer(connections[-1], reader, writer)
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", connections
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+
+
+def http(status: str, body: str, kind: str = "application/json") -> bytes:
+    return (
+        f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
+        f"Connection: close\r\n\r\n{body}"
+    ).encode()
+
+
+def saying(response: bytes) -> Answer:
+    async def answer(_: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+        await reader.readexactly(length)
+        writer.write(response)
+        await writer.drain()
+
+    return answer
+
+
+def breaking(times: int, then: Answer) -> Answer:
+    """Hang up on the first connections."""
+
+    async def answer(
+        number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        if number >= times:
+            await then(number, reader, writer)
+
+    return answer
+
+
+async def silent(_: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await asyncio.sleep(60)
+
+
+async def trickling(_: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Never silent long enough for a timeout between two bytes, and never done."""
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+    while True:
+        writer.write(b"{")
+        await writer.drain()
+        await asyncio.sleep(0.1)
+
+
+GOOD = saying(http("200 OK", ACCEPT.model_dump_json()))
+
+
+def failure_of(answer: Answer, **options: float) -> tuple[GateUnavailable, float, int]:
+    """The failure, the seconds until it, and how many connections were made."""
+
+    async def run() -> tuple[GateUnavailable, float, int]:
+        async with answering(answer) as (url, connections):
+            gate = ComposedGate(RemoteGate(url, **options), timeout_s=30)
+            started = time.monotonic()
+            with pytest.raises(GateUnavailable) as caught:
+                await gate.check(PLANT)
+            return caught.value, time.monotonic() - started, len(connections)
+
+    return asyncio.run(run())
+
+
+def test_a_connection_that_breaks_is_tried_again() -> None:
+    async def run() -> tuple[Verdict, int]:
+        async with answering(breaking(2, GOOD)) as (url, connections):
+            return await RemoteGate(url, retries=2).check(PLANT), len(connections)
+
+    assert asyncio.run(run()) == (ACCEPT, 3)
+
+
+def test_it_is_tried_only_so_often() -> None:
+    failure, _, connections = failure_of(breaking(9, GOOD), retries=2)
+    assert (failure.kind, connections) == (FailureKind.UNREACHABLE, 3)
+
+
+def test_a_dead_server_fails_at_once() -> None:
+    async def run() -> float:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            url = f"http://127.0.0.1:{free.getsockname()[1]}"
+            gate = ComposedGate(RemoteGate(url, retries=1))
+            started = time.monotonic()
+            with pytest.raises(GateUnavailable) as caught:
+                await gate.check(PLANT)
+        assert caught.value.kind == FailureKind.UNREACHABLE
+        assert not await gate.is_ready()
+        return time.monotonic() - started
+
+    assert asyncio.run(run()) < 3
+
+
+@pytest.mark.parametrize("server", [silent, trickling])
+def test_a_slow_server_is_waited_for_only_so_long_and_not_asked_again(server: Answer) -> None:
+    failure, seconds, connections = failure_of(server, timeout_s=1, retries=3)
+    assert (failure.kind, connections) == (FailureKind.TIMEOUT, 1)
+    assert 0.9 < seconds < 4
+
+
+@pytest.mark.parametrize(
+    ("response", "kind"),
+    [
+        (http("200 OK", "<html>Welcome to nginx!</html>", "text/html"), FailureKind.WRONG_ANSWER),
+        (http("200 OK", '{"disease": "rust"}'), FailureKind.WRONG_ANSWER),
+        (http("200 OK", '{"verdict": "perhaps"}'), FailureKind.WRONG_ANSWER),
+        (http("200 OK", ""), FailureKind.WRONG_ANSWER),
+        (http("404 Not Found", '{"error": "no"}'), FailureKind.WRONG_ANSWER),
+        (http("302 Found", ""), FailureKind.WRONG_ANSWER),
+        (http("500 Internal Server Error", "{}"), FailureKind.FAILED),
+        (http("503 Service Unavailable", '{"error": "no scorer"}'), FailureKind.UNAVAILABLE),
+        (http("429 Too Many Requests", "{}"), FailureKind.UNAVAILABLE),
+        (http("504 Gateway Timeout", "{}"), FailureKind.TIMEOUT),
+    ],
+)
+def test_an_answer_is_final_whatever_it_is(response: bytes, kind: FailureKind) -> None:
+    failure, _, connections = failure_of(saying(response), retries=3)
+    assert (failure.kind, connections) == (kind, 1)
+
+
+def test_what_cannot_be_an_address_is_refused_at_once() -> None:
+    for url in ("plantood:3000", "file:///gate", "http://", "http://gate:port", ""):
+        with pytest.raises(SettingsError, match="no address of a gate"):
+            RemoteGate(url)
+
+
+def png(image: Image.Image) -> bytes:
+    buffer = BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_every_form_of_a_photo_arrives(elsewhere: Server) -> None:
+    """The same pixels give the same scores; the JPEG itself is decoded by the gate."""
+
+    async def run() -> list[Verdict]:
+        gate = RemoteGate(elsewhere.url)
+        with Image.open(PLANT) as opened, Image.open(PLANT) as decoded:
+            decoded.load()
+            pixels = decoded.convert("RGB")
+            forms = [
+                PLANT.read_bytes(),
+                PLANT,
+                str(PLANT),
+                memoryview(PLANT.read_bytes()),
+                opened,
+                pixels,
+                np.asarray(pixels),
+                png(pixels),
+                pixels.convert("RGBA"),
+                pixels.convert("CMYK").convert("RGB"),
+            ]
+            return [await gate.check(form, "fr") for form in forms]
+
+    verdicts = asyncio.run(run())
+    assert {verdict.verdict for verdict in verdicts} == {"accept"}
+    assert {(verdict.quality.width, verdict.quality.height) for verdict in verdicts} == {(256, 256)}
+    probabilities = [verdict.plant_probability for verdict in verdicts]
+    assert probabilities == pytest.approx([probabilities[0]] * len(verdicts), abs=1e-3)
+
+
+def test_a_decoded_image_keeps_its_orientation(elsewhere: Server) -> None:
+    image = Image.new("L", (300, 200), 120)
+    image.getexif()[0x0112] = 6
+    verdict = asyncio.run(RemoteGate(elsewhere.url).check(image))
+    assert (verdict.quality.width, verdict.quality.height) == (200, 300)
+
+
+def test_a_path_in_the_address_is_kept(elsewhere: Server) -> None:
+    async def run() -> None:
+        async with answering(GOOD) as (url, _):
+            await RemoteGate(f"{url}/plantood/").check(PLANT)
+
+    asyncio.run(run())
+    wrong = ComposedGate(RemoteGate(f"{elsewhere.url}/not/here"), on_gate_error="retake")
+    verdict = asyncio.run(wrong.check(PLANT))
+    assert (verdict.verdict, verdict.judged) == ("retake", False)
+
+
+def test_readiness_is_that_of_the_gate(elsewhere: Server) -> None:
+    assert asyncio.run(ComposedGate(RemoteGate(elsewhere.url)).is_ready())
+    with httpx.Client(base_url=elsewhere.url) as client:
+        assert client.get("/readyz").status_code == 200
+
+
+def test_a_file_that_is_not_there_is_no_failure_of_the_gate(
+    elsewhere: Server, tmp_path: Path
+) -> None:
+    verdict = asyncio.run(ComposedGate(RemoteGate(elsewhere.url)).check(tmp_path / "lost.jpg"))
+    assert [reason.code for reason in verdict.reasons] == ["unreadable"]
+    assert "lost.jpg" in verdict.reasons[0].detail

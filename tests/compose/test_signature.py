@@ -1,0 +1,228 @@
+"""What @gated accepts to stand on, and what it says otherwise; nothing is served here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import bentoml
+import numpy as np
+import PIL.Image
+import pytest
+from PIL.Image import Image
+from pydantic import BaseModel, Field
+
+from plantood import Gate
+from plantood.compose import ComposedGate, Verdict, gated
+from plantood.compose.photos import Form
+from plantood.compose.signature import read_signature
+from plantood.errors import SettingsError
+from plantood.failures import GateUnavailable
+from plantood.images import LoadedImage
+from plantood.model.store import open_gate
+from plantood.starter import starter_dir
+from tests.conftest import SAMPLES
+
+PLANT, SOIL = SAMPLES / "maize_leaf.jpg", SAMPLES / "bare_soil.jpg"
+
+
+class Takes:
+    def pil(self, a: PIL.Image.Image) -> str: ...
+    def imported(self, a: Image) -> str: ...
+    def path(self, a: Path) -> str: ...
+    def raw(self, a: bytes) -> str: ...
+    def loaded(self, a: LoadedImage) -> str: ...
+    def annotated(
+        self, a: Annotated[Path, bentoml.validators.ContentType("image/jpeg")]
+    ) -> str: ...
+    def many(self, a: list[Image]) -> list[str]: ...
+    def many_annotated(self, a: Annotated[list[bytes], Field(max_length=3)]) -> list[str]: ...
+    def sequence(self, a: Sequence[LoadedImage]) -> list[str]: ...
+    def without_output(self, a: list[Path]): ...  # noqa: ANN201
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "many"),
+    [
+        ("pil", Form.PIL, False),
+        ("imported", Form.PIL, False),
+        ("path", Form.PATH, False),
+        ("raw", Form.BYTES, False),
+        ("loaded", Form.LOADED, False),
+        ("annotated", Form.PATH, False),
+        ("many", Form.PIL, True),
+        ("many_annotated", Form.BYTES, True),
+        ("sequence", Form.LOADED, True),
+        ("without_output", Form.PATH, True),
+    ],
+)
+def test_the_photo_is_found_by_its_annotation(name: str, form: Form, many: bool) -> None:
+    signature = read_signature(getattr(Takes, name))
+    assert (signature.photo, signature.form, signature.many) == ("a", form, many)
+
+
+def test_the_other_parameters_are_told_apart() -> None:
+    class Service:
+        def method(
+            self,
+            image: Path,
+            verdict: Verdict,
+            ctx: bentoml.Context,
+            language: str = "sw",
+            leaves: int = Field(default=2, ge=1),
+        ) -> str: ...
+
+    signature = read_signature(Service.method)
+    assert (signature.verdict, signature.context, signature.language) == (
+        "verdict",
+        "ctx",
+        "language",
+    )
+    assert list(signature.fields) == ["image", "language", "leaves"]
+    given = signature.given(("a.jpg",), {"ctx": None})
+    assert given == {"image": "a.jpg", "ctx": None, "language": "sw", "leaves": 2}
+    with pytest.raises(TypeError, match="misses image"):
+        signature.given((), {})
+    with pytest.raises(TypeError, match="does not take leafs"):
+        signature.given(("a.jpg",), {"leafs": 3})
+
+
+def _two(self: Any, leaf: Path, mask: Path) -> str: ...
+def _none(self: Any, leaf: str, pixels: np.ndarray) -> str: ...
+def _rest(self: Any, image: Path, *more: Path) -> str: ...
+def _words(self: Any, image: Path, **more: Any) -> str: ...
+def _one_answer(self: Any, images: list[Path]) -> str: ...
+def _unknown(self: Any, image: NotImported) -> str: ...  # noqa: F821
+def _streams(self: Any, image: Path) -> Iterator[str]:
+    yield ""
+
+
+async def _streams_async(self: Any, image: Path) -> Any:
+    yield ""
+
+
+@pytest.mark.parametrize(
+    ("method", "sentence"),
+    [
+        (_two, 'it has leaf, mask. Name the one: @gated(photo="...")'),
+        (_none, "it has none"),
+        (_rest, "name its parameters, instead of *more"),
+        (_words, "name its parameters, instead of **more"),
+        (_one_answer, "to return a list"),
+        (_unknown, "import what they name"),
+        (_streams, "which streams"),
+        (_streams_async, "which streams"),
+    ],
+)
+def test_a_method_that_cannot_be_gated_is_refused_with_a_sentence(
+    method: Any, sentence: str
+) -> None:
+    with pytest.raises(TypeError) as caught:
+        gated(method)
+    assert sentence in str(caught.value)
+    assert method.__qualname__ in str(caught.value)
+
+
+def test_one_of_several_photos_can_be_named() -> None:
+    assert read_signature(_two, "leaf").photo == "leaf"
+    with pytest.raises(TypeError, match="it has leaf, mask"):
+        read_signature(_two, "lief")
+
+
+def test_the_wrong_order_says_how_to_write_it() -> None:
+    with pytest.raises(TypeError, match=r"write @bentoml\.api first, and @gated below it"):
+
+        class Service:
+            @gated
+            @bentoml.api
+            def diagnose(self, image: Path) -> str: ...
+
+    with pytest.raises(TypeError, match="stands on a method"):
+        gated(Path())
+
+
+class Diagnosis(BaseModel):
+    disease: str
+
+
+class Detector:
+    """Not served: its gated methods can be called as they are, as in a unit test of a team."""
+
+    def __init__(self, gate: Any) -> None:
+        self.gate = gate
+
+    @gated
+    def one(self, image: PIL.Image.Image, leaves: int = Field(default=2)) -> Diagnosis:
+        return Diagnosis(disease=f"rust on {leaves} leaves of {image.size}")
+
+    @gated(on_gate_error="retake")
+    async def several(self, images: list[LoadedImage], verdicts: list[Verdict]) -> list[Diagnosis]:
+        return [Diagnosis(disease=verdict.verdict) for verdict in verdicts]
+
+
+GATE = Gate(open_gate(starter_dir()))
+
+
+def test_a_gated_method_can_be_called_without_a_server() -> None:
+    detector = Detector(GATE)
+    assert asyncio.run(detector.one(PLANT)).disease == "rust on 2 leaves of (256, 256)"
+    assert asyncio.run(detector.one(image=PLANT.read_bytes(), leaves=3)).disease.startswith("rust")
+    with PIL.Image.open(SOIL) as soil:
+        assert not asyncio.run(Detector(GATE).one(soil)).accepted
+    answers = asyncio.run(Detector(GATE).several([SOIL, PLANT, np.asarray(PIL.Image.open(PLANT))]))
+    assert [type(answer) for answer in answers] == [Verdict, Diagnosis, Diagnosis]
+
+
+class Broken:
+    """A gate of one's own that fails."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+
+    async def check(self, photo: Any, language: str | None = None) -> Verdict:
+        if self.error:
+            raise self.error
+        return Verdict(verdict="accept", model="own")
+
+
+def test_any_object_that_checks_is_a_gate() -> None:
+    assert asyncio.run(ComposedGate(Broken()).check(b"photo")).model == "own"
+    assert asyncio.run(Detector(Broken()).one(PLANT)).disease
+
+
+def test_a_failure_is_an_exception_where_there_is_no_request_to_answer() -> None:
+    detector = Detector(Broken(RuntimeError("out of order")))
+    with pytest.raises(GateUnavailable, match="the gate failed"):
+        asyncio.run(detector.one(PLANT))
+    answers = asyncio.run(detector.several([PLANT, SOIL]))
+    assert [answer.reasons[0].code for answer in answers] == ["gate_unavailable"] * 2
+
+
+@pytest.mark.parametrize("photo", [3, None, np.zeros((4, 4, 3)), np.zeros((4, 4, 2), np.uint8)])
+def test_what_is_no_photo_at_all_is_the_callers_error(photo: Any) -> None:
+    for gate in (GATE, Broken()):
+        composed = ComposedGate(gate, on_gate_error="accept")
+        with pytest.raises(TypeError, match="a photo"):
+            asyncio.run(composed.check(photo))
+
+
+def test_what_is_no_gate_is_refused_with_the_list_of_those_that_are() -> None:
+    for nothing in ("http://localhost:3000", None, object(), Gate):
+        with pytest.raises(SettingsError, match=r"is no gate; give bentoml\.depends\(PlantGate\)"):
+            ComposedGate(nothing)
+
+
+def test_the_setting_is_inherited_unless_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ComposedGate(GATE).on_gate_error == "raise"
+    monkeypatch.setenv("PLANTOOD_ON_GATE_ERROR", "retake")
+    monkeypatch.setenv("PLANTOOD_GATE_TIMEOUT_S", "7")
+    first = ComposedGate(GATE)
+    assert (first.on_gate_error, first.timeout_s) == ("retake", 7)
+    second = ComposedGate(first, on_gate_error="accept", timeout_s=1.5)
+    assert (second.on_gate_error, second.timeout_s) == ("accept", 1.5)
+    assert second.door is first.door
+    assert ComposedGate(second).on_gate_error == "accept"
+    with pytest.raises(SettingsError, match="accept or retake or raise"):
+        ComposedGate(GATE, on_gate_error="refuse")
