@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from plantood.packing import record_gate
 from plantood.service import PlantGate
 
 __all__ = ["PlantGate"]
+
+record_gate(PlantGate)

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # its official builds report to their maker
 import onnxruntime as ort
 
 from plantood.errors import GateModelCorrupt

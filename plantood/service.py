@@ -30,6 +30,7 @@ from .http_io import CheckBatchInput, CheckInput, PhotoInput, RequestRefused
 from .judge import Judge, Rules, ServiceScorer
 from .liveness import answers, runs_beside
 from .model.store import load_gate
+from .packing import served_gate
 from .renewal import RenewConnections
 from .settings import Settings, variable
 from .verdict import Verdict
@@ -55,7 +56,8 @@ def _before_start() -> None:
     another model while the service runs, also for one worker started in place of a dead one.
     """
     try:
-        gate = load_gate(GateReference(settings.gate).resolve().tag)
+        tag = served_gate(settings.gate, PlantScorer.bento)
+        gate = load_gate(GateReference(tag).resolve().tag)
         Rules.of(gate, settings)
     except PlantoodError as error:
         raise BentoMLConfigException(str(error)) from None

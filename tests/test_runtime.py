@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -156,3 +157,12 @@ def test_it_needs_only_onnxruntime_and_numpy() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+def test_the_runtime_does_not_report_to_its_maker(tmp_path: Path) -> None:
+    """Where it does, it leaves a device id and a database of events in the home folder."""
+    environment = {k: v for k, v in os.environ.items() if k != "ORT_DISABLE_TELEMETRY"}
+    environment["HOME"] = str(tmp_path)
+    script = "import time, plantood.runtime; time.sleep(1)"
+    subprocess.run([sys.executable, "-c", script], env=environment, check=True)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

@@ -1,0 +1,76 @@
+"""What a bento records of the gate that it packs, and which gate a served bento then means.
+
+In a project of your own, below the service that ``bentoml build`` packs::
+
+    record_gate(MaizeDisease)
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from _bentoml_sdk import Service
+from bentoml._internal.bento.bento import BENTO_YAML_FILENAME, Bento
+from bentoml._internal.bento.build_config import BentoEnvSchema
+
+from .gate_reference import GateReference
+from .settings import DEFAULT_GATE, variable
+
+GATE_LABEL = "plantood.gate"
+SHA256_LABEL = "plantood.gate.sha256"
+SHA256_VARIABLE = variable("gate_sha256")
+
+SCORER = "PlantScorer"
+"""The service whose only model is the gate's."""
+
+
+def record_gate(service: Service[Any]) -> None:
+    """Let ``bentoml build`` write tag and SHA-256 of the service's gate model into the bento.
+
+    Into its labels (`GATE_LABEL`, `SHA256_LABEL`), and into its environment variables
+    ``PLANTOOD_GATE`` and ``PLANTOOD_GATE_SHA256``: the only values that a Dockerfile template is
+    given, which makes labels of the image of them. The digest is that of ``gate.json``, which
+    holds those of all the other files.
+
+    Args:
+        service: The bento's main service. Its gate is that of the services it depends on; a gate
+            that runs elsewhere is not packed, and nothing is recorded.
+
+    Raises:
+        NotFound: The model store has no such gate.
+    """
+    if _is_in_bento(service):
+        return  # the build has recorded it
+    models = (model for part in service.all_services().values() for model in part.models)
+    reference = next((model for model in models if isinstance(model, GateReference)), None)
+    if reference is None:
+        return
+    gate = reference.resolve()
+    tag, digest = str(gate.tag), gate.info.metadata["manifest_sha256"]
+    service.labels |= {GATE_LABEL: tag, SHA256_LABEL: digest}
+    service.envs.append(BentoEnvSchema(variable("gate"), tag))
+    service.envs.append(BentoEnvSchema(SHA256_VARIABLE, digest))
+
+
+def served_gate(setting: str, bento: Bento | None) -> str:
+    """The tag to serve: what is set, or, in a bento and if nothing is, the gate that it packs.
+
+    Without this, a bento on a machine with newer gates would serve one of those, since BentoML
+    looks up ``latest`` in the machine's model store.
+
+    Args:
+        setting: The value of ``PLANTOOD_GATE``, or its default.
+        bento: The bento that is being served; None outside of one.
+    """
+    if bento is None or setting != DEFAULT_GATE:
+        return setting
+    packed = (
+        model.tag for part in bento.info.services if part.name == SCORER for model in part.models
+    )
+    return str(next(packed, setting))
+
+
+def _is_in_bento(service: Service[Any]) -> bool:
+    """True if the service's code lies in a bento: BentoML imports it from the ``src`` there."""
+    return (Path(service.working_dir).parent / BENTO_YAML_FILENAME).is_file()
