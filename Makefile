@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve test lint format train starter bench lock clean
+.PHONY: help run serve test lint format train starter bench build container lock clean
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -59,12 +59,23 @@ bench: $(VENV)/.development ## measure speed and quality cues, and write the tab
 	$(BIN)/python -m benchmarks.feature_cache --write README.md
 	$(BIN)/python -m benchmarks.quality_cues
 
-lock: ## write constraints.txt anew: the newest releases that pyproject.toml admits
+build: $(VENV)/.serving ## pack the gate's bento: the gate that PLANTOOD_GATE names, or the newest
+	@$(BIN)/bentoml build
+
+container: $(VENV)/.serving ## build the newest bento's image with docker
+	@# from / because of BentoML issue 5566
+	@cd / && $(abspath $(BIN))/bentoml containerize plantood:latest
+
+lock: ## write constraints.txt and requirements.txt anew: the newest that pyproject.toml admits
 	rm -rf build/lock
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	{ echo '# Every package that the tests ran with. Written by: make lock'; \
 		build/lock/bin/python -m pip freeze --exclude-editable; } > constraints.txt
+	build/lock/bin/python -m pip install --quiet --disable-pip-version-check uv
+	{ echo '# What the bento installs: of constraints.txt what serving needs. Written by: make lock'; \
+		build/lock/bin/python -m uv pip compile pyproject.toml --extra heif --quiet \
+		--constraints constraints.txt --universal --no-annotate --no-header; } > requirements.txt
 	rm -rf build/lock
 
 clean: ## remove the virtual environment and caches
