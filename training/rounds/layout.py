@@ -249,12 +249,21 @@ class Round:
         """What the reviewers together say, by photo id."""
         return resolve(self.decisions())
 
-    def write_labels(self) -> Path:
+    def write_labels(
+        self,
+        photos: Iterable[MinedPhoto] | None = None,
+        labels: Mapping[str, ResolvedLabel] | None = None,
+    ) -> Path:
         """Make ``labels.csv`` of the decisions: the photos that can be trained on.
 
         It is a manifest as :func:`training.data.read_data` takes it.
+
+        Args:
+            photos: :meth:`mined`, if the caller has read it already.
+            labels: :meth:`labels`, likewise.
         """
-        labels = self.labels()
+        photos = self.mined() if photos is None else photos
+        labels = self.labels() if labels is None else labels
         rows = [
             {
                 "path": photo.file,
@@ -264,7 +273,7 @@ class Round:
                 "kind": label.kind or "",
                 "reviewers": "+".join(sorted(label.votes)),
             }
-            for photo in self.mined()
+            for photo in photos
             if (label := labels.get(photo.id)) is not None and label.decided
         ]
         write_csv(self.path / LABELS, LABEL_COLUMNS, rows)
