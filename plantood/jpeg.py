@@ -67,6 +67,19 @@ class Structure:
     all_coefficients: bool
 
 
+def marker_segments(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Marker, its index, and what its segment holds, one after the other.
+
+    Restart markers are part of the entropy-coded data between the segments.
+    """
+    position = 2
+    while found := _MARKER.search(data, position):
+        position, marker = found.start(), data[found.start() + 1]
+        length = int.from_bytes(data[position + 2 : position + 4], "big")
+        yield marker, position, data[position + 4 : position + 2 + length]
+        position += 2 + max(length, 0 if marker == 0x01 else 2)
+
+
 def read_structure(data: bytes) -> Structure:
     """Walk through the marker segments of a JPEG (ITU-T T.81, annex B), never decoding anything.
 
@@ -76,7 +89,7 @@ def read_structure(data: bytes) -> Structure:
     missing: dict[int, np.ndarray] = {}  # component -> bits still to come, per coefficient
     sequential = True
     end = None
-    for marker, position, segment in _segments(data):
+    for marker, position, segment in marker_segments(data):
         if marker == _END:
             end = position
             break
@@ -138,16 +151,6 @@ def ensure_no_filler(data: bytes, pixels: np.ndarray) -> None:
         raise UnreadablePhoto("the JPEG broke off: its last rows are missing; send it again")
 
 
-def _segments(data: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """Marker, its index, and what its segment holds, one after the other."""
-    position = 2
-    while found := _MARKER.search(data, position):
-        position, marker = found.start(), data[found.start() + 1]
-        length = int.from_bytes(data[position + 2 : position + 4], "big")
-        yield marker, position, data[position + 4 : position + 2 + length]
-        position += 2 + max(length, 0 if marker == 0x01 else 2)
-
-
 def _is_one_scan(data: bytes) -> bool:
     """Tell whether the decoder stops after the first scan, as in nearly all photos of a phone.
 
@@ -156,7 +159,7 @@ def _is_one_scan(data: bytes) -> bool:
     there is nothing to count.
     """
     components = 0
-    for marker, _, segment in _segments(data):
+    for marker, _, segment in marker_segments(data):
         if marker in _FRAME_MARKERS and len(segment) >= 6:
             components = segment[5] if marker in _SEQUENTIAL_MARKERS else 0
         elif marker == _SCAN:

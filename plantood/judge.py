@@ -23,12 +23,13 @@ from typing import Any
 import numpy as np
 
 from . import prometheus
+from .capture import Capture
 from .coalesce import Coalescer
 from .errors import UnreadablePhoto
 from .failures import WrongAnswer, as_gate_failure, with_one_more_try
 from .gate import Prepared, finish, prepare
 from .http_io import PhotoInput, read
-from .images import Limits, LoadedImage
+from .images import Limits, LoadedImage, Photo
 from .messages import Messages
 from .model.store import GateModel
 from .policy import Policy, with_overrides
@@ -120,6 +121,9 @@ class Judge:
             settings: Sizes of the pools, and how long to wait for a score.
             describe: Asks the scorer which gate model it has. Given that, a photo is never judged
                 by the scores of another one.
+
+        Raises:
+            SettingsError: Photos are to be captured where nothing can be written.
         """
         self.rules = rules
         self._score = score
@@ -134,10 +138,13 @@ class Judge:
             self._scores, settings.max_batch_size, more_coming=lambda: self._preparing > 0
         )
         self._scored_at = float("-inf")
+        self._capture = Capture.from_settings(settings)
 
     def close(self) -> None:
-        """Let the decoding threads end."""
+        """Let the decoding threads end, and write what is still to be captured."""
         self._decoders.shutdown(wait=False, cancel_futures=True)
+        if self._capture is not None:
+            self._capture.close()
 
     async def check(self, photo: PhotoInput, language: str | None = None) -> Verdict:
         """Judge one photo; whatever is wrong with it is a verdict.
@@ -171,7 +178,7 @@ class Judge:
         }
         self._preparing += 1
         try:
-            prepared = await asyncio.get_running_loop().run_in_executor(
+            prepared, data = await asyncio.get_running_loop().run_in_executor(
                 self._decoders, self._prepare, photo, keep, context, time.perf_counter()
             )
         finally:
@@ -188,6 +195,8 @@ class Judge:
                 prepared, plant_probability, unfamiliarity, score_ms=score_ms, **context
             )
         prometheus.observe(verdict)
+        if self._capture is not None:
+            self._capture.offer(data, verdict)
         return Judged(verdict, prepared.image, prepared.error)
 
     async def score(self, pixels: np.ndarray) -> tuple[float, np.ndarray]:
@@ -225,16 +234,22 @@ class Judge:
 
     def _prepare(
         self, photo: PhotoInput, keep: bool, context: dict[str, Any], submitted: float
-    ) -> Prepared:
-        """Read, decode and measure one photo; runs in a decoding thread."""
+    ) -> tuple[Prepared, Photo | None]:
+        """Read, decode and measure one photo; runs in a decoding thread.
+
+        Returns:
+            The photo before the network, and what was read of it if it may have to be kept.
+        """
         prometheus.STAGE_SECONDS.labels(stage="wait").observe(time.perf_counter() - submitted)
-        return prepare(
-            read(photo, keep),
+        data = read(photo, keep)
+        prepared = prepare(
+            data,
             limits=self.rules.limits,
             input_size=self.rules.input_size,
             keep_image=keep,
             **context,
         )
+        return prepared, None if self._capture is None else data
 
     async def _scores(self, images: np.ndarray) -> np.ndarray:
         """One call of the scorer, uint8 ``[N, S, S, 3]`` to float32 ``[N, 1 + C]``."""

@@ -40,6 +40,12 @@ GATE_ERRORS = Counter(
     "service made of it (`on_gate_error`).",
     ["kind", "outcome"],
 )
+CAPTURED = Counter(
+    "plantood_captured_total",
+    "Photos to be kept for mining, by what became of them: `kept`, `over_cap`, `dropped` (the "
+    "destination is too slow), `failed`.",
+    ["outcome"],
+)
 GATE_INFO = Gauge(
     "plantood_gate_info",
     "Always 1; the labels say which gate model judges.",
@@ -51,6 +57,7 @@ METRICS: tuple[MetricWrapperBase, ...] = (
     PLANT_PROBABILITY,
     STAGE_SECONDS,
     SCORER_ERRORS,
+    CAPTURED,
     GATE_INFO,
 )
 """Of every process that judges."""

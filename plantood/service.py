@@ -22,6 +22,7 @@ from bentoml.exceptions import BentoMLConfigException
 
 from . import __version__, prometheus
 from .body_limit import BodyLimit
+from .capture import ensure_usable
 from .errors import PhotoTooLarge, PlantoodError, SettingsError
 from .gate_reference import GateReference
 from .graceful import keep_sockets, outlive_other_services, remove_sockets
@@ -59,6 +60,7 @@ def _before_start() -> None:
         tag = served_gate(settings.gate, PlantScorer.bento)
         gate = load_gate(GateReference(tag).resolve().tag)
         Rules.of(gate, settings)
+        ensure_usable(settings)
     except PlantoodError as error:
         raise BentoMLConfigException(str(error)) from None
     os.environ[variable("gate")] = gate.tag

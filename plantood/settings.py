@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 from .errors import SettingsError
@@ -38,6 +38,13 @@ def _parse_policy(value: Any) -> Any:
         except ValueError:
             raise ValueError(f"{number!r} is not a number, in {item!r}") from None
     return pairs
+
+
+def _absolute(place: str | None) -> str | None:
+    """An absolute path, or a URL: the processes of a service may each run in another folder."""
+    if place and "://" not in place and not Path(place).is_absolute():
+        raise ValueError("a relative path")
+    return place
 
 
 class Settings(BaseModel):
@@ -130,6 +137,27 @@ class Settings(BaseModel):
         "for a verdict; then the gate counts as failed.",
     )
 
+    capture: Annotated[str | None, AfterValidator(_absolute)] = Field(
+        default=None,
+        description="Folder (absolute path) or URL (`s3://bucket/captured`, or whatever else "
+        "fsspec knows) to which photos go that were refused or are near the threshold, without "
+        "their metadata, with their verdict as JSON. Default: no photo is kept.",
+    )
+    capture_margin: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="A photo is near the threshold if its plant probability is at most this far "
+        "above it.",
+    )
+    capture_per_day: int = Field(
+        default=500,
+        ge=1,
+        le=99_999,
+        description="Most photos kept on one day (UTC), by all processes with the same "
+        "`PLANTOOD_CAPTURE` together.",
+    )
+
     @property
     def max_upload_bytes(self) -> int:
         """Largest photo in bytes."""
@@ -188,8 +216,11 @@ def _allowed(field: FieldInfo) -> str:
         for name in ("ge", "le", "min_length")
         if (bound := getattr(item, name, None)) is not None
     }
+    if any(getattr(item, "func", None) is _absolute for item in field.metadata):
+        return "an absolute path, or a URL"
     if "ge" in bounds:
-        return f"a whole number from {bounds['ge']} to {bounds['le']}"
+        kind = "number" if field.annotation is float else "whole number"
+        return f"a {kind} from {bounds['ge']} to {bounds['le']}"
     kinds = get_args(field.annotation) if _is_union(field.annotation) else (field.annotation,)
     return (
         "a path"

@@ -35,6 +35,9 @@ def test_every_field_is_read_from_its_variable() -> None:
         "PLANTOOD_TIMEOUT_S": "60",
         "PLANTOOD_ON_GATE_ERROR": "retake",
         "PLANTOOD_GATE_TIMEOUT_S": "7",
+        "PLANTOOD_CAPTURE": "s3://bucket/captured",
+        "PLANTOOD_CAPTURE_MARGIN": "0.05",
+        "PLANTOOD_CAPTURE_PER_DAY": "200",
     }
     assert set(environment) == {variable(field) for field in Settings.model_fields}
     assert Settings.from_environment(environment).model_dump() == {
@@ -53,6 +56,9 @@ def test_every_field_is_read_from_its_variable() -> None:
         "timeout_s": 60,
         "on_gate_error": "retake",
         "gate_timeout_s": 7,
+        "capture": "s3://bucket/captured",
+        "capture_margin": 0.05,
+        "capture_per_day": 200,
     }
 
 
@@ -71,6 +77,8 @@ def test_an_empty_variable_counts_as_not_set() -> None:
         ("PLANTOOD_POLICY", "plant_threshold", "name=number"),
         ("PLANTOOD_POLICY", "plant_threshold=high", "name=number"),
         ("PLANTOOD_LANGUAGE", "e", "at least 2 characters"),
+        ("PLANTOOD_CAPTURE", "captured", "an absolute path, or a URL"),
+        ("PLANTOOD_CAPTURE_MARGIN", "1.5", "a number from 0 to 1"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_is_allowed(name: str, value: str, allowed: str) -> None:

@@ -1,0 +1,259 @@
+"""Keep the photos that the gate is unsure about, for mining: opt-in, off by default.
+
+A photo that was refused, or whose plant probability is near the threshold, goes to a folder or
+fsspec URL, without the metadata of its camera, with its verdict beside it::
+
+    CAPTURE/2026-03-01/00017.jpg
+    CAPTURE/2026-03-01/00017.json
+
+The request never waits: :meth:`Capture.offer` puts the photo into a queue of bounded size and
+returns; a thread strips and writes it. A photo for which there is no room is dropped and counted.
+The number in a name is claimed by creating the JSON file exclusively, so that the daily cap holds
+for all processes, machines and restarts that share a destination. The photo follows, whole or not
+at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import threading
+import time
+from collections import deque
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from . import prometheus
+from .errors import SettingsError, UnreadablePhoto
+from .images import Limits
+from .metadata import without_metadata
+from .settings import Settings, variable
+from .verdict import ReasonCode, Verdict
+
+logger = logging.getLogger("bentoml.plantood")
+
+QUEUE_BYTES = 32 << 20
+"""Photos that wait to be written, in bytes, in each process."""
+
+KEPT, OVER_CAP, DROPPED, FAILED = "kept", "over_cap", "dropped", "failed"
+OUTCOMES = (KEPT, OVER_CAP, DROPPED, FAILED)
+"""What becomes of a photo that is to be kept: written; too many that day; no room in the queue, as
+the destination is too slow; not to be written, or not without its metadata."""
+
+_LOG_SECONDS = 60.0
+_PRECONDITION_FAILED = 412
+
+
+def ensure_usable(settings: Settings) -> None:
+    """Find out before any process starts whether photos can be kept where the settings say.
+
+    Raises:
+        SettingsError: Nothing can be written there.
+    """
+    if settings.capture:
+        _Destination(settings.capture)
+
+
+class Capture:
+    """Writes photos to one destination, in a thread of its own."""
+
+    def __init__(
+        self, destination: str, *, margin: float, per_day: int, limits: Limits | None = None
+    ) -> None:
+        """Begin to keep photos.
+
+        Args:
+            destination: Absolute path of a folder, or URL of one.
+            margin: An accepted photo is kept if P(plant) is at most this far from the threshold.
+            per_day: Most photos of a day, by UTC.
+            limits: Bounds on bytes and pixels of photos that have to be decoded.
+
+        Raises:
+            SettingsError: Nothing can be written there.
+        """
+        self._margin = margin
+        self._per_day = per_day
+        self._limits = limits
+        self._destination = _Destination(destination)
+        self._queue: deque[tuple[bytes, Verdict]] = deque()
+        self._queued_bytes = 0
+        self._changed = threading.Condition()
+        self._closed = False
+        self._day, self._next, self._seen = "", 1, set()
+        self._logged_at = float("-inf")
+        self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
+        self._thread.start()
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Capture | None:
+        """Keep photos as the settings say; None if they do not ask for it.
+
+        Raises:
+            SettingsError: Nothing can be written to the destination.
+        """
+        if not settings.capture:
+            return None
+        for outcome in OUTCOMES:
+            prometheus.CAPTURED.labels(outcome=outcome)
+        return cls(
+            settings.capture,
+            margin=settings.capture_margin,
+            per_day=settings.capture_per_day,
+            limits=Limits(settings.max_upload_bytes, settings.max_pixels),
+        )
+
+    def offer(self, photo: Any, verdict: Verdict) -> None:
+        """Keep a photo if the gate is unsure about it; returns at once, and never raises.
+
+        Args:
+            photo: The bytes of its file; of anything else (pixels, a path) nothing is kept.
+            verdict: What was made of it.
+        """
+        if not isinstance(photo, bytes) or not self.wants(verdict):
+            return
+        with self._changed:
+            if self._closed or self._queued_bytes + len(photo) > QUEUE_BYTES:
+                _count(DROPPED)
+                return
+            self._queued_bytes += len(photo)
+            self._queue.append((photo, verdict))
+            self._changed.notify_all()
+
+    def wants(self, verdict: Verdict) -> bool:
+        """True for a photo that was refused, but could be read, and for one near the threshold."""
+        if not verdict.accepted:
+            return all(reason.code != ReasonCode.UNREADABLE for reason in verdict.reasons)
+        probability = verdict.plant_probability
+        return probability is not None and probability - verdict.threshold <= self._margin
+
+    def close(self, seconds: float = 5.0) -> None:
+        """Write what is in the queue, for so long at most, and end."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        self._thread.join(seconds)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not (self._queue or self._closed):
+                    self._changed.wait()
+                if not self._queue:
+                    return
+                photo, verdict = self._queue.popleft()
+            try:
+                outcome = self._keep(photo, verdict)
+            except Exception as error:  # each kind of storage has errors of its own
+                outcome = FAILED
+                self._log(error)
+            _count(outcome)
+            with self._changed:
+                self._queued_bytes -= len(photo)
+
+    def _keep(self, photo: bytes, verdict: Verdict) -> str | None:
+        """Write one photo.
+
+        Returns:
+            What became of it; None if it was kept already, since people send photos again.
+        """
+        day = f"{datetime.now(UTC):%Y-%m-%d}"
+        if day != self._day:
+            self._day, self._next, self._seen = day, self._destination.first_free(day), set()
+        digest = hashlib.sha256(photo).digest()
+        if digest in self._seen:
+            return None
+        if self._next > self._per_day:
+            return OVER_CAP
+        try:
+            stripped, suffix = without_metadata(photo, self._limits)
+        except (UnreadablePhoto, ValueError) as error:
+            self._log(error)
+            return FAILED
+        description = verdict.model_dump_json(indent=2).encode()
+        while self._next <= self._per_day:
+            name = f"{day}/{self._next:05}"
+            is_ours = self._destination.create(f"{name}.json", description)
+            self._next += 1
+            if is_ours:
+                self._destination.write(name + suffix, stripped)
+                self._seen.add(digest)
+                return KEPT
+        return OVER_CAP
+
+    def _log(self, error: Exception) -> None:
+        """Say what is wrong, but not for every photo."""
+        if time.monotonic() - self._logged_at > _LOG_SECONDS:
+            self._logged_at = time.monotonic()
+            logger.warning("A photo could not be kept: %s: %s", type(error).__name__, error)
+
+
+class _Destination:
+    """A folder, or one at an fsspec URL."""
+
+    def __init__(self, place: str) -> None:
+        from fsspec.core import url_to_fs
+
+        try:
+            self._fs, self._root = url_to_fs(place, use_listings_cache=False)
+            self._local = "file" in self._fs.protocol
+            if self._local:
+                self._fs.makedirs(self._root, exist_ok=True)
+                if not os.access(self._root, os.W_OK | os.X_OK):
+                    raise PermissionError("no permission to write")
+        except ImportError as error:
+            raise SettingsError(
+                f"{variable('capture')}={place!r} needs a package that is missing ({error}): "
+                'pip install "plantood[s3]" or "plantood[gcs]".'
+            ) from error
+        except (OSError, ValueError) as error:
+            raise SettingsError(
+                f"{variable('capture')}={place!r} cannot be written to ({error}); give the "
+                "absolute path of a folder, or a URL such as s3://bucket/captured."
+            ) from error
+
+    def first_free(self, day: str) -> int:
+        """The number after the highest one of a day."""
+        try:
+            found = self._fs.ls(f"{self._root}/{day}", detail=False)
+        except FileNotFoundError:
+            return 1
+        stems = (path.rstrip("/").rpartition("/")[2].partition(".")[0] for path in found)
+        return 1 + max((int(stem) for stem in stems if stem.isdecimal()), default=0)
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Write a file that nobody else has; False if somebody has it."""
+        path = f"{self._root}/{name}"
+        try:
+            if self._local:
+                Path(path).parent.mkdir(parents=True, exist_ok=True)
+                with open(path, "xb", buffering=0) as file:  # noqa: PTH123 (one write, unbuffered)
+                    file.write(content)
+            else:
+                self._fs.pipe_file(path, content, mode="create")
+        except FileExistsError:
+            return False
+        except Exception as error:
+            if getattr(error, "code", None) == _PRECONDITION_FAILED:  # as gcsfs says it
+                return False
+            raise
+        return True
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file, whole or not at all."""
+        path = f"{self._root}/{name}"
+        if not self._local:
+            self._fs.pipe_file(path, content)  # an object is there when all of it is
+            return
+        unfinished = Path(f"{path}.{os.getpid()}.tmp")
+        try:
+            unfinished.write_bytes(content)
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+
+def _count(outcome: str | None) -> None:
+    if outcome is not None:
+        prometheus.CAPTURED.labels(outcome=outcome).inc()
