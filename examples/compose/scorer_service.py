@@ -1,0 +1,22 @@
+"""One bento: only the network is a service of its own; this process decodes and decides."""
+
+import asyncio
+from pathlib import Path
+
+import bentoml
+from my_detector import Diagnosis, diagnose
+
+from plantood.compose import ComposedGate, PlantScorer, Verdict
+
+
+@bentoml.service
+class Detector:
+    scorer = bentoml.depends(PlantScorer)
+
+    def __init__(self) -> None:
+        self.gate = ComposedGate(self.scorer)
+
+    @bentoml.api
+    async def diagnose(self, photo: Path) -> Verdict | Diagnosis:
+        verdict = await self.gate.check(photo)
+        return await asyncio.to_thread(diagnose, photo) if verdict.accepted else verdict
