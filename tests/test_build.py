@@ -1,0 +1,256 @@
+"""The gate's bento: what `bentoml build` packs, and that it stands alone."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+import bentoml
+import httpx
+import psutil
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from plantood.model.entry import MANIFEST, sha256
+from plantood.packing import GATE_LABEL, SHA256_LABEL
+from plantood.starter import starter_dir
+from tests import standalone
+from tests.service.server import ROOT, SAMPLES, Server
+from tests.standalone import Standalone
+
+PACKAGE = ROOT / "plantood"
+NOT_PACKED = {"starter/gate", "starter/samples"}
+
+
+@pytest.fixture(scope="module")
+def bento(tmp_path_factory: pytest.TempPathFactory) -> Standalone:
+    return standalone.install(ROOT, tmp_path_factory.mktemp("bento"))
+
+
+@pytest.fixture(scope="module")
+def server(bento: Standalone) -> Iterator[Server]:
+    """The bento served by itself, on a machine whose store also has a newer gate."""
+    subprocess.run(
+        [sys.executable, "-m", "tests.service.tiny_gate", "newest"],
+        env=os.environ | {"BENTOML_HOME": str(bento.home)},
+        cwd=ROOT,
+        check=True,
+    )
+    with standalone.serving(bento) as server:
+        yield server
+
+
+def test_what_is_packed(bento: Standalone) -> None:
+    sources = {str(path.relative_to(bento.bento / "src")) for path in _files(bento.bento / "src")}
+    package = {
+        f"plantood/{path.relative_to(PACKAGE)}"
+        for path in _files(PACKAGE)
+        if "__pycache__" not in path.parts
+        and str(path.relative_to(PACKAGE).parent) not in NOT_PACKED
+    }
+    assert sources == {"service.py", "bentofile.yaml"} | package
+    folders = {path.relative_to(bento.bento).parts[0] for path in _files(bento.bento)}
+    assert folders == {"src", "env", "apis", "bento.yaml", "README.md"}
+    assert sum(path.stat().st_size for path in _files(bento.bento)) < 2_000_000
+
+
+def test_it_says_what_it_is_and_which_gate_it_has(bento: Standalone) -> None:
+    about = yaml.safe_load((bento.bento / "bento.yaml").read_text())
+    packed = {model["tag"] for service in about["services"] for model in service["models"]}
+    assert packed == {"plantood-gate:starter"}
+    assert about["labels"] == {
+        "app.kubernetes.io/name": "plantood",
+        "app.kubernetes.io/component": "gate",
+        GATE_LABEL: "plantood-gate:starter",
+        SHA256_LABEL: sha256(starter_dir() / MANIFEST),
+    }
+    readme = (bento.bento / "README.md").read_text(encoding="utf-8")
+    assert readme == (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_another_gate_is_packed_by_its_tag(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    subprocess.run(
+        [sys.executable, "-m", "tests.service.tiny_gate", "mine"],
+        env=os.environ | {"BENTOML_HOME": str(home)},
+        cwd=ROOT,
+        check=True,
+    )
+    tag = standalone.build(ROOT, home, PLANTOOD_GATE="plantood-gate:mine")
+    about = yaml.safe_load((home / "bentos" / tag.replace(":", "/") / "bento.yaml").read_text())
+    assert about["labels"][GATE_LABEL] == "plantood-gate:mine"
+    assert {m["tag"] for s in about["services"] for m in s["models"]} == {"plantood-gate:mine"}
+
+
+def test_the_locked_packages_are_those_of_the_tests_and_all_that_serving_needs() -> None:
+    locked = _pins(ROOT / "requirements.txt")
+    tested = _pins(ROOT / "constraints.txt")
+    assert {name: tested[name] for name in locked if name in tested} == {
+        name: version for name, version in locked.items() if name in tested
+    }
+    needed = _needed_for_serving()
+    assert needed <= set(locked)
+    only_elsewhere = {"cffi", "pycparser"}  # on PyPy
+    assert set(locked) - needed <= only_elsewhere
+    assert not {"tensorflow", "keras", "pytest", "matplotlib"} & set(locked)
+
+
+def test_the_bento_has_the_locked_packages_and_bentoml(bento: Standalone) -> None:
+    assert _pins(bento.bento / "env" / "python" / "requirements.txt") == _pins(
+        ROOT / "requirements.txt"
+    )
+    code = "from importlib.metadata import distributions\n"
+    code += "print(*(found.metadata['Name'] for found in distributions()))"
+    installed = subprocess.run(
+        [str(bento.python), "-c", code],
+        cwd=bento.home,
+        env=standalone.clean_environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    names = {canonicalize_name(name) for name in installed.stdout.split()}
+    assert not {"plantood", "tensorflow", "keras", "pip"} & names
+
+
+def test_it_judges_photos_alone(server: Server) -> None:
+    plant, soil = (
+        httpx.post(f"{server.url}/check", content=(SAMPLES / name).read_bytes(), timeout=60).json()
+        for name in ("maize_leaf.jpg", "bare_soil.jpg")
+    )
+    assert plant["verdict"] == "accept"
+    assert (soil["verdict"], soil["reasons"][0]["code"]) == ("retake", "not_a_plant")
+    # the gate that it packs, though the store has a newer one
+    assert plant["model"] == soil["model"] == "plantood-gate:starter"
+    assert httpx.get(f"{server.url}/").status_code == 200
+    assert httpx.get(f"{server.url}/model").json()["model"] == "plantood-gate:starter"
+
+
+def test_nothing_of_the_checkout_is_reachable(bento: Standalone, server: Server) -> None:
+    assert standalone.traces_of_checkout(server) == []
+    code = "import plantood, plantood.service, sys; print(plantood.__file__, *sys.path)"
+    run = subprocess.run(
+        [str(bento.python), "-c", code],
+        cwd=bento.bento / "src",
+        env=standalone.clean_environment(BENTOML_HOME=str(bento.home)),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.startswith(f"{bento.bento}/src/plantood/__init__.py")
+    assert str(ROOT) not in run.stdout
+    assert "OPENED" not in run.stderr
+
+
+def test_what_finds_traces_of_the_checkout_finds_them(bento: Standalone, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with log.open("wb") as output:  # in the bento's environment, but at home in the checkout
+        process = subprocess.Popen(
+            [str(bento.python), "-c", "open('README.md').close(); input()"],
+            cwd=ROOT,
+            env=standalone.clean_environment(),
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        while not log.stat().st_size and process.poll() is None:
+            pass
+        traces = standalone.traces_of_checkout(Server("", log, psutil.Process(process.pid)))
+    finally:
+        process.communicate(b"\n")
+    assert f"OPENED {ROOT}/README.md" in traces
+    assert f"{process.pid}: {ROOT}" in traces  # its working folder
+
+
+def test_the_dockerfile_leaves_behind_what_serving_does_not_need(
+    bento: Standalone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bentoml._internal.configuration.containers import BentoMLContainer
+    from bentoml._internal.container import construct_containerfile
+    from bentoml._internal.models import ModelStore
+
+    monkeypatch.chdir("/")  # BentoML issue 5566
+    store = BentoMLContainer.model_store
+    before = store.get()
+    store.set(ModelStore(bento.home / "models"))
+    try:
+        packed = bentoml.bentos.Bento.from_path(str(bento.bento))
+        with construct_containerfile(packed, enable_buildkit=False) as (_, file):
+            build, final = Path(file).read_text().split("\nFROM ")[-2:]
+    finally:
+        store.set(before)
+    assert build.split()[2] == "build"
+    text = f"{build}\n{final}"
+    assert not re.search(r"build-essential|\bgcc\b|\bgit\b|apt-get", text)
+    assert "install" not in final
+    lines = final.splitlines()
+    assert "USER 1034:1034" in lines
+    assert lines.index("USER 1034:1034") > max(
+        i for i, line in enumerate(lines) if line.startswith("COPY")
+    )
+    assert f'plantood.gate.sha256="{sha256(starter_dir() / MANIFEST)}"' in final
+    assert 'plantood.gate="plantood-gate:starter"' in final
+    assert "ENV PLANTOOD_GATE=plantood-gate:starter" in lines
+
+
+def test_the_image_s_health_check_knows_a_service_that_is_down(
+    bento: Standalone, server: Server
+) -> None:
+    template = (ROOT / "deploy" / "container" / "Dockerfile.template").read_text()
+    code = re.search(r'HEALTHCHECK .*?"-c", \\\s+"(.*?)"\]', template, re.DOTALL)[1]
+
+    def check(port: str) -> int:
+        environment = standalone.clean_environment(PORT=port)
+        return subprocess.run(
+            [str(bento.python), "-c", code], env=environment, check=False
+        ).returncode
+
+    assert check(server.url.rpartition(":")[2]) == 0
+    assert check("9") != 0
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def _pins(path: Path) -> dict[str, str]:
+    """Canonical name and pinned version of every package in a requirements file."""
+    requirements = [
+        Requirement(line)
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if line and not line.startswith("#")
+    ]
+    assert all([s.operator for s in r.specifier] == ["=="] for r in requirements)
+    return {canonicalize_name(r.name): next(iter(r.specifier)).version for r in requirements}
+
+
+def _needed_for_serving() -> set[str]:
+    """Names of all that plantood needs to serve here, by the metadata of what is installed."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    direct = project["dependencies"] + project["optional-dependencies"]["heif"]
+    found: set[str] = set()
+    waiting = [Requirement(line) for line in direct]
+    while waiting:
+        requirement = waiting.pop()
+        extras = requirement.extras or {""}
+        if requirement.marker and not requirement.marker.evaluate():
+            continue
+        name = canonicalize_name(requirement.name)
+        if name in found and not requirement.extras:
+            continue
+        found.add(name)
+        for line in metadata.requires(name) or ():
+            needs = Requirement(line)
+            if needs.marker is None or any(needs.marker.evaluate({"extra": e}) for e in extras):
+                needs.marker = None
+                waiting.append(needs)
+    return found
