@@ -6,6 +6,8 @@ import click
 
 from plantood.cli import OneLineErrors
 from training.commands import evaluate, leave_one_out, train
+from training.finetune.command import finetune
+from training.lineage.command import rounds
 from training.mining.command import mine
 from training.negatives.command import negatives
 from training.starter.command import starter
@@ -23,5 +25,5 @@ def main() -> None:
     """
 
 
-for command in (train, leave_one_out, evaluate, mine, negatives, starter):
+for command in (train, leave_one_out, evaluate, mine, negatives, finetune, rounds, starter):
     main.add_command(command)

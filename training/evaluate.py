@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from plantood.errors import TrainingDataError
+from plantood.model.entry import GateModel
 from plantood.model.store import load_gate
-from training.data import LabelledPhoto, read_data
-from training.dataset import write_bad
+from training.data import BadPhoto, LabelledPhoto, read_data
+from training.dataset import Photos, write_bad
 from training.evaluation import Evaluation, Scored
 from training.report import write_report
 from training.scan import scan
@@ -46,29 +48,8 @@ def evaluate(
         GateModelNotFound: if the store has no such gate model.
     """
     gate = load_gate(tag)
-    photos, bad = scan(read_data(data), cache)
-    by_split: dict[str, list[LabelledPhoto]] = defaultdict(list)
-    for photo in sorted(photos, key=lambda photo: photo.sha256):
-        by_split[photo.split or ALL].append(photo)
-    names = [name for name in ("train", "val", "test", ALL) if name in by_split]
-    if split is not None:
-        names = [name for name in names if name == split]
-    if not names:
-        asked = f"in the split {split} of" if split else "in"
-        raise TrainingDataError(f"No usable photo {asked} {data} ({len(bad)} could not be used).")
-    scorer = gate.scorer()
-    scored = {
-        name: Scored(
-            tuple(by_split[name]),
-            score_photos(scorer, tuple(by_split[name]), f"Scoring {name}").plant_probability,
-        )
-        for name in names
-    }
-    evaluation = Evaluation(
-        name=f"{gate.manifest.backbone} {gate.manifest.head}",
-        splits=scored,
-        threshold=gate.manifest.policy.plant_threshold if threshold is None else threshold,
-    )
+    by_split, bad = photos_by_split(data, cache, split)
+    evaluation = evaluation_of_gate(gate, by_split, threshold)
     out.mkdir(parents=True, exist_ok=True)
     write_bad(bad, out / "bad_files.csv")
     return write_report(
@@ -77,9 +58,45 @@ def evaluate(
         [evaluation],
         facts=[
             ("gate model", gate.tag),
-            ("data", f"{data} ({sum(len(s.photos) for s in scored.values())} photos)"),
+            ("data", f"{data} ({sum(map(len, by_split.values()))} photos)"),
             ("threshold", f"{evaluation.threshold:.4f}"),
         ],
         notes=[f"{len(bad)} files were left out; bad_files.csv says why."] if bad else [],
         extra={"tag": gate.tag},
+    )
+
+
+def photos_by_split(
+    data: Path, cache: Path, split: str | None = None
+) -> tuple[dict[str, Photos], list[BadPhoto]]:
+    """The usable photos of a folder or manifest by the splits that it names, and the others.
+
+    Raises:
+        TrainingDataError: if there is nothing to evaluate on.
+    """
+    photos, bad = scan(read_data(data), cache)
+    found: dict[str, list[LabelledPhoto]] = defaultdict(list)
+    for photo in sorted(photos, key=lambda photo: photo.sha256):
+        found[photo.split or ALL].append(photo)
+    names = [name for name in ("train", "val", "test", ALL) if name in found]
+    if split is not None:
+        names = [name for name in names if name == split]
+    if not names:
+        asked = f"in the split {split} of" if split else "in"
+        raise TrainingDataError(f"No usable photo {asked} {data} ({len(bad)} could not be used).")
+    return {name: tuple(found[name]) for name in names}, bad
+
+
+def evaluation_of_gate(
+    gate: GateModel, by_split: Mapping[str, Photos], threshold: float | None = None
+) -> Evaluation:
+    """The scores of a stored gate by the graph that serves; the policy's threshold by default."""
+    scorer = gate.scorer()
+    return Evaluation(
+        name=f"{gate.manifest.backbone} {gate.manifest.head}",
+        splits={
+            name: Scored(photos, score_photos(scorer, photos, f"Scoring {name}").plant_probability)
+            for name, photos in by_split.items()
+        },
+        threshold=gate.manifest.policy.plant_threshold if threshold is None else threshold,
     )

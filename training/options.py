@@ -21,6 +21,7 @@ from training.settings import (
 )
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 DEFAULTS = FitSettings()
 
 
@@ -72,14 +73,16 @@ def backbone_options(heads: str) -> Callable[[F], F]:
     )
 
 
+min_per_class_option = click.option(
+    "--min-per-class",
+    type=click.IntRange(2),
+    default=DataSettings().min_per_class,
+    show_default=True,
+    help="Fewer usable training photos of a class are an error.",
+)
+
 data_options = options(
-    click.option(
-        "--min-per-class",
-        type=click.IntRange(2),
-        default=DataSettings().min_per_class,
-        show_default=True,
-        help="Fewer usable training photos of a class are an error.",
-    ),
+    min_per_class_option,
     click.option(
         "--at-most-per-source",
         type=click.IntRange(1),
@@ -216,19 +219,27 @@ run_options = options(
 data_argument = click.argument("data", type=click.Path(path_type=Path))
 
 
-def train_options(values: dict[str, Any]) -> TrainOptions:
-    """The options of a run from what stands on the command line."""
+def settings_of(kind: type[T], values: dict[str, Any], **groups: type) -> T:
+    """An instance of ``kind`` from what stands on the command line, some fields made of others.
 
-    def part(kind: type) -> Any:
-        names = {field.name for field in fields(kind)}
-        return kind(**{name: value for name, value in values.items() if name in names})
-
+    Args:
+        kind: a dataclass; only those of ``values`` that it has a field for are used.
+        values: by the name of the parameter.
+        groups: fields that are dataclasses themselves, each made of the values of its own names.
+    """
     if values.pop("no_fine_tune", False):
         values["fine_tune_epochs"] = 0
-    groups = {
-        "dataset": part(DataSettings),
-        "fit": part(FitSettings),
-        "costs": part(CostSettings),
-    }
-    names = {field.name for field in fields(TrainOptions)} - groups.keys()
-    return TrainOptions(**{k: v for k, v in values.items() if k in names}, **groups)
+
+    def part(of: type) -> dict[str, Any]:
+        names = {field.name for field in fields(of)}
+        return {name: value for name, value in values.items() if name in names}
+
+    made = {name: group(**part(group)) for name, group in groups.items()}
+    return kind(**{**part(kind), **made})
+
+
+def train_options(values: dict[str, Any]) -> TrainOptions:
+    """The options of a run from what stands on the command line."""
+    return settings_of(
+        TrainOptions, values, dataset=DataSettings, fit=FitSettings, costs=CostSettings
+    )

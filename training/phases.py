@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,8 @@ class TrainedHead:
     history: dict[str, list[dict[str, float]]]
     tuned: bool
     """Whether the second phase was kept: only if it lowered the validation loss."""
+    improved: bool = True
+    """False if no epoch was better than the weights that it began with."""
 
 
 @dataclass
@@ -66,6 +68,8 @@ class HeadTrainer:
     dataset: Dataset
     settings: FitSettings
     folder: Path
+    start: Sequence[NDArray] | None = None
+    """Weights of a head to go on from; then they stay unless an epoch is better. None: new ones."""
 
     def __post_init__(self) -> None:
         """Remember the pretrained weights: the second phase of each head starts from them."""
@@ -99,7 +103,18 @@ class HeadTrainer:
             probabilities=self._scores(name, model, result, tuned),
             history=history,
             tuned=tuned,
+            improved=tuned or first.best_epoch > 0,
         )
+
+    def scores_at_start(self, name: str) -> dict[str, NDArray[np.float32]]:
+        """P(plant) of every split but ``train`` by the head that training goes on from."""
+        if self.start is None:
+            raise ValueError("there is no head to go on from")
+        return {
+            split: self._head_scores(name, self.start, photos)
+            for split, photos in self.dataset.splits().items()
+            if split != "train"
+        }
 
     def _phase1(self, name: str, state: Path) -> tuple[FitResult, list[NDArray]]:
         keras.utils.set_random_seed(self.settings.seed)
@@ -107,6 +122,8 @@ class HeadTrainer:
         train_features = features_for(name, self.cache.rows(train))
         val_features = features_for(name, self.cache.rows(val))
         head = build_head(name, train_features.shape[1:], self.settings.dropout)
+        if self.start is not None:
+            head.set_weights(self.start)
         options = {"batch_size": self.settings.batch_size}
         result = self._fit(
             f"{name}, backbone frozen",
@@ -125,6 +142,7 @@ class HeadTrainer:
                 self.settings, self.settings.learning_rate or LEARNING_RATES[name]
             ),
             state=state,
+            from_start=self.start is not None,
         )
         return result, head.get_weights()
 
@@ -230,13 +248,19 @@ class HeadTrainer:
     def _predict(
         self, name: str, model: keras.Model, photos: Photos, tuned: bool
     ) -> NDArray[np.float32]:
-        if not photos:
-            return np.zeros(0, np.float32)
         if tuned:
             return predict(model, self.photo_batches(photos))
+        return self._head_scores(name, head_of(model).get_weights(), photos)
+
+    def _head_scores(
+        self, name: str, weights: Sequence[NDArray], photos: Photos
+    ) -> NDArray[np.float32]:
+        """P(plant) by a head on the cached features."""
+        if not photos:
+            return np.zeros(0, np.float32)
         features = features_for(name, self.cache.rows(photos))
         head = build_head(name, features.shape[1:], self.settings.dropout)
-        head.set_weights(head_of(model).get_weights())
+        head.set_weights(weights)
         return predict(head, array_batches(features, labels_of(photos)))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,8 @@ def write_report(
     facts: Sequence[tuple[str, str]] = (),
     notes: Sequence[str] = (),
     extra: dict[str, Any] | None = None,
+    template: str = "report.html.j2",
+    context: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Write ``report.html``, ``report.json`` and ``table.md`` into a folder.
 
@@ -46,6 +48,8 @@ def write_report(
         facts: what was done, as name and value, shown at the top.
         notes: sentences that the reader must know, such as files left out.
         extra: more for ``report.json``.
+        template: of the page, below this module's folder; one that extends ``report.html.j2``.
+        context: what that template needs beyond what this function gives it.
 
     Returns:
         What stands in ``report.json``.
@@ -56,7 +60,7 @@ def write_report(
     write_json(folder / "report.json", content)
     text = summary_markdown(figures)
     write_atomic(folder / "table.md", lambda file: file.write(text.encode()))
-    page = _environment().get_template("report.html.j2")
+    page = _environment().get_template(template)
     html = page.render(
         title=title,
         facts=facts,
@@ -65,6 +69,7 @@ def write_report(
         source_tables=[(split, source_table(figures, split)) for split in _splits(evaluations)],
         curves=[_curves(evaluation) for evaluation in evaluations if evaluation.history],
         splits=[_split_section(split, evaluations) for split in _splits(evaluations)],
+        **(context or {}),
     )
     write_atomic(folder / "report.html", lambda file: file.write(html.encode()))
     return content

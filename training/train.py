@@ -63,7 +63,7 @@ def train(options: TrainOptions) -> RunResult:
     }
     name = options.name or run_name(options.data, options.backbone, identity)
     with open_run(options.runs / name, identity) as folder:
-        notes = _notes(dataset, folder)
+        notes = data_notes(dataset, folder)
         for note in notes:
             console.print(f"[yellow]{note}[/]")
         extractor.cache.fill(dataset.photos, extractor.scorer.feature_map, size)
@@ -72,7 +72,7 @@ def train(options: TrainOptions) -> RunResult:
         for head in options.heads:
             trained = trainer.train(head)
             val_losses[head] = trained.val_loss
-            evaluations[head] = _evaluation(head, trained, dataset, options)
+            evaluations[head] = evaluation_of(head, trained, dataset, options.fit, options.costs)
         best = min(val_losses, key=val_losses.__getitem__)
         ordered = [evaluations[best], *(e for h, e in evaluations.items() if h != best)]
         report = write_report(
@@ -87,9 +87,10 @@ def train(options: TrainOptions) -> RunResult:
     return RunResult(folder, report, best, tags, notes)
 
 
-def _evaluation(
-    head: str, trained: TrainedHead, dataset: Dataset, options: TrainOptions
+def evaluation_of(
+    head: str, trained: TrainedHead, dataset: Dataset, settings: FitSettings, costs: CostSettings
 ) -> Evaluation:
+    """The scores of a trained head, with the threshold of the lowest cost."""
     splits = {
         name: Scored(photos, trained.probabilities[name])
         for name, photos in dataset.splits().items()
@@ -103,14 +104,14 @@ def _evaluation(
             "val_loss": trained.val_loss,
             "tuned": trained.tuned,
             "settings": {
-                **options.fit.as_dict(),
-                "learning_rate": options.fit.learning_rate or LEARNING_RATES[head],
+                **settings.as_dict(),
+                "learning_rate": settings.learning_rate or LEARNING_RATES[head],
             },
             "history": trained.history,
         },
         history=trained.history,
     )
-    return with_chosen_threshold(evaluation, options.costs)
+    return with_chosen_threshold(evaluation, costs)
 
 
 def with_chosen_threshold(evaluation: Evaluation, costs: CostSettings) -> Evaluation:
@@ -121,7 +122,7 @@ def with_chosen_threshold(evaluation: Evaluation, costs: CostSettings) -> Evalua
     return replace(evaluation, threshold=chosen.threshold, details=details)
 
 
-def _notes(dataset: Dataset, folder: Path) -> list[str]:
+def data_notes(dataset: Dataset, folder: Path) -> list[str]:
     """What a reader must know of the data; the lists go into the run's folder."""
     write_bad(dataset.bad, folder / "bad_files.csv")
     write_crossings(dataset.crossings, folder / "near_duplicates.csv")
@@ -142,21 +143,23 @@ def _facts(
     options: TrainOptions, dataset: Dataset, folder: Path, best: str, extractor: Extractor
 ) -> list[tuple[str, str]]:
     sizes = ", ".join(f"{len(photos)} {name}" for name, photos in dataset.splits().items())
-    changed = {
-        key: value
-        for key, value in options.fit.as_dict().items()
-        if value != FitSettings().as_dict()[key]
-    }
     facts = [
         ("data", f"{options.data} ({sizes}; {len(dataset.sources)} sources)"),
         ("backbone", f"{options.backbone}, weights {options.weights} ({extractor.digest[:16]})"),
         ("best head", f"{best}, by validation loss"),
-        ("settings", ", ".join(f"{k} {v}" for k, v in changed.items()) or "defaults"),
+        ("settings", changed_settings(options.fit)),
         ("run", folder.name),
     ]
     if options.dataset.leave_out:
         facts.append(("left out", ", ".join(options.dataset.leave_out)))
     return facts
+
+
+def changed_settings(settings: FitSettings) -> str:
+    """The settings that are not the defaults of training, in words."""
+    defaults = FitSettings().as_dict()
+    changed = {k: v for k, v in settings.as_dict().items() if v != defaults[k]}
+    return ", ".join(f"{k} {v}" for k, v in changed.items()) or "defaults"
 
 
 def _save(

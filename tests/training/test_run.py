@@ -20,7 +20,7 @@ def test_another_run_is_refused_with_what_differs(tmp_path: Path) -> None:
     with open_run(tmp_path / "r", IDENTITY):
         pass
     with (
-        pytest.raises(SettingsError, match=r"seed was 0, is 1.*--name"),
+        pytest.raises(SettingsError, match=r"seed was 0, is 1.*another name"),
         open_run(tmp_path / "r", IDENTITY | {"seed": 1}),
     ):
         pass

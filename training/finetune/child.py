@@ -1,0 +1,82 @@
+"""The child's entry in the store: what a trained gate model says, and who its parent is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import bentoml
+
+from plantood.model.entry import GateModel
+from training.card import model_card
+from training.finetune.compare import Judgement
+from training.finetune.data import Gathered
+from training.finetune.report import judgement_markdown
+from training.finetune.settings import FinetuneOptions
+from training.phases import HeadTrainer, TrainedHead
+from training.publish import publish
+from training.train import with_chosen_threshold
+
+
+def publish_child(
+    tag: bentoml.Tag,
+    trained: TrainedHead,
+    judgement: Judgement,
+    *,
+    parent: GateModel,
+    gathered: Gathered,
+    trainer: HeadTrainer,
+    options: FinetuneOptions,
+) -> None:
+    """Export, describe and save a fine-tuned gate model under ``tag``.
+
+    Its ``metrics.json`` holds its own figures and the judgement; its manifest names its parent and
+    every collection of photos in its lineage with the digest of the labels.
+
+    Raises:
+        ExportMismatch: graph and Keras model disagree; then nothing is saved.
+    """
+    head = parent.manifest.head
+    after = judgement.after
+    publish(
+        trained.model,
+        replace(after, name=head, details={**after.details, **judgement.as_dict()}),
+        gathered.dataset,
+        backbone=parent.manifest.backbone,
+        head=head,
+        card=partial(
+            model_card,
+            backbone=parent.manifest.backbone,
+            weights=f"those of {parent.tag}",
+            head=head,
+            counts=gathered.dataset.counts(),
+            bad=len(gathered.dataset.bad),
+            left_out=sorted({name for record in gathered.data for name in record.left_out}),
+            parent=parent.tag,
+            notes=_notes(judgement, gathered),
+        ),
+        cache=None if trained.tuned else trainer.cache,
+        decide=partial(with_chosen_threshold, costs=options.costs),
+        quantize=options.quantize,
+        name=tag.name,
+        version=tag.version,
+        parent=parent.tag,
+        data=gathered.data,
+    )
+
+
+def _notes(judgement: Judgement, gathered: Gathered) -> str:
+    """The end of the card: beside its parent, and of what it was made."""
+    made_of = "\n".join(
+        f"- {record.kind}: {record.path}, {record.photos} photos, labels {record.labels_sha256}"
+        for record in gathered.data
+    )
+    parts = [
+        f"### Beside its parent\n\n{judgement_markdown(judgement).strip()}",
+        f"### Made of\n\n{made_of}\n\n"
+        f"{gathered.replayed} of the parent's training photos were replayed.",
+    ]
+    if judgement.objections:
+        objections = "\n".join(f"- {objection}" for objection in judgement.objections)
+        parts.append(f"### What speaks against it\n\n{objections}")
+    return "\n\n".join(parts)

@@ -1,0 +1,137 @@
+"""``python -m training finetune``: what it asks for and what it prints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from training.finetune.settings import MARGIN, FinetuneOptions, ReplaySettings
+from training.options import (
+    cost_options,
+    fine_tune_options,
+    fit_options,
+    min_per_class_option,
+    run_options,
+    settings_of,
+)
+from training.settings import CostSettings, FitSettings
+
+NOT_ACCEPTED = 3
+"""Exit status if the child is not to take the place of its parent."""
+
+
+@click.command(context_settings={"default_map": {"loss": "weighted", "balance": "class"}})
+@click.argument("tag")
+@click.argument("new", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--replay",
+    multiple=True,
+    metavar="DATA",
+    type=click.Path(path_type=Path),
+    help="Photos that the parent was trained on: folder or manifest; may be given several times.  "
+    "[default: what the parent says of itself]",
+)
+@click.option(
+    "--replay-share",
+    type=click.FloatRange(0, 1),
+    default=ReplaySettings().replay_share,
+    show_default=True,
+    help="Share of the parent's training photos, of each source, that is trained on again, so "
+    "that it does not forget them. Validation and test always take all.",
+)
+@click.option(
+    "--no-replay", is_flag=True, help="Know nothing of the parent's photos: not for test either."
+)
+@click.option(
+    "--margin",
+    type=click.FloatRange(0, 1),
+    default=MARGIN,
+    show_default=True,
+    help="Share of the photos of a source that may get worse, beside the noise of so few.",
+)
+@click.option("--force", is_flag=True, help="Save it as the latest although it is worse.")
+@min_per_class_option
+@fit_options
+@fine_tune_options
+@cost_options
+@click.option(
+    "--gate-name", default="plantood-gate", show_default=True, help="Name in the model store."
+)
+@click.option(
+    "--quantize",
+    type=click.Choice(["none", "float16", "int8"]),
+    default="none",
+    show_default=True,
+    help="Of the saved graph; its own figures are then measured anew on the graph itself.",
+)
+@run_options
+@click.pass_context
+def finetune(
+    context: click.Context,
+    table_into: Path | None,
+    table_name: str | None,
+    quantize: str,
+    **values: Any,
+) -> None:
+    """Go on training the gate TAG with NEW photos, and compare it with what it was.
+
+    NEW are rounds that were reviewed, folders of negatives, or labelled photos as for train.
+    The parent's own photos are replayed. Both phases of train, from the parent's weights; these
+    stay unless an epoch is better. Parent and child are then judged on the same photos, source by
+    source: those of the test split, and of the sources that were left out of training.
+
+    A child that is worse on any source than the margin allows is stored under another name, so
+    that the service does not take it for the latest, and the exit status is 3. --force saves it
+    all the same. The run's folder receives report.html with every photo that changed sides. Run
+    the same command again after an interruption: it goes on, to the same result.
+
+    \b
+    python -m training finetune plantood-gate:TAG round-1/ soil/
+    python -m training finetune TAG round-1/ --replay photos/ --loss source_formula
+    """
+    from training.commands import print_results, write_table
+    from training.finetune.data import check_collections
+    from training.quiet import import_tensorflow
+
+    options = finetune_options(values | {"quantize": None if quantize == "none" else quantize})
+    check_collections(options)  # before the seconds that TensorFlow takes to import
+    import_tensorflow()
+    from training.finetune.report import both_figures, change_table, judgement_markdown
+    from training.finetune.run import finetune as run
+    from training.tables import console_table
+
+    result = run(options)
+    judgement = result.judgement
+    title = f"{options.tag}, before and after"
+    print_results(console_table(title, *both_figures(judgement.before, judgement.after)))
+    for comparison in judgement.comparisons:
+        title = f"What changed, {comparison.split}"
+        print_results(console_table(title, *change_table(comparison)))
+    write_table(table_into, table_name, "finetune", judgement_markdown(judgement))
+    print_results(f"Report: {result.folder / 'report.html'}", *judgement.objections)
+    if result.tag is None:
+        print_results("Nothing was saved: it is no other gate than its parent.")
+    elif result.latest:
+        print_results(
+            f"Saved as {result.tag}",
+            "Next:",
+            f"  plantood serve --gate {result.tag}",
+            f"  python -m training rounds {result.tag}",
+        )
+    else:
+        print_results(
+            f"Saved as {result.tag}, which is not served as the latest; to save it as such, run "
+            "the same command with --force."
+        )
+    if not result.latest:
+        context.exit(NOT_ACCEPTED)
+
+
+def finetune_options(values: dict[str, Any]) -> FinetuneOptions:
+    """The options of a fine-tuning from what stands on the command line."""
+    values["replay"] = values["replay"] or None
+    return settings_of(
+        FinetuneOptions, values, replay=ReplaySettings, fit=FitSettings, costs=CostSettings
+    )

@@ -1,0 +1,232 @@
+"""What a gate model goes on learning from: new photos, and those that its parents knew.
+
+Every collection is divided in the order in which the lineage got to know it, and what is divided
+stays divided: a photo that the parent was tested on never becomes one that its child trains on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from plantood.errors import TrainingDataError
+from plantood.model.entry import GateModel, TrainingData
+from plantood.model.store import load_gate
+from training.data import BadPhoto, LabelledPhoto, read_data
+from training.dataset import Dataset, at_most_per_source, labels_digest
+from training.finetune.settings import FinetuneOptions, ReplaySettings
+from training.negatives.run import ORIGINS
+from training.rounds.layout import INFO, LABELS, Round
+from training.scan import scan
+from training.splits import divide
+
+Kind = Literal["photos", "round", "negatives"]
+
+
+@dataclass(frozen=True)
+class Collection:
+    """One argument of the command, or one collection that the parent was trained on."""
+
+    kind: Kind
+    path: Path
+    left_out: tuple[str, ...] = ()
+    at_most_per_source: int | None = None
+    labels_sha256: str = ""
+    """As the parent knew it; empty if it is new."""
+
+
+@dataclass
+class Gathered:
+    """All photos of one fine-tuning, divided."""
+
+    dataset: Dataset
+    data: tuple[TrainingData, ...]
+    """What the new gate model says that it was trained on, the new collections last."""
+    added: tuple[TrainingData, ...]
+    """The new ones of them."""
+    replayed: int
+    """Old photos among those trained on."""
+    notes: list[str] = field(default_factory=list)
+
+
+def kind_of(path: Path) -> Kind:
+    """A round, a folder of negatives, or labelled photos, told by what is in the folder."""
+    if (path / INFO).is_file():
+        return "round"
+    return "negatives" if (path / ORIGINS).is_file() else "photos"
+
+
+def read_collection(collection: Collection) -> list[LabelledPhoto]:
+    """Its labelled photos, not yet opened.
+
+    Raises:
+        TrainingDataError: there is none, or it cannot be read.
+        RoundError: the round is not mined to the end, or damaged.
+    """
+    path = collection.path
+    if collection.kind == "round":
+        Round.open(path).write_labels()
+        try:
+            return read_data(path / LABELS)
+        except TrainingDataError as error:
+            raise TrainingDataError(
+                f"{error} Review it first: python -m training review {path}"
+            ) from error
+    return read_data(path / ORIGINS if collection.kind == "negatives" else path)
+
+
+def old_collections(gate: GateModel, settings: ReplaySettings) -> list[Collection]:
+    """What the parent was trained on: as it was given, or as the parent says itself.
+
+    Raises:
+        TrainingDataError: nobody says so, or it is not here any more.
+    """
+    if settings.no_replay:
+        return []
+    if settings.replay is not None:
+        return [Collection(kind_of(path), path) for path in settings.replay]
+    if not gate.manifest.data:
+        raise TrainingDataError(
+            f"{gate.tag} does not say which photos it was trained on; give them with --replay "
+            "DATA, or fine-tune on the new photos alone with --no-replay (it may forget the old)."
+        )
+    for record in gate.manifest.data:
+        if not Path(record.path).exists():
+            raise TrainingDataError(
+                f"{gate.tag} was trained on {record.path}, which is not here; give its photos with "
+                "--replay DATA, or fine-tune on the new photos alone with --no-replay."
+            )
+    return [
+        Collection(
+            record.kind,
+            Path(record.path),
+            record.left_out,
+            record.at_most_per_source,
+            record.labels_sha256,
+        )
+        for record in gate.manifest.data
+    ]
+
+
+def check_collections(options: FinetuneOptions) -> None:
+    """Tell of a parent or collection that is not there, or has no labels, without opening photos.
+
+    Raises:
+        GateModelNotFound: the store has no such parent.
+        TrainingDataError: a collection cannot be read.
+        RoundError: a round is not mined to the end, or damaged.
+    """
+    gate = load_gate(options.tag)
+    for collection in old_collections(gate, options.replay) + new_collections(options):
+        read_collection(collection)
+
+
+def new_collections(options: FinetuneOptions) -> list[Collection]:
+    """What is to be learned from now."""
+    return [Collection(kind_of(path), path) for path in options.new]
+
+
+def gather(
+    old: Sequence[Collection], new: Sequence[Collection], share: float, seed: int, cache: Path
+) -> Gathered:
+    """Read, scan, divide and thin out all photos.
+
+    Args:
+        old: collections of the parent, in their order.
+        new: collections to learn from now; one that is among the old ones as well counts as new.
+        share: of the old training photos of each source that are replayed, 0..1.
+        seed: of their choice.
+        cache: folder where scanned photos are remembered.
+
+    Raises:
+        TrainingDataError: a collection cannot be read, or is empty.
+    """
+    given = {collection.path.resolve() for collection in new}
+    old = [collection for collection in old if collection.path.resolve() not in given]
+    known: dict[str, LabelledPhoto] = {}
+    place: dict[str, int] = {}
+    bad: list[BadPhoto] = []
+    crossings: list[tuple[LabelledPhoto, ...]] = []
+    left_out: set[str] = set()
+    data, notes = [], []
+    for number, collection in enumerate([*old, *new]):
+        photos, broken = scan(read_collection(collection), cache)
+        if collection.at_most_per_source is not None:
+            photos = at_most_per_source(photos, collection.at_most_per_source)
+        bad += broken
+        digest = labels_digest(photos)
+        if collection.labels_sha256 not in ("", digest):
+            notes.append(f"{collection.path} has changed since the parent was trained on it.")
+        corrected = [p for p in photos if p.sha256 in known and known[p.sha256].label != p.label]
+        if corrected:
+            notes.append(
+                f"{len(corrected)} photos of {collection.path} are labelled otherwise than before; "
+                "the new label counts."
+            )
+        for photo in photos:
+            before = known.get(photo.sha256)
+            # It stays on its side: the parent may have been trained on it.
+            known[photo.sha256] = replace(photo, split=before.split) if before else photo
+            place[photo.sha256] = number
+        if collection.left_out:
+            left_out |= {p.sha256 for p in photos if p.source in collection.left_out}
+        division = divide(list(known.values()))
+        known = {photo.sha256: photo for photo in division.photos}
+        crossings = list(division.crossings)
+        data.append(
+            TrainingData(
+                kind=collection.kind,
+                path=str(collection.path.resolve()),
+                photos=len(photos),
+                labels_sha256=digest,
+                left_out=collection.left_out,
+                at_most_per_source=collection.at_most_per_source,
+            )
+        )
+    used = [photo for photo in known.values() if photo.sha256 not in left_out]
+    is_old = {digest for digest, number in place.items() if number < len(old)}
+    old_train = [p for p in used if p.split == "train" and p.sha256 in is_old]
+    kept = some_of_each_source(old_train, share, seed)
+
+    def part(split: str) -> tuple[LabelledPhoto, ...]:
+        return tuple(
+            photo
+            for photo in used
+            if photo.split == split
+            and (split != "train" or photo.sha256 not in is_old or photo.sha256 in kept)
+        )
+
+    return Gathered(
+        dataset=Dataset(
+            train=part("train"),
+            val=part("val"),
+            test=part("test"),
+            left_out=tuple(p for p in known.values() if p.sha256 in left_out),
+            bad=tuple(bad),
+            crossings=tuple(crossings),
+        ),
+        data=tuple(data),
+        added=tuple(data[len(old) :]),
+        replayed=len(kept),
+        notes=notes,
+    )
+
+
+def some_of_each_source(photos: Sequence[LabelledPhoto], share: float, seed: int) -> set[str]:
+    """Digests of a share of the photos of each source and class, rounded up.
+
+    Chosen by content and seed alone, so that neither names nor other photos change the choice.
+    """
+    cells: dict[tuple[str, int], list[str]] = defaultdict(list)
+    for photo in photos:
+        cells[photo.source, photo.label].append(photo.sha256)
+    chosen: set[str] = set()
+    for digests in cells.values():
+        digests.sort(key=lambda digest: hashlib.sha256(f"{seed}:{digest}".encode()).digest())
+        chosen.update(digests[: math.ceil(share * len(digests))])
+    return chosen

@@ -1,0 +1,133 @@
+"""Parent and child side by side: the tables, and a page with the photos that changed sides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from training.atomic import write_atomic
+from training.data import CLASS_NAMES
+from training.evaluation import Evaluation
+from training.finetune.compare import HEADER, Comparison, Judgement, change_rows
+from training.report import thumbnail_uri, write_report
+from training.tables import Row, figures_table, markdown
+
+PHOTOS = 60
+"""At most so many thumbnails of each kind."""
+
+
+def both_figures(before: Evaluation, after: Evaluation) -> tuple[Row, list[Row]]:
+    """The main table, each split of the parent above that of the child; validation left out."""
+    header, rows = figures_table(
+        [
+            replace(
+                one, splits={name: s for name, s in one.splits.items() if name != "val"}
+            ).figures()
+            for one in (before, after)
+        ]
+    )
+    splits = list(after.splits)
+    return header, sorted(rows, key=lambda row: splits.index(row[1]))
+
+
+def change_table(comparison: Comparison) -> tuple[Row, list[Row]]:
+    """Every source, then all of them."""
+    totals = [total for total in comparison.totals if total.count]
+    return HEADER, change_rows([*comparison.by_source, *totals])
+
+
+def judgement_markdown(judgement: Judgement) -> str:
+    """Both gates on all splits, and what changed by source."""
+    parts = [markdown(*both_figures(judgement.before, judgement.after))]
+    parts += [
+        f"What changed, {comparison.split}:\n\n{markdown(*change_table(comparison))}"
+        for comparison in judgement.comparisons
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def write_judgement(
+    folder: Path,
+    title: str,
+    judgement: Judgement,
+    *,
+    facts: Sequence[tuple[str, str]],
+    notes: Sequence[str],
+) -> None:
+    """Write ``report.html``, ``report.json`` and ``table.md`` into a folder."""
+    extra = judgement.as_dict()
+    for comparison in judgement.comparisons:
+        extra["changes"][comparison.split] |= {
+            "newly_wrong": _listed(comparison, comparison.newly_wrong),
+            "newly_right": _listed(comparison, comparison.newly_right),
+        }
+    write_report(
+        folder,
+        title,
+        [judgement.after, judgement.before],
+        facts=facts,
+        notes=notes,
+        extra=extra,
+        template="finetune/report.html.j2",
+        context={"changes": [_section(comparison) for comparison in judgement.comparisons]},
+    )
+    text = judgement_markdown(judgement)
+    write_atomic(folder / "table.md", lambda file: file.write(text.encode()))
+
+
+def _section(comparison: Comparison) -> dict[str, Any]:
+    groups = [
+        ("Newly wrong", "newly-wrong", comparison.newly_wrong),
+        ("Newly right", "newly-right", comparison.newly_right),
+    ]
+    return {
+        "name": comparison.split,
+        "table": change_table(comparison),
+        "groups": [
+            {
+                "title": title,
+                "id": f"{name}-{comparison.split.replace(' ', '-')}",
+                "count": len(indices),
+                "photos": _pictures(comparison, indices[:PHOTOS]),
+            }
+            for title, name, indices in groups
+        ],
+    }
+
+
+def _pictures(comparison: Comparison, indices: NDArray) -> list[dict[str, Any]]:
+    pictures = []
+    for photo in _listed(comparison, indices):
+        if uri := thumbnail_uri(Path(photo["path"])):
+            pictures.append(
+                {
+                    "uri": Markup(uri),
+                    "label": photo["label"],
+                    "before": f"{photo['before']:.3f}",
+                    "after": f"{photo['after']:.3f}",
+                    "source": photo["source"],
+                    "file": Path(photo["path"]).name,
+                }
+            )
+    return pictures
+
+
+def _listed(comparison: Comparison, indices: NDArray) -> list[dict[str, Any]]:
+    """The photos, the most changed first, as plain values."""
+    return [
+        {
+            "path": str(photo.path),
+            "sha256": photo.sha256,
+            "source": photo.source,
+            "label": CLASS_NAMES[photo.label],
+            "before": float(comparison.before.probabilities[index]),
+            "after": float(comparison.after.probabilities[index]),
+        }
+        for index in indices.tolist()
+        for photo in [comparison.before.photos[index]]
+    ]

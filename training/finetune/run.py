@@ -1,0 +1,176 @@
+"""One fine-tuning: parent and photos to a child, both judged on the same photos, then the store."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import bentoml
+import numpy as np
+
+from plantood.errors import TrainingDataError
+from plantood.model.backbones import BACKBONES, build_backbone
+from plantood.model.classifier import head_of, load_classifier
+from plantood.model.entry import MANIFEST, GateModel, sha256
+from plantood.model.store import finish_save, load_gate
+from training.atomic import write_atomic
+from training.determinism import make_deterministic
+from training.evaluation import Evaluation, Scored
+from training.extractor import Extractor, open_extractor
+from training.finetune.child import publish_child
+from training.finetune.compare import Judgement, judge
+from training.finetune.data import Gathered, gather, new_collections, old_collections
+from training.finetune.report import write_judgement
+from training.finetune.settings import REJECTED, FinetuneOptions
+from training.phases import HeadTrainer
+from training.progress import console
+from training.run import open_run
+from training.scoring import CHECK_PHOTOS, some_photos
+from training.train import changed_settings, data_notes, evaluation_of
+
+BEFORE = "before.npz"
+"""File of a run with the parent's P(plant) by split."""
+
+
+@dataclass(frozen=True)
+class FinetuneResult:
+    """What came of it."""
+
+    folder: Path
+    judgement: Judgement
+    tag: str | None
+    """Of the child in the store; None if it is no other than its parent."""
+    latest: bool
+    """Whether it was saved under the name that is served."""
+
+
+def finetune(options: FinetuneOptions) -> FinetuneResult:
+    """Go on training a stored gate model, compare, and save; an interrupted run goes on.
+
+    Raises:
+        GateModelNotFound: the store has no such parent.
+        TrainingDataError: the photos cannot be trained on.
+        SettingsError: the run's folder belongs to a run with other choices.
+        ExportMismatch: the child's graph disagrees with its Keras model.
+    """
+    make_deterministic(options.fit.seed)
+    parent = load_gate(options.tag)
+    gathered = _gather(parent, options)
+    dataset = gathered.dataset
+    backbone = build_backbone(parent.manifest.backbone, parent.keras_path)
+    size = BACKBONES[parent.manifest.backbone].input_size
+    check_images = some_photos(dataset.val, CHECK_PHOTOS, size)
+    extractor = open_extractor(parent.manifest.backbone, backbone, options.cache, check_images)
+    identity = {
+        "parent": parent.tag,
+        "parent_sha256": sha256(parent.path / MANIFEST),
+        "photos": dataset.fingerprint(),
+        **options.fit.as_dict(),
+    }
+    name = options.name or f"finetune-{digest_of(identity)}"
+    with open_run(options.runs / name, identity) as folder:
+        extractor.cache.fill(dataset.photos, extractor.scorer.feature_map, size)
+        head = head_of(load_classifier(parent.keras_path))
+        trainer = HeadTrainer(
+            backbone, extractor.cache, dataset, options.fit, folder, start=head.get_weights()
+        )
+        before = _before(parent, trainer)
+        trained = trainer.train(parent.manifest.head)
+        after = replace(
+            evaluation_of(parent.manifest.head, trained, dataset, options.fit, options.costs),
+            name="after",
+        )
+        judgement = judge(before, after, options.margin, improved=trained.improved)
+        notes = [*gathered.notes, *data_notes(dataset, folder), *judgement.objections]
+        if parent.manifest.quantization == "int8":
+            notes.append("The parent was scored in float32; what serves of it is int8.")
+        for note in notes:
+            console.print(f"[yellow]{note}[/]")
+        facts = _facts(parent, gathered, extractor, judgement, options)
+        write_judgement(folder, f"Fine-tuning of {parent.tag}", judgement, facts=facts, notes=notes)
+        latest = options.force or not judgement.objections
+        tag = None
+        if trained.improved or options.force:
+            version = digest_of(identity | options.costs.as_dict() | {"q": options.quantize})
+            tag = bentoml.Tag(
+                options.gate_name + ("" if latest else REJECTED),
+                f"{parent.manifest.backbone}-{parent.manifest.head}-{version}",
+            )
+            if not finish_save(tag):
+                publish_child(
+                    tag,
+                    trained,
+                    judgement,
+                    parent=parent,
+                    gathered=gathered,
+                    trainer=trainer,
+                    options=options,
+                )
+    return FinetuneResult(folder, judgement, str(tag) if tag else None, latest)
+
+
+def digest_of(identity: Mapping[str, Any]) -> str:
+    """Short name of a set of choices."""
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _gather(parent: GateModel, options: FinetuneOptions) -> Gathered:
+    gathered = gather(
+        old_collections(parent, options.replay),
+        new_collections(options),
+        options.replay.replay_share,
+        options.fit.seed,
+        options.cache,
+    )
+    records = {(record.path, record.labels_sha256) for record in parent.manifest.data}
+    if all((record.path, record.labels_sha256) in records for record in gathered.added):
+        raise TrainingDataError(
+            f"{parent.tag} was trained on {' and '.join(map(str, options.new))} already, with the "
+            f"same labels; for other choices give its parent, {parent.manifest.parent}."
+        )
+    gathered.dataset.require(options.min_per_class)
+    if not (gathered.dataset.test or gathered.dataset.left_out):
+        raise TrainingDataError(
+            "No photo fell into the test split, so parent and child cannot be compared; add photos."
+        )
+    return gathered
+
+
+def _before(parent: GateModel, trainer: HeadTrainer) -> Evaluation:
+    """What the parent says of the photos that the child is judged on, at its own threshold."""
+    file = trainer.folder / BEFORE
+    if not file.exists():
+        scores = trainer.scores_at_start(parent.manifest.head)
+        write_atomic(file, lambda out: np.savez(out, **scores))
+    with np.load(file, allow_pickle=False) as stored:
+        splits = {
+            name: Scored(photos, stored[name])
+            for name, photos in trainer.dataset.splits().items()
+            if name != "train" and photos
+        }
+    return Evaluation("before", splits, parent.manifest.policy.plant_threshold)
+
+
+def _facts(
+    parent: GateModel,
+    gathered: Gathered,
+    extractor: Extractor,
+    judgement: Judgement,
+    options: FinetuneOptions,
+) -> list[tuple[str, str]]:
+    dataset = gathered.dataset
+    sizes = ", ".join(f"{len(photos)} {name}" for name, photos in dataset.splits().items())
+    return [
+        ("parent", f"{parent.tag}, threshold {judgement.before.threshold:.4f}"),
+        ("child", f"threshold {judgement.after.threshold:.4f}"),
+        *(("new", f"{one.path} ({one.kind}, {one.photos} photos)") for one in gathered.added),
+        ("replayed", f"{gathered.replayed} of the photos that the parent was trained on"),
+        ("photos", f"{sizes}; {len(dataset.sources)} sources"),
+        ("backbone", f"{parent.manifest.backbone} ({extractor.digest[:16]})"),
+        ("settings", changed_settings(options.fit)),
+        ("margin", f"{options.margin:.1%} of a source's photos, and the noise"),
+    ]

@@ -1,0 +1,53 @@
+"""Choices of fine-tuning, as data. Imports nothing heavy, so that help is instant."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from training.settings import CostSettings, FitSettings
+
+MARGIN = 0.02
+"""Share of a source's photos that may get worse; see `training.finetune.compare.is_worse`."""
+REJECTED = "-rejected"
+"""Added to the name of a gate model that is worse on some source: it is kept in the store, to be
+looked at, but never as the latest of the name that is served."""
+
+
+@dataclass(frozen=True)
+class ReplaySettings:
+    """What of the photos that the parent was trained on is trained on again."""
+
+    replay: tuple[Path, ...] | None = None
+    """Folders or manifests; None takes what the parent says of itself."""
+    no_replay: bool = False
+    """New photos only, also to compare on."""
+    replay_share: float = 1.0
+    """Of the old training photos of each source, 0..1. Validation and test take all."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self) | {"replay": None if self.replay is None else [*map(str, self.replay)]}
+
+
+@dataclass(frozen=True)
+class FinetuneOptions:
+    """What is asked of one fine-tuning."""
+
+    tag: str
+    """The parent."""
+    new: tuple[Path, ...]
+    """Rounds, folders of negatives, labelled folders or manifests."""
+    replay: ReplaySettings = field(default_factory=ReplaySettings)
+    fit: FitSettings = field(default_factory=lambda: FitSettings(loss="weighted", balance="class"))
+    costs: CostSettings = field(default_factory=CostSettings)
+    margin: float = MARGIN
+    force: bool = False
+    min_per_class: int = 20
+    name: str | None = None
+    runs: Path = Path("runs")
+    cache: Path = Path("runs/cache")
+    gate_name: str = "plantood-gate"
+    quantize: Literal["float16", "int8"] | None = None
+    """Of the exported graph."""

@@ -1,0 +1,81 @@
+"""``python -m training rounds``: what it asks for and what it prints."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from training.options import FILE, FOLDER
+
+
+@click.command()
+@click.argument("tag")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Judge all of them anew on these photos: folder or manifest, as for evaluate.",
+)
+@click.option(
+    "--split", type=click.Choice(["train", "val", "test", "all"]), help="Only this split of them."
+)
+@click.option(
+    "--plot", type=FILE, help="Picture: .svg, .png or .pdf.  [default: runs/rounds-TAG.svg]"
+)
+@click.option("--runs", type=FOLDER, default=Path("runs"), show_default=True)
+@click.option("--cache", type=FOLDER, default=Path("runs/cache"), show_default=True)
+@click.option("--table-into", type=FILE, metavar="FILE", help="As for train.")
+@click.option("--table-name", metavar="NAME", help="As for train.")
+def rounds(  # noqa: PLR0917 click passes options by name
+    tag: str,
+    data: Path | None,
+    split: str | None,
+    plot: Path | None,
+    runs: Path,
+    cache: Path,
+    table_into: Path | None,
+    table_name: str | None,
+) -> None:
+    """Print where the gate TAG comes from, round by round, with the figures, and plot them.
+
+    Each gate model stands beside its parent on the same photos, which is in brackets: test
+    splits grow from round to round, so figures of different rounds are not of the same photos.
+    With --data, all of them are judged on the same photos instead, through the graphs that serve.
+
+    \b
+    python -m training rounds plantood-gate:latest
+    python -m training rounds plantood-gate:latest --data manifest.csv --split test
+    """
+    from training.commands import print_results, write_table
+    from training.lineage.chain import lineage
+    from training.lineage.plot import measured_steps, plot_steps, recorded_steps
+    from training.lineage.tables import lineage_table, other_lines
+    from training.tables import console_table, markdown, source_table
+
+    line = lineage(tag)
+    header, rows = lineage_table(line)
+    text = markdown(header, rows)
+    print_results(console_table(f"Lineage of {line.generations[-1].gate.tag}", header, rows))
+    if line.missing:
+        print_results(f"Its ancestor {line.missing} is no longer in the store.")
+    print_results(*other_lines(line))
+    steps = recorded_steps(line.generations)
+    if data is not None:
+        from training.evaluate import evaluation_of_gate, photos_by_split
+
+        by_split, _ = photos_by_split(data, cache, split)
+        figures = [
+            replace(evaluation_of_gate(one.gate, by_split), name=f"round {one.number}").figures()
+            for one in line.generations
+        ]
+        steps = measured_steps(figures)
+        for name in by_split:
+            table = source_table(figures, name)
+            print_results(console_table(f"On the same photos, {name}", *table))
+            text += f"\n\nOn the same photos, {name}:\n\n{markdown(*table)}"
+    file = plot or runs / f"rounds-{line.generations[-1].gate.tag.replace(':', '-')}.svg"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    plot_steps([one.name for one in line.generations], steps, file)
+    write_table(table_into, table_name, "rounds", text)
+    print_results(f"Plot: {file}")

@@ -1,0 +1,120 @@
+"""A lineage as a picture: the two errors from round to round."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from plantood.errors import SettingsError
+from training.atomic import write_atomic
+from training.charts import COLOURS
+from training.lineage.chain import Generation
+
+ERRORS = {"false_accept": ("others", COLOURS[1]), "false_retake": ("plants", COLOURS[0])}
+"""Error, whose photos it is of, and its colour."""
+FORMATS = ("svg", "png", "pdf")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One generation on one split, with its parent on the same photos if that is known."""
+
+    place: int
+    figures: Mapping[str, Any]
+    parent: Mapping[str, Any] | None
+
+
+def recorded_steps(generations: Sequence[Generation]) -> dict[str, list[Step]]:
+    """By split, what each generation says of itself and of its parent.
+
+    A step begins where the parent stands on the photos of the child, not where the step before
+    ended: splits grow from round to round.
+    """
+    splits = dict.fromkeys(s for g in generations for s in g.figures if s != "val")
+    return {
+        split: [
+            Step(place, g.figures[split], g.parent_figures.get(split))
+            for place, g in enumerate(generations)
+            if split in g.figures
+        ]
+        for split in splits
+    }
+
+
+def measured_steps(models: Sequence[Mapping[str, Any]]) -> dict[str, list[Step]]:
+    """By split, generations that were all measured on the same photos.
+
+    Args:
+        models: `training.evaluation.Evaluation.figures` of each generation.
+    """
+    by_split = {
+        split: [model["splits"][split] for model in models] for split in models[0]["splits"]
+    }
+    return {
+        split: [
+            Step(place, own, figures[place - 1] if place else None)
+            for place, own in enumerate(figures)
+        ]
+        for split, figures in by_split.items()
+    }
+
+
+def plot_steps(names: Sequence[str], steps: Mapping[str, Sequence[Step]], file: Path) -> None:
+    """Draw a panel for each split, with both errors in percent, and write the picture.
+
+    Args:
+        names: of the generations, by their place.
+        steps: by split.
+        file: its ending says the format.
+
+    Raises:
+        SettingsError: the ending is of no format that can be drawn.
+    """
+    kind = file.suffix.lower().removeprefix(".")
+    if kind not in FORMATS:
+        raise SettingsError(f"{file} cannot be drawn; its name must end in .{', .'.join(FORMATS)}.")
+    columns = max(1, len(steps))
+    # A fixed salt and no date: the same figures give the same file.
+    with mpl.rc_context({"svg.hashsalt": "plantood", "font.size": 9}):
+        figure = Figure(figsize=(4.2 * columns, 3.4), layout="constrained")
+        panels = figure.subplots(1, columns, squeeze=False)[0]
+        for panel, (split, of_split) in zip(panels, steps.items(), strict=False):
+            for error, (of, colour) in ERRORS.items():
+                label = f"{error.replace('_', ' ')}s, of {of}"
+                for step in of_split:
+                    _draw(panel, step, error, of, colour)
+                panel.plot([], [], "o-", color=colour, label=label)
+            panel.set_title(split)
+            panel.set_xticks(range(len(names)), names)
+            panel.set_xlim(-0.4, len(names) - 0.6)
+            panel.set_ylim(bottom=0)
+            panel.set_ylabel("%")
+            panel.legend(frameon=False)
+            panel.spines[["top", "right"]].set_visible(False)
+        buffer = io.BytesIO()
+        metadata = {"Date": None} if kind == "svg" else None
+        figure.savefig(buffer, format=kind, dpi=150, metadata=metadata)
+    write_atomic(file, lambda out: out.write(buffer.getvalue()))
+
+
+def _draw(panel: Any, step: Step, error: str, of: str, colour: str) -> None:
+    value = _percent(step.figures, error, of)
+    panel.plot([step.place], [value], "o", color=colour)
+    if step.parent is not None:
+        before = _percent(step.parent, error, of)
+        panel.plot([step.place - 1, step.place], [before, value], color=colour)
+        panel.plot([step.place - 1], [before], "o", color=colour, fillstyle="none")
+
+
+def _percent(figures: Mapping[str, Any], error: str, of: str) -> float:
+    """Errors at the gate's threshold in percent; not a number where there are no such photos."""
+    photos = figures["at_half"][of]
+    wrong = figures["at_threshold"]["confusion"][error]
+    return 100 * wrong / photos if photos else math.nan

@@ -1,0 +1,77 @@
+"""A lineage as tables: each generation beside its parent, or all of them on the same photos."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from training.lineage.chain import Generation, Lineage
+from training.tables import MISSING, Row, shown
+
+HEADER = (
+    "round",
+    "gate",
+    "learned from",
+    "split",
+    "photos",
+    "loss",
+    "accuracy",
+    "F1",
+    "false accepts",
+    "false retakes",
+)
+
+
+def lineage_table(line: Lineage) -> tuple[Row, list[Row]]:
+    """Every generation on every split, its parent on the same photos in brackets.
+
+    Splits grow from round to round, so figures are compared within a row, not down a column.
+    """
+    rows: list[Row] = []
+    for generation in line.generations:
+        first = True
+        for split, figures in generation.figures.items():
+            if split == "val":
+                continue
+            about = (
+                [str(generation.number), generation.gate.tag, learned_from(generation)]
+                if first
+                else ["", "", ""]
+            )
+            rows.append([*about, split, *_cells(figures, generation.parent_figures.get(split))])
+            first = False
+        if first:
+            about = [str(generation.number), generation.gate.tag, learned_from(generation)]
+            rows.append([*about, *([MISSING] * 7)])
+    return HEADER, rows
+
+
+def learned_from(generation: Generation) -> str:
+    """The collections that a generation added, with their numbers of photos."""
+    return (
+        ", ".join(f"{Path(record.path).name} ({record.photos})" for record in generation.added)
+        or MISSING
+    )
+
+
+def _cells(figures: Mapping[str, Any], parent: Mapping[str, Any] | None) -> list[str]:
+    half = figures["at_half"]
+    before = parent["at_half"] if parent else {}
+    cells = [str(half["count"])]
+    for key in ("loss", "accuracy", "f1"):
+        cells.append(_with_parent(shown(half[key]), shown(before[key]) if parent else None))
+    for error, of in (("false_accept", "others"), ("false_retake", "plants")):
+        count = str(figures["at_threshold"]["confusion"][error])
+        of_parent = str(parent["at_threshold"]["confusion"][error]) if parent else None
+        cells.append(f"{_with_parent(count, of_parent)} of {half[of]}")
+    return cells
+
+
+def _with_parent(value: str, of_parent: str | None) -> str:
+    return value if of_parent is None else f"{value} ({of_parent})"
+
+
+def other_lines(line: Lineage) -> list[str]:
+    """What lies beside the line, one sentence each."""
+    return [f"Beside it: {gate.tag}, made from {gate.parent}." for gate in line.others]
