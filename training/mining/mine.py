@@ -12,11 +12,12 @@ from plantood.model.entry import MANIFEST, sha256
 from plantood.model.store import DEFAULT_NAME, GateModel, load_gate
 from plantood.runtime import usable_cpus
 from plantood.starter import install_starter
-from training.mining.draw import Engine, draw
+from training.mining.draw import SKIPPED, Engine, draw
 from training.mining.local import score_locally
 from training.mining.select import select
 from training.mining.sources import is_url
-from training.rounds.layout import DECISIONS, INFO, Round, RoundInfo
+from training.mining.worklist import FILE as WORK_LIST
+from training.rounds.layout import DECISIONS, INFO, MINED, SCORES, Round, RoundInfo
 from training.run import differences, hold
 
 REMOTE_READERS = 16
@@ -74,7 +75,7 @@ def mine(options: MineOptions) -> Round:
     """
     if options.gate.partition(":")[0] == DEFAULT_NAME:
         install_starter()
-    gate = load_gate(options.gate)
+    gate = load_gate(_tag(options))
     if options.unlike and gate.reference() is None:
         raise GateModelError(
             f"{gate.tag} was saved without reference statistics, so nothing is known to be unlike "
@@ -90,6 +91,16 @@ def mine(options: MineOptions) -> Round:
             chosen = select(round_, gate.manifest.policy.plant_threshold)
             round_ = _with_counts(round_, counts | chosen)
     return round_
+
+
+def _tag(options: MineOptions) -> str:
+    """The gate asked for; a round that was begun with the latest one goes on with that one."""
+    name, _, version = options.gate.partition(":")
+    if version in ("", "latest") and (options.out / INFO).exists():
+        begun = Round.open(options.out).info.gate
+        if begun.partition(":")[0] == name:
+            return begun
+    return options.gate
 
 
 def _open(options: MineOptions, gate: GateModel) -> Round:
@@ -117,10 +128,13 @@ def _open(options: MineOptions, gate: GateModel) -> Round:
         {name: now.pop(name) for name in SELECTION},
     )
     if changed := differences(before, now):
-        raise RoundError(
-            f"{options.out} holds another round ({changed}); give another --out, or remove the "
-            "folder."
-        )
+        if any((options.out / name).exists() for name in (SCORES, SKIPPED, MINED, DECISIONS)):
+            raise RoundError(
+                f"{options.out} holds another round ({changed}); give another --out, or remove "
+                "the folder."
+            )
+        (options.out / WORK_LIST).unlink(missing_ok=True)  # of an attempt that came to nothing
+        return Round.create(options.out, info)
     if not (changed := differences(*selected)):
         return round_
     if (options.out / DECISIONS).exists():
@@ -128,6 +142,7 @@ def _open(options: MineOptions, gate: GateModel) -> Round:
             f"{options.out} is reviewed already, so its photos stay as they were chosen "
             f"({changed}); give another --out."
         )
+    (options.out / MINED).unlink(missing_ok=True)  # nobody is to review what is chosen no more
     scored = {k: v for k, v in round_.info.counts.items() if k in SCORING_COUNTS}
     return _with_counts(Round(options.out, info), scored)
 

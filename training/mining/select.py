@@ -76,8 +76,8 @@ def select(round_: Round, threshold: float) -> dict[str, int]:
                 yield photo
 
         round_.write_mined(copied())
+        _remove_strays(round_, db)
     _write_unreadable(round_, lost)
-    _remove_strays(round_)
     return counts
 
 
@@ -160,11 +160,10 @@ def _write_unreadable(round_: Round, lost: list[dict[str, str]]) -> None:
     write_csv(round_.path / UNREADABLE_FILE, ("path", "reason"), rows())
 
 
-def _remove_strays(round_: Round) -> None:
+def _remove_strays(round_: Round, db: sqlite3.Connection) -> None:
     """Remove copies that a kill left unfinished, or of photos that are no longer chosen."""
-    wanted = {photo.file for photo in round_.mined()}
     for file in round_.path.glob(f"{PHOTOS}/*/*"):
-        if file.relative_to(round_.path).as_posix() not in wanted:
+        if not db.execute("SELECT 1 FROM chosen WHERE id = ?", (file.stem,)).fetchone():
             file.unlink()
     for file in round_.path.glob("*.tmp"):
         file.unlink()

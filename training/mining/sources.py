@@ -71,6 +71,8 @@ def entries(source: str) -> Iterator[Entry]:
         found = _local(Path(source), source)
     try:
         yield from found
+    except FileNotFoundError as error:
+        raise SourceError(f"There is nothing at {source}; check the name.") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise SourceError(f"{source} cannot be listed ({error}).") from error
 

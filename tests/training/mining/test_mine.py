@@ -189,6 +189,28 @@ def test_another_round_in_the_same_folder_is_refused(production: Make, options: 
         mine(options(source, seed=1))
 
 
+def test_a_first_attempt_that_failed_is_not_in_the_way(
+    production: Make, options: Make, tmp_path: Path
+) -> None:
+    with pytest.raises(SourceError, match="no folder or list of photos at"):
+        mine(options("file:///no/where/photos.csv"))
+    round_ = mine(options(production(4), seed=3))
+    assert round_.info.counts["scored"] == 4
+
+
+def test_a_round_goes_on_with_the_gate_that_was_the_latest(
+    production: Make, options: Make, tmp_path: Path
+) -> None:
+    (tmp_path / "gate").mkdir()
+    build(tmp_path / "gate")
+    first = str(save_gate(tmp_path / "gate", name="moving", version="1"))
+    chosen = replace(options(production(4)), gate="moving:latest")
+    assert mine(chosen).info.gate == first
+    save_gate(tmp_path / "gate", name="moving", version="2")
+    assert mine(replace(chosen, at_most=0.1)).info.gate == first
+    assert mine(replace(chosen, out=tmp_path / "next")).info.gate == "moving:2"
+
+
 def test_two_processes_do_not_mine_into_one_folder(production: Make, options: Make) -> None:
     chosen = options(production(4))
     with hold(chosen.out), pytest.raises(SettingsError, match="Another process"):

@@ -107,6 +107,7 @@ def test_a_parquet_list(folder: Path) -> None:
     [
         ("nowhere", "no folder or list of photos at nowhere"),
         ("s3x://bucket/photos", "Protocol not known"),
+        ("memory://nowhere/photos", "nothing at memory://nowhere"),
         ("photo.jpg", "no list of photos; give a folder"),
         ("no_path.csv", r"lacks the column path \(it has: file, n\)"),
         ("latin.csv", "cannot be listed"),
