@@ -1,0 +1,287 @@
+"""The web application of a review: the page, the photos, and the decisions."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import Future
+from dataclasses import asdict
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from plantood.errors import PlantoodError, UnreadablePhoto
+from training.review.agreement import pairs
+from training.review.guard import Guard, refusal
+from training.review.log import DecisionLog, Entry, NothingToUndo, Superseded, UnknownPhoto
+from training.review.names import clean_name
+from training.review.pictures import Pictures
+from training.review.second_look import second_looks
+from training.rounds.labels import Decision, Kind, Label
+
+WEB = Path(__file__).parent / "web"
+PAGE = {
+    "/": "index.html",
+    "/app.js": "app.js",
+    "/api.js": "api.js",
+    "/board.js": "board.js",
+    "/dialogs.js": "dialogs.js",
+    "/filters.js": "filters.js",
+    "/grid.js": "grid.js",
+    "/keys.js": "keys.js",
+    "/panel.js": "panel.js",
+    "/zoom.js": "zoom.js",
+    "/style.css": "style.css",
+}
+MAX_BODY = 64 * 1024
+FOR_EVER = "private, max-age=31536000, immutable"
+"""A photo's address holds the digest of its bytes: what is there never changes."""
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    reviewer: str
+    id: str
+    seen: int | None = Field(default=None, ge=0)
+    after: int | None = Field(default=None, ge=0)
+
+    @field_validator("reviewer")
+    @classmethod
+    def _clean(cls, name: str) -> str:
+        return clean_name(name)
+
+
+class LabelRequest(_Request):
+    """Body of ``POST /api/labels``."""
+
+    label: Label
+    kind: Kind | None = None
+
+    @model_validator(mode="after")
+    def _kind_of_other(self) -> LabelRequest:
+        if self.kind and self.label != "other":
+            raise ValueError("only an other has a kind")
+        return self
+
+
+class UndoRequest(_Request):
+    """Body of ``POST /api/undo``."""
+
+
+class ReviewApp:
+    """The routes over one round's decisions and pictures."""
+
+    def __init__(self, log: DecisionLog, pictures: Pictures, reviewer: str | None = None) -> None:
+        self.log = log
+        self.pictures = pictures
+        self.reviewer = reviewer
+
+    def asgi(self, token: str | None = None, names: tuple[str, ...] = ()) -> Starlette:
+        """Build the application; arguments as of :class:`training.review.guard.Guard`."""
+        return Starlette(
+            routes=[
+                *(Route(path, _file(name), methods=["GET"]) for path, name in PAGE.items()),
+                Route("/api/round", self.round, methods=["GET"]),
+                Route("/api/decisions", self.decisions, methods=["GET"]),
+                Route("/api/summary", self.summary, methods=["GET"]),
+                Route("/api/labels", self.label, methods=["POST"]),
+                Route("/api/undo", self.undo, methods=["POST"]),
+                Route("/thumbnails/{id}", self.thumbnail, methods=["GET"]),
+                Route("/previews/{id}", self.preview, methods=["GET"]),
+                Route("/photos/{id}", self.photo, methods=["GET"]),
+            ],
+            middleware=[Middleware(Guard, token=token, names=names)],
+            exception_handlers={
+                HTTPException: _http_error,
+                PlantoodError: _plantood_error,
+                OSError: _os_error,
+            },
+            lifespan=self._lifespan,
+        )
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        self.pictures.make_ahead(self.log.photos)
+        yield
+        self.pictures.close()
+
+    async def round(self, _: Request) -> Response:
+        """What is to be reviewed: the round, and its photos, most suspicious first."""
+        round_ = self.log.round
+        photos = [
+            {name: value for name, value in vars(photo).items() if name != "file"}
+            for photo in self.log.photos.values()
+        ]
+        return _fresh(
+            {
+                "name": round_.path.resolve().name,
+                "info": round_.info.model_dump(mode="json"),
+                "reviewer": self.reviewer,
+                "photos": photos,
+            }
+        )
+
+    async def decisions(self, request: Request) -> Response:
+        """The decisions after the number ``after``, everybody's."""
+        after = _number(request.query_params.get("after", "0"))
+        return _fresh(_entries(await run_in_threadpool(self.log.since, after), after))
+
+    async def summary(self, request: Request) -> Response:
+        """How reviewers agree, and what one of them should look at again."""
+        reviewer = request.query_params.get("reviewer", "")
+
+        def summarize() -> dict[str, Any]:
+            self.log.refresh()
+            return {
+                "reviewers": self.log.reviewers(),
+                "agreement": [asdict(pair) for pair in pairs(self.log)],
+                "second_looks": [asdict(look) for look in second_looks(self.log, reviewer)],
+            }
+
+        return _fresh(await run_in_threadpool(summarize))
+
+    async def label(self, request: Request) -> Response:
+        """Take one decision; it is on disk when this answers."""
+        asked = await _read(request, LabelRequest)
+        decision = Decision(
+            reviewer=asked.reviewer, id=self._known(asked.id), label=asked.label, kind=asked.kind
+        )
+        return await self._change(lambda: self.log.decide(decision, asked.seen), asked.after)
+
+    async def undo(self, request: Request) -> Response:
+        """Take one decision back; that is on disk when this answers."""
+        asked = await _read(request, UndoRequest)
+        photo = self._known(asked.id)
+        return await self._change(
+            lambda: self.log.undo(photo, asked.reviewer, asked.seen), asked.after
+        )
+
+    async def _change(self, change: Callable[[], Entry], after: int | None) -> Response:
+        status = HTTPStatus.OK
+        try:
+            answer = {"decision": (await run_in_threadpool(change)).as_json()}
+        except Superseded as superseded:
+            status, answer = HTTPStatus.CONFLICT, {"error": str(superseded)}
+        if after is not None:
+            answer |= _entries(await run_in_threadpool(self.log.since, after), after)
+        return _fresh(answer, status)
+
+    async def thumbnail(self, request: Request) -> Response:
+        """A photo of at most 320 pixels."""
+        return await self._picture(request, self.pictures.thumbnail)
+
+    async def preview(self, request: Request) -> Response:
+        """A photo as large as the gate sees it."""
+        return await self._picture(request, self.pictures.preview)
+
+    async def photo(self, request: Request) -> Response:
+        """The photo's own file, to zoom into; the preview if browsers cannot show it."""
+        identity = self._known(request.path_params["id"])
+        file = await run_in_threadpool(self.pictures.file, identity)
+        if file is None:
+            return await self._picture(request, self.pictures.preview)
+        if answer := _unchanged(request, identity):
+            return answer
+        path, media_type = file
+        headers = {"Cache-Control": FOR_EVER, "ETag": f'"{identity}"'}
+        return FileResponse(path, media_type=media_type, headers=headers)
+
+    async def _picture(self, request: Request, make: Callable[[str], Future[bytes]]) -> Response:
+        identity = self._known(request.path_params["id"])
+        if answer := _unchanged(request, identity):
+            return answer
+        content = await asyncio.wrap_future(make(identity))
+        headers = {"Cache-Control": FOR_EVER, "ETag": f'"{identity}"'}
+        return Response(content, media_type="image/jpeg", headers=headers)
+
+    def _known(self, identity: str) -> str:
+        if identity not in self.log.photos:
+            raise UnknownPhoto(f"There is no photo {identity} to review in this round.")
+        return identity
+
+
+def _entries(entries: list[Entry], after: int) -> dict[str, Any]:
+    return {
+        "number": entries[-1].number if entries else after,
+        "decisions": [entry.as_json() for entry in entries],
+    }
+
+
+def _fresh(content: Any, status: int = HTTPStatus.OK) -> JSONResponse:
+    return JSONResponse(content, status, {"Cache-Control": "no-store"})
+
+
+def _unchanged(request: Request, identity: str) -> Response | None:
+    """304 if the browser has this photo already (RFC 9110, section 13.1.2)."""
+    known = request.headers.get("if-none-match", "")
+    if f'"{identity}"' not in known and known.strip() != "*":
+        return None
+    headers = {"Cache-Control": FOR_EVER, "ETag": f'"{identity}"'}
+    return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal():
+        raise HTTPException(HTTPStatus.BAD_REQUEST, f"after={text} is not the number of a decision")
+    return int(text)
+
+
+async def _read(request: Request, model: type[BaseModel]) -> Any:
+    """The JSON body of a request, checked.
+
+    Only ``application/json`` is taken: a form of another site's page cannot send it.
+    """
+    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+        raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send the decision as JSON.")
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "That is no decision.")
+    try:
+        return model.model_validate(json.loads(body))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the body"
+        raise HTTPException(HTTPStatus.BAD_REQUEST, f"{where}: {first['msg']}") from error
+    except ValueError as error:
+        raise HTTPException(HTTPStatus.BAD_REQUEST, f"The body is no JSON: {error}") from error
+
+
+def _file(name: str) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(_: Request) -> Response:
+        return FileResponse(WEB / name, headers={"Cache-Control": "no-cache"})
+
+    return answer
+
+
+async def _http_error(_: Request, error: HTTPException) -> Response:
+    return refusal(error.detail, error.status_code)
+
+
+async def _plantood_error(_: Request, error: PlantoodError) -> Response:
+    statuses = {
+        UnknownPhoto: HTTPStatus.NOT_FOUND,
+        NothingToUndo: HTTPStatus.NOT_FOUND,
+        UnreadablePhoto: HTTPStatus.UNPROCESSABLE_ENTITY,
+    }
+    status = next((status for kind, status in statuses.items() if isinstance(error, kind)), None)
+    return refusal(str(error), status or HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+async def _os_error(_: Request, error: OSError) -> Response:
+    return refusal(
+        f"It could not be saved: {error.strerror or error}.", HTTPStatus.INSUFFICIENT_STORAGE
+    )

@@ -1,0 +1,254 @@
+"""The decisions of all reviewers of one round: appended to disk, counted in memory.
+
+Every decision has a number, its line in ``labels.jsonl``. Nothing in that file is ever changed, so
+two tabs, two servers or an import beside a server cannot overwrite each other. What stands is the
+newest decision of each reviewer on each photo. Who changes a decision may name the one that he saw
+standing; if another one stands by now, he is told so instead (:class:`Superseded`).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from plantood.errors import PlantoodError, RoundError
+from training.rounds.labels import Decision, ResolvedLabel, vote
+from training.rounds.layout import DECISIONS, LABELS, MinedPhoto, Round
+
+LOCK = ".review.lock"
+"""Held from the look at what stands until the decision is appended."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of ``labels.jsonl``; ``number`` counts from 1."""
+
+    number: int
+    decision: Decision
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for an answer over HTTP."""
+        return {"number": self.number, **self.decision.model_dump(mode="json")}
+
+
+class UnknownPhoto(PlantoodError):
+    """The round has no such photo to review."""
+
+
+class NothingToUndo(PlantoodError):
+    """The reviewer has no decision on this photo."""
+
+
+class Superseded(PlantoodError):
+    """Another decision stands than the one that the caller saw.
+
+    Attributes:
+        standing: The one that stands; None if it was taken back.
+    """
+
+    def __init__(self, standing: Entry | None) -> None:
+        self.standing = standing
+        said = f"{standing.decision.label} was" if standing else "the last label was taken"
+        back = "said in the meantime" if standing else "back in the meantime"
+        super().__init__(f"On this photo {said} {back}, in another tab or by another program.")
+
+
+class DecisionLog:
+    """All decisions on a round, in step with its files. Safe to use from several threads.
+
+    Attributes:
+        photos: The mined photos by id, most suspicious first.
+        entries: Every decision so far, in the order of their numbers.
+    """
+
+    def __init__(self, round_: Round) -> None:
+        """Read what there is, and bring ``labels.csv`` up to it.
+
+        Raises:
+            RoundError: Mining is not finished, or a line is damaged.
+        """
+        self.round = round_
+        self.photos: Mapping[str, MinedPhoto] = {photo.id: photo for photo in round_.mined()}
+        self._thread_lock = threading.RLock()
+        self._forget()
+        with self._alone():
+            if self.entries or (round_.path / LABELS).exists():
+                self._write_labels()
+
+    def refresh(self) -> int:
+        """Take in what others have appended; return the number of the newest decision."""
+        with self._thread_lock:
+            self._read_on()
+            return len(self.entries)
+
+    def since(self, number: int) -> list[Entry]:
+        """The decisions after this number, in order."""
+        with self._thread_lock:
+            self._read_on()
+            return self.entries[max(0, number) :]
+
+    def looks(self, photo: str, reviewer: str) -> Sequence[Entry]:
+        """What a reviewer said of a photo and did not take back; the last one stands."""
+        return tuple(self._looks.get((photo, reviewer), ()))
+
+    def standing(self, photo: str, reviewer: str) -> Entry | None:
+        """The decision of a reviewer on a photo that stands."""
+        looks = self._looks.get((photo, reviewer))
+        return looks[-1] if looks else None
+
+    def votes(self, photo: str) -> dict[str, Entry]:
+        """The decisions on a photo that stand, by reviewer."""
+        return dict(self._votes.get(photo, {}))
+
+    def reviewers(self) -> list[str]:
+        """Everybody with a decision that stands, by name."""
+        with self._thread_lock:
+            return sorted({name for votes in self._votes.values() for name in votes})
+
+    def summary(self) -> dict[str, int]:
+        """How many photos have a label, and on how many the reviewers together say what."""
+        with self._thread_lock:
+            said = Counter(label.label for label in self._resolved.values())
+            return {
+                "labelled": len(self._resolved),
+                "plant": said["plant"],
+                "other": said["other"],
+            }
+
+    def decide(self, decision: Decision, seen: int | None = None) -> Entry:
+        """Append a decision; when this returns, it is on disk and in ``labels.csv``.
+
+        Args:
+            decision: On a photo of the round.
+            seen: Number of this reviewer's decision that the caller saw standing, 0 for none.
+                None: whatever stands. The same decision sent again, because the answer was lost,
+                is not appended twice.
+
+        Raises:
+            UnknownPhoto: The photo is not to be reviewed.
+            Superseded: Another decision stands than the one seen, and it says something else.
+        """
+        with self._alone():
+            if decision.id not in self.photos:
+                raise UnknownPhoto(f"There is no photo {decision.id} to review in this round.")
+            standing = self.standing(decision.id, decision.reviewer)
+            if seen is not None and seen != (standing.number if standing else 0):
+                if standing and _says_the_same(standing.decision, decision):
+                    return standing
+                raise Superseded(standing)
+            return self._append([decision])[0]
+
+    def decide_all(self, decisions: Sequence[Decision]) -> None:
+        """Append many decisions at once; whatever stands."""
+        with self._alone():
+            if decisions:
+                self._append(decisions)
+
+    def undo(self, photo: str, reviewer: str, seen: int | None = None) -> Entry:
+        """Take back a reviewer's decision on a photo, so that the one before it stands again.
+
+        Args:
+            photo: Its id.
+            reviewer: Name.
+            seen: Number of the decision to take back; None for the one that stands. Asked for a
+                second time, because the answer was lost, it is not taken back twice.
+
+        Raises:
+            NothingToUndo: There is none.
+            Superseded: A newer one stands upon it.
+        """
+        with self._alone():
+            if seen in self._undone:
+                return self._undone[seen]
+            standing = self.standing(photo, reviewer)
+            if standing is None:
+                raise NothingToUndo(f"{reviewer} has no label on this photo to take back.")
+            if seen is not None and seen != standing.number:
+                raise Superseded(standing)
+            taken_back = Decision(
+                **standing.decision.model_dump(include={"reviewer", "id", "label", "kind"}),
+                undone=True,
+            )
+            return self._append([taken_back])[0]
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Nobody else decides meanwhile, in this process or another; all is read before."""
+        with self._thread_lock, (self.round.path / LOCK).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # released when the file is closed, also by a kill
+            self._read_on()
+            yield
+
+    def _append(self, decisions: Sequence[Decision]) -> list[Entry]:
+        self.round.append_decisions(decisions)
+        before = len(self.entries)
+        self._read_on()
+        self._write_labels()
+        return self.entries[before:]
+
+    def _write_labels(self) -> None:
+        self.round.write_labels(self.photos.values(), self._resolved)
+
+    def _read_on(self) -> None:
+        """Read the whole lines behind those already read."""
+        try:
+            with (self.round.path / DECISIONS).open("rb") as file:
+                if file.seek(0, 2) < self._offset:  # restored from an older copy
+                    self._forget()
+                file.seek(self._offset)
+                new = file.read()
+        except FileNotFoundError:
+            return
+        for line in new[: new.rfind(b"\n") + 1].splitlines(keepends=True):
+            self._take(self._parse(line))
+            self._offset += len(line)
+
+    def _forget(self) -> None:
+        self.entries: list[Entry] = []
+        self._offset = 0
+        self._looks: dict[tuple[str, str], list[Entry]] = defaultdict(list)
+        self._votes: dict[str, dict[str, Entry]] = defaultdict(dict)
+        self._undone: dict[int | None, Entry] = {}
+        self._resolved: dict[str, ResolvedLabel] = {}
+
+    def _parse(self, line: bytes) -> Decision:
+        try:
+            return Decision.model_validate(json.loads(line))
+        except (ValueError, ValidationError) as error:
+            raise RoundError(
+                f"Line {len(self.entries) + 1} of {self.round.path / DECISIONS} cannot be read; "
+                "correct or remove it."
+            ) from error
+
+    def _take(self, decision: Decision) -> None:
+        """Count one more line; the rule is that of :func:`training.rounds.labels.standing`."""
+        entry = Entry(len(self.entries) + 1, decision)
+        self.entries.append(entry)
+        looks = self._looks[decision.id, decision.reviewer]
+        if not decision.undone:
+            looks.append(entry)
+        elif looks:
+            self._undone[looks.pop().number] = entry
+        votes = self._votes[decision.id]
+        if looks:
+            votes[decision.reviewer] = looks[-1]
+        else:
+            votes.pop(decision.reviewer, None)
+        if votes:
+            self._resolved[decision.id] = vote(
+                decision.id, {name: entry.decision for name, entry in votes.items()}
+            )
+        else:
+            self._resolved.pop(decision.id, None)
+
+
+def _says_the_same(one: Decision, other: Decision) -> bool:
+    return (one.label, one.kind) == (other.label, other.kind)
