@@ -61,17 +61,19 @@ def photo_call(bento: Path) -> Call:
     raise ContainerError(f"{bento} has no API that takes a photo")
 
 
-def copy_onto(bento: bentoml.Bento, home: Path, base_image: str, *, template: bool = True) -> str:
-    """Copy a bento with its models into another store, with ``docker.base_image`` set.
+def copy_onto(bento: bentoml.Bento, home: Path, base_image: str) -> str:
+    """Copy a bento with its models into an empty store, with ``docker.base_image`` set.
 
     Args:
         bento: The bento; it stays as it is.
         home: `BENTOML_HOME` of the other store.
         base_image: What its image is to be built on.
-        template: Whether its Dockerfile template is kept; if not, BentoML's own Dockerfile is used.
 
     Returns:
-        The copy's tag.
+        The copy's tag, the same.
+
+    Raises:
+        ContainerError: It has no Dockerfile template.
     """
     shutil.rmtree(home, ignore_errors=True)
     archive = home.with_suffix(".tar")
@@ -80,12 +82,41 @@ def copy_onto(bento: bentoml.Bento, home: Path, base_image: str, *, template: bo
     environment = os.environ | {"BENTOML_HOME": str(home)}
     run([sys.executable, "-m", "bentoml", "import", str(archive)], environment=environment)
     archive.unlink()
-    description = home / "bentos" / bento.tag.name / str(bento.tag.version) / "bento.yaml"
+    description = home / "bentos" / bento.tag.path() / "bento.yaml"
     about = yaml.safe_load(description.read_text())
-    if "docker" not in about:
+    if not about.get("docker", {}).get("dockerfile_template"):
         raise ContainerError(f"{bento.tag} names no Dockerfile template; see docs/containers.md")
     about["docker"] |= {"base_image": base_image, "distro": None, "python_version": None}
-    if not template:
-        about["docker"]["dockerfile_template"] = None
     description.write_text(yaml.safe_dump(about, sort_keys=False))
     return str(bento.tag)
+
+
+def build_without_template(bento: bentoml.Bento, home: Path, base_image: str) -> str:
+    """Build a bento's sources again as BentoML does by itself, to compare the images.
+
+    Args:
+        bento: The bento.
+        home: The store that `copy_onto` filled.
+        base_image: What its image is to be built on.
+
+    Returns:
+        The new bento's tag.
+    """
+    sources = home / "sources"
+    shutil.rmtree(sources, ignore_errors=True)
+    shutil.copytree(Path(bento.path) / "src", sources)
+    shutil.copyfile(Path(bento.path) / "env/python/requirements.txt", sources / "requirements.txt")
+    options = {
+        "service": bento.info.service,
+        "name": f"{bento.tag.name}-stock",
+        "description": "BentoML's own image",
+        "python": {"requirements_txt": "requirements.txt", "lock_packages": False},
+        "docker": {"base_image": base_image},
+    }
+    (sources / "bentofile.yaml").write_text(yaml.safe_dump(options))
+    output = run(
+        [sys.executable, "-m", "bentoml", "build", "--output", "tag", "."],
+        environment=os.environ | {"BENTOML_HOME": str(home)},
+        folder=sources,
+    )
+    return output.rsplit("__tag__:", 1)[1].strip()

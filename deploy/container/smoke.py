@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,10 @@ import bentoml
 import click
 import httpx
 
-from deploy.container.bentos import Call, copy_onto, photo_call
+from deploy.container.bentos import Call, build_without_template, copy_onto, photo_call
 from deploy.container.buildah import BASE_IMAGE, Buildah, ContainerError, missing, run
 from deploy.container.container import START_SECONDS, Container, configuration, running
+from training.tables import markdown, write_between_markers
 
 SAMPLES = Path(__file__).parents[2] / "plantood" / "starter" / "samples"
 PLANT, SOIL = SAMPLES / "maize_leaf.jpg", SAMPLES / "bare_soil.jpg"
@@ -163,12 +164,12 @@ def smoke(buildah: Buildah, tag: str, *, stock: bool) -> Report:
     home = buildah.root / "bentoml"
     gate = next(m.tag for m in bento.info.all_models if m.module == "plantood")
     digest = bentoml.models.get(gate).info.metadata["manifest_sha256"]
+    copied = copy_onto(bento, home, BASE_IMAGE)
     stock_mb = None
     if stock:
-        image = buildah.containerize(copy_onto(bento, home, BASE_IMAGE, template=False), home)
+        image = buildah.containerize(build_without_template(bento, home, BASE_IMAGE), home)
         stock_mb = megabytes(buildah, image)
         buildah("rmi", "--force", image)
-    copied = copy_onto(bento, home, BASE_IMAGE)
     started = time.monotonic()
     image = buildah.containerize(copied, home)
     containerize_s = time.monotonic() - started
@@ -197,26 +198,26 @@ def smoke(buildah: Buildah, tag: str, *, stock: bool) -> Report:
         buildah("rmi", "--force", image)
 
 
-def rows(reports: list[Report]) -> str:
-    """The reports as a table, Markdown."""
-    names = {
-        "bento": "bento",
-        "image_mb": "image MB",
-        "base_mb": "of that the base",
-        "stock_mb": "BentoML's own Dockerfile MB",
-        "containerize_s": "containerize s",
-        "start_s": "start to ready s",
-        "recovery_s": "scorer killed to answer s",
-        "stop_s": "SIGTERM to end s",
-    }
-    lines = [list(names.values()), ["---"] * len(names)]
+def table(reports: list[Report]) -> str:
+    """The reports as Markdown."""
+    header = [
+        "bento",
+        "image MB",
+        "of that the base",
+        "BentoML's own image MB",
+        "containerize s",
+        "start to ready s",
+        "scorer killed to answer s",
+        "SIGTERM to end s",
+    ]
+    rows = []
     for report in reports:
-        values = asdict(report)
-        cells = [values[name] for name in names]
-        lines.append(
-            ["-" if v is None else f"{v:.1f}" if isinstance(v, float) else str(v) for v in cells]
-        )
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        sizes = (report.image_mb, report.base_mb, report.stock_mb)
+        times = (report.containerize_s, report.start_s, report.recovery_s, report.stop_s)
+        row = [report.bento.partition(":")[0]]
+        row += ["-" if size is None else str(size) for size in sizes]
+        rows.append(row + [f"{seconds:.1f}" for seconds in times])
+    return markdown(header, rows) + "\n"
 
 
 @click.command(help=__doc__)
@@ -229,7 +230,8 @@ def rows(reports: list[Report]) -> str:
     help="Keeps the base image for the next time; needs 5 GB. Remove it when you are done.",
 )
 @click.option("--stock", is_flag=True, help="Build BentoML's own image too, for its size.")
-def main(bentos: tuple[str, ...], work: Path, stock: bool) -> None:
+@click.option("--write", type=click.Path(path_type=Path), help="Markdown file to write into.")
+def main(bentos: tuple[str, ...], work: Path, stock: bool, write: Path | None) -> None:
     """See the module."""
     if lacks := missing():
         raise click.ClickException(
@@ -246,7 +248,9 @@ def main(bentos: tuple[str, ...], work: Path, stock: bool) -> None:
             click.echo(f"{tag}: passed", err=True)
     except ContainerError as error:
         raise click.ClickException(str(error)) from None
-    click.echo(rows(reports))
+    click.echo(text := table(reports))
+    if write:
+        write_between_markers(write, "container", text)
 
 
 if __name__ == "__main__":
