@@ -24,6 +24,11 @@ Manifest = dict[str, Any]
 @cache
 def render(overlay: str) -> list[Manifest]:
     """Every object of an overlay."""
+    return render_folder(KUBERNETES / "overlays" / overlay)
+
+
+def render_folder(folder: Path) -> list[Manifest]:
+    """Every object that a kustomization yields."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     if found := shutil.which("kustomize", path=path):
         command = [found, "build"]
@@ -31,7 +36,6 @@ def render(overlay: str) -> list[Manifest]:
         command = [found, "kustomize"]
     else:
         pytest.skip("there is no kubectl; get it with: python deploy/kubernetes/get_kubectl.py DIR")
-    folder = KUBERNETES / "overlays" / overlay
     done = subprocess.run([*command, str(folder)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return list(yaml.safe_load_all(done.stdout))

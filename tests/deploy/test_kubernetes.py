@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import subprocess
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from tests.deploy.manifests import (
     environment,
     of_kind,
     render,
+    render_folder,
     the,
 )
 from tests.service.server import ROOT
@@ -264,14 +265,12 @@ def test_the_monitor_selects_the_services(overlay: str) -> None:
 
 def test_a_new_setting_is_a_new_name_so_that_pods_are_replaced(tmp_path: Path) -> None:
     """What a change of settings or of the image changes in what is applied, and nothing else."""
-    import shutil
-
     copy = tmp_path / "deploy"
     shutil.copytree(KUBERNETES.parent, copy)
-    before = _render(copy / "kubernetes" / "overlays" / "production")
+    before = render_folder(copy / "kubernetes" / "overlays" / "production")
     settings = copy / "kubernetes" / "base" / "settings.env"
     settings.write_text(settings.read_text() + "PLANTOOD_LANGUAGE=sw\n")
-    after = _render(copy / "kubernetes" / "overlays" / "production")
+    after = render_folder(copy / "kubernetes" / "overlays" / "production")
     names = [
         {m["metadata"]["name"] for m in manifests if m["kind"] == "ConfigMap"}
         for manifests in (before, after)
@@ -285,14 +284,6 @@ def test_a_new_setting_is_a_new_name_so_that_pods_are_replaced(tmp_path: Path) -
     assert [m for m in before if m["kind"] == "Service"] == [
         m for m in after if m["kind"] == "Service"
     ]
-
-
-def _render(folder: Path) -> list[Manifest]:
-    import shutil
-
-    found = shutil.which("kubectl") or pytest.skip("there is no kubectl")
-    done = subprocess.run([found, "kustomize", str(folder)], capture_output=True, check=True)
-    return list(yaml.safe_load_all(done.stdout))
 
 
 def _pod(overlay: str, component: str) -> Manifest:

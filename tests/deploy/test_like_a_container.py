@@ -6,7 +6,7 @@ import contextlib
 import http.client
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -74,12 +74,33 @@ def test_more_requests_than_the_limit_are_turned_away_at_once(gate: Pod) -> None
     assert httpx.post(f"{gate.url}/check", content=PLANT, timeout=30).status_code == 200
 
 
+def test_a_stuck_scorer_fails_the_liveness_probe_and_a_slow_one_does_not(gate: Pod) -> None:
+    (scorer,) = gate.workers("PlantScorer")
+    patience = container(gate.manifest)["livenessProbe"]["timeoutSeconds"]
+    with ThreadPoolExecutor(1) as pool:
+        scorer.suspend()
+        try:
+            slow = pool.submit(gate.probe, "livenessProbe")
+            time.sleep(5)
+            assert gate.probe("readinessProbe") == 503
+            scorer.resume()
+            assert slow.result() == 200
+            scorer.suspend()
+            started = time.monotonic()
+            assert gate.probe("livenessProbe") == 503
+            assert time.monotonic() - started < patience
+        finally:
+            scorer.resume()
+    _until(lambda: gate.probe("readinessProbe") == 200)
+    assert gate.probe("livenessProbe") == 200
+
+
 def test_it_needs_no_more_memory_than_the_manifest_asks_for(gate: Pod) -> None:
     peak = 0
     with ThreadPoolExecutor(8) as pool:
         posts = [
             pool.submit(httpx.post, f"{gate.url}/check", content=PLANT, timeout=60)
-            for _ in range(200)
+            for _ in range(100)
         ]
         while not all(post.done() for post in posts):
             tree = [gate.supervisor, *gate.supervisor.children(recursive=True)]
@@ -147,9 +168,9 @@ def test_a_termination_under_load_loses_no_request(gate: Pod) -> None:
     assert "Traceback" not in gate.output
 
 
-def _until(condition: object, seconds: float = 30) -> None:
+def _until(condition: Callable[[], bool], seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.1)
 
