@@ -90,6 +90,8 @@ def bounded(request: Request, photo_bytes: int, photos: int) -> Request:
     body = BoundedBody(request.scope, request.receive, photo_bytes, photos)
     if body.exceeded:
         raise body.refusal
+    if hasattr(request, "_body"):  # somebody has read it already, as BentoML does for a task
+        return request
     return Request(request.scope, body)
 
 

@@ -44,6 +44,9 @@ READY_SECONDS = 2.0
 """A scorer that does not answer a forward pass within this time is not ready; an answer is good
 for half of it, so that probes cost a busy service nothing."""
 
+DESCRIBED_SECONDS = 10.0
+"""So long is the scorer's word for which gate model it has good, while nothing breaks."""
+
 Score = Callable[[np.ndarray], Awaitable[np.ndarray]]
 """uint8 RGB ``[N, S, S, 3]`` to float32 ``[N, 1 + C]``: P(plant), then the embedding."""
 
@@ -128,7 +131,7 @@ class Judge:
         self.rules = rules
         self._score = score
         self._describe = describe
-        self._described = describe is None
+        self._described_at = float("-inf")
         self._timeout = settings.score_timeout_s
         self._decoders = ThreadPoolExecutor(
             settings.decode_threads or usable_cpus(), thread_name_prefix="decode"
@@ -212,7 +215,7 @@ class Judge:
                 raise WrongAnswer("the scores are not numbers, or P(plant) is not in 0 to 1")
         except Exception as error:
             prometheus.SCORER_ERRORS.inc()
-            self._described = self._describe is None  # what comes back may have another model
+            self._described_at = float("-inf")  # what comes back may have another model
             failure = as_gate_failure(error)
             logger.warning("The scorer gave no answer: %s", failure.detail)
             raise failure from error
@@ -224,7 +227,7 @@ class Judge:
         if time.monotonic() - self._scored_at < READY_SECONDS / 2:
             return True
         size = self.rules.input_size
-        self._described = self._describe is None
+        self._described_at = float("-inf")
         try:
             async with asyncio.timeout(READY_SECONDS):
                 await self.score(np.zeros((size, size, 3), np.uint8))
@@ -254,11 +257,12 @@ class Judge:
     async def _scores(self, images: np.ndarray) -> np.ndarray:
         """One call of the scorer, uint8 ``[N, S, S, 3]`` to float32 ``[N, 1 + C]``."""
         async with asyncio.timeout(self._timeout):
-            if not self._described:
+            now = time.monotonic()
+            if self._describe is not None and now - self._described_at > DESCRIBED_SECONDS:
                 found = (await self._describe())["model"]
                 if found != self.rules.tag:
                     raise WrongAnswer(f"the scorer has {found}, the gate {self.rules.tag}")
-                self._described = True
+                self._described_at = now
             scores = np.asarray(await self._score(images))
         reference = self.rules.reference
         fits = (

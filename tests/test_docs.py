@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from typing import get_args
 
 import click
 import pytest
 
 from plantood.cli import main as plantood_command
+from plantood.compose.gate import OnGateError
+from plantood.failures import FailureKind
 from plantood.openapi import complete
 from plantood.prometheus import COMPOSED_METRICS, METRICS
 from plantood.settings import documentation
@@ -64,6 +67,16 @@ def test_every_field_of_a_verdict_is_shown(field: str) -> None:
 )
 def test_every_metric_is_documented(metric: str) -> None:
     assert metric in DOCUMENTS
+
+
+@pytest.mark.parametrize("kind", list(FailureKind))
+def test_every_kind_of_failure_is_documented(kind: FailureKind) -> None:
+    assert f"| `{kind.value}` |" in DOCUMENTS
+
+
+@pytest.mark.parametrize("outcome", get_args(OnGateError))
+def test_every_outcome_of_a_failure_is_documented(outcome: str) -> None:
+    assert re.search(rf"^\| `{outcome}`", DOCUMENTS, re.MULTILINE)
 
 
 def test_every_endpoint_is_documented() -> None:

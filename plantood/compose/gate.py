@@ -132,6 +132,8 @@ class ComposedGate:
 
     async def is_ready(self) -> bool:
         """True if the gate can judge now; for a ``__is_ready__`` of your own service."""
+        if not hasattr(self.door, "is_ready"):  # it cannot tell
+            return True
         try:
             return await self.door.is_ready()
         except Exception as error:  # no connection

@@ -35,6 +35,14 @@ def detector(
         yield server
 
 
+@pytest.fixture(scope="session")
+def legacy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A service of BentoML's older kind, with the gate as a runner."""
+    home = tmp_path_factory.mktemp("legacy")
+    with serving(home, "tests.compose.legacy:service") as server:
+        yield server
+
+
 @pytest.fixture
 def http(detector: Server) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=detector.url, timeout=90) as client:

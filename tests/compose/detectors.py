@@ -149,6 +149,16 @@ class Detector:
 
     @bentoml.api
     @gated
+    def positional(self, image: bytes, /) -> Seen:
+        return Seen(form=f"{len(image)} bytes")
+
+    @bentoml.api
+    @gated(photo="image")
+    def with_a_mask(self, image: LoadedImage, mask: Path, threshold: float = 0.5) -> Seen:
+        return Seen(form=f"{mask.read_bytes()!r} {threshold}")
+
+    @bentoml.api
+    @gated
     def too_few(self, images: list[bytes]) -> list[Seen]:
         return []
 

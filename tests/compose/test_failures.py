@@ -142,7 +142,7 @@ def test_a_process_killed_under_load_costs_no_wrong_answer_and_comes_back(
     killed = detector.workers(victim)
     with ThreadPoolExecutor(4) as pool:
         answers = [pool.submit(post, number) for number in range(32)]
-        next(answer for answer in answers if answer.result())  # the load is on
+        answers[0].result()  # the load is on
         for process in killed:
             process.kill()
         results = [answer.result() for answer in answers]
@@ -161,3 +161,29 @@ def test_a_process_killed_under_load_costs_no_wrong_answer_and_comes_back(
         assert right(name, answer.json(), api)
         assert '"model":null' not in answer.text
     assert not {p.pid for p in detector.workers(victim)} & {p.pid for p in killed}
+
+
+def test_a_runner_killed_under_load_costs_no_wrong_answer_and_comes_back(
+    legacy: Server, photos: Photos
+) -> None:
+    names = ("maize_leaf", "bare_soil")
+
+    def post(number: int) -> tuple[str, httpx.Response]:
+        photo = photos[names[number % 2]]
+        headers = {"Content-Type": "image/jpeg"}
+        answer = httpx.post(f"{legacy.url}/verdict", content=photo, headers=headers, timeout=30)
+        return names[number % 2], answer
+
+    killed = legacy.workers("bentoml_cli.worker.runner")
+    assert killed
+    with ThreadPoolExecutor(4) as pool:
+        answers = [pool.submit(post, number) for number in range(16)]
+        answers[0].result()
+        for process in killed:
+            process.kill()
+        results = [answer.result() for answer in answers]
+    for name, answer in [*results, post(0), post(1)]:
+        assert answer.status_code in (200, 503)
+        if answer.status_code == 200:
+            assert right(name, answer.json(), "or_raise")
+    assert [post(number)[1].status_code for number in range(2)] == [200, 200]

@@ -179,6 +179,21 @@ def test_the_context_still_sets_headers(http: httpx.Client, photos: Photos) -> N
     assert raw(http, "as_loaded", photos["bare_soil"]).status_code == 200
 
 
+def test_a_method_that_takes_nothing_else(http: httpx.Client, photos: Photos) -> None:
+    plant = photos["maize_leaf"]
+    expected = f"{len(plant)} bytes"
+    assert raw(http, "positional", plant).json()["form"] == expected
+    assert multipart(http, "positional", plant).json()["form"] == expected
+
+
+def test_another_file_beside_the_photo(http: httpx.Client, photos: Photos) -> None:
+    files = {"image": photos["maize_leaf"], "mask": b"a mask"}
+    answer = http.post("/with_a_mask", files=files, data={"threshold": "0.25"})
+    assert answer.json()["form"] == "b'a mask' 0.25"
+    missing = http.post("/with_a_mask", files={"image": photos["maize_leaf"]})
+    assert missing.status_code == 400
+
+
 def test_an_output_that_is_text(http: httpx.Client, photos: Photos) -> None:
     accepted = raw(http, "as_text", photos["maize_leaf"])
     assert (accepted.text, accepted.headers["Content-Type"]) == (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import bentoml
@@ -13,16 +13,9 @@ from plantood import Gate, Verdict
 from plantood.model.store import open_gate
 from plantood.starter import starter_dir
 from tests.compose.conftest import PHOTOS
-from tests.service.server import ROOT, Server, serving
+from tests.service.server import ROOT, Server
 
 Ask = Callable[[bytes], Verdict]
-
-
-@pytest.fixture(scope="module")
-def legacy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    home = tmp_path_factory.mktemp("legacy")
-    with serving(home, "tests.compose.legacy:service") as server:
-        yield server
 
 
 def undecorated(way: str) -> Callable[..., Ask]:
