@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import functools
 from typing import Any, Protocol
 
@@ -117,7 +118,7 @@ def _judge(score: Score, settings: Settings, describe: Describe) -> Judge:
     """A judge by the gate model that the settings name, with its scorer elsewhere."""
     model = load_gate(GateReference(settings.gate).resolve().tag)
     prometheus.announce(model.tag, model.manifest.backbone, model.manifest.head)
-    return Judge(Rules.of(model, settings), score, settings, describe)
+    return _until_the_end(Judge(Rules.of(model, settings), score, settings, describe))
 
 
 def _judge_by_runner(runner: Runner, settings: Settings) -> Judge:
@@ -143,4 +144,10 @@ def _judge_in_process(gate: Gate, settings: Settings) -> Judge:
         language=settings.language,
         limits=gate.limits,
     )
-    return Judge(rules, score, settings)
+    return _until_the_end(Judge(rules, score, settings))
+
+
+def _until_the_end(judge: Judge) -> Judge:
+    """Let a judge finish what it has in hand when the process ends; BentoML does not know of it."""
+    atexit.register(judge.close)
+    return judge
