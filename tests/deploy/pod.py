@@ -164,7 +164,6 @@ def launch(overlay: str, component: str, image: Image, work: Path, **changes: st
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     variables = image.environment | environment(overlay, component) | changes
-    variables["PATH"] = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
     variables["BENTO_PATH"] = IMAGE_BENTO
     words = [re.sub(r"\$\((\w+)\)", lambda m: variables[m[1]], word) for word in main["args"]]
     words = [port if word == PORT else word.removesuffix(f":{PORT}") for word in words]
@@ -188,6 +187,7 @@ def launch(overlay: str, component: str, image: Image, work: Path, **changes: st
         variables["BENTO_PATH"] = str(image.bento)
         command = ["bash", "env/docker/entrypoint.sh", *words]
         folder = image.bento
+    variables["PATH"] = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
     log = work / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(
