@@ -37,7 +37,14 @@ run: $(VENV)/.serving ## judge photos: the samples, or PHOTOS="a.jpg b.jpg dir/"
 serve: $(VENV)/.serving ## leave the service on port 3000, or PORT=
 	@$(BIN)/plantood serve --port $(PORT)
 
-test: $(VENV)/.development ## run the tests
+# What renders the Kubernetes manifests. Without it their tests skip.
+$(VENV)/.kubectl: | $(VENV)/.development
+	@command -v kustomize >/dev/null || command -v kubectl >/dev/null || \
+		$(BIN)/python deploy/kubernetes/get_kubectl.py $(BIN) || \
+		echo "There is no kubectl: the tests of the Kubernetes manifests will skip." >&2
+	@touch $@
+
+test: $(VENV)/.development $(VENV)/.kubectl ## run the tests
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.development ## check format and style
