@@ -1,0 +1,50 @@
+"""A maize-disease detector behind the plantood gate: a photo in, a diagnosis or a verdict out."""
+
+from __future__ import annotations
+
+import bentoml
+from bentoml.models import BentoModel
+from plantood.compose import ComposedGate, PlantScorer, gated
+from plantood.images import LoadedImage, to_model_input
+from plantood.packing import record_gate
+from plantood.runtime import usable_cpus
+
+from detector import MODEL_TAG, Detector, Diagnosis
+
+NO_PROBE = {"enabled": False, "timeout": 1, "period": 10}
+"""BentoML's own look at the scorer opens a connection each time; `__is_ready__` asks the gate."""
+
+
+@bentoml.service(name="MaizeDisease", runner_probe=NO_PROBE)
+class MaizeDisease:
+    """Names the disease of a maize leaf; photos that show no plant never reach the detector."""
+
+    model = BentoModel(MODEL_TAG)
+    scorer = bentoml.depends(PlantScorer)
+
+    def __init__(self) -> None:
+        self.gate = ComposedGate(self.scorer)
+        self.detector = Detector(self.model.path, threads=usable_cpus())
+
+    @bentoml.api
+    @gated
+    def diagnose(self, photo: LoadedImage) -> Diagnosis:
+        """Diagnose one photo of a maize leaf."""
+        return self._diagnose([photo])[0]
+
+    @bentoml.api
+    @gated
+    def diagnose_many(self, photos: list[LoadedImage]) -> list[Diagnosis]:
+        """Diagnose several photos in one forward pass; the answers come in their order."""
+        return self._diagnose(photos)
+
+    def _diagnose(self, photos: list[LoadedImage]) -> list[Diagnosis]:
+        size = self.detector.input_size
+        return self.detector.diagnose([to_model_input(photo, size) for photo in photos])
+
+    async def __is_ready__(self) -> bool:
+        """True if the gate can judge now."""
+        return await self.gate.is_ready()
+
+
+record_gate(MaizeDisease)

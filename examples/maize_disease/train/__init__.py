@@ -1,0 +1,1 @@
+"""How the detector was trained; the service needs nothing of it."""
