@@ -20,6 +20,7 @@ import click
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
+from plantood.errors import UnreadablePhoto
 from plantood.images import load_image, to_model_input
 from plantood.model.entry import BACKBONE, open_gate
 from plantood.starter import starter_dir
@@ -97,18 +98,28 @@ def read(data: Path, size: int) -> tuple[Leaves, NDArray[np.str_]]:
         rows = list(csv.DictReader(file))
     if not rows or not {"path", "disease", "split"} <= rows[0].keys():
         raise click.ClickException(f"{data} must have the columns path,disease,split, and rows.")
-    splits = np.array([row["split"] for row in rows])
-    for name in SPLITS:
-        if len({row["disease"] for row in rows if row["split"] == name} | {HEALTHY}) < 2:
-            raise click.ClickException(f"{data} has no photos of a disease in the split {name}.")
-    photos = [to_model_input(load_image(data.parent / row["path"]), size) for row in rows]
-    return Leaves(photos, [row["disease"] for row in rows]), splits
+    diseases = [row["disease"] for row in rows]
+    if HEALTHY not in diseases or len(set(diseases)) < 2:
+        raise click.ClickException(
+            f"{data} must have photos of {HEALTHY} leaves, and of a disease."
+        )
+    if unknown := {row["split"] for row in rows} - set(SPLITS):
+        raise click.ClickException(f"{data} has the splits {unknown}; allowed are {SPLITS}.")
+    try:
+        photos = [to_model_input(load_image(data.parent / row["path"]), size) for row in rows]
+    except UnreadablePhoto as error:
+        raise click.ClickException(f"{error}; take it out of {data}.") from error
+    return Leaves(photos, diseases), np.array([row["split"] for row in rows])
 
 
 def divide(
     leaves: Leaves, splits: NDArray[np.str_], embeddings: NDArray[np.float32]
 ) -> dict[str, Leaves]:
-    """Photos by split; of train and val those left out that show a leaf which a later one has."""
+    """Photos by split; of train and val those left out that show a leaf which a later one has.
+
+    Raises:
+        click.ClickException: Too few are left.
+    """
     divided: dict[str, Leaves] = {}
     later = np.zeros(len(splits), bool)
     for name in reversed(SPLITS):
@@ -118,6 +129,11 @@ def divide(
         divided[name] = Leaves(
             [leaves.photos[i] for i in chosen], [leaves.diseases[i] for i in chosen]
         )
+        if missing := set(leaves.diseases) - set(divided[name].diseases):
+            raise click.ClickException(
+                f"No photos of {', '.join(sorted(missing))} in the split {name}, apart from those "
+                "of leaves that a later split shows too; add photos of other leaves."
+            )
     return divided
 
 
