@@ -11,12 +11,14 @@ import itertools
 import json
 import logging
 import os
+import socket
 import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -149,6 +151,29 @@ def _files(gate: GateModel) -> dict[str, bytes]:
     return {name: (gate.path / name).read_bytes() for name in names if name in gate.manifest.files}
 
 
+def _ensure_reachable(address: str) -> None:
+    """Find out at once what Ray itself finds out after minutes, or says in a riddle.
+
+    Raises:
+        SettingsError: Nobody listens there, or Ray Data cannot use it.
+    """
+    if address.startswith("ray://"):
+        raise SettingsError(
+            f"Ray Data cannot use the client address RAY_ADDRESS={address}; run this on a machine "
+            "of the cluster, with RAY_ADDRESS=HOST:PORT (the port is 6379 by default)."
+        )
+    place = urlsplit(address if "://" in address else f"//{address}")
+    if not place.port:  # "auto", "local"
+        return
+    try:
+        socket.create_connection((place.hostname, place.port), timeout=5).close()
+    except OSError as error:
+        raise SettingsError(
+            f"There is no Ray cluster at RAY_ADDRESS={address} ({error}); start one, or unset "
+            "RAY_ADDRESS to use this machine."
+        ) from error
+
+
 @contextmanager
 def _cluster() -> Iterator[Any]:
     """Ray, connected; quiet, and disconnected (or shut down, if it is ours) afterwards."""
@@ -160,8 +185,11 @@ def _cluster() -> Iterator[Any]:
     except ImportError as error:
         raise SettingsError('--engine ray needs Ray: pip install "plantood[ray]".') from error
     address = os.environ.get("RAY_ADDRESS")
+    if address:
+        _ensure_reachable(address)
     # Machines of a cluster have the packages, but not this checkout.
-    code = {"py_modules": [plantood, training]} if address else None
+    packages = [str(Path(package.__file__).parent) for package in (plantood, training)]
+    code = {"py_modules": packages} if address else None
     try:
         ray.init(
             address or "local",
@@ -172,8 +200,8 @@ def _cluster() -> Iterator[Any]:
         )
     except (ConnectionError, ValueError) as error:
         raise SettingsError(
-            f"There is no Ray cluster at RAY_ADDRESS={address} ({error}); start one, or unset "
-            "RAY_ADDRESS to use this machine."
+            f"Ray cannot use RAY_ADDRESS={address} ({error}); correct it, or unset it to use this "
+            "machine."
         ) from error
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     try:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from plantood.errors import SettingsError
 from tests.training.conftest import write_photo
 from training.mining.mine import MineOptions, mine
 
@@ -80,3 +81,30 @@ def test_a_worker_dies_and_the_result_is_that_of_the_local_engine(
     assert (out / "unreadable.csv").read_text() == (local.path / "unreadable.csv").read_text()
     assert lines(out / "scores.jsonl") == lines(local.path / "scores.jsonl")
     assert len(lines(out / "scores.jsonl")) == PHOTOS
+
+
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("127.0.0.1:1", "no Ray cluster at RAY_ADDRESS=127.0.0.1:1"),
+        ("ray://127.0.0.1:1", "cannot use the client address"),
+    ],
+)
+def test_an_address_that_cannot_be_used(
+    photos: Path,
+    options: Callable[..., MineOptions],
+    monkeypatch: pytest.MonkeyPatch,
+    address: str,
+    says: str,
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    with pytest.raises(SettingsError, match=says):
+        mine(options(photos, engine="ray"))
+
+
+def test_without_ray_it_says_what_to_install(
+    photos: Path, options: Callable[..., MineOptions], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(SettingsError, match=r'pip install "plantood\[ray\]"'):
+        mine(options(photos, engine="ray"))
