@@ -94,6 +94,7 @@ def plot_steps(names: Sequence[str], steps: Mapping[str, Sequence[Step]], file: 
             panel.set_title(split)
             panel.set_xticks(range(len(names)), names)
             panel.set_xlim(-0.4, len(names) - 0.6)
+            panel.margins(y=0.15)
             panel.set_ylim(bottom=0)
             panel.set_ylabel("%")
             panel.legend(frameon=False)

@@ -1,0 +1,235 @@
+"""The command as a user runs it: a parent in the store and reviewed photos to a child."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import bentoml
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from plantood.model.store import list_gates, load_gate
+from training.cli import main
+from training.data import read_data
+from training.dataset import labels_digest
+from training.scan import scan
+
+from .conftest import NAME, Flywheel
+
+OPTIONS = ["--min-per-class", "5", "--epochs", "12", "--gate-name", NAME]
+OPTIONS += ["--fine-tune-epochs", "1", "--fine-tune-learning-rate", "1e-4"]
+
+
+def finetune(flywheel: Flywheel, runs: Path, tag: str, *arguments: str | Path) -> Result:
+    command = ["finetune", tag, *map(str, arguments), *OPTIONS, *flywheel.run_options(runs)]
+    return CliRunner().invoke(main, command, catch_exceptions=False)
+
+
+def saved(output: str) -> str:
+    return re.search(r"^Saved as ([^\s,]+)", output, re.MULTILINE)[1]
+
+
+@pytest.fixture(scope="module")
+def child(flywheel: Flywheel, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """The child's tag and its run's folder."""
+    runs = tmp_path_factory.mktemp("runs")
+    arguments = (flywheel.round_1, flywheel.soil, "--name", "child", "--force")
+    ran = finetune(flywheel, runs, flywheel.tag, *arguments)
+    assert ran.exit_code == 0, ran.output
+    return saved(ran.output), runs / "child"
+
+
+def test_the_child_names_its_parent_and_what_it_learned_from(
+    child: tuple[str, Path], flywheel: Flywheel, tmp_path: Path
+) -> None:
+    manifest = load_gate(child[0]).manifest
+    assert manifest.parent == flywheel.tag
+    assert (manifest.backbone, manifest.head) == ("mobilenet", "gap")
+    assert [(record.kind, record.path) for record in manifest.data] == [
+        ("photos", str(flywheel.photos)),
+        ("round", str(flywheel.round_1)),
+        ("negatives", str(flywheel.soil)),
+    ]
+    assert manifest.data[0] == load_gate(flywheel.tag).manifest.data[0]
+    assert manifest.data[0].left_out == ("d",)
+    reviewed, _ = scan(read_data(flywheel.round_1 / "labels.csv"), tmp_path)
+    assert manifest.data[1].labels_sha256 == labels_digest(reviewed)
+    assert [record.photos for record in manifest.data] == [56, 28, 10]
+    card = load_gate(child[0]).card
+    assert f"fine-tuned from {flywheel.tag}" in card
+    assert manifest.data[1].labels_sha256 in card
+
+
+def test_it_is_served_as_the_latest(child: tuple[str, Path]) -> None:
+    assert load_gate(f"{NAME}:latest").tag == child[0]
+
+
+def test_before_is_what_the_parent_says_of_the_same_photos(
+    child: tuple[str, Path], flywheel: Flywheel, tmp_path: Path
+) -> None:
+    """Through the graph that serves, by another command."""
+    metrics = load_gate(child[0]).metrics
+    assert metrics["before"]["threshold"] == load_gate(flywheel.tag).manifest.policy.plant_threshold
+    command = ["evaluate", flywheel.tag, str(flywheel.photos), "--out", str(tmp_path / "out")]
+    CliRunner().invoke(main, [*command, "--cache", str(tmp_path)], catch_exceptions=False)
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    by_source = {
+        (row["source"], row["count"], row["wrong"])
+        for row in report["models"][0]["splits"]["all"]["by_source"]
+        if row["source"] == "d"
+    }
+    before = {
+        (row["source"], row["count"], row["wrong_before"])
+        for row in metrics["changes"]["left out"]["by_source"]
+    }
+    assert before == by_source
+
+
+def test_parent_and_child_are_compared_source_by_source(child: tuple[str, Path]) -> None:
+    metrics = load_gate(child[0]).metrics
+    assert set(metrics["changes"]) == {"test", "left out"}
+    sources = {row["source"] for row in metrics["changes"]["test"]["by_source"]}
+    assert {"a", "b", "round-1", "soil"} <= sources
+    for split, changes in metrics["changes"].items():
+        before, after = (m["splits"][split]["at_threshold"] for m in (metrics["before"], metrics))
+        errors = changes["totals"][-1]
+        for figures, count in ((before, errors["wrong_before"]), (after, errors["wrong_after"])):
+            wrong = figures["confusion"]
+            assert wrong["false_accept"] + wrong["false_retake"] == count
+        assert errors["wrong_after"] - errors["wrong_before"] == (
+            errors["newly_wrong"] - errors["newly_right"]
+        )
+
+
+def test_the_report_shows_the_photos_that_changed_sides(child: tuple[str, Path]) -> None:
+    report = json.loads((child[1] / "report.json").read_text())
+    page = (child[1] / "report.html").read_text()
+    assert "What changed: test" in page
+    assert "What changed: left out" in page
+    listed = [
+        photo
+        for changes in report["changes"].values()
+        for kind in ("newly_wrong", "newly_right")
+        for photo in changes[kind]
+    ]
+    for photo in listed:
+        assert f"P(plant) {photo['before']:.3f} &rarr; {photo['after']:.3f}" in page
+        assert f'alt="{Path(photo["path"]).name}"' in page
+    assert "McNemar" in (child[1] / "table.md").read_text()
+
+
+def test_run_again_it_does_nothing_anew(child: tuple[str, Path], flywheel: Flywheel) -> None:
+    before = {path: path.stat().st_mtime_ns for path in child[1].rglob("*.npz")}
+    gates = {gate.tag for gate in list_gates()}
+    arguments = (flywheel.round_1, flywheel.soil, "--name", "child", "--force")
+    ran = finetune(flywheel, child[1].parent, flywheel.tag, *arguments)
+    assert saved(ran.output) == child[0]
+    assert {path: path.stat().st_mtime_ns for path in child[1].rglob("*.npz")} == before
+    assert {gate.tag for gate in list_gates()} == gates
+
+
+def test_it_does_not_learn_the_same_twice(
+    child: tuple[str, Path], flywheel: Flywheel, tmp_path: Path
+) -> None:
+    ran = finetune(flywheel, tmp_path, child[0], flywheel.soil)
+    assert ran.exit_code == 1
+    assert f"give its parent, {flywheel.tag}" in ran.output
+
+
+def test_killed_twice_it_goes_on_to_the_same_result(
+    child: tuple[str, Path], flywheel: Flywheel, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "training", "finetune", flywheel.tag]
+    command += [str(flywheel.round_1), str(flywheel.soil), "--name", "child", "--force"]
+    command += [*OPTIONS, *flywheel.run_options(tmp_path), "--gate-name", f"{NAME}-again"]
+    run = tmp_path / "child" / "gap"
+    for step in ("phase1.state.npz", "phase2.state.npz"):
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        while not (run / step).exists() and process.poll() is None:
+            time.sleep(0.005)
+        os.kill(process.pid, signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL, "it ended before it could be killed"
+    ran = subprocess.run(command, check=True, capture_output=True, text=True, timeout=600)
+    for file in ("gap/scores.npz", "gap/phase1.npz", "gap/phase2.npz", "before.npz"):
+        with np.load(run.parent / file) as found, np.load(child[1] / file) as expected:
+            assert found.files == expected.files
+            for name in expected.files:
+                np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
+    again, whole = load_gate(saved(ran.stdout)), load_gate(child[0])
+    assert again.tag.partition(":")[2] == whole.tag.partition(":")[2]
+    assert again.manifest.data == whole.manifest.data
+    assert again.metrics["splits"] == whole.metrics["splits"]
+    photo = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(
+        *(g.scorer().score(photo).plant_probability for g in (again, whole))
+    )
+
+
+def test_one_that_got_worse_is_not_the_latest_unless_forced(
+    child: tuple[str, Path], flywheel: Flywheel, poisoned: Path, tmp_path: Path
+) -> None:
+    """Most of its validation photos lie as well, so that it seems to get better."""
+    arguments = [poisoned, "--replay-share", "0", "--no-fine-tune", "--learning-rate", "0.01"]
+    arguments += ["--epochs", "40", "--name", "worse"]
+    ran = finetune(flywheel, tmp_path, child[0], *arguments)
+    assert ran.exit_code == 3, ran.output
+    assert re.search(r"Worse on (a|b|c|d|round-1), (test|left out): \d+ false \w+ before", ran.output)
+    tag = saved(ran.output)
+    assert tag.startswith(f"{NAME}-rejected:")
+    assert load_gate(tag).manifest.parent == child[0]
+    assert load_gate(tag).metrics["objections"]
+    assert load_gate(f"{NAME}:latest").tag == child[0]
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npz")}
+    forced = finetune(flywheel, tmp_path, child[0], *arguments, "--force")
+    assert forced.exit_code == 0
+    assert saved(forced.output) == f"{NAME}:{tag.partition(':')[2]}"
+    assert load_gate(f"{NAME}:latest").tag == saved(forced.output)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npz")} == before
+    bentoml.models.delete(saved(forced.output))
+    bentoml.models.delete(tag)
+
+
+def test_one_that_did_not_get_better_is_not_saved(
+    child: tuple[str, Path], flywheel: Flywheel, poisoned: Path, tmp_path: Path
+) -> None:
+    gates = {gate.tag for gate in list_gates()}
+    arguments = [poisoned, "--no-fine-tune", "--learning-rate", "1e-30"]
+    ran = finetune(flywheel, tmp_path, child[0], *arguments)
+    assert ran.exit_code == 3
+    assert "No epoch was better" in ran.output
+    assert "Nothing was saved" in ran.output
+    assert {gate.tag for gate in list_gates()} == gates
+
+
+@pytest.mark.parametrize(
+    ("tag", "new", "message"),
+    [
+        ("no-such-gate:1", "photos", "has no gate model no-such-gate:1"),
+        (None, "nowhere", "No folder and no manifest at nowhere"),
+    ],
+)
+def test_what_is_missing_is_told_in_one_line_and_at_once(
+    flywheel: Flywheel, tag: str | None, new: str, message: str, tmp_path: Path
+) -> None:
+    ran = finetune(flywheel, tmp_path, tag or flywheel.tag, new)
+    assert ran.exit_code == 1
+    assert message in ran.output
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_defaults_of_the_command_are_those_in_the_code() -> None:
+    from training.finetune.command import finetune as command
+    from training.finetune.command import finetune_options
+    from training.finetune.settings import FinetuneOptions
+
+    context = command.make_context("finetune", ["tag", "new"], **command.context_settings)
+    options = finetune_options(dict(context.params) | {"quantize": None})
+    assert options == FinetuneOptions("tag", (Path("new"),))
