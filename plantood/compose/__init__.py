@@ -20,6 +20,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from plantood.failures import GateUnavailable
 from plantood.verdict import Reason, ReasonCode, Verdict
 
 from .gate import ComposedGate
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ComposedGate",
+    "GateUnavailable",
     "PlantGate",
     "PlantScorer",
     "Reason",

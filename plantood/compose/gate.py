@@ -62,11 +62,7 @@ class ComposedGate:
             SettingsError: An argument or an environment variable cannot be used.
             GateModelError: The gate model that is needed in this process cannot be used.
         """
-        if on_gate_error not in (None, *get_args(OnGateError)):
-            raise SettingsError(
-                f"on_gate_error={on_gate_error!r} cannot be used; "
-                f"allowed is {' or '.join(get_args(OnGateError))}."
-            )
+        ensure_outcome(on_gate_error)
         self.settings = Settings.from_environment()
         self.messages = Messages.load(self.settings.messages_file)
         inherited = source if isinstance(source, ComposedGate) else None
@@ -161,6 +157,19 @@ class ComposedGate:
         """A retake that this service decided by itself."""
         chosen = self.messages.negotiate(language, self.settings.language)
         return Verdict(verdict="retake", reasons=[self.messages.reason(code, chosen, detail)])
+
+
+def ensure_outcome(on_gate_error: str | None) -> None:
+    """Refuse a word that says nothing about a failure.
+
+    Raises:
+        SettingsError: It is none of the three, nor None.
+    """
+    if on_gate_error not in (None, *get_args(OnGateError)):
+        raise SettingsError(
+            f"on_gate_error={on_gate_error!r} cannot be used; "
+            f"allowed is {' or '.join(get_args(OnGateError))}."
+        )
 
 
 def _ensure_photo(photo: Any) -> None:

@@ -12,7 +12,7 @@ import bentoml
 from _bentoml_sdk.method import APIMethod
 
 from .front import Front
-from .gate import OnGateError
+from .gate import OnGateError, ensure_outcome
 from .request import input_of
 from .response import output_of
 from .signature import Signature, read_signature
@@ -78,7 +78,9 @@ def gated(
 
     Raises:
         TypeError: The gate cannot stand in front of this method, or stands above ``@bentoml.api``.
+        SettingsError: ``on_gate_error`` is none of the three.
     """
+    ensure_outcome(on_gate_error)
     if func is None:
         return functools.partial(
             gated,
@@ -107,19 +109,23 @@ def gated(
     returns.__module__ = func.__module__
     functools.update_wrapper(checked_first, func)
     del checked_first.__wrapped__  # or BentoML would take the method's own signature
-    checked_first.__doc__ = _documented(func.__doc__, retake_status)
+    checked_first.__doc__ = _documented(func.__doc__, signature.many, retake_status)
     checked_first.__signature__ = _signature(
         signature, input_of(signature), output_of(returns, signature.many, front.retake_status)
     )
     return checked_first
 
 
-def _documented(doc: str | None, retake_status: int) -> str:
-    return (
-        f"{inspect.cleandoc(doc or '')}\n\nA photo that is not fit for this is answered "
-        f"{retake_status} with a verdict: `retake`, and why. Its messages are in the language of "
-        "`Accept-Language` or `?language=`."
-    ).strip()
+def _documented(doc: str | None, many: bool, retake_status: int) -> str:
+    own = inspect.cleandoc(doc or "")
+    unfit = "A photo that is not fit for this has a verdict in place of an output"
+    if not many:
+        unfit = (
+            "The photo may also be the raw body. One that is not fit for this is answered "
+            f"{retake_status} with a verdict"
+        )
+    why = "`retake`, and why, in the language of `Accept-Language` or `?language=`."
+    return f"{own}\n\n{unfit}: {why}".strip()
 
 
 def _signature(signature: Signature, given: type, returned: type) -> inspect.Signature:

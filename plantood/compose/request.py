@@ -12,7 +12,7 @@ import inspect
 import json
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_origin
 
 import bentoml
 from pydantic import Field, create_model
@@ -62,10 +62,18 @@ class GatedInput(bentoml.IODescriptor, metaclass=_NeverRoot):
 
     A request that cannot be read is not an exception, but an input whose photo is a
     `RequestRefused`: BentoML would log a stack trace for a missing field.
+
+    Attributes:
+        photo_field: The field that holds the photo, or the photos.
+        many: It is a list.
+        lists: Fields that are lists, which a form has as several fields of the same name.
+        texts: Fields that are text.
     """
 
     photo_field: ClassVar[str]
     many: ClassVar[bool]
+    lists: ClassVar[frozenset[str]]
+    texts: ClassVar[frozenset[str]]
 
     @classmethod
     def from_inputs(cls, *args: Any, **kwargs: Any) -> GatedInput:
@@ -121,7 +129,7 @@ class GatedInput(bentoml.IODescriptor, metaclass=_NeverRoot):
                 raise RequestRefused(
                     f"The request is empty. {what_to_send}", HTTPStatus.BAD_REQUEST
                 )
-            values = {k: _parsed(v) for k, v in request.query_params.items()}
+            values = {name: cls._parsed(name, v) for name, v in request.query_params.items()}
             return values | {field: Sent(photo, language_of(request))}
         form = await request.form()
         language = language_of(request, form.get("language"))
@@ -133,19 +141,24 @@ class GatedInput(bentoml.IODescriptor, metaclass=_NeverRoot):
                 HTTPStatus.BAD_REQUEST,
             )
         values = {
-            name: [_parsed(value) for value in form.getlist(name)]
-            if cls._is_list(name)
-            else _parsed(form[name])
+            name: form.getlist(name)
+            if name in cls.lists & set(cls.multipart_fields)
+            else cls._parsed(name, form[name])
             for name in form
+            if name != field
         }
         return values | {field: photos if cls.many else photos[0]}
 
     @classmethod
-    def _is_list(cls, name: str) -> bool:
-        """A field of several files, each a part of the form."""
-        return name in cls.multipart_fields and (
-            "items" in cls.model_json_schema()["properties"][name]
-        )
+    def _parsed(cls, name: str, value: Any) -> Any:
+        """A field as BentoML reads it: JSON, or else just text; text in any case if it shall be."""
+        if not isinstance(value, str):
+            return value
+        try:
+            parsed = json.loads(value)
+        except ValueError:
+            return value
+        return value if name in cls.texts and not isinstance(parsed, str | None) else parsed
 
     @classmethod
     def _refused(cls, refused: RequestRefused) -> GatedInput:
@@ -172,18 +185,11 @@ def input_of(signature: Signature) -> type[GatedInput]:
         "Input", __base__=GatedInput, __module__=signature.func.__module__, **fields
     )
     model.photo_field, model.many = signature.photo, signature.many
+    annotations = {name: annotation for name, (annotation, _) in fields.items()}
+    model.texts = frozenset(n for n, a in annotations.items() if a in (str, str | None))
+    model.lists = frozenset(n for n, a in annotations.items() if get_origin(a) is list)
     # BentoML finds file fields by their type, and these are of any type
     model.multipart_fields = [
         name for name in fields if name in model.multipart_fields or name == signature.photo
     ]
     return model
-
-
-def _parsed(value: Any) -> Any:
-    """A form field's text as BentoML reads it: JSON, or else just text."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except ValueError:
-        return value

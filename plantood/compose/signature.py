@@ -116,7 +116,9 @@ def read_signature(func: Callable[..., Any], photo: str | None = None) -> Signat
         )
     form, many = kinds[chosen]
     wanted = list[Verdict] if many else Verdict
-    verdict = next((n for n, hint in hints.items() if hint == wanted and n != "return"), None)
+    verdict = next(
+        (p.name for p in parameters if hints.get(p.name) in (wanted, wanted | None)), None
+    )
     context = next(
         (
             p.name

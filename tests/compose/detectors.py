@@ -6,6 +6,7 @@ import os
 import threading
 from pathlib import Path
 
+import anyio
 import bentoml
 import PIL.Image
 from pydantic import BaseModel, Field
@@ -75,6 +76,10 @@ class Detector:
     @bentoml.api
     async def verdict(self, photo: Path, way: str, language: str = "en") -> Verdict:
         return await self.way[way].check(photo, language)
+
+    @bentoml.api
+    def verdict_in_a_thread(self, photo: Path) -> Verdict:
+        return anyio.from_thread.run(self.way["scorer"].check, photo)
 
     @bentoml.api
     async def verdicts(self, photos: list[Path], way: str) -> list[Verdict]:

@@ -108,9 +108,11 @@ def test_other_parameters_come_from_the_form_or_the_query(
     http: httpx.Client, photos: Photos
 ) -> None:
     plant = photos["maize_leaf"]
-    form = multipart(http, "as_pil", plant, data={"crop": "maize", "leaves": "3"})
-    query = raw(http, "as_pil", plant, params={"crop": "maize", "leaves": "3"})
-    assert form.json()["note"] == query.json()["note"] == "maize 3"
+    for crop, text in {"maize": "maize", "5": "5", "true": "true", '"maize"': "maize"}.items():
+        given = {"crop": crop, "leaves": "3"}
+        form = multipart(http, "as_pil", plant, data=given)
+        query = raw(http, "as_pil", plant, params=given)
+        assert form.json()["note"] == query.json()["note"] == f"{text} 3"
 
 
 @pytest.mark.parametrize("data", [{}, {"crop": "maize", "leaves": "0"}, {"crop": "maize", "x": 1}])
@@ -282,6 +284,22 @@ def test_a_sync_method_runs_in_one_thread_at_a_time_beside_the_event_loop(
     assert "MainThread" not in threads
 
 
+def test_eight_twelve_megapixel_photos_at_once_are_decoded_one_by_one(detector: Server) -> None:
+    photo = rotated((4032, 3024))
+    detector.reset_peak_memory()
+    base = detector.peak_memory("tests.compose.detectors:Detector")
+
+    def post(_: int) -> list[int]:
+        params = {"crop": "maize"}
+        url = f"{detector.url}/as_pil"
+        return httpx.post(url, content=photo, params=params, timeout=90).json()["size"]
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(post, range(16))) == [[3024, 4032]] * 16
+    peak = detector.peak_memory("tests.compose.detectors:Detector")
+    assert peak - base < 200 << 20  # one of them is 36 MB, and twice that while it is turned
+
+
 def test_bentoml_clients_call_it_as_any_other_api(detector: Server) -> None:
     leaf, soil = SAMPLES / "maize_leaf.jpg", SAMPLES / "bare_soil.jpg"
     with bentoml.SyncHTTPClient(detector.url, timeout=90) as client:
@@ -327,6 +345,7 @@ def test_openapi_shows_both_outcomes(http: httpx.Client) -> None:
     assert body["required"] == ["image", "crop"]
     assert "verdict" not in document["components"]["schemas"]["by_scorer__Input"]["properties"]
     assert "422" in document["paths"]["/as_loaded_twice"]["post"]["description"]
+    assert "in place of an output" in document["paths"]["/many_bytes"]["post"]["description"]
 
 
 def test_nothing_is_left_in_the_temporary_folder(

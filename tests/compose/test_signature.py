@@ -68,7 +68,7 @@ def test_the_other_parameters_are_told_apart() -> None:
         def method(
             self,
             image: Path,
-            verdict: Verdict,
+            verdict: Verdict | None,
             ctx: bentoml.Context,
             language: str = "sw",
             leaves: int = Field(default=2, ge=1),
@@ -141,6 +141,8 @@ def test_the_wrong_order_says_how_to_write_it() -> None:
 
     with pytest.raises(TypeError, match="stands on a method"):
         gated(Path())
+    with pytest.raises(SettingsError, match="accept or retake or raise"):
+        gated(on_gate_error="refuse")(Detector.one)
 
 
 class Diagnosis(BaseModel):

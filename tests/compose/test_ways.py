@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import httpx
 import pytest
 
 from plantood import Gate, Verdict
+from plantood.compose import ComposedGate
 from plantood.model.store import open_gate
 from plantood.starter import starter_dir
 from tests.compose.conftest import PHOTOS
@@ -124,6 +126,21 @@ def test_a_photo_above_the_limits_is_unreadable(way: str, detector: Server) -> N
     verdict = Verdict.model_validate_json(answer.raise_for_status().content)
     assert [reason.code for reason in verdict.reasons] == ["unreadable"]
     assert "limit" in verdict.reasons[0].detail
+
+
+def test_a_sync_method_asks_from_its_thread(detector: Server, photos: dict[str, bytes]) -> None:
+    files = {"photo": ("a.jpg", photos["bare_soil"], "image/jpeg")}
+    answer = httpx.post(f"{detector.url}/verdict_in_a_thread", files=files, timeout=90)
+    assert answer.json()["reasons"][0]["code"] == "not_a_plant"
+
+
+def test_a_client_of_bentoml_leads_to_its_gate(
+    elsewhere: Server, photos: dict[str, bytes], expected: dict[str, Verdict]
+) -> None:
+    with bentoml.SyncHTTPClient(elsewhere.url) as client:
+        verdict = asyncio.run(ComposedGate(client).check(photos["maize_leaf"]))
+    known = expected["maize_leaf"]
+    assert verdict.plant_probability == pytest.approx(known.plant_probability, abs=1e-4)
 
 
 def test_the_runner_packs_its_gate_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
