@@ -93,10 +93,10 @@ class Capture:
         Raises:
             SettingsError: Nothing can be written to the destination.
         """
+        for outcome in OUTCOMES:  # a metric is exported from its first value on
+            prometheus.CAPTURED.labels(outcome=outcome)
         if not settings.capture:
             return None
-        for outcome in OUTCOMES:
-            prometheus.CAPTURED.labels(outcome=outcome)
         return cls(
             settings.capture,
             margin=settings.capture_margin,
