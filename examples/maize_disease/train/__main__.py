@@ -28,7 +28,7 @@ from sklearn.linear_model import LogisticRegression
 
 from detector import MODEL_FILE, Detector
 from train import figures, graph
-from train.photos import Pixels, altered_copy, is_cut_out, on_other_ground, twins_of
+from train.photos import TWINS, Pixels, altered_copy, is_cut_out, on_other_ground, twins_of
 
 SPLITS = ("train", "val", "test")
 STRENGTHS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
@@ -113,7 +113,10 @@ def read(data: Path, size: int) -> tuple[Leaves, NDArray[np.str_]]:
 
 
 def divide(
-    leaves: Leaves, splits: NDArray[np.str_], embeddings: NDArray[np.float32]
+    leaves: Leaves,
+    splits: NDArray[np.str_],
+    embeddings: NDArray[np.float32],
+    similarity: float = TWINS,
 ) -> dict[str, Leaves]:
     """Photos by split; of train and val those left out that show a leaf which a later one has.
 
@@ -123,7 +126,7 @@ def divide(
     divided: dict[str, Leaves] = {}
     later = np.zeros(len(splits), bool)
     for name in reversed(SPLITS):
-        here = (splits == name) & ~twins_of(embeddings, later)
+        here = (splits == name) & ~twins_of(embeddings, later, similarity)
         later |= here
         chosen = np.flatnonzero(here)
         divided[name] = Leaves(
@@ -178,8 +181,14 @@ def fit(
     help="Folder that receives the model.",
 )
 @click.option("--copies", default=5, show_default=True, help="Altered copies of each photo.")
+@click.option(
+    "--twins",
+    default=TWINS,
+    show_default=True,
+    help="Similarity of two embeddings, -1 to 1, from which on two photos count as of one leaf.",
+)
 @click.option("--seed", default=0, show_default=True, help="Of the copies.")
-def main(data: Path | None, into: Path, copies: int, seed: int) -> None:
+def main(data: Path | None, into: Path, copies: int, twins: float, seed: int) -> None:
     """Train the maize-disease detector, and write it with its figures and card."""
     if data is None:
         shared = os.environ.get("PLANTOOD_SHARED")
@@ -189,7 +198,7 @@ def main(data: Path | None, into: Path, copies: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     backbone = Backbone()
     leaves, splits = read(data, backbone.input_size)
-    divided = divide(leaves, splits, backbone.embed(leaves.photos, "photos"))
+    divided = divide(leaves, splits, backbone.embed(leaves.photos, "photos"), twins)
     train = divided["train"].with_copies(copies, rng)
     moved = {name: divided[name].moved(rng) for name in ("val", "test")}
     head, strength = fit(

@@ -23,16 +23,19 @@ EDGE = 25
 """Brightest channel of the seam that JPEG leaves between a leaf and its black ground."""
 
 
-def twins_of(embeddings: NDArray[np.float32], of: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def twins_of(
+    embeddings: NDArray[np.float32], of: NDArray[np.bool_], similarity: float = TWINS
+) -> NDArray[np.bool_]:
     """Which photos ``[N]`` show the same leaf as one of those marked in ``of`` ``[N]``.
 
     Args:
         embeddings: float32 ``[N, C]`` of all photos.
         of: The photos to compare with; they count as twins of themselves.
+        similarity: From which on two photos count as of the same leaf.
     """
     centred = embeddings - embeddings.mean(axis=0)
     centred /= np.linalg.norm(centred, axis=1, keepdims=True)
-    return (centred @ centred[of].T).max(axis=1, initial=-1) > TWINS
+    return (centred @ centred[of].T).max(axis=1, initial=-1) > similarity
 
 
 def is_cut_out(photo: Pixels) -> bool:
