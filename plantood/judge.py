@@ -218,7 +218,7 @@ class Judge:
             self._described_at = float("-inf")  # what comes back may have another model
             failure = as_gate_failure(error)
             logger.warning("The scorer gave no answer: %s", failure.detail)
-            raise failure from error
+            raise failure from failure.__cause__
         self._scored_at = time.monotonic()
         return float(row[0]), row[1:]
 

@@ -90,8 +90,8 @@ class GateService:
             self._service.to_async.check_batch, images=[photo], language=language
         )
         verdicts = await with_one_more_try(call)
-        if len(verdicts) != 1 or not isinstance(verdicts[0], Verdict):
-            raise WrongAnswer("the gate answered no verdict")
+        if len(verdicts) != 1:
+            raise WrongAnswer(f"the gate answered {len(verdicts)} verdicts on one photo")
         return verdicts[0]
 
     async def is_ready(self) -> bool:

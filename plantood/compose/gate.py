@@ -14,7 +14,7 @@ from starlette.datastructures import UploadFile
 
 from plantood import prometheus
 from plantood.errors import SettingsError, UnreadablePhoto
-from plantood.failures import FailureKind, as_gate_failure
+from plantood.failures import FailureKind, WrongAnswer, as_gate_failure
 from plantood.http_io import PhotoInput, read
 from plantood.images import Limits, Photo
 from plantood.judge import Judge, Judged
@@ -113,7 +113,10 @@ class ComposedGate:
                 if isinstance(self.door, Judge):
                     return await self.door.judge(photo, language, keep=keep)
                 given = await asyncio.to_thread(read, photo, keep)
-                return Judged(await self.door.check(given, language))
+                verdict = await self.door.check(given, language)
+                if not isinstance(verdict, Verdict):
+                    raise WrongAnswer(f"the gate answered {type(verdict).__name__}, not a verdict")
+                return Judged(verdict)
         except UnreadablePhoto as error:  # a path at which there is no file
             return Judged(self.refusal(ReasonCode.UNREADABLE, language, str(error)), error=error)
         except Exception as error:
@@ -148,7 +151,7 @@ class ComposedGate:
             exc_info=error if failure.kind is FailureKind.FAILED else None,
         )
         if self.on_gate_error == "raise":
-            raise failure from error
+            raise failure
         if self.on_gate_error == "accept":
             return Verdict(verdict="accept")
         return self.refusal(ReasonCode.GATE_UNAVAILABLE, language, failure.because)

@@ -88,7 +88,7 @@ def as_wanted(
     """
     if form is Form.LOADED:
         return seen or load_image(read(photo, keep=True), limits)
-    if form is Form.PATH and isinstance(photo, (str, Path)):
+    if form is Form.PATH and isinstance(photo, (str, os.PathLike)):
         return Path(photo)
     given = read(photo, keep=True)
     if form is Form.PIL:
@@ -109,6 +109,7 @@ def _suffix(name: str | None, data: bytes) -> str:
     if suffix[1:].isalnum() and len(suffix) < 8:
         return suffix.lower()
     try:
-        return f".{(Image.open(BytesIO(data)).format or '').lower()}".rstrip(".")
+        kind = (Image.open(BytesIO(data)).format or "").lower()
+        return "." + {"mpo": "jpeg"}.get(kind, kind)  # two JPEGs in a row
     except OSError:
         return ""

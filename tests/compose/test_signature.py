@@ -16,11 +16,11 @@ from pydantic import BaseModel, Field
 
 from plantood import Gate
 from plantood.compose import ComposedGate, Verdict, gated
-from plantood.compose.photos import Form
+from plantood.compose.photos import Form, as_wanted
 from plantood.compose.signature import read_signature
-from plantood.errors import SettingsError
+from plantood.errors import SettingsError, UnreadablePhoto
 from plantood.failures import GateUnavailable
-from plantood.images import LoadedImage
+from plantood.images import Limits, LoadedImage, load_image
 from plantood.model.store import open_gate
 from plantood.starter import starter_dir
 from tests.conftest import SAMPLES
@@ -200,6 +200,32 @@ def test_a_failure_is_an_exception_where_there_is_no_request_to_answer() -> None
         asyncio.run(detector.one(PLANT))
     answers = asyncio.run(detector.several([PLANT, SOIL]))
     assert [answer.reasons[0].code for answer in answers] == ["gate_unavailable"] * 2
+
+
+def test_an_answer_that_is_no_verdict_is_a_failure() -> None:
+    class Confused:
+        async def check(self, photo: Any, language: str | None = None) -> Any:
+            return {"verdict": "accept"}
+
+    with pytest.raises(GateUnavailable) as caught:
+        asyncio.run(ComposedGate(Confused()).check(PLANT))
+    assert (caught.value.kind, "dict" in caught.value.detail) == ("wrong_answer", True)
+
+
+def test_what_the_gate_has_decoded_is_not_decoded_again() -> None:
+    seen = load_image(PLANT)
+    assert as_wanted(b"no photo at all", Form.LOADED, seen, Limits(), None) is seen
+    with pytest.raises(UnreadablePhoto):
+        as_wanted(b"no photo at all", Form.LOADED, None, Limits(), None)
+
+
+@pytest.mark.parametrize(
+    ("data", "suffix"), [(PLANT.read_bytes(), ".jpeg"), (b"no photo at all", "")]
+)
+def test_a_file_has_the_suffix_of_its_format(tmp_path: Path, data: bytes, suffix: str) -> None:
+    path = as_wanted(data, Form.PATH, None, Limits(), tmp_path)
+    assert (path.suffix, path.read_bytes()) == (suffix, data)
+    assert as_wanted(path, Form.PATH, None, Limits(), tmp_path) == path
 
 
 @pytest.mark.parametrize("photo", [3, None, np.zeros((4, 4, 3)), np.zeros((4, 4, 2), np.uint8)])
