@@ -57,7 +57,7 @@ class SampleSize(click.ParamType):
     default=0,
     show_default=True,
     metavar="N",
-    help="Choose also the N that are most unlike the training photos.",
+    help="Choose N more: those most unlike the training photos.",
 )
 @click.option(
     "--margin",
@@ -65,7 +65,7 @@ class SampleSize(click.ParamType):
     default=0,
     show_default=True,
     metavar="N",
-    help="Choose also the N nearest to the gate's decision threshold.",
+    help="Choose N more: those nearest to the gate's decision threshold.",
 )
 @click.option(
     "--skip-refused",
@@ -137,8 +137,10 @@ def funnel(round_: Round) -> list[tuple[str, str]]:
         ("unreadable (unreadable.csv)", counts["unreadable"]),
         ("scored", counts["scored"]),
         (f"P(plant) <= {info.at_most:g}", counts["at_most"]),
-        ("most unlike the training photos", counts["unlike"]) if counts["unlike"] else None,
-        ("nearest to the threshold", counts["margin"]) if counts["margin"] else None,
+        ("of the others, most unlike the training photos", counts["unlike"])
+        if counts["unlike"]
+        else None,
+        ("of the others, nearest to the threshold", counts["margin"]) if counts["margin"] else None,
         ("to review (mined.csv)", counts["mined"]),
         ("  of these refused for their quality", refused) if refused else None,
     ]

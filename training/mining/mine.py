@@ -40,8 +40,8 @@ class MineOptions:
         at_most: Choose photos up to this plant probability.
         seed: Of the sample.
         labelled: CSV files, rounds and folders whose labelled photos are left out.
-        unlike: Choose so many of the photos farthest from the training photos.
-        margin: Choose so many of the photos nearest to the gate's threshold.
+        unlike: Choose so many more, of those farthest from the training photos.
+        margin: Choose so many more, of those nearest to the gate's threshold.
         skip_refused: Choose no photo that its quality refuses.
         engine: Where to score.
         readers: Photos fetched and decoded at a time; None for what suits the source.

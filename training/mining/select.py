@@ -34,10 +34,10 @@ CREATE TABLE chosen(id TEXT, reason TEXT, PRIMARY KEY (id, reason)) WITHOUT ROWI
 def select(round_: Round, threshold: float) -> dict[str, int]:
     """Write ``mined.csv``, most suspicious first, the photos in it, and ``unreadable.csv``.
 
-    Chosen are the photos with P(plant) up to ``at_most``, and by the options ``unlike`` and
-    ``margin`` so many of those farthest from the training photos and of those nearest to the
-    threshold; a photo may be chosen for several reasons. With ``skip_refused``, photos that their
-    quality refuses are not chosen at all.
+    Chosen are the photos with P(plant) up to ``at_most``, and of the others, by the options
+    ``unlike`` and ``margin``, so many of those farthest from the training photos and of those
+    nearest to the threshold (the same photo may be both). With ``skip_refused``, photos that
+    their quality refuses are not chosen at all.
 
     Args:
         round_: Whose photos are all scored.
@@ -59,12 +59,14 @@ def select(round_: Round, threshold: float) -> dict[str, int]:
         db.execute("BEGIN")
         db.executemany("INSERT OR IGNORE INTO scored VALUES (?, ?, ?, ?, ?)", _rows(round_))
         allowed = "NOT refused" if info.options.get("skip_refused") else "TRUE"
+        others = f"{allowed} AND plant_probability > ? ORDER BY"
         _choose(db, "at_most", f"{allowed} AND plant_probability <= ?", info.at_most)
         if count := info.options.get("unlike"):
-            _choose(db, "unlike", f"{allowed} ORDER BY unfamiliarity DESC, id LIMIT ?", count)
+            order = f"{others} unfamiliarity DESC, id LIMIT ?"
+            _choose(db, "unlike", order, info.at_most, count)
         if count := info.options.get("margin"):
-            nearest = "abs(plant_probability - ?)"
-            _choose(db, "margin", f"{allowed} ORDER BY {nearest}, id LIMIT ?", threshold, count)
+            order = f"{others} abs(plant_probability - ?), id LIMIT ?"
+            _choose(db, "margin", order, info.at_most, threshold, count)
         for reason in ("at_most", "unlike", "margin"):
             found = db.execute("SELECT COUNT(*) FROM chosen WHERE reason = ?", (reason,))
             counts[reason] = found.fetchone()[0]

@@ -67,14 +67,12 @@ def test_a_round(production: Make, options: Make, gate: str) -> None:
         assert line["quality"] == verdict.quality.model_dump()
         assert line["id"] == hashlib.sha256(Path(line["path"]).read_bytes()).hexdigest()
 
-    by = list(scores.values())
-    expected = {
-        "at_most": {s["id"] for s in by if s["plant_probability"] <= 0.3},
-        "unlike": {s["id"] for s in sorted(by, key=lambda s: -s["unfamiliarity"])[:5]},
-        "margin": {
-            s["id"] for s in sorted(by, key=lambda s: abs(s["plant_probability"] - 0.5))[:3]
-        },
-    }
+    low = [s for s in scores.values() if s["plant_probability"] <= 0.3]
+    others = [s for s in scores.values() if s["plant_probability"] > 0.3]
+    unlike = sorted(others, key=lambda s: (-s["unfamiliarity"], s["id"]))[:5]
+    nearest = sorted(others, key=lambda s: (abs(s["plant_probability"] - 0.5), s["id"]))[:3]
+    chosen = {"at_most": low, "unlike": unlike, "margin": nearest}
+    expected = {reason: {s["id"] for s in photos} for reason, photos in chosen.items()}
     mined = round_.mined()
     assert 0 < len(expected["at_most"]) < 40
     for reason, ids in expected.items():
