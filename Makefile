@@ -83,6 +83,8 @@ lock: ## write constraints.txt and requirements.txt anew: the newest that pyproj
 	{ echo '# What the bento installs: of constraints.txt what serving needs. Written by: make lock'; \
 		build/lock/bin/python -m uv pip compile pyproject.toml --extra heif --quiet \
 		--constraints constraints.txt --universal --no-annotate --no-header; } > requirements.txt
+	UV_CONSTRAINT=$(abspath constraints.txt) $(MAKE) -B -C examples/maize_disease lock \
+		PYTHON=$(abspath build/lock/bin/python)
 	rm -rf build/lock
 
 clean: ## remove the virtual environment and caches
