@@ -28,14 +28,13 @@ from PIL import Image
 
 from plantood.errors import TrainingDataError, UnreadablePhoto
 from plantood.images import Limits, load_image
-from training.atomic import write_atomic
+from training.atomic import write_atomic, write_csv
 from training.data import EXTENSIONS
 from training.negatives.soil import Cut, bare_windows
 from training.negatives.windows import Square
 from training.parallel import map_in_order
 from training.progress import track
 from training.rounds import journal
-from training.rounds.layout import write_csv
 from training.run import open_run
 
 ORIGINS, REFUSED, DONE = "origins.csv", "refused.csv", "cut.jsonl"

@@ -17,9 +17,8 @@ A photo is known by its id, the SHA-256 of its bytes.
 from __future__ import annotations
 
 import csv
-import io
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from plantood.errors import RoundError
-from training.atomic import write_atomic, write_json
+from training.atomic import write_csv, write_json
 from training.rounds import journal
 from training.rounds.labels import Decision, ResolvedLabel, resolve
 
@@ -278,19 +277,6 @@ class Round:
         ]
         write_csv(self.path / LABELS, LABEL_COLUMNS, rows)
         return self.path / LABELS
-
-
-def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write a CSV file, whole or not at all; one row at a time, so of any length."""
-
-    def write(file: Any) -> None:
-        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
-        writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        text.detach()
-
-    write_atomic(path, write)
 
 
 def _mined_photo(row: Mapping[str, str]) -> MinedPhoto:
