@@ -5,6 +5,10 @@
 Starts the real service, asks ``/readyz`` and ``/livez`` once a second each on new connections, as
 the kubelet does, and follows file descriptors, sockets and private memory of every process of the
 service. The exit status is 1 if any of them grows.
+
+BentoML keeps a timer of about 1 kB for every request until the service's timeout has passed, also
+for one that was answered long ago. So memory first grows until as many are added as run out: what
+is before that does not count.
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ import numpy as np
 import psutil
 
 from benchmarks.processes import serve
+from plantood.settings import Settings
 from training.tables import markdown, write_between_markers
 
 PROBES = ("/readyz", "/livez")
@@ -90,7 +95,13 @@ def probe(url: str, seconds: float, interval: float, statuses: Counter[str]) -> 
 
 
 def measure(
-    pid: int, url: str, seconds: float, *, interval: float = 1.0, every: float = 5.0
+    pid: int,
+    url: str,
+    seconds: float,
+    *,
+    settle: float = 0.0,
+    interval: float = 1.0,
+    every: float = 5.0,
 ) -> tuple[list[Series], Counter[str]]:
     """Probe a running service and follow its processes.
 
@@ -98,6 +109,7 @@ def measure(
         pid: Its supervisor's process.
         url: Where it answers.
         seconds: For how long.
+        settle: Seconds of probing before that, which do not count.
         interval: Seconds from one round of probes to the next.
         every: Seconds from one sample to the next.
 
@@ -105,8 +117,9 @@ def measure(
         One series for each process that lived all the time, and how often each answer came.
     """
     statuses: Counter[str] = Counter()
-    prober = threading.Thread(target=probe, args=(url, seconds, interval, statuses))
+    prober = threading.Thread(target=probe, args=(url, settle + seconds, interval, statuses))
     prober.start()
+    prober.join(settle)
     samples: dict[tuple[int, str], list[tuple[float, ...]]] = defaultdict(list)
     started = time.monotonic()
     rounds = 0
@@ -155,13 +168,25 @@ def table(series: list[Series]) -> str:
 
 
 @click.command(help=__doc__)
-@click.option("--seconds", default=600.0, show_default=True, help="For how long to probe.")
+@click.option("--seconds", default=600.0, show_default=True, help="For how long to follow them.")
+@click.option(
+    "--settle", default=Settings().timeout_s + 30.0, show_default=True, help="Seconds before that."
+)
+@click.option("--interval", default=1.0, show_default=True, help="Seconds between two probes.")
 @click.option("--every", default=5.0, show_default=True, help="Seconds between two samples.")
 @click.option(
     "--target", default="plantood.service:PlantGate", show_default=True, help="For bentoml serve."
 )
 @click.option("--write", type=click.Path(path_type=Path), help="Markdown file to write into.")
-def main(seconds: float, every: float, target: str, write: Path | None) -> None:
+def main(
+    *,
+    seconds: float,
+    settle: float,
+    interval: float,
+    every: float,
+    target: str,
+    write: Path | None,
+) -> None:
     """Serve, probe, print the table, and write it between its markers."""
     photo = (SAMPLES / "maize_leaf.jpg").read_bytes()
     with tempfile.TemporaryDirectory() as temporary:
@@ -172,12 +197,17 @@ def main(seconds: float, every: float, target: str, write: Path | None) -> None:
         }
         with serve(target, photo, environment, Path(temporary) / "serve.log") as service:
             series, statuses = measure(
-                service.pid, service.url.removesuffix("/check"), seconds, every=every
+                service.pid,
+                service.url.removesuffix("/check"),
+                seconds,
+                settle=settle,
+                interval=interval,
+                every=every,
             )
     healthy = {f"{path} {HTTPStatus.OK.value}" for path in PROBES}
     text = (
         f"`python -m {__spec__.name} {' '.join(sys.argv[1:])}`".rstrip(" `")
-        + f"`\n\n{seconds:.0f} s, {sum(statuses.values())} probes, answers: "
+        + f"`\n\n{seconds:.0f} s after {settle:.0f} s, {sum(statuses.values())} probes, answers: "
         + ", ".join(f"`{answer}` {count} times" for answer, count in sorted(statuses.items()))
         + f".\n\n{table(series)}\n"
     )

@@ -55,9 +55,11 @@ def test_sockets_and_descriptors_are_counted() -> None:
 def test_three_hundred_rounds_of_probes_leak_nothing(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    with serving(tmp_path_factory.mktemp("probed")) as server:
-        measure(server.supervisor.pid, server.url, 2, interval=0.05, every=1)  # warm up
-        series, statuses = measure(server.supervisor.pid, server.url, 15, interval=0.05, every=0.5)
+    home = tmp_path_factory.mktemp("probed")
+    with serving(home, PLANTOOD_TIMEOUT_S="2") as server:
+        series, statuses = measure(
+            server.supervisor.pid, server.url, 15, settle=4, interval=0.05, every=0.5
+        )
     assert {one.name for one in series} == {"supervisor", "PlantScorer", "PlantGate"}
     assert set(statuses) == {"/readyz 200", "/livez 200"}
     assert sum(statuses.values()) > 100  # as many as a loaded machine manages
