@@ -240,7 +240,9 @@ def test_photos_that_are_gone_are_listed(production: Make, options: Make, tmp_pa
     names = sorted(str(p) for p in source.rglob("*.jpg"))
     (tmp_path / "list.txt").write_text("\n".join([*names, "gone.jpg"]))
     round_ = mine(options(tmp_path / "list.txt"))
-    gone = [line for line in draw.skipped(round_, "unreadable") if "gone" in line["path"]]
+    gone = [
+        line for line in draw.skipped(round_, "unreadable") if line["path"].endswith("gone.jpg")
+    ]
     assert gone[0]["reason"] == "the file cannot be read: No such file or directory"
 
 
