@@ -63,8 +63,10 @@ starter: $(VENV)/.development ## train the gate that ships anew, on the shared p
 
 bench: $(VENV)/.development ## measure speed and quality cues, and write the tables
 	$(BIN)/python -m benchmarks.serving --write README.md
+	$(BIN)/python -m benchmarks.composing --write README.md
 	$(BIN)/python -m benchmarks.feature_cache --write README.md
 	$(BIN)/python -m benchmarks.quality_cues
+	$(BIN)/python -m benchmarks.mining --write docs/mining.md
 
 build: $(VENV)/.serving ## pack the gate's bento: the gate that PLANTOOD_GATE names, or the newest
 	@$(BIN)/bentoml build
