@@ -26,6 +26,12 @@ def test_the_document_shows_the_file(name: str) -> None:
     assert len(code) <= 16
 
 
+def test_the_readme_shows_the_decorator_in_a_few_lines() -> None:
+    source = (EXAMPLES / "decorated.py").read_text(encoding="utf-8")
+    assert f"```python\n{source}```" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len([line for line in source.splitlines() if line.strip()]) <= 15
+
+
 def test_every_file_is_one_of_them_or_their_detector() -> None:
     assert {path.stem for path in EXAMPLES.glob("*.py")} == {*WAYS, "my_detector"}
 
