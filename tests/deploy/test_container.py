@@ -20,6 +20,8 @@ from tests.service.server import ROOT
 
 VARIABLE = "PLANTOOD_TEST_CONTAINER"
 LARGEST_MB = 650
+EXAMPLE = ROOT / "examples" / "maize_disease"
+STORE_MODEL = "store_model.py"
 
 
 def needs_to_build_images() -> list[str]:
@@ -32,14 +34,16 @@ def needs_to_build_images() -> list[str]:
 )
 def test_the_images_of_both_bentos(tmp_path: Path) -> None:
     home = tmp_path / "bentoml"
-    projects = [ROOT, ROOT / "examples" / "maize_disease"]
-    tags = [standalone.build(project, home) for project in projects if project.is_dir()]
+    environment = standalone.clean_environment(BENTOML_HOME=str(home))
+    for command in (["make", "wheel", f"PYTHON={sys.executable}"], [sys.executable, STORE_MODEL]):
+        subprocess.run(command, cwd=EXAMPLE, env=environment, check=True)
+    tags = [standalone.build(project, home) for project in (ROOT, EXAMPLE)]
     command = [sys.executable, "-m", "deploy.container.smoke", *tags]
     command += ["--work", str(tmp_path / "work")]
     run = subprocess.run(
         command,
         cwd=ROOT,
-        env=standalone.clean_environment(BENTOML_HOME=str(home)),
+        env=environment,
         capture_output=True,
         text=True,
         check=False,
@@ -102,3 +106,8 @@ def test_a_bento_without_the_template_is_refused(tmp_path: Path) -> None:
 def test_how_a_photo_is_posted_is_read_from_the_bento(bento: bentoml.Bento) -> None:
     call = photo_call(Path(bento.path))
     assert (call.route, call.field) == ("/check", "image")
+
+
+def test_the_example_has_the_same_template() -> None:
+    ours = (ROOT / "deploy" / "container" / "Dockerfile.template").read_text()
+    assert (EXAMPLE / "Dockerfile.template").read_text() == ours
