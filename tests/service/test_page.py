@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,9 +13,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
+from tests.browser import CONTRASTS, DESKTOP, PHONE, open_browser, resize
 from tests.service.server import SAMPLES, Server
-
-PHONE, DESKTOP = (390, 844), (1280, 800)
 
 # Hands a photo to the page as an event of the given kind would.
 HAND_OVER = """
@@ -29,45 +27,10 @@ document.body.dispatchEvent(kind === "drop"
   : new ClipboardEvent("paste", { ...options, clipboardData: transfer }));
 """
 
-# The WCAG 2.1 contrast ratio of each visible element that has text of its own.
-CONTRASTS = """
-const parse = (color) => color.match(/[\\d.]+/g).map(Number);
-const linear = (c) => (c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
-const luminance = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
-const background = (element) => {
-  for (; element; element = element.parentElement) {
-    const color = parse(getComputedStyle(element).backgroundColor);
-    if (color.length < 4 || color[3] > 0) return color;
-  }
-  return [255, 255, 255];
-};
-const found = {};
-for (const element of document.querySelectorAll("body *")) {
-  const text = [...element.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
-  if (!text || !element.checkVisibility()) continue;
-  const pair = [parse(getComputedStyle(element).color), background(element)].map(luminance);
-  const [high, low] = pair.sort((a, b) => b - a);
-  found[`${element.tagName}.${element.className}#${element.id}`] = (high + 0.05) / (low + 0.05);
-}
-return found;
-"""
-
-
-def _browser(language: str = "en") -> webdriver.Chrome:
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium") or ""
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.add_experimental_option("prefs", {"intl.accept_languages": language})
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    return webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
-
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[webdriver.Chrome]:
-    if not (shutil.which("chromium") and shutil.which("chromedriver")):
-        pytest.skip("chromium and chromedriver are not installed (apt-get install chromium-driver)")
-    driver = _browser()
+    driver = open_browser()
     yield driver
     driver.quit()
 
@@ -79,10 +42,7 @@ def page(browser: webdriver.Chrome, server: Server) -> webdriver.Chrome:
 
 
 def _open(browser: webdriver.Chrome, url: str, size: tuple[int, int]) -> None:
-    browser.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride",
-        {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size == PHONE},
-    )
+    resize(browser, size)
     browser.get(f"{url}/")
     _until(browser, lambda: _text(browser, "model") != "…")
 
@@ -156,7 +116,7 @@ def test_a_refused_upload_is_told(page: webdriver.Chrome, tmp_path: Path) -> Non
 
 
 def test_the_language_follows_the_browser(browser: webdriver.Chrome, server: Server) -> None:
-    swahili = _browser("xx,sw-KE,en")
+    swahili = open_browser("xx,sw-KE,en")
     try:
         swahili.get(server.url)
         chosen = swahili.find_element(By.ID, "language")
