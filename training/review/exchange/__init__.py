@@ -1,0 +1,1 @@
+"""Labels from and for other tools: Label Studio, and plain CSV."""

@@ -1,0 +1,210 @@
+"""Labels from elsewhere: what a file says, told apart from what stands in the round already."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import PurePath
+from typing import NamedTuple
+
+from plantood.errors import PlantoodError
+from training.review.log import DecisionLog
+from training.review.names import clean_name
+from training.rounds.labels import Decision, Kind, Label, Origin
+from training.rounds.layout import MinedPhoto
+
+_DIGEST = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
+
+
+class LabelFileError(PlantoodError):
+    """A file of labels cannot be read or written."""
+
+
+class Meaning(NamedTuple):
+    """What a word says: a label, and of an ``other`` its kind if it names one."""
+
+    label: Label
+    kind: Kind | None = None
+
+
+WORDS = {
+    "plant": Meaning("plant"),
+    "other: no plant": Meaning("other", "no_plant"),
+    "other: blurred or too close": Meaning("other", "unfit"),
+    "other": Meaning("other"),
+    "unsure": Meaning("unsure"),
+}
+"""The choices of a labelling tool, in the order in which they are offered."""
+
+_ALIASES = {"no_plant": WORDS["other: no plant"], "unfit": WORDS["other: blurred or too close"]}
+
+
+@dataclass(frozen=True)
+class FoundLabel:
+    """One label that a file holds.
+
+    Attributes:
+        photo: Id of a photo of the round; None if the round has no such photo.
+        meaning: What it says.
+        reviewer: Who said it; empty if the file does not tell.
+        time: When; None if the file does not tell.
+    """
+
+    photo: str | None
+    meaning: Meaning
+    reviewer: str = ""
+    time: datetime | None = None
+
+
+@dataclass
+class ImportResult:
+    """How many labels of a file were new, stood already, differ from what stands, or have no photo.
+
+    Attributes:
+        reviewers: Whose labels were taken in.
+    """
+
+    added: int = 0
+    unchanged: int = 0
+    differ: int = 0
+    unknown: int = 0
+    reviewers: set[str] = field(default_factory=set)
+
+
+class Choices:
+    """What the words in a file mean.
+
+    Args:
+        own: Words of the file's own, each with one of ours: ``{"healthy leaf": "plant"}``.
+
+    Raises:
+        LabelFileError: One of them means nothing.
+    """
+
+    def __init__(self, own: Mapping[str, str] | None = None) -> None:
+        self._meanings = {_plain(word): meaning for word, meaning in (WORDS | _ALIASES).items()}
+        for word, ours in (own or {}).items():
+            self._meanings[_plain(word)] = self.meaning(ours, f"--choice {word}")
+
+    def meaning(self, word: str, where: str) -> Meaning:
+        """What a word says.
+
+        Raises:
+            LabelFileError: Nothing that is known here.
+        """
+        if (meaning := self._meanings.get(_plain(word))) is None:
+            known = ", ".join(WORDS)
+            raise LabelFileError(
+                f"{where}: {word!r} is none of {known}; say what it means with "
+                f"--choice '{word}=plant', or another of these."
+            )
+        return meaning
+
+
+class PhotoFinder:
+    """Finds the photo that a file means: by its digest, its path, or the end of its path."""
+
+    def __init__(self, photos: Mapping[str, MinedPhoto]) -> None:
+        self._photos = photos
+        self._by_path: dict[str, str | None] = {}
+        for photo in photos.values():
+            for path in {photo.path, photo.file, PurePath(photo.path).name}:
+                # a name that two photos have says nothing
+                self._by_path[path] = None if path in self._by_path else photo.id
+
+    def find(self, *hints: str | None) -> str | None:
+        """Id of the photo that the hints name, the first ones first; None if there is none."""
+        for hint in filter(None, hints):
+            for digest in _DIGEST.findall(hint.lower()):
+                if digest in self._photos:
+                    return digest
+            for path in (hint, PurePath(hint).name):
+                if identity := self._by_path.get(path):
+                    return identity
+        return None
+
+
+def import_labels(
+    log: DecisionLog,
+    found: Iterable[FoundLabel],
+    origin: Origin,
+    *,
+    reviewer: str | None = None,
+    replace: bool = False,
+) -> ImportResult:
+    """Append what is new to a round's decisions, all of it or nothing.
+
+    Importing a file twice adds nothing the second time. Where a reviewer said something else in
+    this round, that stays unless ``replace`` is set.
+
+    Args:
+        log: Of the round.
+        found: What the file says, the newest last.
+        origin: Kind of file.
+        reviewer: Name under which all of them count, instead of the file's own.
+        replace: Take the file's word where it differs.
+
+    Raises:
+        LabelFileError: A label has no reviewer, or an impossible name.
+    """
+    result = ImportResult()
+    newest: dict[tuple[str, str], FoundLabel] = {}
+    for label in found:
+        name = _name(reviewer or label.reviewer)
+        if label.photo is None:
+            result.unknown += 1
+        else:
+            newest[label.photo, name] = label
+    decisions = []
+    for (photo, name), label in newest.items():
+        standing = log.standing(photo, name)
+        if standing and label.meaning == (standing.decision.label, standing.decision.kind):
+            result.unchanged += 1
+            continue
+        result.differ += bool(standing)
+        result.added += not standing
+        if standing and not replace:
+            continue
+        result.reviewers.add(name)
+        decisions.append(
+            Decision(
+                time=label.time or datetime.now(UTC),
+                reviewer=name,
+                id=photo,
+                label=label.meaning.label,
+                kind=label.meaning.kind,
+                origin=origin,
+            )
+        )
+    log.decide_all(decisions)
+    return result
+
+
+def word_for(decision: Decision) -> str:
+    """The word of :data:`WORDS` for a decision."""
+    meaning = Meaning(decision.label, decision.kind)
+    return next(word for word, other in WORDS.items() if other == meaning)
+
+
+def parse_time(text: str | None) -> datetime | None:
+    """A time as a file writes it; None if it is none. Without a zone it is taken for UTC."""
+    try:
+        time = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def _plain(word: str) -> str:
+    return " ".join(word.casefold().split())
+
+
+def _name(name: str) -> str:
+    if not name:
+        raise LabelFileError("The file does not say who labelled; give --reviewer NAME.")
+    try:
+        return clean_name(name)
+    except ValueError as error:
+        raise LabelFileError(f"{name!r}: {error}; give --reviewer NAME.") from error
