@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,14 +30,18 @@ def cluster() -> Iterator[Any]:
     """A head without work and two workers of one core each, each a node of its own."""
     from ray.cluster_utils import Cluster
 
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    head = {"num_cpus": 0, "object_store_memory": STORE_BYTES, "include_dashboard": False}
-    cluster = Cluster(initialize_head=True, connect=False, head_node_args=head)
-    cluster.workers = [
-        cluster.add_node(num_cpus=1, object_store_memory=STORE_BYTES) for _ in range(2)
-    ]
-    yield cluster
-    cluster.shutdown()
+    node = {"object_store_memory": STORE_BYTES}
+    head = {"num_cpus": 0, "include_dashboard": False, **node}
+    with (
+        tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder,
+        pytest.MonkeyPatch.context() as environment,
+    ):
+        environment.setenv("RAY_TMPDIR", folder)
+        environment.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        cluster = Cluster(initialize_head=True, connect=False, head_node_args=head)
+        cluster.workers = [cluster.add_node(num_cpus=1, **node) for _ in range(2)]
+        yield cluster
+        cluster.shutdown()
 
 
 @pytest.fixture(scope="module")
