@@ -77,7 +77,14 @@ def model_card(
         parts.append(
             f"## Threshold\n\n{chosen['threshold']:.4f}, chosen on the validation split for the "
             f"lowest cost with a false accept at {chosen['false_accept_cost']:g} and a false "
-            f"retake at {chosen['false_retake_cost']:g}: {_confusion(chosen['confusion'])}."
+            f"retake at {chosen['false_retake_cost']:g}"
+            + (
+                f", or as near to {chosen['towards']:g} as {chosen['standard_errors']:g} standard "
+                "error above that allows"
+                if chosen.get("standard_errors")
+                else ""
+            )
+            + f": {_confusion(chosen['confusion'])}."
         )
     parts.append(f"## Limits\n\n{LIMITS}")
     if notes:

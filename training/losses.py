@@ -14,7 +14,7 @@ from keras import ops
 from numpy.typing import ArrayLike
 
 from training.metrics import EPSILON, cross_entropy
-from training.settings import LOSSES
+from training.settings import loss_weights
 
 
 @keras.saving.register_keras_serializable(package="plantood")
@@ -63,12 +63,8 @@ class WeightedBinaryCrossentropy(keras.losses.Loss):
 def build_loss(
     name: str, weights: tuple[float | None, float | None] = (None, None)
 ) -> WeightedBinaryCrossentropy:
-    """The loss of this name in :data:`LOSSES`, its weights replaced where they are given."""
-    accept, retake = (
-        default if given is None else given
-        for given, default in zip(weights, LOSSES[name], strict=True)
-    )
-    return WeightedBinaryCrossentropy(accept, retake)
+    """The loss of this name, its weights replaced where they are given."""
+    return WeightedBinaryCrossentropy(*loss_weights(name, weights))
 
 
 def mean_loss(

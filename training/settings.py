@@ -25,6 +25,18 @@ LOSSES: dict[str, tuple[float, float]] = {
 """``(false_accept_weight, false_retake_weight)`` by name: plain cross-entropy, the stated reason
 of the source project, and what its code does."""
 
+
+def loss_weights(
+    name: str, given: tuple[float | None, float | None] = (None, None)
+) -> tuple[float, float]:
+    """Weights of the loss of this name, replaced where they are given."""
+    accept, retake = LOSSES[name]
+    return (
+        accept if given[0] is None else given[0],
+        retake if given[1] is None else given[1],
+    )
+
+
 BALANCES = ("none", "class", "source", "both")
 """What the sample weights even out; see :func:`training.balance.sample_weights`."""
 
@@ -75,10 +87,15 @@ class DataSettings:
 
 @dataclass(frozen=True)
 class CostSettings:
-    """What errors cost when the threshold is chosen, in false retakes."""
+    """How the threshold is chosen: what errors cost, in false retakes, and what breaks ties.
+
+    See :func:`training.threshold.choose_threshold`.
+    """
 
     false_accept_cost: float = 3.0
     false_retake_cost: float = 1.0
+    towards: float = 0.5
+    standard_errors: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

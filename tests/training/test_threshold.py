@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import ArrayLike
 
 from training.metrics import confusion
-from training.threshold import choose_threshold
+from training.threshold import bayes_threshold, choose_threshold
 
 
 def cost_at(
@@ -49,6 +49,49 @@ def test_of_equal_costs_the_one_nearest_to_one_half() -> None:
     labels, probabilities = [0, 1, 0, 1], [0.1, 0.2, 0.4, 0.55]
     chosen = choose_threshold(labels, probabilities, false_accept_cost=1, false_retake_cost=1)
     assert chosen.threshold == pytest.approx(0.475)
+
+
+def test_within_the_noise_the_one_that_the_loss_was_made_for() -> None:
+    """One false accept costs 3, give or take 3: up to 6 a threshold is as good."""
+    labels = [0] * 5 + [1] * 5
+    probabilities = [0.05, 0.1, 0.1, 0.15, 0.9, 0.2, 0.3, 0.45, 0.95, 0.97]
+
+    def threshold(**options: float) -> float:
+        return choose_threshold(labels, probabilities, **options).threshold
+
+    assert threshold() == pytest.approx(0.175)
+    assert threshold(standard_errors=0.5) == pytest.approx(0.25)  # one false retake more
+    assert threshold(standard_errors=1) == pytest.approx(0.375)  # two
+    assert threshold(standard_errors=1, towards=0.7) == pytest.approx(0.675)  # three
+    assert threshold(standard_errors=1, towards=0.1) == pytest.approx(0.125)  # one more accept
+    tolerant = choose_threshold(labels, probabilities, standard_errors=1)
+    assert (tolerant.towards, tolerant.standard_errors) == (0.5, 1)
+    assert tolerant.confusion["false_retake"] == 2
+
+
+def test_without_errors_there_is_no_noise() -> None:
+    for towards in (0.1, 0.9):
+        chosen = choose_threshold(
+            [0, 0, 1, 1], [0.1, 0.2, 0.6, 0.9], standard_errors=1, towards=towards
+        )
+        assert chosen.threshold == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize(
+    ("costs", "weights", "expected"),
+    [((3, 1), (1, 1), 0.75), ((3, 1), (3, 1), 0.5), ((3, 1), (1, 3), 0.9), ((1, 1), (1, 1), 0.5)],
+)
+def test_the_best_threshold_for_a_loss(
+    costs: tuple[float, float], weights: tuple[float, float], expected: float
+) -> None:
+    assert bayes_threshold(*costs, *weights) == pytest.approx(expected)
+    # By its definition: of what the loss makes a model say, the cheapest cut.
+    rng = np.random.default_rng(0)
+    truth = rng.random(400_000)
+    labels = (rng.random(400_000) < truth).astype(int)
+    said = weights[1] * truth / (weights[1] * truth + weights[0] * (1 - truth))
+    found = choose_threshold(labels, said, false_accept_cost=costs[0], false_retake_cost=costs[1])
+    assert found.threshold == pytest.approx(expected, abs=0.03)
 
 
 @pytest.mark.parametrize("label", [0, 1])

@@ -7,7 +7,12 @@ from typing import Any
 
 import click
 
-from training.finetune.settings import MARGIN, FinetuneOptions, ReplaySettings
+from training.finetune.settings import (
+    MARGIN,
+    STANDARD_ERRORS,
+    FinetuneOptions,
+    ReplaySettings,
+)
 from training.options import (
     cost_options,
     fine_tune_options,
@@ -16,7 +21,7 @@ from training.options import (
     run_options,
     settings_of,
 )
-from training.settings import CostSettings, FitSettings
+from training.settings import CostSettings, FitSettings, loss_weights
 
 NOT_ACCEPTED = 3
 """Exit status if the child is not to take the place of its parent."""
@@ -131,7 +136,16 @@ def finetune(
 
 def finetune_options(values: dict[str, Any]) -> FinetuneOptions:
     """The options of a fine-tuning from what stands on the command line."""
+    from training.threshold import bayes_threshold
+
+    weights = loss_weights(
+        values["loss"], (values["false_accept_weight"], values["false_retake_weight"])
+    )
     values["replay"] = values["replay"] or None
+    values["standard_errors"] = STANDARD_ERRORS
+    values["towards"] = bayes_threshold(
+        values["false_accept_cost"], values["false_retake_cost"], *weights
+    )
     return settings_of(
         FinetuneOptions, values, replay=ReplaySettings, fit=FitSettings, costs=CostSettings
     )

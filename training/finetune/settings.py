@@ -10,6 +10,9 @@ from training.settings import CostSettings, FitSettings
 
 MARGIN = 0.02
 """Share of a source's photos that may get worse; see `training.finetune.compare.is_worse`."""
+STANDARD_ERRORS = 1.0
+"""Of the validation cost, within which a threshold counts as good as the cheapest one: then the one
+that the loss was weighted for is taken, not the one that two photos happen to favour."""
 REJECTED = "-rejected"
 """Added to the name of a gate model that is worse on some source: it is kept in the store, to be
 looked at, but never as the latest of the name that is served."""
@@ -41,7 +44,9 @@ class FinetuneOptions:
     """Rounds, folders of negatives, labelled folders or manifests."""
     replay: ReplaySettings = field(default_factory=ReplaySettings)
     fit: FitSettings = field(default_factory=lambda: FitSettings(loss="weighted", balance="class"))
-    costs: CostSettings = field(default_factory=CostSettings)
+    costs: CostSettings = field(
+        default_factory=lambda: CostSettings(standard_errors=STANDARD_ERRORS)
+    )
     margin: float = MARGIN
     force: bool = False
     min_per_class: int = 20
