@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from plantood.errors import PlantoodError, RoundError
 from training.rounds.labels import Decision, ResolvedLabel, vote
-from training.rounds.layout import DECISIONS, LABELS, MinedPhoto, Round
+from training.rounds.layout import DECISIONS, MinedPhoto, Round
 
 LOCK = ".review.lock"
 """Held from the look at what stands until the decision is appended."""
@@ -80,8 +80,7 @@ class DecisionLog:
         self._thread_lock = threading.RLock()
         self._forget()
         with self._alone():
-            if self.entries or (round_.path / LABELS).exists():
-                self._write_labels()
+            self._write_labels()
 
     def refresh(self) -> int:
         """Take in what others have appended; return the number of the newest decision."""
@@ -142,6 +141,7 @@ class DecisionLog:
             standing = self.standing(decision.id, decision.reviewer)
             if seen is not None and seen != (standing.number if standing else 0):
                 if standing and _says_the_same(standing.decision, decision):
+                    self._write_labels()
                     return standing
                 raise Superseded(standing)
             return self._append([decision])[0]
@@ -167,6 +167,7 @@ class DecisionLog:
         """
         with self._alone():
             if seen in self._undone:
+                self._write_labels()
                 return self._undone[seen]
             standing = self.standing(photo, reviewer)
             if standing is None:
@@ -195,7 +196,10 @@ class DecisionLog:
         return self.entries[before:]
 
     def _write_labels(self) -> None:
-        self.round.write_labels(self.photos.values(), self._resolved)
+        """Bring ``labels.csv`` up to the newest decision, unless it is."""
+        if self._written != len(self.entries):
+            self.round.write_labels(self.photos.values(), self._resolved)
+            self._written = len(self.entries)
 
     def _read_on(self) -> None:
         """Read the whole lines behind those already read."""
@@ -214,6 +218,7 @@ class DecisionLog:
     def _forget(self) -> None:
         self.entries: list[Entry] = []
         self._offset = 0
+        self._written = 0  # decisions that are in labels.csv
         self._looks: dict[tuple[str, str], list[Entry]] = defaultdict(list)
         self._votes: dict[str, dict[str, Entry]] = defaultdict(dict)
         self._undone: dict[int | None, Entry] = {}

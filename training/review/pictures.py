@@ -47,6 +47,7 @@ class Pictures:
         self.folder = round_.path / THUMBNAILS
         self._pool = ThreadPoolExecutor(usable_cpus(), thread_name_prefix="pictures")
         self._closed = threading.Event()
+        self.ahead: threading.Thread | None = None
 
     def thumbnail(self, photo: str) -> Future[bytes]:
         """A JPEG of at most ``SIDE`` pixels. Raises ``RoundError``, ``UnreadablePhoto``."""
@@ -64,7 +65,8 @@ class Pictures:
 
     def make_ahead(self, photos: Iterable[str]) -> None:
         """Make the thumbnails in this order beside everything else, so that none is waited for."""
-        threading.Thread(target=self._make_ahead, args=(list(photos),), daemon=True).start()
+        self.ahead = threading.Thread(target=self._make_ahead, args=(list(photos),), daemon=True)
+        self.ahead.start()
 
     def close(self) -> None:
         """Stop; what is under way is finished."""

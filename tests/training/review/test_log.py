@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import csv
+import json
+import multiprocessing
+import random
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from plantood.errors import RoundError
+from tests.training.review.rounds import make_round, numbered_log, say
+from training.data import read_data
+from training.review.log import DecisionLog, NothingToUndo, Superseded, UnknownPhoto
+from training.rounds.labels import Decision, resolve
+from training.rounds.layout import DECISIONS, LABELS, Round
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> DecisionLog:
+    return numbered_log(tmp_path / "round", [0.1, 0.2, 0.3, 0.4])
+
+
+def labels_csv(log: DecisionLog) -> dict[str, tuple[str, str, str]]:
+    with (log.round.path / LABELS).open(newline="") as file:
+        return {r["id"]: (r["label"], r["kind"], r["reviewers"]) for r in csv.DictReader(file)}
+
+
+def test_a_decision_is_in_both_files_when_decide_returns(log: DecisionLog) -> None:
+    entry = say(log, 0, "anna", "other", kind="unfit")
+    assert entry.number == 1
+    line = json.loads((log.round.path / DECISIONS).read_text())
+    assert (line["reviewer"], line["label"], line["kind"]) == ("anna", "other", "unfit")
+    assert labels_csv(log) == {"0" * 64: ("other", "unfit", "anna")}
+
+
+def test_labels_csv_is_a_manifest_that_training_reads(tmp_path: Path) -> None:
+    log = DecisionLog(make_round(tmp_path / "round", 4))
+    for number, label in enumerate(["plant", "other", "unsure"]):
+        say(log, number, "anna", label)
+    photos = read_data(log.round.path / LABELS)
+    assert [photo.label for photo in photos] == [1, 0]
+    assert all(photo.path.is_file() for photo in photos)
+
+
+def test_one_started_again_goes_on(log: DecisionLog) -> None:
+    say(log, 0, "anna", "plant")
+    again = DecisionLog(Round.open(log.round.path))
+    assert again.standing("0" * 64, "anna").decision.label == "plant"
+    assert say(again, 1, "anna", "other").number == 2
+
+
+def test_labels_csv_is_made_up_for_after_a_kill_before_it_was_written(log: DecisionLog) -> None:
+    log.round.append_decision(Decision(reviewer="anna", id="0" * 64, label="plant"))
+    assert not (log.round.path / LABELS).exists()
+    DecisionLog(log.round)
+    assert labels_csv(log) == {"0" * 64: ("plant", "", "anna")}
+
+
+def test_a_line_cut_off_by_a_kill_was_never_there(log: DecisionLog) -> None:
+    say(log, 0, "anna", "plant")
+    file = log.round.path / DECISIONS
+    with file.open("ab") as opened:
+        opened.write(file.read_bytes()[:40])
+    again = DecisionLog(log.round)
+    assert len(again.entries) == 1
+    assert say(again, 1, "anna", "other").number == 2
+    assert [d.label for d in log.round.decisions()] == ["plant", "other"]
+
+
+def test_a_damaged_line_is_named(log: DecisionLog) -> None:
+    say(log, 0, "anna", "plant")
+    with (log.round.path / DECISIONS).open("a") as opened:
+        opened.write("{}\n")
+    with pytest.raises(RoundError, match="Line 2"):
+        DecisionLog(log.round)
+
+
+def test_two_servers_on_one_round_hear_of_each_other(log: DecisionLog) -> None:
+    other = DecisionLog(log.round)
+    say(log, 0, "anna", "plant")
+    assert [entry.number for entry in other.since(0)] == [1]
+    say(other, 1, "ben", "other")
+    assert [entry.decision.reviewer for entry in log.since(1)] == ["ben"]
+    assert labels_csv(log).keys() == {"0" * 64, "1" * 64}
+
+
+def test_a_file_restored_from_an_older_copy_is_read_anew(log: DecisionLog) -> None:
+    say(log, 0, "anna", "plant")
+    file = log.round.path / DECISIONS
+    older = file.read_bytes()
+    say(log, 1, "anna", "plant")
+    file.write_bytes(older)
+    assert log.refresh() == 1
+    assert log.standing("1" * 64, "anna") is None
+
+
+def test_a_stale_tab_is_told_instead_of_overwriting(log: DecisionLog) -> None:
+    first = say(log, 0, "anna", "plant", seen=0)
+    with pytest.raises(Superseded) as refused:
+        say(log, 0, "anna", "other", seen=0)
+    assert refused.value.standing == first
+    assert len(log.entries) == 1
+    second = say(log, 0, "anna", "other", seen=first.number)
+    with pytest.raises(Superseded):
+        log.undo("0" * 64, "anna", seen=first.number)
+    assert log.standing("0" * 64, "anna") == second
+
+
+def test_what_is_sent_again_because_the_answer_was_lost_counts_once(log: DecisionLog) -> None:
+    first = say(log, 0, "anna", "plant", seen=0)
+    assert say(log, 0, "anna", "plant", seen=0) == first
+    second = say(log, 0, "anna", "other", kind="unfit", seen=1)
+    taken_back = log.undo("0" * 64, "anna", seen=second.number)
+    assert log.undo("0" * 64, "anna", seen=second.number) == taken_back
+    assert log.standing("0" * 64, "anna") == first
+    assert len(log.entries) == 3
+
+
+def test_undo_goes_back_one_look_at_a_time(log: DecisionLog) -> None:
+    say(log, 0, "anna", "plant")
+    say(log, 0, "anna", "other", kind="no_plant")
+    say(log, 0, "ben", "plant")
+    log.undo("0" * 64, "anna")
+    assert log.standing("0" * 64, "anna").decision.label == "plant"
+    log.undo("0" * 64, "anna")
+    assert log.standing("0" * 64, "anna") is None
+    with pytest.raises(NothingToUndo):
+        log.undo("0" * 64, "anna")
+    assert labels_csv(log) == {"0" * 64: ("plant", "", "ben")}
+
+
+def test_a_photo_of_another_round_is_refused(log: DecisionLog) -> None:
+    with pytest.raises(UnknownPhoto):
+        log.decide(Decision(reviewer="anna", id="f" * 64, label="plant"))
+
+
+def test_counting_in_memory_gives_what_reading_all_of_it_gives(log: DecisionLog) -> None:
+    chance = random.Random(0)
+    for _ in range(300):
+        photo, reviewer = chance.randrange(4), chance.choice(["anna", "ben", "cleo"])
+        if chance.random() < 0.3 and log.standing(f"{photo:x}" * 64, reviewer):
+            log.undo(f"{photo:x}" * 64, reviewer)
+        else:
+            say(log, photo, reviewer, chance.choice(["plant", "other", "unsure"]))
+    expected = resolve(log.round.decisions())
+    decided = {
+        identity: (label.label, label.kind or "", "+".join(sorted(label.votes)))
+        for identity, label in expected.items()
+        if label.decided
+    }
+    assert labels_csv(log) == decided
+    assert log.summary()["labelled"] == len(expected)
+
+
+def test_threads_lose_nothing(log: DecisionLog) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        entries = list(pool.map(lambda i: say(log, i % 4, f"r{i}", "plant"), range(80)))
+    assert sorted(entry.number for entry in entries) == list(range(1, 81))
+    assert len(list(log.round.decisions())) == 80
+
+
+def label_many(path: Path, reviewer: str) -> None:
+    log = DecisionLog(Round.open(path))
+    for number in range(40):
+        say(log, number % 4, reviewer, "plant")
+
+
+def test_processes_lose_nothing(log: DecisionLog) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    processes = [spawn.Process(target=label_many, args=(log.round.path, n)) for n in "ab"]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+        assert process.exitcode == 0
+    entries = log.since(0)
+    assert [entry.number for entry in entries] == list(range(1, 81))
+    assert log.reviewers() == ["a", "b"]
