@@ -10,6 +10,8 @@ from training.finetune.command import finetune
 from training.lineage.command import rounds
 from training.mining.command import mine
 from training.negatives.command import negatives
+from training.review.command import review
+from training.review.exchange.command import labels
 from training.starter.command import starter
 
 
@@ -25,5 +27,9 @@ def main() -> None:
     """
 
 
-for command in (train, leave_one_out, evaluate, mine, negatives, finetune, rounds, starter):
+for command in (
+    *(train, leave_one_out, evaluate),
+    *(mine, review, labels, negatives, finetune, rounds),
+    starter,
+):
     main.add_command(command)

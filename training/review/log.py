@@ -218,7 +218,7 @@ class DecisionLog:
     def _forget(self) -> None:
         self.entries: list[Entry] = []
         self._offset = 0
-        self._written = 0  # decisions that are in labels.csv
+        self._written = -1  # decisions that are in labels.csv; unknown
         self._looks: dict[tuple[str, str], list[Entry]] = defaultdict(list)
         self._votes: dict[str, dict[str, Entry]] = defaultdict(dict)
         self._undone: dict[int | None, Entry] = {}
