@@ -56,7 +56,8 @@ class Settings(BaseModel):
         default=DEFAULT_GATE,
         min_length=1,
         description="Tag of the gate model in the Bento model store that judges. If the default is "
-        "asked for and the store holds no gate, the starter gate that ships is put into it.",
+        "asked for and the store holds no gate, the starter gate that ships is put into it; in a "
+        "bento, the default is the gate that it packs.",
     )
     policy: Annotated[dict[str, float | None], BeforeValidator(_parse_policy)] = Field(
         default_factory=dict,
