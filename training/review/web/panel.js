@@ -34,6 +34,7 @@ export function showPhoto(photo) {
   if (image.getAttribute("src") !== source) {
     // A photo that loads slowly must not leave the one before it above the new one's buttons.
     image.removeAttribute("src");
+    image.classList.remove("broken");
     image.src = source;
   }
   $("probability").textContent = photo.plant_probability.toFixed(3);
@@ -47,6 +48,8 @@ export function showPhoto(photo) {
   $("facts").replaceChildren(...facts);
   $("path").textContent = photo.path;
 }
+
+$("photo").addEventListener("error", (event) => event.target.classList.add("broken"));
 
 const BECAUSE = {
   reviewer: "Second look: another reviewer says otherwise.",
