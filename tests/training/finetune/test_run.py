@@ -181,7 +181,9 @@ def test_one_that_got_worse_is_not_the_latest_unless_forced(
     arguments += ["--epochs", "40", "--name", "worse"]
     ran = finetune(flywheel, tmp_path, child[0], *arguments)
     assert ran.exit_code == 3, ran.output
-    assert re.search(r"Worse on (a|b|c|d|round-1), (test|left out): \d+ false \w+ before", ran.output)
+    assert re.search(
+        r"Worse on (a|b|c|d|round-1), (test|left out): \d+ false \w+ before", ran.output
+    )
     tag = saved(ran.output)
     assert tag.startswith(f"{NAME}-rejected:")
     assert load_gate(tag).manifest.parent == child[0]
