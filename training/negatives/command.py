@@ -34,21 +34,34 @@ KINDS = ("soil",)
 )
 @click.option(
     "--source",
-    default="soil",
+    default="field",
     show_default=True,
     help="What they are called in tables by source, and their folder.",
 )
+@click.option(
+    "--plants/--no-plants",
+    default=True,
+    show_default=True,
+    help="Also list the photos themselves, as plants, if they hold enough vegetation: taught "
+    "negatives alone, a gate refuses whatever comes from this camera.",
+)
 def negatives(  # noqa: PLR0917 click passes options by name
-    kind: str, photos: tuple[Path, ...], out: Path, least_side: int, at_most: int, source: str
+    kind: str,
+    photos: tuple[Path, ...],
+    out: Path,
+    least_side: int,
+    at_most: int,
+    source: str,
+    plants: bool,
 ) -> None:
     """Cut photos that are no plant out of PHOTOS that hold plants: the ground between them.
 
     PHOTOS are field photos from above, or folders of them. Vegetation is told by the excess-green
     index with Otsu's threshold; the largest windows without any are cut, except blurred or badly
     lit ones and those that still hold leaves. origins.csv says where each is from, as a manifest
-    that fine-tuning reads: windows of one photo never fall on two sides of a split. refused.csv
-    says what was refused and why. Interrupt it and run it again: it goes on. Look at what was cut
-    and remove what you do not like: it stays away.
+    that fine-tuning reads: windows of one photo never fall on two sides of a split, nor does the
+    photo. refused.csv says what was refused and why. Interrupt it and run it again: it goes on.
+    Look at what was cut and remove what you do not like: it stays away.
 
     \b
     python -m training negatives soil field_photos/ --out soil/
@@ -56,8 +69,10 @@ def negatives(  # noqa: PLR0917 click passes options by name
     from training.commands import print_results
     from training.negatives.run import SoilSettings, cut_soil
 
-    found = cut_soil(photos, out, SoilSettings(least_side, at_most, source))
+    found = cut_soil(photos, out, SoilSettings(least_side, at_most, source, plants))
     print_results(f"{found.windows} windows of {kind} from {found.photos} photos in {out}")
+    if found.plants:
+        print_results(f"  {found.plants} of the photos stand beside them, as plants")
     for reason, count in found.refused.most_common():
         print_results(f"  {count} windows refused: {reason}")
     for reason, count in found.without.most_common():

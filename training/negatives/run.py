@@ -5,12 +5,15 @@
     soil/
       run.json            the choices that it was made with
       cut.jsonl           one line for every photo that is done, appended
-      other/soil/*.jpg    the windows
+      other/field/*.jpg   the windows
       origins.csv         path,label,source,group,origin,box: a manifest for training
       refused.csv         origin,box,reason
 
 ``group`` is the SHA-256 of the photo that a window was cut from: photos of one group, and the
 photo itself, are never divided between training, validation and test.
+
+The photos themselves stand in the manifest as well, as plants, where they lie: with nothing but
+negatives from a camera, a gate learns to tell the camera, and refuses its plants, too.
 """
 
 from __future__ import annotations
@@ -40,8 +43,10 @@ from training.run import open_run
 ORIGINS, REFUSED, DONE = "origins.csv", "refused.csv", "cut.jsonl"
 ORIGIN_COLUMNS = ("path", "label", "source", "group", "origin", "box")
 REFUSED_COLUMNS = ("origin", "box", "reason")
-VERSION = 1
+VERSION = 2
 """Raised when photos are cut differently, so that one folder never holds both."""
+LEAST_VEGETATION = 0.03
+"""Share of a photo that plants must cover for it to count as a photo of plants."""
 LEAST_SIDE = 224
 """Pixels: what the network sees. A smaller window would be enlarged."""
 SHORTER_SIDE = 6 * LEAST_SIDE
@@ -56,7 +61,9 @@ class SoilSettings:
 
     least_side: int = LEAST_SIDE
     at_most: int = 6
-    source: str = "soil"
+    source: str = "field"
+    plants: bool = True
+    """Whether photos that windows were cut from are plants to learn from."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,8 @@ class Negatives:
 
     photos: int
     windows: int
+    plants: int
+    """Photos that stand beside their windows, as plants."""
     refused: Counter[str]
     """Windows by the reason for which they were refused, without its figures."""
     without: Counter[str]
@@ -93,9 +102,10 @@ def cut_soil(photos: Sequence[Path], out: Path, settings: SoilSettings) -> Negat
                 journal.append(out / DONE, [record])
                 done[digest] = record
         records = [*done.values(), *unread]
-        write_csv(out / ORIGINS, ORIGIN_COLUMNS, _origin_rows(records, out, settings.source))
+        rows = list(_origin_rows(records, out, settings))
+        write_csv(out / ORIGINS, ORIGIN_COLUMNS, rows)
         write_csv(out / REFUSED, REFUSED_COLUMNS, _refused_rows(records))
-    return _summary(records, out)
+    return _summary(records, rows)
 
 
 def photo_files(photos: Iterable[Path]) -> list[Path]:
@@ -155,8 +165,9 @@ def _cut_file(
 
 def _record(path: Path, digest: str, cut: Cut) -> dict[str, Any]:
     return {
-        "origin": str(path),
+        "origin": str(path.resolve()),
         "sha256": digest,
+        "vegetation": cut.vegetation,
         "windows": [],
         "refused": [{"box": box(r.square), "reason": r.reason} for r in cut.refused],
         "reason": cut.reason,
@@ -169,19 +180,24 @@ def box(square: Square) -> str:
     return f"{left} {top} {left + side} {top + side}"
 
 
-def _origin_rows(records: list[dict[str, Any]], out: Path, source: str) -> Iterator[dict[str, str]]:
+def _origin_rows(
+    records: list[dict[str, Any]], out: Path, settings: SoilSettings
+) -> Iterator[dict[str, str]]:
+    """The windows that are there, each photo's before the photo itself."""
     for record in records:
+        common = {
+            "source": settings.source,
+            "group": record["sha256"],
+            "origin": record["origin"],
+        }
+        cut = 0
         for window in record["windows"]:
-            path = Path("other", source, window["file"])
+            path = Path("other", settings.source, window["file"])
             if (out / path).exists():
-                yield {
-                    "path": path.as_posix(),
-                    "label": "other",
-                    "source": source,
-                    "group": record["sha256"],
-                    "origin": record["origin"],
-                    "box": window["box"],
-                }
+                cut += 1
+                yield {"path": path.as_posix(), "label": "other", "box": window["box"], **common}
+        if cut and settings.plants and record["vegetation"] >= LEAST_VEGETATION:
+            yield {"path": record["origin"], "label": "plant", "box": "", **common}
 
 
 def _refused_rows(records: list[dict[str, Any]]) -> Iterator[dict[str, str]]:
@@ -192,10 +208,10 @@ def _refused_rows(records: list[dict[str, Any]]) -> Iterator[dict[str, str]]:
             yield {"origin": record["origin"], **window}
 
 
-def _summary(records: list[dict[str, Any]], out: Path) -> Negatives:
+def _summary(records: list[dict[str, Any]], rows: list[dict[str, str]]) -> Negatives:
     refused = Counter(
         window["reason"].partition(" (")[0] for record in records for window in record["refused"]
     )
+    labels = Counter(row["label"] for row in rows)
     without = Counter(record["reason"] for record in records if record["reason"])
-    windows = sum(1 for _ in (out / "other").rglob("*.jpg")) if (out / "other").is_dir() else 0
-    return Negatives(len(records), windows, refused, without)
+    return Negatives(len(records), labels["other"], labels["plant"], refused, without)

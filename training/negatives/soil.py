@@ -33,8 +33,8 @@ soil of the field photos that this was set on had at most 0.08; leaves alone hav
 LEAF_CUT, LEAF_STRENGTH, LEAF_SHARE = 0.5, 0.2, 0.0005
 """A window still holds leaves if more than ``LEAF_SHARE`` of its pixels have an excess green above
 ``LEAF_CUT`` times the photo's threshold, and at least ``LEAF_STRENGTH`` of the full scale in
-``2G - R - B``: in dark pixels the chromatic coordinates are noise. Set on every other one of the
-field photos, measured on all (docs/flywheel.md)."""
+``2G - R - B``: in dark pixels the chromatic coordinates are noise. Set on the field photos that
+docs/flywheel.md measures."""
 DISTANCE = 0.006
 """Kept between a window and vegetation, as a share of the photo's shorter side: the outline of a
 leaf is pale, and its shadow belongs to it."""
@@ -58,6 +58,8 @@ class Cut:
     refused: tuple[Refused, ...]
     reason: str = ""
     """Why there is nothing to be found at all; empty otherwise."""
+    vegetation: float = 0.0
+    """Share of the photo, 0..1."""
 
 
 def bare_windows(photo: Photo, *, least_side: int, at_most: int) -> Cut:
@@ -85,7 +87,7 @@ def bare_windows(photo: Photo, *, least_side: int, at_most: int) -> Cut:
             break
     nothing = not (accepted or refused)
     reason = f"no window of {least_side} pixels is free of vegetation" if nothing else ""
-    return Cut(tuple(accepted), tuple(refused), reason)
+    return Cut(tuple(accepted), tuple(refused), reason, float(vegetation.mean()))
 
 
 def ground_vegetation(photo: Photo) -> tuple[Mask, float]:
