@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from bentoml._internal.configuration import get_uv_command
+from uv import find_uv_bin
 
 from tests.service.server import ROOT, Server, launch, running
 
@@ -109,15 +109,17 @@ def install_archive(tag: str, archive: Path, work: Path) -> Standalone:
     environment, home = work / "environment", work / "home"
     unpacked = work / "unpacked"
     shutil.unpack_archive(archive, unpacked, "tar")
-    uv = get_uv_command()
-    _run([*uv, "venv", "--quiet", "--python", sys._base_executable, str(environment)], work)
-    variables = clean_environment(**_inside(environment))
+    # Both ways of installing look for uv on the path, where the tests' own need not be.
+    uv = str(shutil.copy(find_uv_bin(), work / "uv"))
+    _run([uv, "venv", "--quiet", "--python", sys._base_executable, str(environment)], work)
+    inside = _inside(environment)
+    variables = clean_environment(**inside | {"PATH": f"{inside['PATH']}{os.pathsep}{work}"})
     script = unpacked / "env" / "python" / "install.sh"
     if script.is_file():
         _run(["bash", str(script)], work, variables)
     else:  # a bento without a Dockerfile template: the line of its Dockerfile
         requirements = unpacked / "env" / "python" / "requirements.txt"
-        _run([*uv, "pip", "install", "-r", str(requirements)], unpacked / "src", variables)
+        _run([uv, "pip", "install", "-r", str(requirements)], unpacked / "src", variables)
     shutil.rmtree(unpacked)
     site = next((environment / "lib").glob("python3*/site-packages"))
     (site / "sitecustomize.py").write_text(AUDIT.format(root=f"{ROOT}{os.sep}"))
