@@ -1,0 +1,261 @@
+"""What the experiments have in common: parents and children on cached features, first phase.
+
+A parent is trained on the labelled photos without some sources, which play the photos that nobody
+thought of. The production photos are the rows of the manifest without a label; what a reviewer
+would say of them is in a file of its own.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from plantood import reference
+from plantood.model.backbones import BACKBONES, build_backbone
+from plantood.reference import Reference
+from training.data import LABELS, LabelledPhoto, read_data
+from training.dataset import Dataset, Photos
+from training.evaluation import Evaluation, Scored
+from training.extractor import Extractor, open_extractor
+from training.finetune.data import Collection, read_collection
+from training.finetune.settings import STANDARD_ERRORS
+from training.metrics import confusion
+from training.negatives.run import SoilSettings, cut_soil
+from training.phases import HeadTrainer
+from training.scan import scan
+from training.scoring import CHECK_PHOTOS, some_photos
+from training.settings import CostSettings, FitSettings, loss_weights
+from training.shared import VARIABLE, shared_dir
+from training.splits import divide
+from training.tables import write_between_markers
+from training.threshold import bayes_threshold
+from training.train import evaluation_of
+
+F = TypeVar("F", bound=Callable[..., Any])
+Weights = list[NDArray[np.float32]]
+BACKBONE, HEAD = "efficientnet_lite0", "gap"
+WEIGHTS = "weights/efficientnet_lite0_224_imagenet_notop.weights.h5"
+BARE_GROUND = ("soil_EricEchemane", "soil_NHA078")
+AT_MOST = 0.6
+"""The source project looks at production photos with P(plant) up to this."""
+FIRST = FitSettings(fine_tune_epochs=0)
+"""Parents are trained as `train` does by default, first phase."""
+CHILD = FitSettings(fine_tune_epochs=0, loss="weighted", balance="class")
+"""Children are trained as `finetune` does by default, first phase."""
+
+
+def shared() -> Path:
+    """The folder of photos and weights.
+
+    Raises:
+        ClickException: it is not on this machine.
+    """
+    folder = shared_dir()
+    if folder is None:
+        raise click.ClickException(f"the shared photos are not here; name them in {VARIABLE}")
+    return folder
+
+
+def production_labels() -> dict[str, str]:
+    """What a reviewer would say of the production photos, by SHA-256; doubtful ones are missing."""
+    with (shared() / "data/manifest.csv").open(newline="", encoding="utf-8") as file:
+        digests = {row["path"]: row["sha256"] for row in csv.DictReader(file)}
+    with (shared() / "data/pool_labels.csv").open(newline="", encoding="utf-8") as file:
+        return {digests[row["path"]]: row["label"] for row in csv.DictReader(file)}
+
+
+def child_costs(settings: FitSettings) -> CostSettings:
+    """How `finetune` chooses a child's threshold by default."""
+    given = (settings.false_accept_weight, settings.false_retake_weight)
+    costs = CostSettings(standard_errors=STANDARD_ERRORS)
+    towards = bayes_threshold(
+        costs.false_accept_cost, costs.false_retake_cost, *loss_weights(settings.loss, given)
+    )
+    return replace(costs, towards=towards)
+
+
+@dataclass(frozen=True)
+class Parent:
+    """A gate before any round."""
+
+    dataset: Dataset
+    evaluation: Evaluation
+    weights: Weights
+    """Of its head."""
+    reference: Reference
+
+
+class Bench:
+    """All photos, divided once, with their features."""
+
+    def __init__(self, folder: Path) -> None:
+        """Keep features and runs in ``folder``."""
+        self.folder = folder
+        self.cache = folder / "cache"
+
+    @property
+    def manifest(self) -> Path:
+        """Labelled and production photos."""
+        return shared() / "data/manifest.csv"
+
+    @cached_property
+    def labelled(self) -> Photos:
+        """The labelled photos."""
+        return divide(scan(read_data(self.manifest), self.cache)[0]).photos
+
+    @cached_property
+    def production(self) -> Photos:
+        """The production photos, as a reviewer would label them; doubtful ones as plants."""
+        labels = production_labels()
+        with self.manifest.open(newline="", encoding="utf-8") as file:
+            photos = [
+                LabelledPhoto(
+                    self.manifest.parent / row["path"],
+                    LABELS[labels.get(row["sha256"], "plant")],
+                    row["source"],
+                )
+                for row in csv.DictReader(file)
+                if not row["label"]
+            ]
+        return self._with_splits(scan(photos, self.cache)[0])
+
+    @cached_property
+    def doubtful(self) -> frozenset[str]:
+        """Digests of production photos of which a reviewer could not say what they are."""
+        labels = production_labels()
+        return frozenset(p.sha256 for p in self.production if p.sha256 not in labels)
+
+    @cached_property
+    def soil(self) -> Photos:
+        """Windows of bare soil, cut out of the field photos."""
+        photos = sorted((shared() / "data/field").glob("*_image.jpg"))
+        cut_soil(photos, self.folder / "soil", SoilSettings())
+        windows = read_collection(Collection("negatives", self.folder / "soil"))
+        return self._with_splits(scan(windows, self.cache)[0])
+
+    def _with_splits(self, photos: Sequence[LabelledPhoto]) -> Photos:
+        """New photos divided beside the labelled ones, which stay where they are."""
+        new = {photo.sha256 for photo in photos}
+        divided = divide([*self.labelled, *photos]).photos
+        return tuple(photo for photo in divided if photo.sha256 in new)
+
+    @cached_property
+    def extractor(self) -> Extractor:
+        """The frozen backbone."""
+        backbone = build_backbone(BACKBONE, shared() / WEIGHTS)
+        images = some_photos(self.labelled, CHECK_PHOTOS, BACKBONES[BACKBONE].input_size)
+        return open_extractor(BACKBONE, backbone, self.cache, images)
+
+    def embeddings(self, photos: Sequence[LabelledPhoto]) -> NDArray[np.float32]:
+        """Embeddings ``[N, C]``."""
+        cache, size = self.extractor.cache, BACKBONES[BACKBONE].input_size
+        cache.fill(photos, self.extractor.scorer.feature_map, size)
+        return cache.rows(photos).pooled()
+
+    def probabilities(
+        self, weights: Weights, photos: Sequence[LabelledPhoto]
+    ) -> NDArray[np.float32]:
+        """P(plant) ``[N]`` of any photos by a GAP head."""
+        kernel, bias = weights
+        return 1 / (1 + np.exp(-(self.embeddings(photos) @ kernel[:, 0] + bias[0])))
+
+    def parent(self, left_out: Sequence[str] = BARE_GROUND) -> Parent:
+        """Train a parent without some sources, or read it from its files."""
+        dataset = self._dataset(self.labelled).leaving_out(left_out)
+        folder = self.folder / "parents" / "+".join(left_out)
+        trained = self._trainer(dataset, FIRST, folder).train(HEAD)
+        plants, unseen = (
+            self.embeddings([photo for photo in part if photo.label == 1])
+            for part in (dataset.train, dataset.val)
+        )
+        return Parent(
+            dataset,
+            evaluation_of(HEAD, trained, dataset, FIRST, CostSettings()),
+            trained.model.get_layer("head").get_weights(),
+            reference.fit(plants, calibration=unseen),
+        )
+
+    def child(
+        self, parent: Parent, new: Iterable[LabelledPhoto], name: str, settings: FitSettings = CHILD
+    ) -> tuple[Evaluation, Evaluation, Weights]:
+        """Fine-tune as the command does: before and after on all splits, and the new head.
+
+        Args:
+            parent: all of its photos are replayed.
+            new: photos; doubtful ones are left out.
+            name: of the folder where the run is kept.
+            settings: of the fit.
+        """
+        new = [photo for photo in new if photo.sha256 not in self.doubtful]
+        old = parent.dataset
+        dataset = replace(self._dataset([*old.train, *old.val, *old.test, *new]))
+        dataset = replace(dataset, left_out=old.left_out)
+        trainer = self._trainer(dataset, settings, self.folder / name, parent.weights)
+        scores = trainer.scores_at_start(HEAD)
+        splits = {
+            split: Scored(photos, scores[split])
+            for split, photos in dataset.splits().items()
+            if split in scores
+        }
+        trained = trainer.train(HEAD)
+        return (
+            Evaluation("before", splits, parent.evaluation.threshold),
+            evaluation_of(HEAD, trained, dataset, settings, child_costs(settings)),
+            trained.model.get_layer("head").get_weights(),
+        )
+
+    @staticmethod
+    def _dataset(photos: Sequence[LabelledPhoto]) -> Dataset:
+        def part(split: str) -> Photos:
+            return tuple(photo for photo in photos if photo.split == split)
+
+        return Dataset(train=part("train"), val=part("val"), test=part("test"))
+
+    def _trainer(
+        self, dataset: Dataset, settings: FitSettings, folder: Path, start: Weights | None = None
+    ) -> HeadTrainer:
+        self.embeddings(dataset.photos)
+        backbone = build_backbone(BACKBONE, "none")  # its features are in the cache
+        return HeadTrainer(backbone, self.extractor.cache, dataset, settings, folder, start)
+
+
+def errors(evaluation: Evaluation, split: str, threshold: float | None = None) -> tuple[int, int]:
+    """False accepts and false retakes on a split, at the evaluation's threshold or another."""
+    scored = evaluation.splits[split]
+    at = evaluation.threshold if threshold is None else threshold
+    counts = confusion(scored.labels, scored.probabilities, at)
+    return counts["false_accept"], counts["false_retake"]
+
+
+def folder_option(function: F) -> F:
+    """Where features and results are kept."""
+    return click.option(
+        "--folder",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=Path("runs/flywheel"),
+        show_default=True,
+        help="Features and what was measured; an interrupted experiment goes on there.",
+    )(function)
+
+
+def write_option(function: F) -> F:
+    """The document that receives the table."""
+    return click.option(
+        "--write", type=click.Path(dir_okay=False, path_type=Path), help="Document to write into."
+    )(function)
+
+
+def write_result(document: Path | None, name: str, command: str, text: str) -> None:
+    """Print a table, and write it between its markers with the command that made it."""
+    click.echo(text)
+    if document is not None:
+        shown = f"```console\n$ python -m benchmarks.flywheel.{command} --write {document}\n```"
+        write_between_markers(document, name, f"{shown}\n\n{text}")

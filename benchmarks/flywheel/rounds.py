@@ -1,0 +1,230 @@
+"""Two rounds of the flywheel by its commands, on real photos, beside those of the source project.
+
+    python -m benchmarks.flywheel.rounds --write docs/flywheel.md
+
+The gate of the dev splits without bare ground; round one: a sample of the production photos is
+mined and labelled through the review server's API, as its reviewer would; round two: windows of
+soil cut out of field photos, beside these photos. Then all three gates judge the same photos: those
+of the dev test split, the production photos that were never sampled, bare ground from sources never
+seen, and of the field photos and their windows those that were not trained on. Interrupted, it goes
+on: every command does.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import click
+import numpy as np
+
+from benchmarks.flywheel.bench import (
+    BACKBONE,
+    BARE_GROUND,
+    WEIGHTS,
+    errors,
+    folder_option,
+    production_labels,
+    shared,
+    write_option,
+    write_result,
+)
+from plantood.model.entry import GateModel
+from plantood.model.store import load_gate
+from training.data import LABELS, LabelledPhoto, read_data
+from training.dataset import Photos
+from training.evaluate import evaluation_of_gate
+from training.evaluation import Evaluation
+from training.finetune.command import NOT_ACCEPTED
+from training.finetune.data import gather, old_collections
+from training.finetune.settings import ReplaySettings
+from training.progress import console
+from training.review.client import ReviewClient
+from training.rounds.layout import Round
+from training.scan import scan
+from training.settings import HEAD_NAMES
+from training.tables import markdown
+
+REVIEWER = "pool_labels"
+SOURCE_FUNNEL = ("4,992", "707", "98", "609")
+SOURCE_ACCURACY = ("0.887", "0.925", "0.925")
+"""Of the source project's head V2: first training, after round one, after round two. Its best head
+after both had 0.937."""
+TEST, PRODUCTION, GROUND, FIELD = "test", "production", "ground", "field"
+SETS = {
+    TEST: "dev test split",
+    PRODUCTION: "production photos never sampled",
+    GROUND: "bare ground, sources never seen",
+    FIELD: "field photos and windows held out",
+}
+"""What all gates are judged on."""
+
+
+@click.command(help=__doc__)
+@folder_option
+@click.option("--head", type=click.Choice(HEAD_NAMES), default="gap", show_default=True)
+@click.option("--sample", default=1500, show_default=True, help="Production photos to draw.")
+@click.option(
+    "--both-phases", is_flag=True, help="Also the second phase, backbone unfrozen: takes an hour."
+)
+@write_option
+def main(folder: Path, head: str, sample: int, both_phases: bool, write: Path | None) -> None:
+    """Go both rounds, judge all gates on the same photos, and write the tables."""
+    cache = folder.resolve() / "cache"
+    folder = folder.resolve() / f"rounds-{head}{'-both' if both_phases else ''}"
+    folder.mkdir(parents=True, exist_ok=True)
+    manifest = shared() / "data/manifest.csv"
+    options = [*([] if both_phases else ["--no-fine-tune"]), "--cache", str(cache)]
+    run = Commands(folder)
+    leave_out = [word for source in BARE_GROUND for word in ("--leave-out", source)]
+    first = run.gate(
+        *("train", manifest, "--backbone", BACKBONE, "--weights", shared() / WEIGHTS),
+        *("--heads", head, *leave_out, "--save", "best", *options),
+    )
+    run(
+        *("mine", manifest, "--labelled", manifest, "--gate", first),
+        *("--sample", str(sample), "--at-most", "0.6", "--out", "round-1"),
+    )
+    run.review("round-1")
+    second = run.gate("finetune", first, "round-1", *options)
+    photos = sorted((shared() / "data/field").glob("*_image.jpg"))
+    run("negatives", "soil", *photos, "--out", "soil")
+    third = run.gate("finetune", second, "soil", *options)
+    run("rounds", third, "--cache", cache)
+    sets = photo_sets(folder / "round-1", load_gate(third), cache)
+    figures = [evaluation_of_gate(load_gate(gate), sets) for gate in (first, second, third)]
+    text = "\n\n".join((funnel(folder / "round-1"), accuracies(figures), error_table(figures)))
+    choices = ("" if head == "gap" else f" --head {head}") + both_phases * " --both-phases"
+    write_result(write, f"flywheel-{folder.name}", f"rounds{choices}", text + "\n")
+
+
+ROOT = Path(__file__).resolve().parents[2]
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
+"""The commands run in another folder than the one that `training` lies in."""
+
+
+class Commands:
+    """Runs the commands as they are typed, in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        """Run in ``folder``."""
+        self.folder = folder
+
+    def __call__(self, *words: str | Path, allowed: tuple[int, ...] = (0,)) -> str:
+        """Run one, and return its standard output."""
+        command = [sys.executable, "-m", "training", *map(str, words)]
+        console.print(f"[bold]python {' '.join(command[1:])[:400]}[/]")
+        ran = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=ENVIRONMENT,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        console.print(ran.stdout, markup=False)
+        if ran.returncode not in allowed:
+            raise click.ClickException(f"it ended with status {ran.returncode}")
+        return ran.stdout
+
+    def gate(self, *words: str | Path) -> str:
+        """Run one that trains, and return the tag that it saved, be it a rejected one."""
+        output = self(*words, allowed=(0, NOT_ACCEPTED))
+        line = next(line for line in output.splitlines() if line.startswith("Saved "))
+        return line.split(" as ")[1].split(",")[0]
+
+    def review(self, name: str) -> None:
+        """Label a round as its reviewer would, through the server's API."""
+        command = [sys.executable, "-m", "training", "review", name, "--no-browser", "--port", "0"]
+        labels = production_labels()
+        with subprocess.Popen(
+            command, cwd=self.folder, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True
+        ) as server:
+            try:
+                assert server.stdout is not None
+                url = next(line.strip() for line in server.stdout if line.startswith("http"))
+                with ReviewClient(url, REVIEWER) as client:
+                    done = {decision["id"] for decision in client.decisions()}
+                    for photo in client.photos():
+                        if photo["id"] not in done:
+                            client.label(photo["id"], labels.get(photo["id"], "unsure"))
+            finally:
+                server.send_signal(signal.SIGINT)
+
+
+def photo_sets(round_1: Path, last: GateModel, cache: Path) -> dict[str, Photos]:
+    """The photos that all gates are judged on, by set; ``last`` is the one of the last round."""
+    manifest = shared() / "data/manifest.csv"
+    labels = production_labels()
+    sampled = {line["id"] for line in Round.open(round_1).scores()}
+    with manifest.open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if not row["label"]]
+    production = [
+        LabelledPhoto(
+            manifest.parent / row["path"],
+            LABELS[labels[row["sha256"]]],
+            row["source"],
+            PRODUCTION,
+        )
+        for row in rows
+        if row["sha256"] in labels and row["sha256"] not in sampled
+    ]
+    known = [
+        replace(photo, split=GROUND) if photo.source in BARE_GROUND else photo
+        for photo in read_data(manifest)
+    ]
+    photos, _ = scan([*known, *production], cache)
+    sets = {name: tuple(photo for photo in photos if photo.split == name) for name in SETS}
+    divided = gather(old_collections(last, ReplaySettings()), [], 1.0, 0, cache).dataset
+    held_out = (*divided.val, *divided.test)
+    return sets | {FIELD: tuple(photo for photo in held_out if photo.source == FIELD)}
+
+
+def funnel(round_1: Path) -> str:
+    """From the sample to what the reviewer said, beside the source's."""
+    opened = Round.open(round_1)
+    said = Counter(label.label for label in opened.labels().values())
+    counts = opened.info.counts
+    steps = ("sampled", "P(plant) <= 0.6", "labelled other", "labelled plant")
+    ours = (counts["sampled"], counts["at_most"], said["other"], said["plant"])
+    rows = [
+        [step, source, f"{count:,}"]
+        for step, source, count in zip(steps, SOURCE_FUNNEL, ours, strict=True)
+    ]
+    rows.append(["doubtful, left out", "-", f"{said['unsure']:,}"])
+    return markdown(["round one", "source", "ours"], rows)
+
+
+def accuracies(figures: list[Evaluation]) -> str:
+    """Accuracy at 0.5 from round to round, beside the source's."""
+    plain = [one.figures()["splits"] for one in figures]
+    header = ["accuracy", "first training", "after round one", "after round two"]
+    rows = [["source, V2 (best head of all: 0.937)", *SOURCE_ACCURACY]]
+    for name, shown in SETS.items():
+        count = plain[0][name]["at_half"]["count"]
+        values = [f"{one[name]['at_half']['accuracy']:.3f}" for one in plain]
+        rows.append([f"ours, {shown} ({count})", *values])
+    return markdown(header, rows)
+
+
+def error_table(figures: list[Evaluation]) -> str:
+    """False accepts and false retakes of each gate at its own threshold."""
+    header = ["errors at its own threshold", *(f"{one.threshold:.3f}" for one in figures)]
+    rows = []
+    for name, shown in SETS.items():
+        labels = figures[0].splits[name].labels
+        for place, (error, label) in enumerate((("false accepts", 0), ("false retakes", 1))):
+            if count := int(np.sum(labels == label)):
+                wrong = [str(errors(one, name)[place]) for one in figures]
+                rows.append([f"{error}, {shown} ({count})", *wrong])
+    return markdown(header, rows)
+
+
+if __name__ == "__main__":
+    main()
