@@ -38,6 +38,7 @@ def publish_child(
     """
     head = parent.manifest.head
     after = judgement.after
+    quantize = options.quantize or parent.manifest.quantization
     publish(
         trained.model,
         replace(after, name=head, details={**after.details, **judgement.as_dict()}),
@@ -57,7 +58,7 @@ def publish_child(
         ),
         cache=None if trained.tuned else trainer.cache,
         decide=partial(with_chosen_threshold, costs=options.costs),
-        quantize=options.quantize,
+        quantize=None if quantize == "none" else quantize,
         name=tag.name,
         version=tag.version,
         parent=parent.tag,

@@ -67,9 +67,8 @@ NOT_ACCEPTED = 3
 @click.option(
     "--quantize",
     type=click.Choice(["none", "float16", "int8"]),
-    default="none",
-    show_default=True,
-    help="Of the saved graph; its own figures are then measured anew on the graph itself.",
+    help="Of the saved graph; its own figures are then measured anew on the graph itself.  "
+    "[default: as the parent]",
 )
 @run_options
 @click.pass_context
@@ -77,7 +76,6 @@ def finetune(
     context: click.Context,
     table_into: Path | None,
     table_name: str | None,
-    quantize: str,
     **values: Any,
 ) -> None:
     """Go on training the gate TAG with NEW photos, and compare it with what it was.
@@ -100,7 +98,7 @@ def finetune(
     from training.finetune.data import check_collections
     from training.quiet import import_tensorflow
 
-    options = finetune_options(values | {"quantize": None if quantize == "none" else quantize})
+    options = finetune_options(values)
     check_collections(options)  # before the seconds that TensorFlow takes to import
     import_tensorflow()
     from training.finetune.report import both_figures, change_table, judgement_markdown

@@ -87,7 +87,7 @@ def finetune(options: FinetuneOptions) -> FinetuneResult:
         judgement = judge(before, after, options.margin, improved=trained.improved)
         notes = [*gathered.notes, *data_notes(dataset, folder), *judgement.objections]
         if parent.manifest.quantization == "int8":
-            notes.append("The parent was scored in float32; what serves of it is int8.")
+            notes.append("The parent was judged in float32; what serves of it is int8.")
         for note in notes:
             console.print(f"[yellow]{note}[/]")
         facts = _facts(parent, gathered, extractor, judgement, options)

@@ -54,5 +54,5 @@ class FinetuneOptions:
     runs: Path = Path("runs")
     cache: Path = Path("runs/cache")
     gate_name: str = "plantood-gate"
-    quantize: Literal["float16", "int8"] | None = None
-    """Of the exported graph."""
+    quantize: Literal["none", "float16", "int8"] | None = None
+    """Of the exported graph; None is as the parent."""

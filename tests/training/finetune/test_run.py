@@ -233,5 +233,5 @@ def test_the_defaults_of_the_command_are_those_in_the_code() -> None:
     from training.finetune.settings import FinetuneOptions
 
     context = command.make_context("finetune", ["tag", "new"], **command.context_settings)
-    options = finetune_options(dict(context.params) | {"quantize": None})
+    options = finetune_options(dict(context.params))
     assert options == FinetuneOptions("tag", (Path("new"),))
