@@ -88,8 +88,10 @@ def test_every_endpoint_is_documented() -> None:
 
 @pytest.mark.parametrize("program", COMMANDS)
 def test_every_command_is_documented(program: str) -> None:
-    for name in COMMANDS[program].commands:
-        assert f"{program} {name}" in DOCUMENTS
+    for name, command in COMMANDS[program].commands.items():
+        parts = command.commands if isinstance(command, click.Group) else [""]
+        for part in parts:
+            assert f"{program} {name} {part}".strip() in DOCUMENTS
 
 
 @pytest.mark.parametrize("line", shown_commands())
@@ -98,6 +100,8 @@ def test_every_command_shown_exists(line: str) -> None:
     if program:
         words = shlex.split(line.removeprefix(program))
         command = COMMANDS[program].commands[words[0]]
+        if isinstance(command, click.Group):
+            command = command.commands[words[1]]
         unknown = {w for w in words if w.startswith("--")} - options_of(command)
         assert not unknown
     elif line.startswith("make "):

@@ -45,6 +45,8 @@ PAGE = {
     "/style.css": "style.css",
 }
 MAX_BODY = 64 * 1024
+CLIENT_GONE = 499
+"""Status for the log of a request that nobody waits for any more; the number is nginx's."""
 FOR_EVER = "private, max-age=31536000, immutable"
 """A photo's address holds the digest of its bytes: what is there never changes."""
 
@@ -87,6 +89,7 @@ class ReviewApp:
         self.log = log
         self.pictures = pictures
         self.reviewer = reviewer
+        self._turns = asyncio.Semaphore(pictures.threads)
 
     def asgi(self, token: str | None = None, names: tuple[str, ...] = ()) -> Starlette:
         """Build the application; arguments as of :class:`training.review.guard.Guard`."""
@@ -202,7 +205,11 @@ class ReviewApp:
         identity = self._known(request.path_params["id"])
         if answer := _unchanged(request, identity):
             return answer
-        content = await asyncio.wrap_future(make(identity))
+        async with self._turns:
+            # A browser that scrolls on gives up what it asked for; that is not made any more.
+            if await request.is_disconnected():
+                return Response(status_code=CLIENT_GONE)
+            content = await asyncio.wrap_future(make(identity))
         headers = {"Cache-Control": FOR_EVER, "ETag": f'"{identity}"'}
         return Response(content, media_type="image/jpeg", headers=headers)
 

@@ -45,7 +45,8 @@ class Pictures:
     def __init__(self, round_: Round) -> None:
         self.round = round_
         self.folder = round_.path / THUMBNAILS
-        self._pool = ThreadPoolExecutor(usable_cpus(), thread_name_prefix="pictures")
+        self.threads = usable_cpus()
+        self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="pictures")
         self._closed = threading.Event()
         self.ahead: threading.Thread | None = None
 

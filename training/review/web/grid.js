@@ -4,6 +4,7 @@ import { meaning, TITLES } from "./board.js";
 
 const WIDTH = 150, ON_A_PHONE = 104, CAPTION = 62, GAP = 8; // px
 const AHEAD = 1; // screens above and below that are ready
+const FAST = 1 / 80; // screens a ms: nobody sees a thumbnail that flies by so
 const CALM = 90; // ms without scrolling after which thumbnails are fetched that flew by before
 
 export class Grid {
@@ -15,7 +16,7 @@ export class Grid {
     this.selected = -1; // index into items
     this.cells = new Map(); // index -> element
     this.spare = [];
-    this.top = 0;
+    [this.top, this.drawn] = [0, 0];
     scroller.addEventListener("scroll", () => this.draw(), { passive: true });
     new ResizeObserver(() => this.resize()).observe(scroller);
     sheet.addEventListener("click", (event) => {
@@ -59,8 +60,9 @@ export class Grid {
   draw() {
     if (!this.row || !this.board) return;
     const { scrollTop, clientHeight } = this.scroller;
-    const fast = Math.abs(scrollTop - this.top) > clientHeight;
-    this.top = scrollTop;
+    const now = performance.now();
+    const fast = Math.abs(scrollTop - this.top) > FAST * clientHeight * (now - this.drawn);
+    [this.top, this.drawn] = [scrollTop, now];
     const first = Math.max(0, Math.floor((scrollTop - AHEAD * clientHeight) / this.row)) * this.columns;
     const rows = Math.ceil(((1 + 2 * AHEAD) * clientHeight) / this.row) + 1;
     const last = Math.min(this.items.length, first + rows * this.columns);
