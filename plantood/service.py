@@ -200,10 +200,11 @@ class PlantGate:
 
     def describe(self) -> dict[str, Any]:
         """What ``GET /model`` answers."""
-        manifest = self.gate.manifest
+        # Where the photos lie that it was trained on is nobody's business but the trainer's.
+        private = {"policy", "files", "metrics_summary", "data"}
         return {
             "model": self.gate.tag,
-            **manifest.model_dump(mode="json", exclude={"policy", "files", "metrics_summary"}),
+            **self.gate.manifest.model_dump(mode="json", exclude=private),
             "policy": self.judge.rules.policy.model_dump(),
             "metrics": self.gate.metrics,
             "card": self.gate.card,

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from tests.service.server import ROOT, SAMPLES, Server, serving, start
+from tests.service.tiny_gate import FARM
 
 PLANT = (SAMPLES / "maize_leaf.jpg").read_bytes()
 SOIL = (SAMPLES / "bare_soil.jpg").read_bytes()
@@ -47,7 +48,9 @@ def configured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def test_the_configuration_names_the_gate_that_judges(configured: Server) -> None:
-    model = httpx.get(f"{configured.url}/model").json()
+    answer = httpx.get(f"{configured.url}/model")
+    model = answer.json()
+    assert FARM not in answer.text
     assert (model["model"], model["input_size"]) == ("plantood-gate:tiny", 96)
     assert model["policy"]["plant_threshold"] == 0.6
     assert model["metrics"] == {"auroc": None}  # it was saved as not a number

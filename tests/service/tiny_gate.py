@@ -14,10 +14,13 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from plantood.model.entry import TrainingData
 from plantood.model.store import save_gate, write_entry
 from plantood.policy import Policy
 
 SIZE = 96
+FARM = "/home/someone/farm"
+"""Where it claims to have been trained."""
 
 
 def _save(path: Path, nodes: list, inputs: list, outputs: list, constants: dict) -> None:
@@ -68,6 +71,7 @@ def build(directory: Path) -> None:
         policy=Policy(),
         metrics={"auroc": math.nan},
         card="# Greener than red",
+        data=[TrainingData(kind="photos", path=FARM, photos=3, labels_sha256="0")],
     )
 
 

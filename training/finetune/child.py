@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import bentoml
 
@@ -69,7 +70,8 @@ def publish_child(
 def _notes(judgement: Judgement, gathered: Gathered) -> str:
     """The end of the card: beside its parent, and of what it was made."""
     made_of = "\n".join(
-        f"- {record.kind}: {record.path}, {record.photos} photos, labels {record.labels_sha256}"
+        f"- {record.kind} {Path(record.path).name}: {record.photos} photos, labels "
+        f"{record.labels_sha256}"
         for record in gathered.data
     )
     parts = [
