@@ -74,6 +74,7 @@ class Page:
     def label(self, key: str) -> None:
         """Press a key, and wait until the label is acknowledged and the next photo shows."""
         before = self.photo
+        self.until_seen()
         self.press(key)
         self.until(lambda: self.photo != before)
         if self.photo:

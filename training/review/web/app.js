@@ -164,7 +164,11 @@ function isSeen() {
 
 async function label(name, kind = null) {
   const photo = current();
-  if (saving || !photo || !isSeen()) return;
+  if (saving || !photo) return;
+  if (!isSeen()) {
+    announce("The photo is still loading.");
+    return;
+  }
   const seen = board.mine(photo.id)?.number || 0;
   const decision = await save("./api/labels", { id: photo.id, label: name, kind, seen });
   if (!decision) return;
