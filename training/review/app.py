@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Future
 from dataclasses import asdict
@@ -12,7 +11,6 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -25,10 +23,10 @@ from plantood.errors import PlantoodError, UnreadablePhoto
 from training.review.agreement import pairs
 from training.review.guard import Guard, refusal
 from training.review.log import DecisionLog, Entry, NothingToUndo, Superseded, UnknownPhoto
-from training.review.names import clean_name
 from training.review.pictures import Pictures
+from training.review.requests import LabelRequest, UndoRequest, read_body
 from training.review.second_look import second_looks
-from training.rounds.labels import Decision, Kind, Label
+from training.rounds.labels import Decision
 
 WEB = Path(__file__).parent / "web"
 PAGE = {
@@ -44,42 +42,10 @@ PAGE = {
     "/zoom.js": "zoom.js",
     "/style.css": "style.css",
 }
-MAX_BODY = 64 * 1024
 CLIENT_GONE = 499
 """Status for the log of a request that nobody waits for any more; the number is nginx's."""
 FOR_EVER = "private, max-age=31536000, immutable"
 """A photo's address holds the digest of its bytes: what is there never changes."""
-
-
-class _Request(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    reviewer: str
-    id: str
-    seen: int | None = Field(default=None, ge=0)
-    after: int | None = Field(default=None, ge=0)
-
-    @field_validator("reviewer")
-    @classmethod
-    def _clean(cls, name: str) -> str:
-        return clean_name(name)
-
-
-class LabelRequest(_Request):
-    """Body of ``POST /api/labels``."""
-
-    label: Label
-    kind: Kind | None = None
-
-    @model_validator(mode="after")
-    def _kind_of_other(self) -> LabelRequest:
-        if self.kind and self.label != "other":
-            raise ValueError("only an other has a kind")
-        return self
-
-
-class UndoRequest(_Request):
-    """Body of ``POST /api/undo``."""
 
 
 class ReviewApp:
@@ -157,7 +123,7 @@ class ReviewApp:
 
     async def label(self, request: Request) -> Response:
         """Take one decision; it is on disk when this answers."""
-        asked = await _read(request, LabelRequest)
+        asked = await read_body(request, LabelRequest)
         decision = Decision(
             reviewer=asked.reviewer, id=self._known(asked.id), label=asked.label, kind=asked.kind
         )
@@ -165,7 +131,7 @@ class ReviewApp:
 
     async def undo(self, request: Request) -> Response:
         """Take one decision back; that is on disk when this answers."""
-        asked = await _read(request, UndoRequest)
+        asked = await read_body(request, UndoRequest)
         photo = self._known(asked.id)
         return await self._change(
             lambda: self.log.undo(photo, asked.reviewer, asked.seen), asked.after
@@ -243,28 +209,6 @@ def _number(text: str) -> int:
     if not text.isdecimal():
         raise HTTPException(HTTPStatus.BAD_REQUEST, f"after={text} is not the number of a decision")
     return int(text)
-
-
-async def _read(request: Request, model: type[BaseModel]) -> Any:
-    """The JSON body of a request, checked.
-
-    Only ``application/json`` is taken: a form of another site's page cannot send it.
-    """
-    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-        raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send the decision as JSON.")
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY:
-            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "That is no decision.")
-    try:
-        return model.model_validate(json.loads(body))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the body"
-        raise HTTPException(HTTPStatus.BAD_REQUEST, f"{where}: {first['msg']}") from error
-    except ValueError as error:
-        raise HTTPException(HTTPStatus.BAD_REQUEST, f"The body is no JSON: {error}") from error
 
 
 def _file(name: str) -> Callable[[Request], Awaitable[Response]]:

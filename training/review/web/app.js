@@ -110,10 +110,7 @@ function advance() {
   }
   for (let step = 1; step <= list.length; step += 1) {
     const index = (at + step) % list.length;
-    if (open(index)) {
-      select(index);
-      return;
-    }
+    if (open(index)) return select(index);
   }
   select(-1);
   announce($("said").textContent);

@@ -1,0 +1,81 @@
+"""What a browser or a script may send, and reading it."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from training.review.names import clean_name
+from training.rounds.labels import Kind, Label
+
+MAX_BODY = 64 * 1024
+"""Bytes; a decision has some hundred."""
+
+Body = TypeVar("Body", bound=BaseModel)
+
+
+class _Request(BaseModel):
+    """What a change to a reviewer's decision on a photo has in common.
+
+    Attributes:
+        reviewer: Name.
+        id: Of the photo.
+        seen: Number of the decision that was seen standing, 0 for none; None for whatever stands.
+        after: The answer shall hold all decisions with a higher number, everybody's.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    reviewer: str
+    id: str
+    seen: int | None = Field(default=None, ge=0)
+    after: int | None = Field(default=None, ge=0)
+
+    @field_validator("reviewer")
+    @classmethod
+    def _clean(cls, name: str) -> str:
+        return clean_name(name)
+
+
+class LabelRequest(_Request):
+    """Body of ``POST /api/labels``."""
+
+    label: Label
+    kind: Kind | None = None
+
+    @model_validator(mode="after")
+    def _kind_of_other(self) -> LabelRequest:
+        if self.kind and self.label != "other":
+            raise ValueError("only an other has a kind")
+        return self
+
+
+class UndoRequest(_Request):
+    """Body of ``POST /api/undo``."""
+
+
+async def read_body(request: Request, model: type[Body]) -> Body:
+    """The JSON body of a request, checked.
+
+    Only ``application/json`` is taken: a form of another site's page cannot send it.
+    """
+    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+        raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send the decision as JSON.")
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "That is no decision.")
+    try:
+        return model.model_validate(json.loads(body))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the body"
+        raise HTTPException(HTTPStatus.BAD_REQUEST, f"{where}: {first['msg']}") from error
+    except ValueError as error:
+        raise HTTPException(HTTPStatus.BAD_REQUEST, f"The body is no JSON: {error}") from error
