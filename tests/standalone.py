@@ -34,8 +34,8 @@ def _note(event, args):
             os.write(2, f"OPENED {{path}}\\n".encode())
 sys.addaudithook(_note)
 """
-"""``sitecustomize`` of the new environment: every file of the checkout that any of the service's
-Python processes opens leaves a line in its log."""
+"""Imported by every Python of the new environment as it starts: every file of the checkout that any
+of the service's Python processes opens leaves a line in its log."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,8 @@ def install_archive(tag: str, archive: Path, work: Path) -> Standalone:
         _run([uv, "pip", "install", "-r", str(requirements)], unpacked / "src", variables)
     shutil.rmtree(unpacked)
     site = next((environment / "lib").glob("python3*/site-packages"))
-    (site / "sitecustomize.py").write_text(AUDIT.format(root=f"{ROOT}{os.sep}"))
+    (site / "audit.py").write_text(AUDIT.format(root=f"{ROOT}{os.sep}"))
+    (site / "audit.pth").write_text("import audit\n")  # Debian has a sitecustomize of its own
 
     home.mkdir()
     python = str(environment / "bin" / "python")

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 import tomllib
 from collections.abc import Iterator
 from importlib import metadata
@@ -162,8 +163,9 @@ def test_what_finds_traces_of_the_checkout_finds_them(bento: Standalone, tmp_pat
             stderr=output,
         )
     try:
-        while not log.stat().st_size and process.poll() is None:
-            pass
+        deadline = time.monotonic() + 60
+        while not log.stat().st_size and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
         traces = standalone.traces_of_checkout(Server("", log, psutil.Process(process.pid)))
     finally:
         process.communicate(b"\n")
