@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -148,6 +149,11 @@ class Bench:
         return tuple(photo for photo in divided if photo.sha256 in new)
 
     @cached_property
+    def _backbone(self) -> keras.Model:
+        """Only its shape matters: its features are in the cache."""
+        return build_backbone(BACKBONE, "none")
+
+    @cached_property
     def extractor(self) -> Extractor:
         """The frozen backbone."""
         backbone = build_backbone(BACKBONE, shared() / WEIGHTS)
@@ -223,8 +229,7 @@ class Bench:
         self, dataset: Dataset, settings: FitSettings, folder: Path, start: Weights | None = None
     ) -> HeadTrainer:
         self.embeddings(dataset.photos)
-        backbone = build_backbone(BACKBONE, "none")  # its features are in the cache
-        return HeadTrainer(backbone, self.extractor.cache, dataset, settings, folder, start)
+        return HeadTrainer(self._backbone, self.extractor.cache, dataset, settings, folder, start)
 
 
 def errors(evaluation: Evaluation, split: str, threshold: float | None = None) -> tuple[int, int]:
