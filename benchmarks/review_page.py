@@ -73,15 +73,15 @@ const press = (key) => {
 };
 const frame = () => new Promise(requestAnimationFrame);
 const path = () => document.getElementById("path").textContent;
-const photo = document.getElementById("photo");
+const photo = () => document.getElementById("photo");
 (async () => {
   press("Home");
   const times = [];
   for (let i = 0; i < count; i += 1) {
-    while (!photo.complete) await frame();
+    while (!photo().complete) await frame();
     const before = path(), start = performance.now();
     press("pnbu"[i % 4]);
-    while (path() === before || !photo.complete) await frame();
+    while (path() === before || !photo().complete) await frame();
     times.push(performance.now() - start);
   }
   done(times);

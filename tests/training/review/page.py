@@ -50,7 +50,10 @@ class Page:
 
     def until_seen(self) -> None:
         """The photo at hand is on the screen."""
-        shown = "const image = document.getElementById('photo'); return image.naturalWidth > 0"
+        shown = (
+            "const image = document.getElementById('photo');"
+            "return image.complete && image.naturalWidth > 0"
+        )
         self.until(lambda: self.driver.execute_script(shown))
 
     def find(self, identity: str) -> webdriver.remote.webelement.WebElement:

@@ -224,12 +224,12 @@ async function sync() {
 
 async function changeReviewer() {
   board.reviewer = await askName(board.reviewer, board.reviewers());
-  $("reviewer").textContent = board.reviewer;
   ours.length = 0;
   showProgress();
-  await summarize().catch(() => {});
   await refresh();
+  $("reviewer").textContent = board.reviewer;
   $("grid").focus();
+  await summarize().catch(() => {});
 }
 
 function toggleZoom() {

@@ -7,6 +7,16 @@ const AHEAD = 1; // screens above and below that are ready
 const FAST = 1 / 80; // screens a ms: nobody sees a thumbnail that flies by so
 const CALM = 90; // ms without scrolling after which thumbnails are fetched that flew by before
 
+// The thumbnail of a photo, fetched when it is given its address as "src".
+function thumbnail(photo) {
+  const image = new Image();
+  image.alt = "";
+  image.decoding = "async";
+  image.draggable = false;
+  image.dataset.src = `./thumbnails/${photo.id}`;
+  return image;
+}
+
 export class Grid {
   constructor(scroller, sheet, onSelect) {
     this.scroller = scroller;
@@ -19,6 +29,7 @@ export class Grid {
     [this.top, this.drawn] = [0, 0];
     scroller.addEventListener("scroll", () => this.draw(), { passive: true });
     new ResizeObserver(() => this.resize()).observe(scroller);
+    sheet.addEventListener("error", ({ target }) => target.classList.add("broken"), true);
     sheet.addEventListener("click", (event) => {
       const cell = event.target.closest(".cell");
       if (cell) this.onSelect(Number(cell.dataset.index), true);
@@ -93,10 +104,7 @@ export class Grid {
     cell.dataset.index = index;
     cell.setAttribute("aria-posinset", index + 1);
     cell.setAttribute("aria-setsize", this.items.length);
-    const image = cell.firstChild;
-    image.classList.remove("broken");
-    image.removeAttribute("src"); // what flew by is not loaded to its end
-    image.dataset.src = `./thumbnails/${photo.id}`;
+    cell.firstChild.replaceWith(thumbnail(photo)); // a used one would show its old photo meanwhile
     this.cells.set(index, cell);
     this.place(cell, index);
     this.mark(index);
@@ -107,15 +115,10 @@ export class Grid {
     const cell = document.createElement("div");
     cell.className = "cell";
     cell.setAttribute("role", "option");
-    const image = new Image();
-    image.alt = "";
-    image.decoding = "async";
-    image.draggable = false;
-    image.addEventListener("error", () => image.classList.add("broken"));
     const caption = document.createElement("div");
     caption.className = "caption";
     caption.append(...["span", "b", "span", "span"].map((name) => document.createElement(name)));
-    cell.append(image, caption);
+    cell.append(new Image(), caption);
     return cell;
   }
 
@@ -123,7 +126,7 @@ export class Grid {
     const cell = this.cells.get(index);
     this.cells.delete(index);
     cell.remove();
-    cell.firstChild.removeAttribute("src");
+    cell.firstChild.removeAttribute("src"); // what flew by is not loaded to its end
     this.spare.push(cell);
   }
 

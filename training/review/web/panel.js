@@ -18,24 +18,28 @@ function fact(name, value) {
   return pair;
 }
 
+// Shows another picture, in a new element: the old one would go on showing the old picture, beside
+// all that is said of the new one, until the new one has come.
+export function showImage(image, source) {
+  if ((image.getAttribute("src") || "") === source) return image;
+  const next = image.cloneNode();
+  next.classList.remove("broken");
+  next.removeAttribute("src");
+  if (source) next.src = source;
+  image.replaceWith(next);
+  return next;
+}
+
 export function showPhoto(photo) {
   $("panel").classList.toggle("empty", !photo);
   for (const button of document.querySelectorAll("[data-label]")) button.disabled = !photo;
   $("open-zoom").disabled = !photo;
-  const image = $("photo");
+  showImage($("photo"), photo ? `./previews/${photo.id}` : "");
   if (!photo) {
-    image.removeAttribute("src");
     for (const id of ["probability", "reasons", "path"]) $(id).textContent = "";
     $("facts").replaceChildren();
     $("fill").style.width = "0";
     return;
-  }
-  const source = `./previews/${photo.id}`;
-  if (image.getAttribute("src") !== source) {
-    // A photo that loads slowly must not leave the one before it above the new one's buttons.
-    image.removeAttribute("src");
-    image.classList.remove("broken");
-    image.src = source;
   }
   $("probability").textContent = photo.plant_probability.toFixed(3);
   $("fill").style.width = `${100 * photo.plant_probability}%`;
@@ -49,7 +53,7 @@ export function showPhoto(photo) {
   $("path").textContent = photo.path;
 }
 
-$("photo").addEventListener("error", (event) => event.target.classList.add("broken"));
+$("open-zoom").addEventListener("error", ({ target }) => target.classList.add("broken"), true);
 
 const BECAUSE = {
   reviewer: "Second look: another reviewer says otherwise.",

@@ -1,5 +1,7 @@
 // The photo's own file at any size, from the whole of it to four times its pixels.
 
+import { showImage } from "./panel.js";
+
 const $ = (id) => document.getElementById(id);
 const STEP = 1.5, LARGEST = 4;
 
@@ -9,8 +11,8 @@ export class Zoom {
     this.room = $("zoom-room");
     this.image = $("zoom-photo");
     this.scale = 0; // screen pixels for one of the photo; 0: the whole photo fits
-    this.image.addEventListener("load", () => this.draw());
-    this.image.addEventListener("error", () => { $("zoom-title").textContent = "This photo cannot be shown."; });
+    this.room.addEventListener("load", () => this.draw(), true);
+    this.room.addEventListener("error", () => { $("zoom-title").textContent = "This photo cannot be shown."; }, true);
     new ResizeObserver(() => this.draw()).observe(this.room);
     $("zoom-in").addEventListener("click", () => this.larger());
     $("zoom-out").addEventListener("click", () => this.smaller());
@@ -39,12 +41,9 @@ export class Zoom {
   }
 
   show(photo, title) {
-    const source = `./photos/${photo.id}`;
-    if (this.image.getAttribute("src") !== source) {
-      this.image.removeAttribute("src");
-      this.scale = 0;
-      this.image.src = source;
-    }
+    const before = this.image;
+    this.image = showImage(before, `./photos/${photo.id}`);
+    if (this.image !== before) this.scale = 0;
     this.title = title;
     this.draw();
   }
