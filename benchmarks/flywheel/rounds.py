@@ -4,10 +4,10 @@
 
 The gate of the dev splits without bare ground; round one: a sample of the production photos is
 mined and labelled through the review server's API, as its reviewer would; round two: windows of
-soil cut out of field photos, beside these photos. Then all three gates judge the same photos: those
+soil cut out of field photos, beside these photos. Then all gates judge the same photos: those
 of the dev test split, the production photos that were never sampled, bare ground from sources never
-seen, and of the field photos and their windows those that were not trained on. Interrupted, it goes
-on: every command does.
+seen, and of the field photos and their windows those that were not trained on. A fourth gate learns
+from the windows alone. Interrupted, it goes on: every command does.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,6 +57,7 @@ SOURCE_FUNNEL = ("4,992", "707", "98", "609")
 SOURCE_ACCURACY = ("0.887", "0.925", "0.925")
 """Of the source project's head V2: first training, after round one, after round two. Its best head
 after both had 0.937."""
+STAGES = ("first training", "after round one", "after round two", "round two, windows alone")
 TEST, PRODUCTION, GROUND, FIELD = "test", "production", "ground", "field"
 SETS = {
     TEST: "dev test split",
@@ -97,8 +99,11 @@ def main(folder: Path, head: str, sample: int, both_phases: bool, write: Path | 
     run("negatives", "soil", *photos, "--out", "soil")
     third = run.gate("finetune", second, "soil", *options)
     run("rounds", third, "--cache", cache)
-    sets = photo_sets(folder / "round-1", load_gate(third), cache)
-    figures = [evaluation_of_gate(load_gate(gate), sets) for gate in (first, second, third)]
+    run("negatives", "soil", *photos, "--no-plants", "--out", "windows")
+    alone = run.gate("finetune", second, "windows", "--gate-name", "windows-alone", *options)
+    sets = photo_sets(folder / "round-1", (load_gate(third), load_gate(alone)), cache)
+    gates = (first, second, third, alone)
+    figures = [evaluation_of_gate(load_gate(gate), sets) for gate in gates]
     text = "\n\n".join((funnel(folder / "round-1"), accuracies(figures), error_table(figures)))
     choices = ("" if head == "gap" else f" --head {head}") + both_phases * " --both-phases"
     write_result(write, f"flywheel-{folder.name}", f"rounds{choices}", text + "\n")
@@ -158,8 +163,14 @@ class Commands:
                 server.send_signal(signal.SIGINT)
 
 
-def photo_sets(round_1: Path, last: GateModel, cache: Path) -> dict[str, Photos]:
-    """The photos that all gates are judged on, by set; ``last`` is the one of the last round."""
+def photo_sets(round_1: Path, last: Sequence[GateModel], cache: Path) -> dict[str, Photos]:
+    """The photos that all gates are judged on, by set.
+
+    Args:
+        round_1: what was sampled for it was not left for production.
+        last: gates of the last round; the field photos that none of them was trained on are taken.
+        cache: where scanned photos are remembered.
+    """
     manifest = shared() / "data/manifest.csv"
     labels = production_labels()
     sampled = {line["id"] for line in Round.open(round_1).scores()}
@@ -181,9 +192,16 @@ def photo_sets(round_1: Path, last: GateModel, cache: Path) -> dict[str, Photos]
     ]
     photos, _ = scan([*known, *production], cache)
     sets = {name: tuple(photo for photo in photos if photo.split == name) for name in SETS}
-    divided = gather(old_collections(last, ReplaySettings()), [], 1.0, 0, cache).dataset
-    held_out = (*divided.val, *divided.test)
-    return sets | {FIELD: tuple(photo for photo in held_out if photo.source == FIELD)}
+    divided = [gather(old_collections(one, ReplaySettings()), [], 1.0, 0, cache) for one in last]
+    seen = {photo.group for one in divided for photo in one.dataset.train if photo.group}
+    of_field = {photo.sha256: photo for one in divided for photo in one.dataset.photos}
+    return sets | {
+        FIELD: tuple(
+            photo
+            for photo in of_field.values()
+            if photo.source == FIELD and photo.group not in seen
+        )
+    }
 
 
 def funnel(round_1: Path) -> str:
@@ -204,8 +222,8 @@ def funnel(round_1: Path) -> str:
 def accuracies(figures: list[Evaluation]) -> str:
     """Accuracy at 0.5 from round to round, beside the source's."""
     plain = [one.figures()["splits"] for one in figures]
-    header = ["accuracy", "first training", "after round one", "after round two"]
-    rows = [["source, V2 (best head of all: 0.937)", *SOURCE_ACCURACY]]
+    header = ["accuracy", *STAGES]
+    rows = [["source, V2 (best head of all: 0.937)", *SOURCE_ACCURACY, "-"]]
     for name, shown in SETS.items():
         count = plain[0][name]["at_half"]["count"]
         values = [f"{one[name]['at_half']['accuracy']:.3f}" for one in plain]
@@ -215,8 +233,8 @@ def accuracies(figures: list[Evaluation]) -> str:
 
 def error_table(figures: list[Evaluation]) -> str:
     """False accepts and false retakes of each gate at its own threshold."""
-    header = ["errors at its own threshold", *(f"{one.threshold:.3f}" for one in figures)]
-    rows = []
+    header = ["errors, each at its own threshold", *STAGES]
+    rows = [["threshold", *(f"{one.threshold:.3f}" for one in figures)]]
     for name, shown in SETS.items():
         labels = figures[0].splits[name].labels
         for place, (error, label) in enumerate((("false accepts", 0), ("false retakes", 1))):
