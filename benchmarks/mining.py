@@ -129,10 +129,10 @@ def report(runs: Sequence[Run], by_count: Sequence[Run], base: Sequence[Path]) -
         numbers = np.array([r.photos for r in by_count])
         slope, start = np.polyfit(numbers, [r.seconds for r in by_count], 1)
         memory = np.polyfit(numbers, [r.peak_bytes for r in by_count], 1)[0]
+        growth = f"grows by {memory:.0f} bytes a photo" if memory > 0 else "does not grow with them"
         text += (
             f"\nSeconds = {start:.1f} + {slope * 1000:.2f} for every 1,000 photos: {MANY:,} would "
-            f"take {(start + slope * MANY) / 60:.0f} minutes. Memory grows by {memory:.0f} bytes "
-            "a photo.\n"
+            f"take {(start + slope * MANY) / 60:.0f} minutes. Memory {growth}.\n"
         )
     return text
 
