@@ -47,7 +47,10 @@ NOT_ACCEPTED = 3
     "that it does not forget them. Validation and test always take all.",
 )
 @click.option(
-    "--no-replay", is_flag=True, help="Know nothing of the parent's photos: not for test either."
+    "--no-replay",
+    is_flag=True,
+    help="Know nothing of the parent's photos: not for test either, so the child does not become "
+    "the latest without --force.",
 )
 @click.option(
     "--margin",

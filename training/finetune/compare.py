@@ -92,7 +92,9 @@ class Judgement:
         }
 
 
-def judge(before: Evaluation, after: Evaluation, margin: float, *, improved: bool) -> Judgement:
+def judge(
+    before: Evaluation, after: Evaluation, margin: float, *, improved: bool, replayed: bool = True
+) -> Judgement:
     """Compare two gates on all splits that neither was fitted to.
 
     Args:
@@ -100,6 +102,7 @@ def judge(before: Evaluation, after: Evaluation, margin: float, *, improved: boo
         after: the child.
         margin: see :func:`is_worse`.
         improved: whether any epoch was better than the parent on the validation photos.
+        replayed: whether the parent's own photos are among those that the two are judged on.
     """
     comparisons = tuple(
         compare(before, after, split, margin) for split in after.splits if split != "val"
@@ -111,6 +114,13 @@ def judge(before: Evaluation, after: Evaluation, margin: float, *, improved: boo
         for change in comparison.by_source
         if change.worse
     ]
+    if not replayed:
+        objections.insert(
+            0,
+            "Nobody knows what it forgot: none of the photos that its parent was trained on was "
+            "replayed. Judge it on some, or on plants of your own, before you let it serve: "
+            "python -m training rounds TAG --data PHOTOS",
+        )
     if not improved:
         objections.insert(0, "No epoch was better than the parent on the validation photos.")
     return Judgement(before, after, comparisons, tuple(objections), margin)

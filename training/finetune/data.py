@@ -93,7 +93,8 @@ def old_collections(gate: GateModel, settings: ReplaySettings) -> list[Collectio
     if not gate.manifest.data:
         raise TrainingDataError(
             f"{gate.tag} does not say which photos it was trained on; give them with --replay "
-            "DATA, or fine-tune on the new photos alone with --no-replay (it may forget the old)."
+            "DATA (labelled photos of your own will do), or fine-tune on the new ones alone with "
+            "--no-replay: it forgets what they do not show."
         )
     for record in gate.manifest.data:
         if not Path(record.path).exists():

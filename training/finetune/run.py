@@ -84,7 +84,13 @@ def finetune(options: FinetuneOptions) -> FinetuneResult:
             evaluation_of(parent.manifest.head, trained, dataset, options.fit, options.costs),
             name="after",
         )
-        judgement = judge(before, after, options.margin, improved=trained.improved)
+        judgement = judge(
+            before,
+            after,
+            options.margin,
+            improved=trained.improved,
+            replayed=not options.replay.no_replay,
+        )
         notes = [*gathered.notes, *data_notes(dataset, folder), *judgement.objections]
         if parent.manifest.quantization == "int8":
             notes.append("The parent was judged in float32; what serves of it is int8.")

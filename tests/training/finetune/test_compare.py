@@ -103,6 +103,7 @@ def test_what_speaks_against_a_child() -> None:
     before, after = evaluations()
     assert judge(before, after, 0.0, improved=True).objections == ()
     assert "No epoch" in judge(before, after, 0.0, improved=False).objections[0]
+    assert "forgot" in judge(before, after, 0.0, improved=True, replayed=False).objections[0]
     photos = tuple(make_photo(f"{n}", 0, "attic") for n in range(20))
     scored = [Scored(photos, np.full(20, p, np.float32)) for p in (0.1, 0.9)]
     before, after = (

@@ -199,6 +199,19 @@ def test_one_that_got_worse_is_not_the_latest_unless_forced(
     bentoml.models.delete(tag)
 
 
+def test_one_of_which_nobody_knows_what_it_forgot_is_not_the_latest(
+    child: tuple[str, Path], flywheel: Flywheel, tmp_path: Path
+) -> None:
+    """Judged on the new photos alone, it can only look better."""
+    ran = finetune(
+        flywheel, tmp_path, flywheel.tag, flywheel.round_1, "--no-replay", "--no-fine-tune"
+    )
+    assert ran.exit_code == 3, ran.output
+    assert "Nobody knows what it forgot" in ran.output
+    assert saved(ran.output).startswith(f"{NAME}-rejected:")
+    assert load_gate(f"{NAME}:latest").tag == child[0]
+
+
 def test_one_that_did_not_get_better_is_not_saved(
     child: tuple[str, Path], flywheel: Flywheel, poisoned: Path, tmp_path: Path
 ) -> None:
