@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve test lint format train starter bench build container lock clean
+.PHONY: help run serve develop test lint format train starter bench build container lock clean
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -36,6 +36,9 @@ run: $(VENV)/.serving ## judge photos: the samples, or PHOTOS="a.jpg b.jpg dir/"
 
 serve: $(VENV)/.serving ## leave the service on port 3000, or PORT=
 	@$(BIN)/plantood serve --port $(PORT)
+
+develop: $(VENV)/.development ## set up what training, tests and benchmarks need, and run nothing
+	@echo "Ready: . $(VENV)/bin/activate"
 
 # What renders the Kubernetes manifests. Without it their tests skip.
 $(VENV)/.kubectl: | $(VENV)/.development
