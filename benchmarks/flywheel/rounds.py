@@ -13,10 +13,6 @@ from the windows alone. Interrupted, it goes on: every command does.
 from __future__ import annotations
 
 import csv
-import os
-import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -36,23 +32,20 @@ from benchmarks.flywheel.bench import (
     write_option,
     write_result,
 )
+from benchmarks.flywheel.commands import Commands
 from plantood.model.entry import GateModel
 from plantood.model.store import load_gate
 from training.data import LABELS, LabelledPhoto, read_data
 from training.dataset import Photos
 from training.evaluate import evaluation_of_gate
 from training.evaluation import Evaluation
-from training.finetune.command import NOT_ACCEPTED
 from training.finetune.data import gather, old_collections
 from training.finetune.settings import ReplaySettings
-from training.progress import console
-from training.review.client import ReviewClient
 from training.rounds.layout import Round
 from training.scan import scan
 from training.settings import HEAD_NAMES
 from training.tables import markdown
 
-REVIEWER = "pool_labels"
 SOURCE_FUNNEL = ("4,992", "707", "98", "609")
 SOURCE_ACCURACY = ("0.887", "0.925", "0.925")
 """Of the source project's head V2: first training, after round one, after round two. Its best head
@@ -107,60 +100,6 @@ def main(folder: Path, head: str, sample: int, both_phases: bool, write: Path | 
     text = "\n\n".join((funnel(folder / "round-1"), accuracies(figures), error_table(figures)))
     choices = ("" if head == "gap" else f" --head {head}") + both_phases * " --both-phases"
     write_result(write, f"flywheel-{folder.name}", f"rounds{choices}", text + "\n")
-
-
-ROOT = Path(__file__).resolve().parents[2]
-ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
-"""The commands run in another folder than the one that `training` lies in."""
-
-
-class Commands:
-    """Runs the commands as they are typed, in one folder."""
-
-    def __init__(self, folder: Path) -> None:
-        """Run in ``folder``."""
-        self.folder = folder
-
-    def __call__(self, *words: str | Path, allowed: tuple[int, ...] = (0,)) -> str:
-        """Run one, and return its standard output."""
-        command = [sys.executable, "-m", "training", *map(str, words)]
-        console.print(f"[bold]python {' '.join(command[1:])[:400]}[/]")
-        ran = subprocess.run(
-            command,
-            cwd=self.folder,
-            env=ENVIRONMENT,
-            stdout=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-        console.print(ran.stdout, markup=False)
-        if ran.returncode not in allowed:
-            raise click.ClickException(f"it ended with status {ran.returncode}")
-        return ran.stdout
-
-    def gate(self, *words: str | Path) -> str:
-        """Run one that trains, and return the tag that it saved, be it a rejected one."""
-        output = self(*words, allowed=(0, NOT_ACCEPTED))
-        line = next(line for line in output.splitlines() if line.startswith("Saved "))
-        return line.split(" as ")[1].split(",")[0]
-
-    def review(self, name: str) -> None:
-        """Label a round as its reviewer would, through the server's API."""
-        command = [sys.executable, "-m", "training", "review", name, "--no-browser", "--port", "0"]
-        labels = production_labels()
-        with subprocess.Popen(
-            command, cwd=self.folder, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True
-        ) as server:
-            try:
-                assert server.stdout is not None
-                url = next(line.strip() for line in server.stdout if line.startswith("http"))
-                with ReviewClient(url, REVIEWER) as client:
-                    done = {decision["id"] for decision in client.decisions()}
-                    for photo in client.photos():
-                        if photo["id"] not in done:
-                            client.label(photo["id"], labels.get(photo["id"], "unsure"))
-            finally:
-                server.send_signal(signal.SIGINT)
 
 
 def photo_sets(round_1: Path, last: Sequence[GateModel], cache: Path) -> dict[str, Photos]:
