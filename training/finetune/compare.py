@@ -228,7 +228,7 @@ def change_rows(changes: Sequence[Change]) -> list[list[str]]:
             f"{change.wrong_after / max(1, change.count):.1%} ({change.wrong_after})",
             str(change.newly_right),
             str(change.newly_wrong),
-            f"{change.p_value:.3f}",
+            "< 0.001" if change.p_value < 0.001 else f"{change.p_value:.3f}",
             "worse" if change.worse else "",
         ]
         for change in changes

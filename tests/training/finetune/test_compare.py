@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import binomtest
@@ -97,6 +99,11 @@ def test_a_table_has_a_cell_for_every_column() -> None:
     rows = change_rows(compare(*evaluations(), "test", margin=0.0).by_source)
     assert {len(row) for row in rows} == {len(HEADER)}
     assert rows[3] == ["c", "false accepts", "3", "66.7% (2)", "33.3% (1)", "1", "0", "1.000", ""]
+
+
+def test_a_small_p_value_is_not_shown_as_none() -> None:
+    change = compare(*evaluations(), "test", margin=0.0).by_source[0]
+    assert change_rows([replace(change, p_value=0.0009)])[0][7] == "< 0.001"
 
 
 def test_what_speaks_against_a_child() -> None:
