@@ -58,6 +58,7 @@ class GateApp(ServiceAppFactory):
             Route("/model", self.model, methods=["GET"]),
             Route("/docs", _file("docs.html", EXPLORER_HEADERS), methods=["GET"]),
             Route("/app.js", _file("app.js", PAGE_HEADERS), methods=["GET"]),
+            Route("/theme.css", _file("theme.css", PAGE_HEADERS), methods=["GET"]),
             Route("/style.css", _file("style.css", PAGE_HEADERS), methods=["GET"]),
         ]
 

@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
+import plantood
 from plantood.errors import PlantoodError, UnreadablePhoto
 from training.review.agreement import pairs
 from training.review.guard import Guard, refusal
@@ -29,7 +30,8 @@ from training.review.second_look import second_looks
 from training.rounds.labels import Decision
 
 WEB = Path(__file__).parent / "web"
-PAGE = {
+GATE_WEB = Path(plantood.__file__).parent / "web"
+PAGE: dict[str, str | Path] = {
     "/": "index.html",
     "/app.js": "app.js",
     "/api.js": "api.js",
@@ -41,6 +43,7 @@ PAGE = {
     "/panel.js": "panel.js",
     "/zoom.js": "zoom.js",
     "/style.css": "style.css",
+    "/theme.css": GATE_WEB / "theme.css",
 }
 CLIENT_GONE = 499
 """Status for the log of a request that nobody waits for any more; the number is nginx's."""
@@ -211,7 +214,7 @@ def _number(text: str) -> int:
     return int(text)
 
 
-def _file(name: str) -> Callable[[Request], Awaitable[Response]]:
+def _file(name: str | Path) -> Callable[[Request], Awaitable[Response]]:
     async def answer(_: Request) -> Response:
         return FileResponse(WEB / name, headers={"Cache-Control": "no-cache"})
 

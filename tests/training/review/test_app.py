@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.training.review.rounds import make_round
-from training.review.app import CLIENT_GONE, PAGE, WEB, ReviewApp
+from training.review.app import CLIENT_GONE, GATE_WEB, PAGE, WEB, ReviewApp
 from training.review.log import DecisionLog
 from training.review.pictures import THUMBNAILS, Pictures
 
@@ -43,4 +43,4 @@ def test_what_nobody_waits_for_any_more_is_not_made(
 
 
 def test_every_file_of_the_page_is_served() -> None:
-    assert {path.name for path in WEB.iterdir()} == set(PAGE.values())
+    assert {WEB / file for file in PAGE.values()} == {*WEB.iterdir(), GATE_WEB / "theme.css"}
