@@ -70,6 +70,7 @@ bench: $(VENV)/.development ## measure speed and quality cues, and write the tab
 	$(BIN)/python -m benchmarks.feature_cache --write README.md
 	$(BIN)/python -m benchmarks.quality_cues
 	$(BIN)/python -m benchmarks.mining --write docs/mining.md
+	$(BIN)/python -m benchmarks.review_page --write docs/review.md
 
 build: $(VENV)/.serving ## pack the gate's bento: the gate that PLANTOOD_GATE names, or the newest
 	@$(BIN)/bentoml build
