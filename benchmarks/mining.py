@@ -5,7 +5,8 @@
 Real photos are repeated under new names and with new bytes (a JPEG comment with a number), so that
 every one of them is read, decoded and scored. Each row is a run of ``python -m training mine`` in
 a process of its own, from its start to its end, and the peak of its resident memory. One row draws
-a sample from 400,000 names (several links to each file).
+a sample from 400,000 names (several links to each file). Beside it stands what one would write by
+hand, which only scores.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ import numpy as np
 from rich.console import Console
 
 from plantood.cli import SAMPLES
+from plantood.model.store import load_gate
+from plantood.starter import install_starter
+from training.rounds.layout import Round
 from training.shared import shared_dir
 from training.tables import markdown, write_between_markers
 
@@ -42,11 +46,12 @@ console = Console(stderr=True)
 
 @dataclass(frozen=True)
 class Run:
-    """One run of ``mine``: what it was, seconds of wall clock, peak resident memory in bytes."""
+    """One process: what it was, seconds of wall clock, peak resident memory in bytes."""
 
     what: str
     photos: int
-    mined: int
+    mined: int | None
+    """Photos copied for review; None by hand."""
     seconds: float
     peak_bytes: int
 
@@ -75,7 +80,7 @@ def main(  # noqa: PLR0917 (click calls it by name)
     """Measure, print the table, and write it between its markers."""
     counts = [int(count) for count in photos.split(",")]
     with tempfile.TemporaryDirectory(dir=folder) as made:
-        text = measure(Path(made), counts, large, names, ["--gate", gate, "--engine", engine])
+        text = measure(Path(made), counts, large, names, gate=gate, engine=engine)
     click.echo(text)
     if write:
         command = f"`python -m benchmarks.mining --write {write}`"
@@ -83,38 +88,51 @@ def main(  # noqa: PLR0917 (click calls it by name)
 
 
 def measure(
-    folder: Path, counts: Sequence[int], large: int, names: int, options: Sequence[str]
+    folder: Path, counts: Sequence[int], large: int, names: int, *, gate: str, engine: str
 ) -> str:
     """The table, as Markdown."""
+    install_starter()
+    model, options = load_gate(gate).keras_path, ["--gate", gate, "--engine", engine]
     small = base_photos()
-    runs = []
+    by_count = []
     for count in sorted(counts):
         repeat(small, folder / "photos", count)
-        runs.append(run(folder, f"{count:,} photos", ["--sample", "all", *options]))
+        by_count.append(mine(folder, f"{count:,} photos", ["--sample", "all", *options]))
+        if count == sorted(counts)[len(counts) // 2]:
+            hand = by_hand(f"{count:,} photos, by hand", model, folder / "photos", count)
+            pairs = [(by_count[-1], hand)]
+    runs = [*by_count, hand]
     if names:
         listed = folder / "names.txt"
         link(folder / "photos", folder / "links", names)
         listed.write_text("\n".join(str(p) for p in sorted((folder / "links").glob("*/*"))))
         sample = str(min(SAMPLE, max(counts) // 4))
         what = f"{int(sample):,} drawn from {names:,} names"
-        runs.append(run(folder, what, ["--sample", sample, *options], listed))
+        runs.append(mine(folder, what, ["--sample", sample, *options], listed))
     shared = shared_dir()
     if large and shared:
         camera = sorted((shared / "data" / "originals").glob("*.jpg"))
         repeat(camera, folder / "large", large)
         what = f"{large:,} as cameras wrote them (0.25 to 35 megapixels)"
-        runs.append(run(folder, what, ["--sample", "all", *options], folder / "large"))
-    return report(runs, [r for r in runs if r.photos in counts], small)
+        runs.append(mine(folder, what, ["--sample", "all", *options], folder / "large"))
+        runs.append(by_hand(f"{what}, by hand", model, folder / "large", large))
+        pairs.append((runs[-2], runs[-1]))
+    return report(runs, by_count, pairs, small)
 
 
-def report(runs: Sequence[Run], by_count: Sequence[Run], base: Sequence[Path]) -> str:
+def report(
+    runs: Sequence[Run],
+    by_count: Sequence[Run],
+    pairs: Sequence[tuple[Run, Run]],
+    base: Sequence[Path],
+) -> str:
     """Table and what follows from it: a line through the measured numbers of photos."""
     header = ["photos", "scored", "to review", "seconds", "photos/s", "peak memory MB"]
     rows = [
         [
             r.what,
             f"{r.photos:,}",
-            f"{r.mined:,}",
+            "-" if r.mined is None else f"{r.mined:,}",
             f"{r.seconds:.1f}",
             f"{r.photos / r.seconds:.1f}",
             f"{r.peak_bytes / 1e6:.0f}",
@@ -123,8 +141,12 @@ def report(runs: Sequence[Run], by_count: Sequence[Run], base: Sequence[Path]) -
     ]
     text = (
         f"{len(base):,} photos, longest side 256 pixels unless it says otherwise, repeated with "
-        f"new bytes; {os.cpu_count()} cores.\n\n{markdown(header, rows)}\n"
+        f"new bytes; {os.cpu_count()} cores. *By hand* is "
+        "`keras.utils.image_dataset_from_directory` and `keras.Model.predict` of the same "
+        f"network.\n\n{markdown(header, rows)}\n"
     )
+    ratios = " and ".join(f"{hand.seconds / ours.seconds:.1f}" for ours, hand in pairs)
+    text += f"\n`mine` is {ratios} times as fast as by hand.\n"
     if len(by_count) > 1:
         numbers = np.array([r.photos for r in by_count])
         slope, start = np.polyfit(numbers, [r.seconds for r in by_count], 1)
@@ -137,27 +159,40 @@ def report(runs: Sequence[Run], by_count: Sequence[Run], base: Sequence[Path]) -
     return text
 
 
-def run(folder: Path, what: str, options: Sequence[str], source: Path | None = None) -> Run:
-    """Mine once, in a process of its own, into a round that is then removed."""
+def mine(folder: Path, what: str, options: Sequence[str], source: Path | None = None) -> Run:
+    """Mine once, into a round that is then removed."""
     out = folder / "round"
-    command = [sys.executable, "-m", "training", "mine", str(source or folder / "photos")]
+    words = ["training", "mine", str(source or folder / "photos"), "--out", str(out), *options]
+    seconds, peak = timed(what, words)
+    counts = Round.open(out).info.counts
+    shutil.rmtree(out)
+    return Run(what, counts["scored"], counts["mined"], seconds, peak)
+
+
+def by_hand(what: str, model: Path, photos: Path, count: int) -> Run:
+    """Score a folder as one would by hand."""
+    with tempfile.TemporaryDirectory() as out:
+        words = ["benchmarks.handwritten_scoring", str(model), str(photos), f"{out}/scores.csv"]
+        seconds, peak = timed(what, words)
+        scored = len(Path(out, "scores.csv").read_text().splitlines()) - 1
+    if scored != count:
+        raise click.ClickException(f"{scored} photos of {count} were scored by hand")
+    return Run(what, scored, None, seconds, peak)
+
+
+def timed(what: str, module: Sequence[str]) -> tuple[float, int]:
+    """Run a module in a process of its own: its seconds, and the peak of its memory in bytes."""
     started = time.perf_counter()
     process = subprocess.Popen(
-        [*command, "--out", str(out), *options], stdout=subprocess.DEVNULL, stderr=sys.stderr
+        [sys.executable, "-m", *module], stdout=subprocess.DEVNULL, stderr=sys.stderr
     )
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     seconds = time.perf_counter() - started
     if process.returncode:
-        raise click.ClickException(f"mining failed: {what}")
-    from training.rounds.layout import Round
-
-    counts = Round.open(out).info.counts
-    shutil.rmtree(out)
-    kib = 1 if sys.platform == "darwin" else 1024
-    result = Run(what, counts["scored"], counts["mined"], seconds, usage.ru_maxrss * kib)
-    console.print(result)
-    return result
+        raise click.ClickException(f"it failed: {what}")
+    console.print(f"{what}: {seconds:.1f} s")
+    return seconds, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def base_photos() -> list[Path]:
