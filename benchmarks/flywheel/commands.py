@@ -45,7 +45,9 @@ class Commands:
 
     def gate(self, *words: str | Path) -> str:
         """Run one that trains, and return the tag that it saved, be it a rejected one."""
-        return saved_tag(self(*words, allowed=(0, NOT_ACCEPTED)))
+        output = self(*words, allowed=(0, NOT_ACCEPTED))
+        line = next(line for line in output.splitlines() if line.startswith("Saved "))
+        return line.split(" as ")[1].split(",")[0]
 
     def review(self, name: str, port: int = 0) -> str:
         """Label a round as its reviewer would, through the server's API; return its output."""
@@ -76,9 +78,3 @@ class Commands:
             command, cwd=self.folder, env=self.environment, stdout=subprocess.PIPE, text=True
         ) as process:
             yield process
-
-
-def saved_tag(output: str) -> str:
-    """The tag that a command says that it saved a gate model as."""
-    line = next(line for line in output.splitlines() if line.startswith("Saved "))
-    return line.split(" as ")[1].split(",")[0]

@@ -24,8 +24,6 @@ from training.tables import write_between_markers
 
 GATE = f"{DEFAULT_NAME}:latest"
 PORT = 8400
-WIDTH = 120
-"""Of the printed tables, in characters."""
 
 
 @click.command(help=__doc__)
@@ -36,7 +34,7 @@ def main(folder: Path, write: Path | None) -> None:
     folder = folder.resolve() / "walkthrough"
     shutil.rmtree(folder, ignore_errors=True)  # what is finished would not be shown again
     lay_out(folder / "photos")
-    run = Commands(folder, {"BENTOML_HOME": str(folder / "bentoml"), "COLUMNS": str(WIDTH)})
+    run = Commands(folder, {"BENTOML_HOME": str(folder / "bentoml")})
     shown = []
 
     def step(*words: str) -> None:
