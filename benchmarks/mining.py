@@ -94,11 +94,12 @@ def measure(
     install_starter()
     model, options = load_gate(gate).keras_path, ["--gate", gate, "--engine", engine]
     small = base_photos()
+    counts = sorted(counts)
     by_count = []
-    for count in sorted(counts):
+    for count in counts:
         repeat(small, folder / "photos", count)
         by_count.append(mine(folder, f"{count:,} photos", ["--sample", "all", *options]))
-        if count == sorted(counts)[len(counts) // 2]:
+        if count == counts[len(counts) // 2]:
             hand = by_hand(f"{count:,} photos, by hand", model, folder / "photos", count)
             pairs = [(by_count[-1], hand)]
     runs = [*by_count, hand]

@@ -65,6 +65,11 @@ def shared() -> Path:
     return folder
 
 
+def field_photos() -> list[Path]:
+    """Photos of rows of seedlings from above."""
+    return sorted((shared() / "data/field").glob("*_image.jpg"))
+
+
 def production_labels() -> dict[str, str]:
     """What a reviewer would say of the production photos, by SHA-256; doubtful ones are missing."""
     with (shared() / "data/manifest.csv").open(newline="", encoding="utf-8") as file:
@@ -137,8 +142,7 @@ class Bench:
     @cached_property
     def soil(self) -> Photos:
         """Windows of bare soil, cut out of the field photos."""
-        photos = sorted((shared() / "data/field").glob("*_image.jpg"))
-        cut_soil(photos, self.folder / "soil", SoilSettings())
+        cut_soil(field_photos(), self.folder / "soil", SoilSettings())
         windows = read_collection(Collection("negatives", self.folder / "soil"))
         return self._with_splits(scan(windows, self.cache)[0])
 

@@ -26,6 +26,7 @@ from benchmarks.flywheel.bench import (
     BARE_GROUND,
     WEIGHTS,
     errors,
+    field_photos,
     folder_option,
     production_labels,
     shared,
@@ -88,7 +89,7 @@ def main(folder: Path, head: str, sample: int, both_phases: bool, write: Path | 
     )
     run.review("round-1")
     second = run.gate("finetune", first, "round-1", *options)
-    photos = sorted((shared() / "data/field").glob("*_image.jpg"))
+    photos = field_photos()
     run("negatives", "soil", *photos, "--out", "soil")
     third = run.gate("finetune", second, "soil", *options)
     run("rounds", third, "--cache", cache)

@@ -16,7 +16,7 @@ import click
 import numpy as np
 from PIL import Image
 
-from benchmarks.flywheel.bench import shared, write_option, write_result
+from benchmarks.flywheel.bench import field_photos, write_option, write_result
 from training.negatives.soil import bare_windows, ground_vegetation
 from training.negatives.windows import Square
 from training.parallel import map_in_order
@@ -55,7 +55,7 @@ def _share(plant: Mask, window: Square) -> float:
 @write_option
 def main(write: Path | None) -> None:
     """Cut all field photos, print the tables, and write them between their markers."""
-    photos = sorted((shared() / "data/field").glob("*_image.jpg"))
+    photos = field_photos()
     found = list(map_in_order(cut, photos))
     rows = []
     for side in SIDES:

@@ -16,7 +16,14 @@ from pathlib import Path
 
 import click
 
-from benchmarks.flywheel.bench import BACKBONE, BARE_GROUND, folder_option, shared, write_option
+from benchmarks.flywheel.bench import (
+    BACKBONE,
+    BARE_GROUND,
+    field_photos,
+    folder_option,
+    shared,
+    write_option,
+)
 from benchmarks.flywheel.commands import Commands
 from plantood.model.store import DEFAULT_NAME
 from training.finetune.command import NOT_ACCEPTED
@@ -60,14 +67,14 @@ def main(folder: Path, write: Path | None) -> None:
 
 def lay_out(folder: Path) -> None:
     """Copy labelled photos, production photos and field photos into folders of their own."""
-    data = shared() / "data"
-    for original, copy in places(data):
+    for original, copy in places():
         (folder / copy).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(original, folder / copy)
 
 
-def places(data: Path) -> Iterator[tuple[Path, Path]]:
+def places() -> Iterator[tuple[Path, Path]]:
     """Each photo, and where in the folder it is to lie."""
+    data = shared() / "data"
     with (data / "manifest.csv").open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             name = Path(row["source"], Path(row["path"]).name)
@@ -75,7 +82,7 @@ def places(data: Path) -> Iterator[tuple[Path, Path]]:
                 yield data / row["path"], Path("production") / name
             elif row["source"] not in BARE_GROUND:
                 yield data / row["path"], Path("labelled", row["label"]) / name
-    for photo in (data / "field").glob("*_image.jpg"):
+    for photo in field_photos():
         yield photo, Path("fields", photo.name)
 
 

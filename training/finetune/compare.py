@@ -107,22 +107,22 @@ def judge(
     comparisons = tuple(
         compare(before, after, split, margin) for split in after.splits if split != "val"
     )
-    objections = [
+    objections = []
+    if not improved:
+        objections.append("No epoch was better than the parent on the validation photos.")
+    if not replayed:
+        objections.append(
+            "Nobody knows what it forgot: none of the photos that its parent was trained on was "
+            "replayed. Judge it on some, or on plants of your own, before you let it serve: "
+            "python -m training rounds TAG --data PHOTOS"
+        )
+    objections += [
         f"Worse on {change.source}, {comparison.split}: {change.wrong_before} {change.error} "
         f"before, {change.wrong_after} after, of {change.count}."
         for comparison in comparisons
         for change in comparison.by_source
         if change.worse
     ]
-    if not replayed:
-        objections.insert(
-            0,
-            "Nobody knows what it forgot: none of the photos that its parent was trained on was "
-            "replayed. Judge it on some, or on plants of your own, before you let it serve: "
-            "python -m training rounds TAG --data PHOTOS",
-        )
-    if not improved:
-        objections.insert(0, "No epoch was better than the parent on the validation photos.")
     return Judgement(before, after, comparisons, tuple(objections), margin)
 
 
