@@ -22,7 +22,7 @@ $(BIN)/python:
 # What serving needs, and no TensorFlow.
 $(VENV)/.serving: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing plantood into $(VENV) ..."
-	$(PIP_INSTALL) -e '.[heif]'
+	$(PIP_INSTALL) -e .
 	@touch $@
 
 # What training, the tests and the benchmarks need on top.
@@ -87,7 +87,7 @@ lock: ## write constraints.txt and requirements.txt anew: the newest that pyproj
 		build/lock/bin/python -m pip freeze --exclude-editable; } > constraints.txt
 	build/lock/bin/python -m pip install --quiet --disable-pip-version-check uv
 	{ echo '# What the bento installs: of constraints.txt what serving needs. Written by: make lock'; \
-		build/lock/bin/python -m uv pip compile pyproject.toml --extra heif --quiet \
+		build/lock/bin/python -m uv pip compile pyproject.toml --quiet \
 		--constraints constraints.txt --universal --no-annotate --no-header; } > requirements.txt
 	UV_CONSTRAINT=$(abspath constraints.txt) $(MAKE) -B -C examples/maize_disease lock \
 		PYTHON=$(abspath build/lock/bin/python)

@@ -211,10 +211,10 @@ def _is_heif(data: bytes) -> bool:
 
 def _open_heif(data: bytes) -> Image.Image:
     try:
-        from pillow_heif import HeifImageFile
+        from pi_heif import HeifImageFile
     except ImportError as error:
         raise UnreadablePhoto(
-            'HEIC photos need an extra package on the server: pip install "plantood[heif]"'
+            'HEIC photos need a package that the server lacks: pip install "plantood[heif]"'
         ) from error
     # Opened directly, not through register_heif_opener(): that would change Pillow for everybody.
     return HeifImageFile(BytesIO(data))
