@@ -18,9 +18,13 @@ from tests.deploy.manifests import (
     KUBERNETES,
     OVERLAYS,
     Manifest,
+    Party,
     container,
     environment,
+    namespace_of,
     of_kind,
+    pod_of,
+    reaches,
     render,
     render_folder,
     the,
@@ -121,8 +125,10 @@ def test_a_pod_passes_the_restricted_security_standard(overlay: str, component: 
     assert all(volume.keys() & {"emptyDir", "configMap"} for volume in pod["volumes"])
     assert pod["automountServiceAccountToken"] is False
     assert pod["enableServiceLinks"] is False
-    (namespace,) = of_kind(overlay, "Namespace")
-    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    labels = namespace_of(overlay)
+    for mode in ("enforce", "audit", "warn"):
+        assert labels[f"pod-security.kubernetes.io/{mode}"] == "restricted"
+        assert labels[f"pod-security.kubernetes.io/{mode}-version"] == f"v{VERSIONS[0]}"
 
 
 @pytest.mark.parametrize(("overlay", "component"), deployments())
@@ -215,11 +221,21 @@ def test_the_settings_are_known_and_can_be_used(overlay: str, component: str) ->
 
 
 @pytest.mark.parametrize(("overlay", "component"), deployments())
-def test_the_image_carries_a_version_and_its_gate_model(overlay: str, component: str) -> None:
+def test_an_image_of_production_is_named_by_its_digest(overlay: str, component: str) -> None:
+    main = container(the(overlay, "Deployment", component))
+    if overlay == "dev":  # the local machine's, which has been in no registry
+        assert (main["image"], main["imagePullPolicy"]) == ("plantood:dev", "Never")
+        return
+    assert re.fullmatch(r"[\w.-]+(/[\w.-]+)+@sha256:[0-9a-f]{64}", main["image"])
+    assert main["imagePullPolicy"] == "IfNotPresent"  # what has this digest is this image
+    assert main["image"] == container(the(overlay, "Deployment"))["image"]
+
+
+@pytest.mark.parametrize(("overlay", "component"), deployments())
+def test_a_deployment_says_its_version_and_its_gate_model(overlay: str, component: str) -> None:
     deployment = the(overlay, "Deployment", component)
-    image = container(deployment)["image"]
     version = deployment["metadata"]["labels"]["app.kubernetes.io/version"]
-    assert image.rpartition(":")[2] == version == _labels(deployment)["app.kubernetes.io/version"]
+    assert version == _labels(deployment)["app.kubernetes.io/version"]
     annotations = deployment["spec"]["template"]["metadata"]["annotations"]
     gate_model = annotations["plantood/gate-model"]
     assert re.fullmatch(r"[\w.-]+:[\w.-]+", gate_model)
@@ -261,6 +277,75 @@ def test_the_monitor_selects_the_services(overlay: str) -> None:
             assert wanted <= service["metadata"]["labels"].items()
             ports = {port["name"] for port in service["spec"]["ports"]}
             assert {endpoint["port"] for endpoint in monitor["spec"]["endpoints"]} <= ports
+
+
+CALLERS = {
+    "a client": Party({"plantood/client": "true"}, {"app": "detector"}),
+    "the ingress controller": Party(
+        {"kubernetes.io/metadata.name": "ingress-nginx"},
+        {"app.kubernetes.io/name": "ingress-nginx", "app.kubernetes.io/component": "controller"},
+    ),
+    "another pod beside the ingress controller": Party(
+        {"kubernetes.io/metadata.name": "ingress-nginx"}, {"app": "other"}
+    ),
+    "Prometheus": Party(
+        {"kubernetes.io/metadata.name": "monitoring"}, {"app.kubernetes.io/name": "prometheus"}
+    ),
+    "another pod beside Prometheus": Party(
+        {"kubernetes.io/metadata.name": "monitoring"}, {"app.kubernetes.io/name": "grafana"}
+    ),
+    "one who calls itself Prometheus": Party(
+        {"kubernetes.io/metadata.name": "elsewhere"}, {"app.kubernetes.io/name": "prometheus"}
+    ),
+    "one who calls itself a gate": Party(
+        {"kubernetes.io/metadata.name": "elsewhere"},
+        {"app.kubernetes.io/name": "plantood", "app.kubernetes.io/component": "gate"},
+    ),
+    "one who calls itself a client": Party(
+        {"kubernetes.io/metadata.name": "elsewhere"}, {"plantood/client": "true"}
+    ),
+    "an address outside": Party(address="203.0.113.7"),
+}
+"""Who might want something of a pod."""
+
+NAMES = {"kubernetes.io/metadata.name": "kube-system"}
+DNS = Party(NAMES, {"k8s-app": "kube-dns"})
+TARGETS = {
+    "DNS": (DNS, 53, "UDP"),
+    "DNS over TCP": (DNS, 53, "TCP"),
+    "DNS on the node": (Party(address="169.254.20.10"), 53, "UDP"),
+    "something else at DNS": (DNS, 9153, "TCP"),
+    "another pod of the cluster's own": (Party(NAMES, {"k8s-app": "metrics-server"}), 53, "UDP"),
+    "the cloud's metadata": (Party(address="169.254.169.254"), 80, "TCP"),
+    "a name server outside": (Party(address="203.0.113.7"), 53, "UDP"),
+    "the world": (Party(address="203.0.113.7"), 443, "TCP"),
+    "Prometheus": (CALLERS["Prometheus"], 9090, "TCP"),
+}
+"""What a pod might want of others."""
+
+
+def _inhabitants(overlay: str) -> dict[str, Party]:
+    """The pods of a namespace, and one that nobody has foreseen."""
+    components = ("gate", "scorer") if overlay == SPLIT else ("gate",)
+    namespace = namespace_of(overlay)
+    return {component: pod_of(overlay, component) for component in components} | {
+        "another pod of the namespace": Party(namespace, {"app": "other"}, {"http": 3000})
+    }
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_a_pod_that_nobody_has_foreseen_is_cut_off(overlay: str) -> None:
+    pods = _inhabitants(overlay)
+    other = pods["another pod of the namespace"]
+    assert not any(reaches(overlay, caller, other, 3000) for caller in (CALLERS | pods).values())
+    assert not any(reaches(overlay, other, *target) for target in TARGETS.values())
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_the_settings_of_a_revision_stay_as_they_are(overlay: str) -> None:
+    for given in of_kind(overlay, "ConfigMap"):
+        generated = given["metadata"]["name"] != "plantood-dashboard"
+        assert given.get("immutable", False) is generated
 
 
 def test_a_new_setting_is_a_new_name_so_that_pods_are_replaced(tmp_path: Path) -> None:
