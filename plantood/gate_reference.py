@@ -8,7 +8,8 @@ import bentoml
 from bentoml.exceptions import BentoMLException, NotFound
 from bentoml.models import BentoModel
 
-from .model.store import list_gates
+from .errors import GateModelError
+from .model.store import list_gates, load_gate
 from .settings import DEFAULT_GATE, variable
 from .starter import install_starter
 
@@ -41,15 +42,22 @@ class GateReference(BentoModel):
             raise self._not_found() from error
 
     def to_info(self, alias: str | None = None) -> Any:
-        """What a bento records of the model.
+        """What a bento records of the model, once it has been verified.
 
         Raises:
             NotFound: There is none with this tag, here or in BentoCloud.
+            BentoMLException: It is damaged, or another one is pinned.
         """
         try:
-            return super().to_info(alias)
+            info = super().to_info(alias)
         except BentoMLException as error:
             raise self._not_found() from error
+        if self.stored is not None:
+            try:  # what is packed damaged would be found out by those who unpack it
+                load_gate(info.tag)
+            except GateModelError as error:
+                raise BentoMLException(str(error)) from error
+        return info
 
     def _not_found(self) -> NotFound:
         known = ", ".join(gate.tag for gate in list_gates()) or "none"

@@ -7,19 +7,23 @@ In a project of your own, below the service that ``bentoml build`` packs::
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
+import yaml
 from _bentoml_sdk import Service
 from bentoml._internal.bento.bento import BENTO_YAML_FILENAME, Bento
 from bentoml._internal.bento.build_config import BentoEnvSchema
 
 from .gate_reference import GateReference
+from .model.store import SHA256_VARIABLE
 from .settings import DEFAULT_GATE, variable
+
+__all__ = ["GATE_LABEL", "SHA256_LABEL", "SHA256_VARIABLE", "record_gate", "served_gate"]
 
 GATE_LABEL = "plantood.gate"
 SHA256_LABEL = "plantood.gate.sha256"
-SHA256_VARIABLE = variable("gate_sha256")
 
 SCORER = "PlantScorer"
 """The service whose only model is the gate's."""
@@ -33,6 +37,9 @@ def record_gate(service: Service[Any]) -> None:
     given, which makes labels of the image of them. The digest is that of ``gate.json``, which
     holds those of all the other files.
 
+    In the bento that was built, the recorded digest is the pin: no other gate is loaded, unless
+    ``PLANTOOD_GATE_SHA256`` is set to that of another one, or to nothing.
+
     Args:
         service: The bento's main service. Its gate is that of the services it depends on; a gate
             that runs elsewhere is not packed, and nothing is recorded.
@@ -40,8 +47,11 @@ def record_gate(service: Service[Any]) -> None:
     Raises:
         NotFound: The model store has no such gate.
     """
-    if _is_in_bento(service):
-        return  # the build has recorded it
+    if (record := _bento_record(service)).is_file():  # the build has recorded it
+        labels = yaml.safe_load(record.read_bytes()).get("labels") or {}
+        if digest := labels.get(SHA256_LABEL):  # BentoML leaves a bento's own variables to Docker
+            os.environ.setdefault(SHA256_VARIABLE, digest)
+        return
     models = (model for part in service.all_services().values() for model in part.models)
     reference = next((model for model in models if isinstance(model, GateReference)), None)
     if reference is None:
@@ -71,6 +81,9 @@ def served_gate(setting: str, bento: Bento | None) -> str:
     return str(next(packed, setting))
 
 
-def _is_in_bento(service: Service[Any]) -> bool:
-    """True if the service's code lies in a bento: BentoML imports it from the ``src`` there."""
-    return (Path(service.working_dir).parent / BENTO_YAML_FILENAME).is_file()
+def _bento_record(service: Service[Any]) -> Path:
+    """The ``bento.yaml`` of the bento that the service's code lies in, if it lies in one.
+
+    BentoML imports it from the ``src`` there.
+    """
+    return Path(service.working_dir).parent / BENTO_YAML_FILENAME

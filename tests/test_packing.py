@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,12 +9,13 @@ from pathlib import Path
 import bentoml
 import pytest
 from bentoml._internal.bento.bento import Bento
-from bentoml.exceptions import NotFound
+from bentoml.exceptions import BentoMLException, NotFound
 
+from plantood.errors import GateModelError
 from plantood.gate_reference import GateReference
-from plantood.model.entry import MANIFEST, sha256
-from plantood.model.store import load_gate, save_gate
-from plantood.packing import GATE_LABEL, SHA256_LABEL, record_gate, served_gate
+from plantood.model.entry import HEAD, MANIFEST, sha256
+from plantood.model.store import load_gate, save_gate, verify_gate
+from plantood.packing import GATE_LABEL, SHA256_LABEL, SHA256_VARIABLE, record_gate, served_gate
 from plantood.settings import DEFAULT_GATE
 from plantood.starter import starter_dir
 
@@ -60,7 +62,7 @@ def test_a_gate_that_the_store_lacks_is_an_error() -> None:
         record_gate(Composed)
 
 
-def _build(project: Path) -> Bento:
+def _run_build(project: Path) -> subprocess.CompletedProcess[str]:
     """Build a bento of a service with `Network`'s gate, without resolving any package."""
     (project / "packed.py").write_text(
         "import bentoml\n"
@@ -75,11 +77,69 @@ def _build(project: Path) -> Bento:
         "service: packed:Scorer\npython: {packages: [bentoml], lock_packages: false}\n"
     )
     command = [sys.executable, "-m", "bentoml", "build", "--output", "tag", "."]
-    built = subprocess.run(command, cwd=project, capture_output=True, text=True, check=True)
+    return subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+
+
+def _build(project: Path) -> Bento:
+    built = _run_build(project)
+    assert built.returncode == 0, built.stderr
     return bentoml.get(built.stdout.rsplit("__tag__:", 1)[1].strip())
 
 
-def test_a_bento_serves_the_gate_that_it_packs(tag: str, tmp_path: Path) -> None:
+def test_a_gate_that_was_tampered_with_is_not_packed(tag: str, tmp_path: Path) -> None:
+    assert GateReference(tag).to_info().tag == bentoml.Tag.from_str(tag)
+    with (Path(bentoml.models.get(tag).path) / HEAD).open("ab") as file:
+        file.write(b"\n")
+    with pytest.raises(BentoMLException, match=rf"{HEAD} differs from the digest"):
+        GateReference(tag).to_info()
+    before = {bento.tag for bento in bentoml.list()}
+    built = _run_build(tmp_path)
+    assert built.returncode != 0
+    assert f"{HEAD} differs from the digest" in built.stderr
+    assert "Traceback" not in built.stderr
+    assert {bento.tag for bento in bentoml.list()} == before
+
+
+def test_another_gate_than_the_pinned_one_is_not_packed(
+    tag: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(SHA256_VARIABLE, "0" * 64)
+    with pytest.raises(BentoMLException, match=f"{tag} is not the gate model that .* pins"):
+        GateReference(tag).to_info()
+
+
+def test_a_bento_pins_the_gate_that_it_packs(
+    tag: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = sha256(starter_dir() / MANIFEST)
+    monkeypatch.setenv(SHA256_VARIABLE, "")  # restored afterwards, whatever is set below
+    monkeypatch.delenv(SHA256_VARIABLE)
+    bento = _build(tmp_path)
+    try:
+        bentoml.load(bento)
+        assert os.environ[SHA256_VARIABLE] == digest
+        assert load_gate(tag).tag == tag
+        # a manifest of one's own, with BentoML's record of it forged to match
+        entry = Path(bentoml.models.get(tag).path)
+        record = (entry / "model.yaml").read_text()
+        (entry / MANIFEST).write_bytes((entry / MANIFEST).read_bytes() + b"\n")
+        (entry / "model.yaml").write_text(record.replace(digest, sha256(entry / MANIFEST)))
+        assert verify_gate(tag).tag == tag
+        with pytest.raises(GateModelError, match="a bento pins the gate that it packs"):
+            load_gate(tag)
+        for chosen in ("", sha256(entry / MANIFEST)):  # the operator's word goes before
+            monkeypatch.setenv(SHA256_VARIABLE, chosen)
+            bentoml.load(bento)
+            assert os.environ[SHA256_VARIABLE] == chosen
+            assert load_gate(tag).tag == tag
+    finally:
+        bentoml.delete(bento.tag)
+
+
+def test_a_bento_serves_the_gate_that_it_packs(
+    tag: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(SHA256_VARIABLE, "")
     bento = _build(tmp_path)
     assert bento.info.labels[GATE_LABEL] == tag
     assert served_gate(DEFAULT_GATE, bento) == tag

@@ -47,6 +47,14 @@ def test_it_is_installed_once() -> None:
     assert load_gate(f"{NAME}:latest").manifest == open_gate(starter_dir()).manifest
 
 
+def test_it_is_installed_whatever_is_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What may be loaded is asked where it is loaded, and at once."""
+    tag = install_starter(NAME)
+    monkeypatch.setenv("PLANTOOD_GATE_SHA256", "0" * 64)
+    monkeypatch.setattr(starter, "WAIT_SECONDS", 0.0)
+    assert install_starter(NAME) == tag
+
+
 def test_a_gate_of_that_name_is_left_alone() -> None:
     own = save_gate(starter_dir(), name=NAME, version="my-own")
     assert install_starter(NAME) == own

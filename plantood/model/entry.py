@@ -33,6 +33,8 @@ FILES = (KERAS, BACKBONE, HEAD, METRICS, CARD, REFERENCE)
 _OPTIONAL = (REFERENCE,)
 #: What only training reads: the image of a bento leaves it out. Its digest stays in the manifest.
 _NOT_FOR_SERVING = (KERAS,)
+#: What lies beside the files that the manifest names: itself, and BentoML's record in its store.
+_BESIDE = frozenset({MANIFEST, "model.yaml"})
 _VERSIONS_OF = ("plantood", "bentoml", "onnxruntime", "numpy", "pillow", "keras", "tensorflow")
 
 
@@ -207,13 +209,14 @@ def open_gate(path: str | Path, tag: str | None = None) -> GateModel:
 
     Raises:
         GateModelNotFound: There is no such directory.
-        GateModelCorrupt: A file differs from its digest, or is missing and not one that only
-            training reads; the message names it.
+        GateModelCorrupt: A file differs from its digest, is missing and not one that only training
+            reads, is a symbolic link, or is not named in the manifest; the message names it.
     """
     path = Path(path)
     if not path.is_dir():
         raise GateModelNotFound(f"There is no gate model in {path}; give the directory of one.")
     manifest = _read_manifest(path / MANIFEST)
+    _ensure_nothing_else(path, manifest)
     for name, digest in manifest.files.items():
         if not (path / name).is_file():
             if name in _NOT_FOR_SERVING:
@@ -246,6 +249,15 @@ def _read_manifest(path: Path) -> GateManifest:
     if missing := set(FILES) - set(manifest.files) - set(_OPTIONAL):
         raise corrupt(path, f"names no digest of {', '.join(sorted(missing))}")
     return manifest
+
+
+def _ensure_nothing_else(path: Path, manifest: GateManifest) -> None:
+    """Refuse what no digest vouches for: it would travel with the gate model unseen."""
+    for file in sorted(path.iterdir()):
+        if file.is_symlink():
+            raise corrupt(file, "is a symbolic link, which a gate model has none of")
+        if file.name not in _BESIDE.union(manifest.files):
+            raise corrupt(file, f"is not named in {MANIFEST}")
 
 
 def corrupt(path: Path, what: str) -> GateModelCorrupt:

@@ -6,6 +6,7 @@ Written with `bentoml.models.create`, so that BentoML's own `bentoml models list
 
 from __future__ import annotations
 
+import os
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,21 +29,27 @@ from plantood.model.entry import (
     sha256,
     write_entry,
 )
+from plantood.settings import variable
 
 __all__ = [
     "DEFAULT_NAME",
+    "SHA256_VARIABLE",
     "GateManifest",
     "GateModel",
     "GateSummary",
+    "damage",
     "finish_save",
     "list_gates",
     "load_gate",
     "open_gate",
     "save_gate",
+    "verify_gate",
     "write_entry",
 ]
 
 DEFAULT_NAME = "plantood-gate"
+SHA256_VARIABLE = variable("gate_sha256")
+"""Environment variable with the SHA-256 of the ``gate.json`` that may be loaded; empty: any may."""
 _KIND = {"kind": "plantood-gate"}
 
 
@@ -123,7 +130,7 @@ def finish_save(tag: bentoml.Tag) -> bool:
     if not place.is_dir():
         return False
     try:
-        load_gate(tag)
+        verify_gate(tag)
     except GateModelError:
         shutil.rmtree(place)
         return False
@@ -137,8 +144,29 @@ def finish_save(tag: bentoml.Tag) -> bool:
     return True
 
 
-def load_gate(tag: str | bentoml.Tag = f"{DEFAULT_NAME}:latest") -> GateModel:
-    """Read and verify a gate model of the Bento model store.
+def load_gate(
+    tag: str | bentoml.Tag = f"{DEFAULT_NAME}:latest", *, pin: str | None = None
+) -> GateModel:
+    """Read and verify a gate model of the Bento model store, to judge by it.
+
+    Args:
+        tag: ``name:version``, ``name:latest`` or ``name``.
+        pin: SHA-256 that its ``gate.json`` must have; by default what `SHA256_VARIABLE` says.
+            The digests within an entry show that it is whole, not whose it is; this one does.
+
+    Raises:
+        GateModelNotFound: The store has no such model.
+        GateModelCorrupt: A file is missing or differs from its digest; the message names it.
+        GateModelError: It is whole, but another one is pinned.
+    """
+    gate = verify_gate(tag)
+    pin = os.environ.get(SHA256_VARIABLE, "") if pin is None else pin
+    _ensure_pinned(gate, pin.strip().lower().removeprefix("sha256:"))
+    return gate
+
+
+def verify_gate(tag: str | bentoml.Tag) -> GateModel:
+    """Read and verify a gate model of the Bento model store, whichever one is pinned.
 
     Args:
         tag: ``name:version``, ``name:latest`` or ``name``.
@@ -163,6 +191,26 @@ def load_gate(tag: str | bentoml.Tag = f"{DEFAULT_NAME}:latest") -> GateModel:
     if (path / MANIFEST).is_file() and sha256(path / MANIFEST) != expected:
         raise corrupt(path / MANIFEST, "differs from the digest written when it was saved")
     return open_gate(path, str(model.tag))
+
+
+def damage(tag: str | bentoml.Tag) -> str | None:
+    """What is wrong with a gate model of the store, in one sentence; None if it verifies."""
+    try:
+        verify_gate(tag)
+    except GateModelError as error:
+        return str(error)
+    return None
+
+
+def _ensure_pinned(gate: GateModel, pin: str) -> None:
+    found = sha256(gate.path / MANIFEST)
+    if pin and found != pin:
+        raise GateModelError(
+            f"{gate.tag} is not the gate model that {SHA256_VARIABLE} pins: the SHA-256 of its "
+            f"{MANIFEST} is {found}, not {pin}; name the pinned one in {variable('gate')}, or, if "
+            "this one is meant, pin it (a bento pins the gate that it packs: who names another one "
+            "there has to pin it too)."
+        )
 
 
 def list_gates(name: str | None = None) -> list[GateSummary]:

@@ -10,7 +10,7 @@ import bentoml
 
 from plantood.errors import GateModelCorrupt, GateModelError
 from plantood.model.entry import MANIFEST, GateManifest
-from plantood.model.store import DEFAULT_NAME, list_gates, load_gate, save_gate
+from plantood.model.store import DEFAULT_NAME, list_gates, save_gate, verify_gate
 
 VERSION = "starter"
 #: How long another process may take to copy the starter, seconds.
@@ -56,7 +56,7 @@ def _wait_for(tag: bentoml.Tag) -> bentoml.Tag:
     deadline = time.monotonic() + WAIT_SECONDS
     while True:
         try:
-            load_gate(tag)
+            verify_gate(tag)
             return tag
         except GateModelError:
             if time.monotonic() > deadline:

@@ -123,6 +123,36 @@ def test_a_missing_file_is_named(entry: Path, name: str) -> None:
         open_gate(entry)
 
 
+@pytest.mark.parametrize("extra", ["evil.so", ".hidden", "folder"])
+def test_what_the_manifest_does_not_name_is_refused(entry: Path, extra: str) -> None:
+    (entry / extra).mkdir() if extra == "folder" else (entry / extra).touch()
+    with pytest.raises(GateModelCorrupt, match=rf"{extra} is not named in gate\.json; delete"):
+        open_gate(entry)
+    with pytest.raises(GateModelCorrupt, match=extra):
+        save_gate(entry, name="copy")
+
+
+def test_statistics_that_the_manifest_does_not_name_are_refused(tmp_path: Path) -> None:
+    directory = _model_files(tmp_path / "new")
+    write_entry(directory, **ABOUT)
+    shutil.copy(starter_dir() / REFERENCE, directory)
+    with pytest.raises(GateModelCorrupt, match=rf"{REFERENCE} is not named"):
+        open_gate(directory)
+
+
+@pytest.mark.parametrize("name", [HEAD, MANIFEST, "model.yaml"])
+def test_a_symbolic_link_is_refused_wherever_it_leads(
+    entry: Path, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).write_bytes(
+        (entry / name).read_bytes() if (entry / name).exists() else b"tag: 1"
+    )
+    (entry / name).unlink(missing_ok=True)
+    (entry / name).symlink_to(tmp_path / name)
+    with pytest.raises(GateModelCorrupt, match=rf"{name} is a symbolic link"):
+        open_gate(entry)
+
+
 def test_a_copy_without_the_keras_model_serves_and_does_nothing_else(entry: Path) -> None:
     whole = open_gate(entry)
     (entry / KERAS).unlink()

@@ -14,8 +14,16 @@ import pytest
 from bentoml.exceptions import NotFound
 
 from plantood.errors import GateModelCorrupt, GateModelError, GateModelNotFound
-from plantood.model.entry import FILES, KERAS, MANIFEST, open_gate
-from plantood.model.store import finish_save, list_gates, load_gate, save_gate
+from plantood.model.entry import FILES, HEAD, KERAS, MANIFEST, open_gate, sha256
+from plantood.model.store import (
+    SHA256_VARIABLE,
+    damage,
+    finish_save,
+    list_gates,
+    load_gate,
+    save_gate,
+    verify_gate,
+)
 from plantood.starter import starter_dir
 
 NAME = "gate-under-test"
@@ -76,6 +84,50 @@ def test_a_file_changed_in_the_store_is_named(tag: bentoml.Tag, name: str) -> No
     with (Path(bentoml.models.get(tag).path) / name).open("ab") as file:
         file.write(b"\n")
     with pytest.raises(GateModelCorrupt, match=f"{name} differs from the digest"):
+        load_gate(tag)
+
+
+def test_the_pinned_gate_is_loaded_and_no_other(
+    tag: bentoml.Tag, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = sha256(starter_dir() / MANIFEST)
+    for pin in (digest, digest.upper(), f" sha256:{digest}\n", ""):
+        monkeypatch.setenv(SHA256_VARIABLE, pin)
+        assert load_gate(tag).tag == str(tag)
+    for pin in ("0" * 64, digest[:-1], "latest"):
+        monkeypatch.setenv(SHA256_VARIABLE, pin)
+        with pytest.raises(GateModelError, match=f"{tag} is not the gate .* {digest}, not {pin};"):
+            load_gate(tag)
+        assert load_gate(tag, pin=digest).tag == str(tag)
+        assert verify_gate(tag).tag == str(tag)
+
+
+def test_a_pin_removes_no_gate_and_keeps_none_from_being_saved(
+    tag: bentoml.Tag, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(SHA256_VARIABLE, "0" * 64)
+    assert finish_save(tag)
+    assert Path(bentoml.models.get(tag).path).is_dir()
+    other = save_gate(starter_dir(), name=NAME, version="other")
+    bentoml.models.delete(other)
+
+
+def test_a_gate_that_was_tampered_with_is_known_without_loading_it(tag: bentoml.Tag) -> None:
+    assert damage(tag) is None
+    assert "no gate model" in damage("no-such-gate:latest")
+    with (Path(bentoml.models.get(tag).path) / HEAD).open("ab") as file:
+        file.write(b"\n")
+    assert f"{HEAD} differs from the digest" in damage(tag)
+    assert [gate.tag for gate in list_gates(NAME)] == [str(tag)]  # the listing stays a quick one
+
+
+@pytest.mark.parametrize("extra", ["evil.so", "model.yaml.orig", "folder"])
+def test_what_the_manifest_does_not_name_is_refused_in_the_store(
+    tag: bentoml.Tag, extra: str
+) -> None:
+    path = Path(bentoml.models.get(tag).path) / extra
+    path.mkdir() if extra == "folder" else path.write_bytes(b"1")
+    with pytest.raises(GateModelCorrupt, match=rf"{extra} is not named in gate\.json"):
         load_gate(tag)
 
 
