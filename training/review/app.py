@@ -23,7 +23,14 @@ import plantood
 from plantood.errors import PlantoodError, UnreadablePhoto
 from training.review.agreement import pairs
 from training.review.guard import Guard, refusal
-from training.review.log import DecisionLog, Entry, NothingToUndo, Superseded, UnknownPhoto
+from training.review.log import (
+    DecisionLog,
+    Entry,
+    NothingToUndo,
+    Superseded,
+    UnknownPhoto,
+    Unsaved,
+)
 from training.review.pictures import Pictures
 from training.review.requests import LabelRequest, UndoRequest, read_body
 from training.review.second_look import second_looks
@@ -230,6 +237,7 @@ async def _plantood_error(_: Request, error: PlantoodError) -> Response:
         UnknownPhoto: HTTPStatus.NOT_FOUND,
         NothingToUndo: HTTPStatus.NOT_FOUND,
         UnreadablePhoto: HTTPStatus.UNPROCESSABLE_ENTITY,
+        Unsaved: HTTPStatus.INSUFFICIENT_STORAGE,
     }
     status = next((status for kind, status in statuses.items() if isinstance(error, kind)), None)
     return refusal(str(error), status or HTTPStatus.INTERNAL_SERVER_ERROR)

@@ -1,15 +1,15 @@
 """The decisions of all reviewers of one round: appended to disk, counted in memory.
 
-Every decision has a number, its line in ``labels.jsonl``. Nothing in that file is ever changed, so
-two tabs, two servers or an import beside a server cannot overwrite each other. What stands is the
-newest decision of each reviewer on each photo. Who changes a decision may name the one that he saw
-standing; if another one stands by now, he is told so instead (:class:`Superseded`).
+Every decision has a number, its line in ``labels.jsonl``. No line that was acknowledged is ever
+changed, so two tabs, two servers or an import beside a server cannot overwrite each other. One that
+could not be saved, there or in ``labels.csv``, is taken back before its sender hears of it. What
+stands is the newest decision of each reviewer on each photo. Who changes a decision may name the
+one that he saw standing; if another one stands by now, he is told so instead (:class:`Superseded`).
 """
 
 from __future__ import annotations
 
 import fcntl
-import json
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,11 +20,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from plantood.errors import PlantoodError, RoundError
+from training.rounds.journal import Appended, NotTakenBack
 from training.rounds.labels import Decision, ResolvedLabel, vote
 from training.rounds.layout import DECISIONS, MinedPhoto, Round
 
 LOCK = ".review.lock"
-"""Held from the look at what stands until the decision is appended."""
+"""Held from the look at what stands until the decision is in both files, or taken back again."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,10 @@ class Superseded(PlantoodError):
         super().__init__(f"On this photo {said} {back}, in another tab or by another program.")
 
 
+class Unsaved(PlantoodError):
+    """A decision that was refused is still in the file: no other is taken until that is mended."""
+
+
 class DecisionLog:
     """All decisions on a round, in step with its files. Safe to use from several threads.
 
@@ -78,20 +83,19 @@ class DecisionLog:
         self.round = round_
         self.photos: Mapping[str, MinedPhoto] = {photo.id: photo for photo in round_.mined()}
         self._thread_lock = threading.RLock()
+        self._refused: Appended | None = None
         self._forget()
         with self._alone():
             self._write_labels()
 
     def refresh(self) -> int:
         """Take in what others have appended; return the number of the newest decision."""
-        with self._thread_lock:
-            self._read_on()
+        with self._locked(fcntl.LOCK_SH):
             return len(self.entries)
 
     def since(self, number: int) -> list[Entry]:
         """The decisions after this number, in order."""
-        with self._thread_lock:
-            self._read_on()
+        with self._locked(fcntl.LOCK_SH):
             return self.entries[max(0, number) :]
 
     def looks(self, photo: str, reviewer: str) -> Sequence[Entry]:
@@ -134,6 +138,8 @@ class DecisionLog:
         Raises:
             UnknownPhoto: The photo is not to be reviewed.
             Superseded: Another decision stands than the one seen, and it says something else.
+            OSError: It could not be saved, and is not there.
+            Unsaved: Nothing can be saved before the disk is repaired.
         """
         with self._alone():
             if decision.id not in self.photos:
@@ -183,17 +189,54 @@ class DecisionLog:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Nobody else decides meanwhile, in this process or another; all is read before."""
-        with self._thread_lock, (self.round.path / LOCK).open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # released when the file is closed, also by a kill
+        with self._locked(fcntl.LOCK_EX):
+            if self._refused:
+                self._take_back()
+                self._read_on()
+            yield
+
+    @contextmanager
+    def _locked(self, kind: int) -> Iterator[None]:
+        """Hold the lock; all is read before. Readers hold it too (``LOCK_SH``).
+
+        Without it they could read a decision of another process that is going to be taken back.
+        """
+        with self._thread_lock, (self.round.path / LOCK).open("ab") as lock:
+            fcntl.flock(lock, kind)  # released when the file is closed, also by a kill
             self._read_on()
             yield
 
     def _append(self, decisions: Sequence[Decision]) -> list[Entry]:
-        self.round.append_decisions(decisions)
-        before = len(self.entries)
-        self._read_on()
-        self._write_labels()
+        before, written = len(self.entries), self._written
+        appended = None
+        try:
+            appended = self.round.append_decisions(decisions)
+            self._read_on()
+            self._write_labels()
+        except Exception as error:
+            self._refused = error.appended if isinstance(error, NotTakenBack) else appended
+            self._forget()
+            self._read_on()
+            self._written = written  # labels.csv is what it was
+            self._take_back()
+            raise
         return self.entries[before:]
+
+    def _take_back(self) -> None:
+        """Remove the decisions that were refused from the file.
+
+        Raises:
+            Unsaved: They are still there.
+        """
+        if self._refused:
+            try:
+                self._refused.take_back()
+            except NotTakenBack as error:
+                raise Unsaved(
+                    f"{error}; no label is taken until it is. Repair the disk, or remove what "
+                    f"stands behind the first {len(self.entries)} lines of that file."
+                ) from error
+            self._refused = None
 
     def _write_labels(self) -> None:
         """Bring ``labels.csv`` up to the newest decision, unless it is."""
@@ -208,7 +251,8 @@ class DecisionLog:
                 if file.seek(0, 2) < self._offset:  # restored from an older copy
                     self._forget()
                 file.seek(self._offset)
-                new = file.read()
+                # what was refused does not count, even if it cannot be removed
+                new = file.read(self._refused.length - self._offset if self._refused else -1)
         except FileNotFoundError:
             return
         for line in new[: new.rfind(b"\n") + 1].splitlines(keepends=True):
@@ -226,8 +270,8 @@ class DecisionLog:
 
     def _parse(self, line: bytes) -> Decision:
         try:
-            return Decision.model_validate(json.loads(line))
-        except (ValueError, ValidationError) as error:
+            return Decision.model_validate_json(line)
+        except ValidationError as error:
             raise RoundError(
                 f"Line {len(self.entries) + 1} of {self.round.path / DECISIONS} cannot be read; "
                 "correct or remove it."

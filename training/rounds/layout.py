@@ -224,9 +224,10 @@ class Round:
         """Append one decision to ``labels.jsonl``; it is on disk when this returns."""
         self.append_decisions([decision])
 
-    def append_decisions(self, decisions: Iterable[Decision]) -> None:
-        """Append decisions to ``labels.jsonl``, all in one write."""
-        journal.append(self.path / DECISIONS, (d.model_dump(mode="json") for d in decisions))
+    def append_decisions(self, decisions: Iterable[Decision]) -> journal.Appended | None:
+        """Append decisions to ``labels.jsonl``, all of them or none."""
+        records = (decision.model_dump(mode="json") for decision in decisions)
+        return journal.append(self.path / DECISIONS, records)
 
     def decisions(self) -> Iterator[Decision]:
         """All decisions, in the order in which they were made.

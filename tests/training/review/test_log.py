@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import multiprocessing
+import os
 import random
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 from plantood.errors import RoundError
 from tests.training.review.rounds import make_round, numbered_log, say
 from training.data import read_data
-from training.review.log import DecisionLog, NothingToUndo, Superseded, UnknownPhoto
+from training.review.log import DecisionLog, NothingToUndo, Superseded, UnknownPhoto, Unsaved
 from training.rounds.labels import Decision, resolve
 from training.rounds.layout import DECISIONS, LABELS, Round
 
@@ -178,3 +180,73 @@ def test_processes_lose_nothing(log: DecisionLog) -> None:
     entries = log.since(0)
     assert [entry.number for entry in entries] == list(range(1, 81))
     assert log.reviewers() == ["a", "b"]
+
+
+def broken(*_: object) -> None:
+    raise OSError(errno.EIO, "Input/output error")
+
+
+def test_a_decision_that_labels_csv_cannot_take_is_in_neither_file(log: DecisionLog) -> None:
+    say(log, 0, "anna", "plant")
+    file, before = log.round.path / LABELS, labels_csv(log)
+    file.rename(file.with_suffix(".kept"))
+    file.mkdir()  # nobody can write a file there, not even root
+    for attempt in (
+        lambda: say(log, 1, "anna", "plant"),
+        lambda: log.undo("0" * 64, "anna"),
+        lambda: log.decide_all([Decision(reviewer=n, id="1" * 64, label="other") for n in "ab"]),
+    ):
+        with pytest.raises(OSError, match="directory"):
+            attempt()
+    assert [entry.number for entry in log.since(0)] == [1]
+    assert log.summary() == {"labelled": 1, "plant": 1, "other": 0}
+    assert say(log, 0, "anna", "plant", seen=0).number == 1  # the answer to it was lost
+    file.rmdir()
+    file.with_suffix(".kept").rename(file)
+    assert len(DecisionLog(log.round).entries) == 1
+    assert labels_csv(log) == before
+    assert say(log, 1, "anna", "other", seen=0).number == 2
+    assert labels_csv(log).keys() == {"0" * 64, "1" * 64}
+
+
+def test_another_server_never_hears_of_a_decision_that_was_refused(log: DecisionLog) -> None:
+    """Its next line may be as long as the one that was taken back."""
+    other = DecisionLog(log.round)
+    heard = []
+
+    def slow_and_broken(*_: object) -> None:
+        heard.append(pool.submit(other.since, 0))
+        with pytest.raises(TimeoutError):
+            heard[0].result(0.3)  # it waits
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with ThreadPoolExecutor(1) as pool:
+        with pytest.MonkeyPatch.context() as disk:
+            disk.setattr(log, "_write_labels", slow_and_broken)
+            with pytest.raises(OSError, match="No space"):
+                say(log, 0, "anna", "plant")
+        assert heard[0].result(60) == []
+    say(log, 1, "anna", "other")
+    assert [entry.decision.label for entry in other.since(0)] == ["other"]
+
+
+def test_nothing_is_taken_before_what_was_refused_is_gone(
+    log: DecisionLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    say(log, 0, "anna", "plant")
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "fsync", broken)
+        disk.setattr(os, "ftruncate", broken)
+        for _ in range(2):
+            with pytest.raises(Unsaved, match=r"Repair the disk.* behind the first 1 lines"):
+                say(log, 1, "anna", "plant")
+        assert [entry.number for entry in log.since(0)] == [1]
+    assert say(log, 2, "anna", "other").number == 2
+    assert [d.id[0] for d in log.round.decisions()] == ["0", "2"]
+
+
+@pytest.mark.parametrize("line", ["[" * 100_000, '{"reviewer": ' + "1" * 5000 + "}", "NaN"])
+def test_a_line_that_cannot_be_parsed_is_damaged(log: DecisionLog, line: str) -> None:
+    (log.round.path / DECISIONS).write_text(line + "\n")
+    with pytest.raises(RoundError, match="Line 1"):
+        log.refresh()
