@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import mimetypes
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Future
 from dataclasses import asdict
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 import plantood
@@ -35,6 +37,7 @@ from training.review.pictures import Pictures
 from training.review.requests import LabelRequest, UndoRequest, read_body
 from training.review.second_look import second_looks
 from training.rounds.labels import Decision
+from training.rounds.layout import NoPhoto
 
 WEB = Path(__file__).parent / "web"
 GATE_WEB = Path(plantood.__file__).parent / "web"
@@ -56,6 +59,8 @@ CLIENT_GONE = 499
 """Status for the log of a request that nobody waits for any more; the number is nginx's."""
 FOR_EVER = "private, max-age=31536000, immutable"
 """A photo's address holds the digest of its bytes: what is there never changes."""
+PIECE = 256 * 1024
+"""Bytes of a photo's file that are in memory at a time."""
 
 
 class ReviewApp:
@@ -168,14 +173,22 @@ class ReviewApp:
     async def photo(self, request: Request) -> Response:
         """The photo's own file, to zoom into; the preview if browsers cannot show it."""
         identity = self._known(request.path_params["id"])
-        file = await run_in_threadpool(self.pictures.file, identity)
-        if file is None:
-            return await self._picture(request, self.pictures.preview)
         if answer := _unchanged(request, identity):
             return answer
-        path, media_type = file
-        headers = {"Cache-Control": FOR_EVER, "ETag": f'"{identity}"'}
-        return FileResponse(path, media_type=media_type, headers=headers)
+        found = await run_in_threadpool(self.pictures.file, identity)
+        if found is None:
+            return await self._picture(request, self.pictures.preview)
+        file, media_type = found
+        size = os.fstat(file.fileno()).st_size
+        headers = {
+            "Cache-Control": FOR_EVER,
+            "ETag": f'"{identity}"',
+            "Content-Length": str(size),
+        }
+        if request.method == "HEAD":
+            file.close()
+            return Response(media_type=media_type, headers=headers)
+        return StreamingResponse(_pieces(file, size), media_type=media_type, headers=headers)
 
     async def _picture(self, request: Request, make: Callable[[str], Future[bytes]]) -> Response:
         identity = self._known(request.path_params["id"])
@@ -221,9 +234,20 @@ def _number(text: str) -> int:
     return int(text)
 
 
+async def _pieces(file: IO[bytes], size: int) -> AsyncIterator[bytes]:
+    """So much of an open file, which is closed at the end."""
+    with file:
+        while piece := await run_in_threadpool(file.read, min(size, PIECE)):
+            size -= len(piece)
+            yield piece
+
+
 def _file(name: str | Path) -> Callable[[Request], Awaitable[Response]]:
+    media_type = mimetypes.guess_type(name)[0]
+
     async def answer(_: Request) -> Response:
-        return FileResponse(WEB / name, headers={"Cache-Control": "no-cache"})
+        content = await run_in_threadpool((WEB / name).read_bytes)
+        return Response(content, media_type=media_type, headers={"Cache-Control": "no-cache"})
 
     return answer
 
@@ -236,6 +260,7 @@ async def _plantood_error(_: Request, error: PlantoodError) -> Response:
     statuses = {
         UnknownPhoto: HTTPStatus.NOT_FOUND,
         NothingToUndo: HTTPStatus.NOT_FOUND,
+        NoPhoto: HTTPStatus.NOT_FOUND,
         UnreadablePhoto: HTTPStatus.UNPROCESSABLE_ENTITY,
         Unsaved: HTTPStatus.INSUFFICIENT_STORAGE,
     }

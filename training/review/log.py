@@ -78,8 +78,9 @@ class DecisionLog:
         """Read what there is, and bring ``labels.csv`` up to it.
 
         Raises:
-            RoundError: Mining is not finished, or a line is damaged.
+            RoundError: Mining is not finished, a line is damaged, or a file is a link.
         """
+        round_.ensure_own(LOCK, DECISIONS)
         self.round = round_
         self.photos: Mapping[str, MinedPhoto] = {photo.id: photo for photo in round_.mined()}
         self._thread_lock = threading.RLock()

@@ -9,12 +9,15 @@ from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
+from typing import IO
 
 from PIL import Image
 
-from plantood.images import load_image
+from plantood.errors import PhotoTooLarge
+from plantood.images import Limits, load_image
 from plantood.runtime import usable_cpus
 from training.rounds.layout import Round
+from training.rounds.plain import open_plain
 
 THUMBNAILS = ".thumbnails"
 """Folder within the round; it may be deleted at any time."""
@@ -39,7 +42,8 @@ SHOWN = {
 class Pictures:
     """Makes thumbnails and previews in threads; thumbnails are kept on disk by the photo's digest.
 
-    All of them are decoded as serving does, at a bounded cost, and carry no metadata.
+    All of them are decoded as serving does, at a bounded cost, and carry no metadata. Nothing but
+    files within the round is opened.
     """
 
     def __init__(self, round_: Round) -> None:
@@ -58,11 +62,10 @@ class Pictures:
         """A JPEG of the size that the gate looks at: shorter side 336 pixels or some more."""
         return self._pool.submit(self._preview, photo)
 
-    def file(self, photo: str) -> tuple[Path, str] | None:
-        """The photo as it is, and its media type; None if not every browser can show it."""
-        path = self.round.photo_path(photo)
-        media_type = SHOWN.get(path.suffix.lower())
-        return (path, media_type) if media_type else None
+    def file(self, photo: str) -> tuple[IO[bytes], str] | None:
+        """The photo's own file, open, and its media type; None if not every browser shows it."""
+        media_type = SHOWN.get(self.round.photo_path(photo).suffix.lower())
+        return (self.round.open_photo(photo), media_type) if media_type else None
 
     def make_ahead(self, photos: Iterable[str]) -> None:
         """Make the thumbnails in this order beside everything else, so that none is waited for."""
@@ -82,20 +85,32 @@ class Pictures:
                 self._thumbnail(photo)
 
     def _thumbnail(self, photo: str) -> bytes:
-        kept = self.folder / photo[:2] / f"{photo}.jpg"
-        with contextlib.suppress(OSError):
-            if content := kept.read_bytes():
+        name = f"{photo}.jpg"
+        with (
+            contextlib.suppress(OSError),
+            open_plain(self.round.path, THUMBNAILS, photo[:2], name) as file,
+        ):
+            if content := file.read():
                 return content
-        image = Image.fromarray(load_image(self.round.photo_path(photo)).pixels)
+        image = self._load(photo)
         image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS, reducing_gap=3.0)
         content = _jpeg(image, quality=80)
-        with contextlib.suppress(OSError):  # a full disk must not keep anybody from looking
-            _keep(kept, content)
+        folder = self.folder / photo[:2]
+        if not (self.folder.is_symlink() or folder.is_symlink()):  # they could lead anywhere
+            with contextlib.suppress(OSError):  # a full disk must not keep anybody from looking
+                _keep(folder / name, content)
         return content
 
     def _preview(self, photo: str) -> bytes:
-        pixels = load_image(self.round.photo_path(photo)).pixels
-        return _jpeg(Image.fromarray(pixels), quality=90)
+        return _jpeg(self._load(photo), quality=90)
+
+    def _load(self, photo: str) -> Image.Image:
+        """The pixels of a photo, already reduced."""
+        limits = Limits()
+        with self.round.open_photo(photo) as file:
+            if (size := os.fstat(file.fileno()).st_size) > limits.max_bytes:
+                raise PhotoTooLarge(f"The photo has {size:,} bytes, too many to be shown.")
+            return Image.fromarray(load_image(file.read(limits.max_bytes), limits).pixels)
 
 
 def _jpeg(image: Image.Image, quality: int) -> bytes:

@@ -17,11 +17,12 @@ A photo is known by its id, the SHA-256 of its bytes.
 from __future__ import annotations
 
 import csv
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -29,6 +30,7 @@ from plantood.errors import RoundError
 from training.atomic import write_csv, write_json
 from training.rounds import journal
 from training.rounds.labels import Decision, ResolvedLabel, resolve
+from training.rounds.plain import open_plain
 
 FORMAT_VERSION = 1
 
@@ -54,6 +56,13 @@ MINED_COLUMNS = (
     "source",
 )
 LABEL_COLUMNS = ("path", "label", "source", "id", "kind", "reviewers")
+
+
+_ID = re.compile("[0-9a-f]{64}")
+
+
+class NoPhoto(RoundError):
+    """The round has no such photo, or something else in its place."""
 
 
 class RoundInfo(BaseModel):
@@ -210,13 +219,40 @@ class Round:
         """The copy of a mined photo.
 
         Raises:
-            RoundError: The round has no photo with this id.
+            NoPhoto: The round has no photo with this id.
         """
-        if re.fullmatch("[0-9a-f]{64}", identity):
+        if _ID.fullmatch(identity):
             for file in (self.path / PHOTOS / identity[:2]).glob(f"{identity}.*"):
                 if file.suffix != ".tmp":
                     return file
-        raise RoundError(f"{self.path} has no photo {identity}.")
+        raise NoPhoto(f"{self.path} has no photo {identity}.")
+
+    def open_photo(self, identity: str) -> IO[bytes]:
+        """Open the copy of a mined photo: a file within the round, and nothing else.
+
+        Raises:
+            NoPhoto: The round has no photo with this id, or a link or pipe in its place.
+        """
+        path = self.photo_path(identity)
+        try:
+            return open_plain(self.path, PHOTOS, identity[:2], path.name)
+        except OSError as error:
+            raise NoPhoto(
+                f"{path.relative_to(self.path)} is no file that can be read, with no link on the "
+                f"way to it ({error.strerror or error}); copy the photo itself into the round."
+            ) from error
+
+    def ensure_own(self, *names: str) -> None:
+        """Make sure that what is written to these files is not written to others.
+
+        Raises:
+            RoundError: One of them is a link.
+        """
+        for name in names:
+            if (self.path / name).is_symlink():
+                raise RoundError(
+                    f"{self.path / name} is a link; put the file that it leads to in its place."
+                )
 
     # Labels
 
@@ -281,16 +317,27 @@ class Round:
 
 
 def _mined_photo(row: Mapping[str, str]) -> MinedPhoto:
+    if not _ID.fullmatch(row["id"]):
+        raise ValueError(f"the id is {row['id']!r}, not the SHA-256 of a photo")
+    if Path(row["file"]).is_absolute() or ".." in Path(row["file"]).parts:
+        raise ValueError(f"the file {row['file']!r} is not within the round")
     return MinedPhoto(
         id=row["id"],
         path=row["path"],
         file=row["file"],
-        plant_probability=float(row["plant_probability"]),
-        unfamiliarity=float(row["unfamiliarity"]) if row["unfamiliarity"] else None,
+        plant_probability=_number(row["plant_probability"]),
+        unfamiliarity=_number(row["unfamiliarity"]) if row["unfamiliarity"] else None,
         selected_by=tuple(row["selected_by"].split("+")),
         verdict=row["verdict"],
         reasons=tuple(filter(None, row["reasons"].split("+"))),
-        sharpness=float(row["sharpness"]),
-        brightness=float(row["brightness"]),
+        sharpness=_number(row["sharpness"]),
+        brightness=_number(row["brightness"]),
         source=row.get("source") or "",
     )
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text!r} is no number")
+    return number

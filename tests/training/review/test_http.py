@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
 import signal
 import socket
@@ -150,6 +151,35 @@ def test_photos_are_kept_by_the_browser(http: httpx.Client, size: str) -> None:
     assert (again.status_code, again.content) == (304, b"")
     assert http.get(f"/{size}/{'f' * 64}").status_code == 404
     assert http.get(f"/{size}/..%2f..%2fround.json").status_code == 404
+
+
+def test_only_the_photos_of_the_round_are_served(tmp_path: Path) -> None:
+    round_ = make_round(tmp_path / "round", 3)
+    link, pipe, whole = round_.mined()
+    (tmp_path / "secret").write_text("secret")
+    for photo in (link, pipe):
+        (round_.path / photo.file).unlink()
+    (round_.path / link.file).symlink_to(tmp_path / "secret")
+    os.mkfifo(round_.path / pipe.file)
+    with reviewing(round_.path) as server:
+        for size in ("thumbnails", "previews", "photos"):
+            for photo in (link, pipe):
+                answer = httpx.get(f"{server.url}{size}/{photo.id}", timeout=20)
+                assert answer.status_code == 404
+                assert "no file that can be read" in answer.json()["error"]
+            assert httpx.get(f"{server.url}{size}/{whole.id}").status_code == 200
+        assert "Traceback" not in server.log.read_text()
+
+
+def test_a_photo_and_its_size(http: httpx.Client, server: ReviewServer) -> None:
+    photo = Round.open(server.round).mined()[0]
+    content = (server.round / photo.file).read_bytes()
+    for headers in ({}, {"Range": "bytes=0-1"}, {"Range": "bytes=x"}):
+        answer = http.get(f"/photos/{photo.id}", headers=headers)
+        assert (answer.status_code, answer.content) == (200, content)
+    head = http.head(f"/photos/{photo.id}")
+    assert (head.status_code, head.headers["content-length"]) == (200, str(len(content)))
+    assert head.content == b""
 
 
 def test_beyond_loopback_a_token_is_asked_for(open_server: ReviewServer) -> None:

@@ -14,7 +14,7 @@ import pytest
 from plantood.errors import RoundError
 from tests.training.review.rounds import make_round, numbered_log, say
 from training.data import read_data
-from training.review.log import DecisionLog, NothingToUndo, Superseded, UnknownPhoto, Unsaved
+from training.review.log import LOCK, DecisionLog, NothingToUndo, Superseded, UnknownPhoto, Unsaved
 from training.rounds.labels import Decision, resolve
 from training.rounds.layout import DECISIONS, LABELS, Round
 
@@ -250,3 +250,14 @@ def test_a_line_that_cannot_be_parsed_is_damaged(log: DecisionLog, line: str) ->
     (log.round.path / DECISIONS).write_text(line + "\n")
     with pytest.raises(RoundError, match="Line 1"):
         log.refresh()
+
+
+@pytest.mark.parametrize("name", [DECISIONS, LOCK])
+def test_nothing_is_written_through_a_link(log: DecisionLog, tmp_path: Path, name: str) -> None:
+    other = tmp_path / "other"
+    other.write_text("no line feed")
+    (log.round.path / name).unlink(missing_ok=True)
+    (log.round.path / name).symlink_to(other)
+    with pytest.raises(RoundError, match="is a link"):
+        DecisionLog(log.round)
+    assert other.read_text() == "no line feed"

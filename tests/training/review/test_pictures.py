@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from plantood.errors import RoundError, UnreadablePhoto
+from plantood.errors import PhotoTooLarge, UnreadablePhoto
 from tests.photos import encode, scene
 from tests.training.review.rounds import make_round
 from training.review.pictures import SIDE, THUMBNAILS, Pictures
-from training.rounds.layout import Round
+from training.rounds.layout import NoPhoto, Round
 
 
 @pytest.fixture
@@ -49,7 +51,7 @@ def test_a_thumbnail_is_made_once(round_: Round) -> None:
     first = pictures.thumbnail(photo.id).result()
     (round_.path / photo.file).unlink()
     assert Pictures(round_).thumbnail(photo.id).result() == first
-    with pytest.raises(RoundError):
+    with pytest.raises(NoPhoto):
         pictures.preview(photo.id).result()
 
 
@@ -82,4 +84,78 @@ def test_a_format_that_browsers_do_not_show_gets_a_preview(round_: Round) -> Non
     assert pictures.file(photo) is None
     assert opened(pictures.preview(photo).result()).size == (300, 200)
     other = round_.mined()[1]
-    assert pictures.file(other.id) == (round_.path / other.file, "image/jpeg")
+    file, media_type = pictures.file(other.id)
+    with file:
+        assert (file.read(), media_type) == ((round_.path / other.file).read_bytes(), "image/jpeg")
+
+
+def test_a_photo_with_too_many_bytes_is_not_decoded(round_: Round) -> None:
+    photo = replace_first(round_, b"")
+    os.truncate(round_.photo_path(photo), 21 * 2**20)
+    with pytest.raises(PhotoTooLarge, match="22,020,096 bytes"):
+        Pictures(round_).preview(photo).result()
+
+
+def looks(round_: Round, photo: str) -> list[Callable[[], object]]:
+    pictures = Pictures(round_)
+    return [
+        lambda: pictures.thumbnail(photo).result(20),
+        lambda: pictures.preview(photo).result(20),
+        lambda: pictures.file(photo),
+    ]
+
+
+@pytest.mark.parametrize("depth", range(3))  # the photo, its folder, the folder of all photos
+def test_no_link_leads_out_of_the_round(round_: Round, tmp_path: Path, depth: int) -> None:
+    photo = round_.mined()[0]
+    path = round_.path / photo.file
+    inside = [path, *path.parents][depth]
+    inside.rename(tmp_path / "outside")
+    inside.symlink_to(tmp_path / "outside")
+    for look in looks(round_, photo.id):
+        with pytest.raises(NoPhoto, match="with no link on the way"):
+            look()
+    other = round_.mined()[1]
+    if depth < 2:
+        assert len([look() for look in looks(round_, other.id)]) == 3
+
+
+def test_the_round_itself_may_be_reached_by_a_link(round_: Round, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(round_.path)
+    linked = Round.open(tmp_path / "link")
+    assert all(look() for look in looks(linked, linked.mined()[0].id))
+
+
+def test_nobody_waits_for_a_pipe(round_: Round) -> None:
+    photo = round_.mined()[0]
+    path = round_.path / photo.file
+    path.unlink()
+    os.mkfifo(path)
+    for look in looks(round_, photo.id):
+        with pytest.raises(NoPhoto, match="is no file"):
+            look()
+
+
+def test_nothing_else_is_shown_for_a_thumbnail(round_: Round, tmp_path: Path) -> None:
+    photo = round_.mined()[0].id
+    right = Pictures(round_).thumbnail(photo).result()
+    (kept,) = (round_.path / THUMBNAILS).rglob("*.jpg")
+    kept.unlink()
+    (tmp_path / "secret").write_bytes(b"secret")
+    kept.symlink_to(tmp_path / "secret")
+    assert Pictures(round_).thumbnail(photo).result() == right
+    kept.unlink()
+    os.mkfifo(kept)
+    assert Pictures(round_).thumbnail(photo).result(20) == right
+    assert (tmp_path / "secret").read_bytes() == b"secret"
+
+
+@pytest.mark.parametrize("folder", [THUMBNAILS, f"{THUMBNAILS}/AB"])
+def test_no_thumbnail_is_written_through_a_link(round_: Round, tmp_path: Path, folder: str) -> None:
+    photo = round_.mined()[0].id
+    (tmp_path / "outside").mkdir()
+    link = round_.path / folder.replace("AB", photo[:2])
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(tmp_path / "outside")
+    assert Pictures(round_).thumbnail(photo).result()
+    assert not list((tmp_path / "outside").iterdir())

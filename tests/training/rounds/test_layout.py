@@ -74,6 +74,28 @@ def test_a_damaged_list_names_the_line(round_: Round) -> None:
         round_.mined()
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        (",photos/bb/", ",/etc/", "not within the round"),
+        (",photos/bb/", ",photos/../../", "not within the round"),
+        (",0.25,", ",nan,", "'nan' is no number"),
+        (",0.5,", ",inf,", "'inf' is no number"),
+        ("\n" + "b" * 64, "\nb", "not the SHA-256"),
+    ],
+)
+def test_a_list_by_somebody_else_is_checked(
+    round_: Round, before: str, after: str, message: str
+) -> None:
+    round_.write_mined([photo("a"), photo("b")])
+    file = round_.path / "mined.csv"
+    lines = file.read_text().split("\n", 2)
+    lines[2] = ("\n" + lines[2]).replace(before, after, 1).removeprefix("\n")
+    file.write_text("\n".join(lines))
+    with pytest.raises(RoundError, match=f"Line 3 of .*{message}"):
+        round_.mined()
+
+
 def test_photos_are_found_by_id(round_: Round) -> None:
     file = round_.path / photo("c").file
     file.parent.mkdir(parents=True)
@@ -82,6 +104,8 @@ def test_photos_are_found_by_id(round_: Round) -> None:
         round_.photo_path("c" * 64)
     file.write_bytes(b"x")
     assert round_.photo_path("c" * 64) == file
+    with round_.open_photo("c" * 64) as opened:
+        assert opened.read() == b"x"
     for wrong in ("", "*", "../" + "c" * 61, "d" * 64):
         with pytest.raises(RoundError, match="no photo"):
             round_.photo_path(wrong)
