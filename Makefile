@@ -6,7 +6,7 @@ PHOTOS ?=
 SHARED := $(or $(PLANTOOD_SHARED),../shared)
 DATA ?= $(SHARED)/data/manifest.csv
 BIN := $(VENV)/bin
-PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .PHONY: help run serve develop test lint format train starter bench build container lock clean
@@ -19,16 +19,17 @@ $(BIN)/python:
 		{ echo "Python 3.11 or newer is needed; name one with: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-# What serving needs, and no TensorFlow.
-$(VENV)/.serving: pyproject.toml constraints.txt | $(BIN)/python
+# What serving needs, every file by its hash, and no TensorFlow.
+$(VENV)/.serving: pyproject.toml requirements.txt | $(BIN)/python
 	@echo "Installing plantood into $(VENV) ..."
-	$(PIP_INSTALL) -e .
+	$(PIP_INSTALL) -r requirements.txt
+	$(PIP_INSTALL) --no-deps -e .
 	@touch $@
 
 # What training, the tests and the benchmarks need on top.
 $(VENV)/.development: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing plantood with its training and development extras into $(VENV) ..."
-	$(PIP_INSTALL) -e '.[dev]'
+	$(PIP_INSTALL) -c constraints.txt -e '.[dev]'
 	@touch $@ $(VENV)/.serving
 
 run: $(VENV)/.serving ## judge photos: the samples, or PHOTOS="a.jpg b.jpg dir/"
@@ -79,7 +80,7 @@ container: $(VENV)/.serving ## build the newest bento's image with docker
 	@# from / because of BentoML issue 5566
 	@cd / && $(abspath $(BIN))/bentoml containerize plantood:latest
 
-lock: ## write constraints.txt and requirements.txt anew: the newest that pyproject.toml admits
+lock: ## write the locks anew, with hashes: the newest that pyproject.toml admits
 	rm -rf build/lock
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
@@ -87,10 +88,15 @@ lock: ## write constraints.txt and requirements.txt anew: the newest that pyproj
 		build/lock/bin/python -m pip freeze --exclude-editable; } > constraints.txt
 	build/lock/bin/python -m pip install --quiet --disable-pip-version-check uv
 	{ echo '# What the bento installs: of constraints.txt what serving needs. Written by: make lock'; \
-		build/lock/bin/python -m uv pip compile pyproject.toml --quiet \
+		build/lock/bin/python -m uv pip compile pyproject.toml --quiet --generate-hashes \
 		--constraints constraints.txt --universal --no-annotate --no-header; } > requirements.txt
 	UV_CONSTRAINT=$(abspath constraints.txt) $(MAKE) -B -C examples/maize_disease lock \
 		PYTHON=$(abspath build/lock/bin/python)
+	uv="$$(grep '^uv==' constraints.txt | build/lock/bin/python -m uv pip compile - --quiet \
+		--generate-hashes --no-annotate --no-header | tr -d '\\\n' | tr -s ' ')" && \
+		sed "s/^{% set uv = .*/{% set uv = \"$$uv\" %}/" deploy/container/Dockerfile.template \
+		> build/lock/template && cp build/lock/template deploy/container/Dockerfile.template
+	cp deploy/container/Dockerfile.template examples/maize_disease/Dockerfile.template
 	rm -rf build/lock
 
 clean: ## remove the virtual environment and caches

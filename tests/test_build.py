@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from uv import find_uv_bin
 
 from plantood.model.entry import MANIFEST, sha256
 from plantood.packing import GATE_LABEL, SHA256_LABEL
@@ -104,10 +106,52 @@ def test_the_locked_packages_are_those_of_the_tests_and_all_that_serving_needs()
     assert not {"tensorflow", "keras", "pytest", "matplotlib"} & set(locked)
 
 
-def test_the_bento_has_the_locked_packages_and_bentoml(bento: Standalone) -> None:
-    assert _pins(bento.bento / "env" / "python" / "requirements.txt") == _pins(
-        ROOT / "requirements.txt"
+@pytest.mark.parametrize("project", [".", "examples/maize_disease"])
+def test_every_locked_file_has_its_hash(project: str) -> None:
+    hashes = _hashes(ROOT / project / "requirements.txt")
+    assert set(hashes) == set(_pins(ROOT / project / "requirements.txt"))
+    assert all(hashes.values())
+    assert all(re.fullmatch("[0-9a-f]{64}", digest) for file in hashes.values() for digest in file)
+
+
+def test_the_tool_that_verifies_them_is_verified() -> None:
+    template = (ROOT / "deploy" / "container" / "Dockerfile.template").read_text()
+    pinned = re.search(r'{% set uv = "(.*)" %}', template)[1].split()
+    assert pinned[0] == f"uv=={_pins(ROOT / 'constraints.txt')['uv']}"
+    assert len(pinned) > 2
+    assert all(re.fullmatch("--hash=sha256:[0-9a-f]{64}", option) for option in pinned[1:])
+    assert template.index("command -v uv") < template.index("super()")
+
+
+def test_the_bento_installs_the_locked_files_and_nothing_else(bento: Standalone) -> None:
+    packed = bento.bento / "env" / "python"
+    assert _pins(packed / "requirements.txt") == _pins(ROOT / "requirements.txt")
+    assert _hashes(packed / "requirements.txt") == _hashes(ROOT / "requirements.txt")
+    script = (packed / "install.sh").read_text()
+    assert "PIP_ARGS=(--no-deps --only-binary :all:)" in script
+
+
+@pytest.mark.parametrize("tampered", ["simple-di", "bentoml"])  # BentoML adds the latter itself
+def test_a_file_with_another_hash_is_not_installed(
+    bento: Standalone, tmp_path: Path, tampered: str
+) -> None:
+    packed = shutil.copytree(bento.bento / "env" / "python", tmp_path / "python")
+    requirements = packed / "requirements.txt"
+    for digest in _hashes(requirements)[tampered]:
+        requirements.write_text(requirements.read_text().replace(digest, "0" * 64))
+    inside = standalone.clean_environment(
+        VIRTUAL_ENV=str(tmp_path / "environment"),
+        PATH=f"{Path(find_uv_bin()).parent}:{os.environ['PATH']}",
     )
+    subprocess.run(["uv", "venv", tmp_path / "environment"], env=inside, check=True)
+    installed = subprocess.run(
+        ["bash", packed / "install.sh"], env=inside, capture_output=True, text=True, check=False
+    )
+    assert installed.returncode != 0
+    assert f"Hash mismatch for `{tampered}==" in installed.stderr
+
+
+def test_the_bento_has_the_locked_packages_and_bentoml(bento: Standalone) -> None:
     code = "from importlib.metadata import distributions\n"
     code += "print(*(found.metadata['Name'] for found in distributions()))"
     installed = subprocess.run(
@@ -173,9 +217,8 @@ def test_what_finds_traces_of_the_checkout_finds_them(bento: Standalone, tmp_pat
     assert f"{process.pid}: {ROOT}" in traces  # its working folder
 
 
-def test_the_dockerfile_leaves_behind_what_serving_does_not_need(
-    bento: Standalone, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def _dockerfile(bento: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The Dockerfile that `bentoml containerize` would build of a bento."""
     from bentoml._internal.configuration.containers import BentoMLContainer
     from bentoml._internal.container import construct_containerfile
     from bentoml._internal.models import ModelStore
@@ -183,14 +226,37 @@ def test_the_dockerfile_leaves_behind_what_serving_does_not_need(
     monkeypatch.chdir("/")  # BentoML issue 5566
     store = BentoMLContainer.model_store
     before = store.get()
-    store.set(ModelStore(bento.home / "models"))
+    store.set(ModelStore(home / "models"))
     try:
-        packed = bentoml.bentos.Bento.from_path(str(bento.bento))
+        packed = bentoml.bentos.Bento.from_path(str(bento))
         with construct_containerfile(packed, enable_buildkit=False) as (_, file):
-            build, final = Path(file).read_text().split("\nFROM ")[-2:]
+            return Path(file).read_text()
     finally:
         store.set(before)
+
+
+def test_a_base_image_may_be_named_by_its_digest(
+    bento: Standalone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = f"sha256:{'0123456789abcdef' * 4}"
+    copy = shutil.copytree(bento.bento, tmp_path / "bento")
+    about = yaml.safe_load((copy / "bento.yaml").read_text())
+    about["docker"] |= {"base_image": f"python:3.11-slim@{digest}", "distro": None}
+    (copy / "bento.yaml").write_text(yaml.safe_dump(about))
+    lines = _dockerfile(copy, bento.home, monkeypatch).splitlines()
+    stages = [line for line in lines if line.startswith("FROM ")]
+    assert [stage.split()[1] for stage in stages] == [f"python:3.11-slim@{digest}"] * 2
+    assert 'LABEL org.opencontainers.image.base.name="python:3.11-slim"' in lines
+    assert f'LABEL org.opencontainers.image.base.digest="{digest}"' in lines
+
+
+def test_the_dockerfile_leaves_behind_what_serving_does_not_need(
+    bento: Standalone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build, final = _dockerfile(bento.bento, bento.home, monkeypatch).split("\nFROM ")[-2:]
     assert build.split()[2] == "build"
+    assert "pip install --no-cache-dir --only-binary :all: -r /tmp/uv.txt" in build
+    assert "image.base.digest" not in final
     text = f"{build}\n{final}"
     assert not re.search(r"build-essential|\bgcc\b|\bgit\b|apt-get", text)
     assert "install" not in final
@@ -202,6 +268,7 @@ def test_the_dockerfile_leaves_behind_what_serving_does_not_need(
     assert f'plantood.gate.sha256="{sha256(starter_dir() / MANIFEST)}"' in final
     assert 'plantood.gate="plantood-gate:starter"' in final
     assert "ENV PLANTOOD_GATE=plantood-gate:starter" in lines
+    assert f"ENV PLANTOOD_GATE_SHA256={sha256(starter_dir() / MANIFEST)}" in lines
 
 
 def test_the_image_s_health_check_knows_a_service_that_is_down(
@@ -224,23 +291,33 @@ def _files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
+def _requirements(path: Path) -> list[str]:
+    """The requirements of a file, each with its options in one line."""
+    text = path.read_text(encoding="utf-8").replace("\\\n", " ")
+    return [line for line in text.splitlines() if line and not line.startswith("#")]
+
+
 def _pins(path: Path) -> dict[str, str]:
     """Canonical name and pinned version of every package in a requirements file."""
-    requirements = [
-        Requirement(line)
-        for line in path.read_text(encoding="utf-8").splitlines()
-        if line and not line.startswith("#")
-    ]
+    requirements = [Requirement(line.split(" --hash=")[0]) for line in _requirements(path)]
     assert all([s.operator for s in r.specifier] == ["=="] for r in requirements)
     return {canonicalize_name(r.name): next(iter(r.specifier)).version for r in requirements}
+
+
+def _hashes(path: Path) -> dict[str, list[str]]:
+    """Canonical name of every package in a requirements file, and the SHA-256 of its files."""
+    found: dict[str, list[str]] = {}
+    for line in _requirements(path):
+        name = canonicalize_name(Requirement(line.split(" --hash=")[0]).name)
+        found.setdefault(name, []).extend(re.findall(r"--hash=sha256:(\S+)", line))
+    return found
 
 
 def _needed_for_serving() -> set[str]:
     """Names of all that plantood needs to serve here, by the metadata of what is installed."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    direct = project["dependencies"] + project["optional-dependencies"]["heif"]
     found: set[str] = set()
-    waiting = [Requirement(line) for line in direct]
+    waiting = [Requirement(line) for line in project["dependencies"]]
     while waiting:
         requirement = waiting.pop()
         extras = requirement.extras or {""}
