@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve develop test lint format train starter bench build container lock clean
+.PHONY: help run serve develop test lint format train starter bench build container sbom lock clean
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -79,6 +79,9 @@ build: $(VENV)/.serving ## pack the gate's bento: the gate that PLANTOOD_GATE na
 container: $(VENV)/.serving ## build the newest bento's image with docker
 	@# from / because of BentoML issue 5566
 	@cd / && $(abspath $(BIN))/bentoml containerize plantood:latest
+
+sbom: $(VENV)/.development ## write what the bento installs and packs: dist/plantood.cdx.json
+	@$(BIN)/python -m deploy.container.sbom dist/plantood.cdx.json
 
 lock: ## write the locks anew, with hashes: the newest that pyproject.toml admits
 	rm -rf build/lock
