@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import mimetypes
 import os
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Future
 from dataclasses import asdict
@@ -17,7 +18,7 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
@@ -91,6 +92,8 @@ class ReviewApp:
                 HTTPException: _http_error,
                 PlantoodError: _plantood_error,
                 OSError: _os_error,
+                ClientDisconnect: _gone,
+                Exception: _mistake,
             },
             lifespan=self._lifespan,
         )
@@ -229,7 +232,7 @@ def _unchanged(request: Request, identity: str) -> Response | None:
 
 
 def _number(text: str) -> int:
-    if not text.isdecimal():
+    if not re.fullmatch("[0-9]{1,15}", text):
         raise HTTPException(HTTPStatus.BAD_REQUEST, f"after={text} is not the number of a decision")
     return int(text)
 
@@ -253,7 +256,21 @@ def _file(name: str | Path) -> Callable[[Request], Awaitable[Response]]:
 
 
 async def _http_error(_: Request, error: HTTPException) -> Response:
-    return refusal(error.detail, error.status_code)
+    sentences = {
+        HTTPStatus.NOT_FOUND: "There is nothing at this address.",
+        HTTPStatus.METHOD_NOT_ALLOWED: "This cannot be done at this address.",
+    }
+    answer = refusal(sentences.get(error.status_code, error.detail), error.status_code)
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+async def _gone(_: Request, __: ClientDisconnect) -> Response:
+    return Response(status_code=CLIENT_GONE)
+
+
+async def _mistake(_: Request, __: Exception) -> Response:
+    return refusal("The server made a mistake; its log says which.", 500)
 
 
 async def _plantood_error(_: Request, error: PlantoodError) -> Response:
@@ -265,7 +282,7 @@ async def _plantood_error(_: Request, error: PlantoodError) -> Response:
         Unsaved: HTTPStatus.INSUFFICIENT_STORAGE,
     }
     status = next((status for kind, status in statuses.items() if isinstance(error, kind)), None)
-    return refusal(str(error), status or HTTPStatus.INTERNAL_SERVER_ERROR)
+    return refusal(str(error), status or HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 async def _os_error(_: Request, error: OSError) -> Response:

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import secrets
 import socket
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
@@ -25,6 +26,11 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 COOKIE = "plantood_review"
 MIN_TOKEN = 16
 """Characters of a token that somebody chooses himself."""
+
+LONGEST_SENTENCE = 500
+"""Characters of an error; it may repeat what was sent."""
+
+_HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:(?P<port>[0-9]{1,5}))?", re.I)
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -98,17 +104,17 @@ class Guard:
         return self._check_token(request) if self.token else None
 
     def _names_this_machine(self, header: str) -> bool:
-        try:
-            host = urlsplit(f"//{header}").hostname or ""
-        except ValueError:
+        if not (host := _HOST.fullmatch(header)):
             return False
+        name = host["name"].strip("[]").lower()
         try:
-            return bool(ipaddress.ip_address(host))
+            return bool(ipaddress.ip_address(name))
         except ValueError:
-            return host.rstrip(".") in self.names
+            return name.rstrip(".") in self.names
 
     def _check_token(self, request: Request) -> Response | None:
-        cookie = f"{COOKIE}_{request.url.port or 80}"  # cookies do not tell ports apart
+        port = _HOST.fullmatch(request.headers["host"])["port"] or 80
+        cookie = f"{COOKIE}_{port}"  # cookies do not tell ports apart
         given = request.query_params.get("token")
         if given is not None and request.url.path == "/" and self._is_token(given):
             # out of the address, the history, and what is copied from there
@@ -138,8 +144,10 @@ class Guard:
 
 
 def refusal(message: str, status: int) -> JSONResponse:
-    """Every error of the server: ``{"error": "one sentence"}``."""
-    return JSONResponse({"error": message}, status, {"Cache-Control": "no-store"})
+    """Every error of the server: ``{"error": "one sentence"}``, on one line that can be shown."""
+    shown = message[:LONGEST_SENTENCE] + "..." * (len(message) > LONGEST_SENTENCE)
+    line = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in shown)
+    return JSONResponse({"error": line}, status, {"Cache-Control": "no-store"})
 
 
 def _from_own_page(request: Request) -> bool:
@@ -152,4 +160,7 @@ def _from_own_page(request: Request) -> bool:
     if site is not None:
         return site in ("same-origin", "none")
     origin = request.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == request.headers.get("host")
+    try:
+        return origin is None or urlsplit(origin).netloc == request.headers.get("host")
+    except ValueError:
+        return False

@@ -13,9 +13,11 @@ from collections.abc import Callable, Sequence
 from urllib.parse import urlencode
 
 import uvicorn
+from starlette.applications import Starlette
 
 from plantood.errors import RoundError, SettingsError
 from training.review.app import ReviewApp
+from training.review.connection import CONNECTIONS, HEADER_BYTES, Connection
 from training.review.guard import MIN_TOKEN, is_loopback, new_token
 from training.review.log import DecisionLog
 from training.review.pictures import Pictures
@@ -47,10 +49,14 @@ def serve(
 
     Raises:
         RoundError: The round is not mined to its end, cannot be written, or a line is damaged.
-        SettingsError: The address cannot be listened on, or the token is too short.
+        SettingsError: The address cannot be listened on, or the token is too short or odd.
     """
     if token is not None and len(token) < MIN_TOKEN:
         raise SettingsError(f"The token is too short; it needs {MIN_TOKEN} characters or more.")
+    if token is not None and not (token.isascii() and token.isprintable()):
+        raise SettingsError(
+            "The token cannot stand in a header; take letters, digits and signs of ASCII alone."
+        )
     if token is None and not is_loopback(host):
         token = new_token()
     try:
@@ -65,17 +71,24 @@ def serve(
         announce(log, urls)
         if open_browser and _has_screen():
             threading.Thread(target=webbrowser.open, args=(urls[0],), daemon=True).start()
-        config = uvicorn.Config(
-            app,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            ws="none",
-            timeout_graceful_shutdown=5,
-        )
         with contextlib.suppress(KeyboardInterrupt):
-            uvicorn.Server(config).run(sockets=[listening])
+            uvicorn.Server(configure(app)).run(sockets=[listening])
     return log
+
+
+def configure(app: Starlette) -> uvicorn.Config:
+    """How uvicorn serves: what a stranger sends is bounded, and nothing of it is in the log."""
+    return uvicorn.Config(
+        app,
+        http=Connection,
+        h11_max_incomplete_event_size=HEADER_BYTES,
+        limit_concurrency=CONNECTIONS + 1,  # also of requests whose connection is gone
+        log_level="error",
+        access_log=False,
+        server_header=False,
+        ws="none",
+        timeout_graceful_shutdown=5,
+    )
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -254,6 +254,7 @@ def test_it_stops_by_ctrl_c_and_says_what_came_of_it(tmp_path: Path) -> None:
         ("nothing", [], "is no round"),
         ("unmined", [], "is not mined to the end yet"),
         ("round", ["--token", "short"], "The token is too short"),
+        ("round", ["--token", "ü" * 20], "The token cannot stand in a header"),
         ("round", ["--reviewer", "a+b"], "other than +"),
         ("round", ["--port", "TAKEN"], "choose another --port"),
         ("round", ["--host", "192.0.2.1"], "choose another --port or --host"),
