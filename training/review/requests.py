@@ -78,4 +78,5 @@ async def read_body(request: Request, model: type[Body]) -> Body:
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "the body"
-        raise HTTPException(HTTPStatus.BAD_REQUEST, f"{where}: {first['msg']}") from error
+        what = first["msg"].removeprefix("Value error, ")
+        raise HTTPException(HTTPStatus.BAD_REQUEST, f"{where}: {what}") from error

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -168,6 +169,28 @@ def test_only_the_photos_of_the_round_are_served(tmp_path: Path) -> None:
                 assert answer.status_code == 404
                 assert "no file that can be read" in answer.json()["error"]
             assert httpx.get(f"{server.url}{size}/{whole.id}").status_code == 200
+        assert "Traceback" not in server.log.read_text()
+
+
+def test_a_photo_that_cannot_be_shown_is_refused(tmp_path: Path) -> None:
+    round_ = make_round(tmp_path / "round", 5)
+    empty, broken, cut_off, wide, large = round_.mined()
+    pixels = b"\0\0\0\rIHDR" + (100_000).to_bytes(4, "big") * 2 + b"\x08\2\0\0\0"
+    content = {
+        empty: b"",
+        broken: b"\xff\xd8\xff\xe0" + bytes(1000),
+        cut_off: (round_.path / cut_off.file).read_bytes()[:2000],
+        wide: b"\x89PNG\r\n\x1a\n" + pixels + zlib.crc32(pixels[4:]).to_bytes(4, "big"),
+        large: b"",
+    }
+    for photo, data in content.items():
+        (round_.path / photo.file).write_bytes(data)
+    os.truncate(round_.path / large.file, 100_000_000)
+    with reviewing(round_.path) as server:
+        for size in ("thumbnails", "previews"):
+            for photo in content:
+                answer = httpx.get(f"{server.url}{size}/{photo.id}", timeout=20)
+                assert (answer.status_code, answer.json().keys()) == (422, {"error"})
         assert "Traceback" not in server.log.read_text()
 
 

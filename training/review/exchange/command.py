@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -50,12 +51,14 @@ def export(folder: Path, file: Path, format_: str | None, image_prefix: str | No
     from training.review.log import DecisionLog
     from training.rounds.layout import Round
 
-    log = DecisionLog(Round.open(folder))
-    if _format(file, format_) == "csv":
-        count = sheet.write_sheet(log, file)
-    else:
-        count = label_studio.write_tasks(log, file, image_prefix)
-        click.echo(f"Labelling interface: {file.with_suffix('.xml')}")
+    with _writing(folder):
+        log = DecisionLog(Round.open(folder))
+    with _writing(file):
+        if _format(file, format_) == "csv":
+            count = sheet.write_sheet(log, file)
+        else:
+            count = label_studio.write_tasks(log, file, image_prefix)
+            click.echo(f"Labelling interface: {file.with_suffix('.xml')}")
     click.echo(f"{file}: {len(log.photos)} photos, {count} labels.")
 
 
@@ -92,13 +95,15 @@ def import_(  # noqa: PLR0917 (click calls it by name)
     from training.review.log import DecisionLog
     from training.rounds.layout import Round
 
-    log = DecisionLog(Round.open(folder))
+    with _writing(folder):
+        log = DecisionLog(Round.open(folder))
     is_csv = _format(file, format_) == "csv"
     read = read_sheet if is_csv else read_tasks
     found = read(file, PhotoFinder(log.photos), Choices(_own(choices)))
-    result = import_labels(
-        log, found, "csv" if is_csv else "label_studio", reviewer=reviewer, replace=replace
-    )
+    with _writing(folder):
+        result = import_labels(
+            log, found, "csv" if is_csv else "label_studio", reviewer=reviewer, replace=replace
+        )
     by = f" by {', '.join(sorted(result.reviewers))}" if result.reviewers else ""
     click.echo(f"{result.added} labels added{by}, {result.unchanged} stood already.")
     if result.differ:
@@ -106,6 +111,18 @@ def import_(  # noqa: PLR0917 (click calls it by name)
         click.echo(f"{result.differ} differ from what the same reviewer said here: {done}.")
     if result.unknown:
         click.echo(f"{result.unknown} are of photos that this round does not have.")
+
+
+@contextmanager
+def _writing(place: Path) -> Iterator[None]:
+    """Tell in one sentence that nothing can be written there."""
+    from training.review.exchange.found import LabelFileError
+
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or error
+        raise LabelFileError(f"{place} cannot be written ({why}); nothing was changed.") from error
 
 
 def _format(file: Path, given: str | None) -> str:

@@ -50,12 +50,14 @@ class FoundLabel:
         meaning: What it says.
         reviewer: Who said it; empty if the file does not tell.
         time: When; None if the file does not tell.
+        where: Place in the file, for messages.
     """
 
     photo: str | None
     meaning: Meaning
     reviewer: str = ""
     time: datetime | None = None
+    where: str = "The file"
 
 
 @dataclass
@@ -97,8 +99,8 @@ class Choices:
         if (meaning := self._meanings.get(_plain(word))) is None:
             known = ", ".join(WORDS)
             raise LabelFileError(
-                f"{where}: {word!r} is none of {known}; say what it means with "
-                f"--choice '{word}=plant', or another of these."
+                f"{where}: {_shown(word)} is none of {known}; say what it means with "
+                f"--choice {_shown(f'{word}=plant')}, or another of these."
             )
         return meaning
 
@@ -152,7 +154,7 @@ def import_labels(
     result = ImportResult()
     newest: dict[tuple[str, str], FoundLabel] = {}
     for label in found:
-        name = _name(reviewer or label.reviewer)
+        name = _name(reviewer or label.reviewer, label.where)
         if label.photo is None:
             result.unknown += 1
         else:
@@ -201,10 +203,15 @@ def _plain(word: str) -> str:
     return " ".join(word.casefold().split())
 
 
-def _name(name: str) -> str:
+def _shown(word: str) -> str:
+    """A word of the file in a message, whatever and however long it is."""
+    return repr(word if len(word) <= 60 else f"{word[:60]}...")
+
+
+def _name(name: str, where: str) -> str:
     if not name:
-        raise LabelFileError("The file does not say who labelled; give --reviewer NAME.")
+        raise LabelFileError(f"{where} does not say who labelled; give --reviewer NAME.")
     try:
         return clean_name(name)
     except ValueError as error:
-        raise LabelFileError(f"{name!r}: {error}; give --reviewer NAME.") from error
+        raise LabelFileError(f"{where}: {_shown(name)}: {error}; give --reviewer NAME.") from error

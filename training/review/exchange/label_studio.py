@@ -9,11 +9,13 @@ the result, which comes back as it was.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
+import codecs
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from xml.sax.saxutils import quoteattr
+
+from pydantic import BaseModel, BeforeValidator, TypeAdapter, ValidationError
 
 from training.atomic import write_atomic, write_json
 from training.review.exchange.found import (
@@ -104,74 +106,133 @@ def _annotation(entry: Entry) -> dict[str, Any]:
     }
 
 
+def _reviewer_of(user: Any) -> str | None:
+    """The name under which a user's labels count; users are numbers, or objects."""
+    if user is None:
+        return None
+    within = isinstance(user, dict)
+    name = (user.get("email") or user.get("id") or "") if within else user
+    if type(name) not in (int, str):  # a bool is no number here
+        raise ValueError("a user is a number, or an object with an email or id")
+    return str(name) if within else f"label studio {name}"
+
+
+def _as_list(text: Any) -> Any:
+    return [text] if isinstance(text, str) else text or []
+
+
+def _innermost(choice: Any) -> Any:
+    """Nested choices come as a list from the outermost on."""
+    return choice[-1] if isinstance(choice, list) and choice else choice
+
+
+_User = Annotated[str | None, BeforeValidator(_reviewer_of)]
+_Choices = TypeAdapter(list[Annotated[str, BeforeValidator(_innermost)]])
+
+
+class _Meta(BaseModel):
+    text: Annotated[list[str], BeforeValidator(_as_list)] = []
+
+
+class _Result(BaseModel):
+    type: str | None = None
+    value: dict[str, Any] = {}
+    meta: _Meta | None = None
+
+
+class _Annotation(BaseModel):
+    was_cancelled: bool | None = None
+    created_at: str | None = None
+    updated_at: str | None = None
+    completed_by: _User = None
+    updated_by: _User = None
+    result: list[_Result] = []
+
+
+class _Task(BaseModel):
+    data: dict[str, Any]
+    annotations: list[_Annotation] = []
+
+
+_Tasks = TypeAdapter(list[_Task])
+
+
 def read_tasks(file: Path, finder: PhotoFinder, choices: Choices) -> list[FoundLabel]:
     """Read the labels of a JSON file that Label Studio exported (format JSON), the newest last.
 
     Skipped (cancelled) annotations, and results other than choices, are passed over.
 
     Raises:
-        LabelFileError: It is no such file, or a choice means nothing.
+        LabelFileError: It is no such file, or a choice means nothing; the message says where.
     """
     try:
-        tasks = json.loads(file.read_bytes())
+        tasks = _Tasks.validate_json(file.read_bytes().removeprefix(codecs.BOM_UTF8))
+        found = [
+            label
+            for number, task in enumerate(tasks)
+            for label in _labels(task, number, file, finder, choices)
+        ]
     except OSError as error:
         raise LabelFileError(f"{file} cannot be read: {error.strerror}.") from error
-    except ValueError as error:
-        raise LabelFileError(f"{file} is no JSON ({error}).") from error
-    if not isinstance(tasks, list) or not all(map(_is_task, tasks)):
-        raise LabelFileError(
-            f"{file} is no list of tasks with data and annotations; export it from Label Studio as "
-            "JSON (not JSON-MIN)."
-        )
-    found = [
-        label
-        for number, task in enumerate(tasks, start=1)
-        for label in _labels(task, f"Task {number} of {file}", finder, choices)
-    ]
+    except ValidationError as error:
+        raise _no_export(file, error) from error
     found.sort(key=lambda label: label.time.timestamp() if label.time else 0.0)
     return found
 
 
-def _is_task(task: Any) -> bool:
-    return (
-        isinstance(task, dict)
-        and isinstance(task.get("data"), dict)
-        and isinstance(task.get("annotations", []), list)
+def _no_export(
+    file: Path, error: ValidationError, within: tuple[str | int, ...] = ()
+) -> LabelFileError:
+    first = error.errors(include_input=False)[0]
+    if first["type"] == "json_invalid":
+        return LabelFileError(f"{file} is no JSON ({first['msg']}).")
+    what = first["msg"].removeprefix("Value error, ")
+    return LabelFileError(
+        f"{_place(within + first['loc'])}{file}: {what}; export it from Label Studio as "
+        "JSON (not JSON-MIN)."
     )
 
 
+def _place(path: Sequence[str | int]) -> str:
+    """Where something stands: ``Task 2, annotations 1, result 1 of``."""
+    words: list[str] = []
+    for step in ("Task", *path) if path else ():
+        if isinstance(step, int):
+            words[-1] += f" {step + 1}"
+        else:
+            words.append(step)
+    return f"{', '.join(words)} of " if words else ""
+
+
 def _labels(
-    task: Mapping[str, Any], where: str, finder: PhotoFinder, choices: Choices
+    task: _Task, number: int, file: Path, finder: PhotoFinder, choices: Choices
 ) -> Iterator[FoundLabel]:
-    data = task["data"]
+    where = f"{_place([number])}{file}"
+    data = task.data
     hints = [data.get("sha256"), data.get("image"), data.get("path"), *data.values()]
     photo = finder.find(*(hint for hint in hints if isinstance(hint, str)))
-    for annotation in task.get("annotations", []):
-        if annotation.get("was_cancelled"):
+    for annotation_number, annotation in enumerate(task.annotations):
+        if annotation.was_cancelled:
             continue
-        for result in annotation.get("result", []):
-            if result.get("type") != "choices":
+        time = parse_time(annotation.updated_at or annotation.created_at)
+        for result_number, result in enumerate(annotation.result):
+            if result.type != "choices":
                 continue
-            time = parse_time(annotation.get("updated_at") or annotation.get("created_at"))
-            for word in _last_words(result.get("value", {}).get("choices", [])):
+            try:
+                words = _Choices.validate_python(result.value.get("choices", []))
+            except ValidationError as error:
+                place = (number, "annotations", annotation_number, "result", result_number)
+                raise _no_export(file, error, (*place, "value", "choices")) from error
+            for word in words:
                 meaning = choices.meaning(word, where)
-                yield FoundLabel(photo, meaning, _reviewer(annotation, result), time)
+                yield FoundLabel(photo, meaning, _reviewer(annotation, result), time, where)
 
 
-def _last_words(chosen: Iterable[str | list[str]]) -> Iterator[str]:
-    """The choices; of nested ones, which come as a list from the outermost, the innermost."""
-    for choice in chosen:
-        yield choice[-1] if isinstance(choice, list) else choice
-
-
-def _reviewer(annotation: Mapping[str, Any], result: Mapping[str, Any]) -> str:
+def _reviewer(annotation: _Annotation, result: _Result) -> str:
     """Who said it: the name that we exported, unless somebody changed the label over there."""
-    changed_by = annotation.get("updated_by")
-    if changed_by is None:
-        for text in (result.get("meta") or {}).get("text") or []:
-            if str(text).startswith(_REVIEWER):
-                return str(text).removeprefix(_REVIEWER)
-    by = annotation.get("completed_by") if changed_by is None else changed_by
-    if isinstance(by, Mapping):
-        return str(by.get("email") or by.get("id") or "")
-    return "" if by is None else f"label studio {by}"
+    if annotation.updated_by is not None:
+        return annotation.updated_by
+    for text in result.meta.text if result.meta else ():
+        if text.startswith(_REVIEWER):
+            return text.removeprefix(_REVIEWER)
+    return annotation.completed_by or ""

@@ -105,4 +105,5 @@ def _read_row(
         meaning,
         cell("reviewer"),
         parse_time(cell("time")),
+        where,
     )

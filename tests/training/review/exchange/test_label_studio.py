@@ -6,7 +6,9 @@ on its page, task 7 labelled and task 8 skipped through its API, and the project
 
 from __future__ import annotations
 
+import contextlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -156,17 +158,124 @@ def annotation(choice: object, time: str | None, by: object) -> dict[str, object
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "is no JSON"),
-        ('{"a": 1}', "export it from Label Studio as JSON"),
-        ('[{"image": "a.jpg", "label": "plant"}]', "not JSON-MIN"),
+        (b"{", "is no JSON"),
+        (b"", "is no JSON"),
+        (bytes(range(256)), "is no JSON"),
+        (b"\xef\xbb\xbf", "is no JSON"),
+        (b"[" * 100_000, "is no JSON .*recursion limit"),
+        (b'[{"data": {}, "annotations": ' + b"[" * 100_000, "is no JSON .*recursion limit"),
+        (b"[" + b"9" * 5000 + b"]", "is no JSON .*number out of range"),
+        ('[{"data": {"image": "ä"}}]'.encode("latin-1"), "is no JSON .*unicode"),
+        (b'[{"data": {"image": "\\ud800"}}]', "is no JSON"),
+        (json.dumps([]).encode("utf-16"), "is no JSON"),
+        (b'{"a": 1}', "export it from Label Studio as JSON"),
+        (b"null", "export it from Label Studio as JSON"),
+        (b'[{"image": "a.jpg", "label": "plant"}]', "Task 1, data of .*not JSON-MIN"),
+        (b'[{"data": {}}, 7]', "Task 2 of .*: Input should be an object"),
     ],
 )
 def test_other_files_are_refused(
-    log: DecisionLog, tmp_path: Path, content: str, message: str
+    log: DecisionLog, tmp_path: Path, content: bytes, message: str
 ) -> None:
-    (tmp_path / "wrong.json").write_text(content)
-    with pytest.raises(LabelFileError, match=message):
-        take(log, tmp_path / "wrong.json")
+    (tmp_path / "wrong.json").write_bytes(content)
+    refused(log, tmp_path / "wrong.json", message)
+
+
+def refused(log: DecisionLog, file: Path, message: str) -> None:
+    """It is, in one sentence that names the file, and nothing is taken from it."""
+    before = len(log.entries)
+    with pytest.raises(LabelFileError, match=message) as error:
+        take(log, file)
+    assert str(file) in str(error.value)
+    assert str(error.value).isprintable()
+    assert len(str(error.value)) < 500 + len(str(file))
+    assert log.refresh() == before
+
+
+ODD = {
+    "null": None,
+    "true": True,
+    "number": 10**30,
+    "NaN": float("nan"),
+    "text": "x" * 10_000,
+    "list": [],
+    "list in a list": [[]],
+    "object": {"a": 1},
+}
+PLACES = {
+    "Task 2": (1,),
+    "Task 2, data": (1, "data"),
+    "Task 2, annotations": (1, "annotations"),
+    "Task 2, annotations 1": (1, "annotations", 0),
+    "Task 2, annotations 1, completed_by": (1, "annotations", 0, "completed_by"),
+    "Task 2, annotations 1, updated_by": (1, "annotations", 0, "updated_by"),
+    "Task 2, annotations 1, created_at": (1, "annotations", 0, "created_at"),
+    "Task 2, annotations 1, was_cancelled": (1, "annotations", 0, "was_cancelled"),
+    "Task 2, annotations 1, result": (1, "annotations", 0, "result"),
+    "Task 2, annotations 1, result 1": (1, "annotations", 0, "result", 0),
+    "Task 2, annotations 1, result 1, type": (1, "annotations", 0, "result", 0, "type"),
+    "Task 2, annotations 1, result 1, value": (1, "annotations", 0, "result", 0, "value"),
+    "Task 2, annotations 1, result 1, value, choices": (
+        *(1, "annotations", 0, "result", 0),
+        *("value", "choices"),
+    ),
+    "Task 2, annotations 1, result 1, value, choices 1": (
+        *(1, "annotations", 0, "result", 0),
+        *("value", "choices", 0),
+    ),
+    "Task 2, annotations 1, result 1, meta": (1, "annotations", 0, "result", 0, "meta"),
+    "Task 2, annotations 1, result 1, meta, text": (
+        *(1, "annotations", 0, "result", 0),
+        *("meta", "text"),
+    ),
+    "Task 2, annotations 1, result 1, meta, text 1": (
+        *(1, "annotations", 0, "result", 0),
+        *("meta", "text", 0),
+    ),
+}
+
+
+@pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
+@pytest.mark.parametrize("where", PLACES)
+def test_something_odd_anywhere_is_told_by_its_place(
+    log: DecisionLog, tmp_path: Path, where: str, odd: object
+) -> None:
+    tasks = json.loads(EXPORT.read_text())
+    *path, last = PLACES[where]
+    within = tasks
+    for step in path:
+        within = within[step]
+    within[last] = odd
+    file = tmp_path / "odd.json"
+    file.write_text(json.dumps(tasks))
+    with contextlib.suppress(LabelFileError):  # some may be missing, and data be anything
+        assert take(log, file).unknown
+        return
+    refused(log, file, f"({where}.*|Task 2) of ")
+
+
+def test_a_byte_order_mark_is_passed_over(log: DecisionLog, tmp_path: Path) -> None:
+    write_tasks(log, tmp_path / "tasks.json")
+    file = tmp_path / "marked.json"
+    file.write_bytes(b"\xef\xbb\xbf" + (tmp_path / "tasks.json").read_bytes())
+    assert take(log, file).unchanged == 5
+
+
+def test_other_kinds_of_results_are_passed_over(log: DecisionLog, tmp_path: Path) -> None:
+    tasks = json.loads(EXPORT.read_text())
+    others = [
+        {"type": "relation", "from_id": "a", "to_id": "b"},
+        {"type": "rating", "value": {"rating": 3}, "meta": {}},
+        {"type": "rectanglelabels", "value": {"choices": 7}, "meta": None},
+    ]
+    tasks[0]["annotations"][0]["result"][:0] = others
+    file = tmp_path / "more.json"
+    file.write_text(json.dumps(tasks))
+    finder, choices = PhotoFinder(log.photos), Choices()
+    assert read_tasks(file, finder, choices) == [
+        replace(label, where=label.where.replace(str(EXPORT), str(file)))
+        for label in read_tasks(EXPORT, finder, choices)
+    ]
 
 
 def test_the_interface_offers_every_word() -> None:
