@@ -11,7 +11,7 @@ import aiohttp
 import httpx
 from bentoml.exceptions import BentoMLException
 
-from .http_io import RequestRefused
+from .refusals import RequestRefused
 
 Result = TypeVar("Result")
 

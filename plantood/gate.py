@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from plantood.errors import UnreadablePhoto
-from plantood.images import Limits, LoadedImage, Photo, load_image, to_model_input
+from plantood.images import Admit, Limits, LoadedImage, Photo, load_image, to_model_input
 from plantood.messages import DEFAULT_LANGUAGE, Messages
 from plantood.model.store import GateModel, load_gate
 from plantood.policy import Policy, explain, quality_reasons, score_reasons, with_overrides
@@ -64,6 +64,7 @@ def prepare(
     model: str,
     input_size: int,
     keep_image: bool = False,
+    admit: Admit | None = None,
 ) -> Prepared:
     """Decode and measure a photo; what is wrong with it is a verdict, never an exception.
 
@@ -76,6 +77,7 @@ def prepare(
         model: Tag of the gate model, for the verdict.
         input_size: Side S of the model's square input, in pixels.
         keep_image: Hand on the decoded photo, for whoever needs it after the verdict.
+        admit: As :func:`plantood.images.load_image` takes it.
 
     Raises:
         TypeError: ``photo`` is not of a type that is taken.
@@ -83,7 +85,7 @@ def prepare(
     """
     started = time.perf_counter()
     try:
-        image = load_image(photo, limits)
+        image = load_image(photo, limits, admit)
     except UnreadablePhoto as error:
         verdict = Verdict(
             verdict="retake",

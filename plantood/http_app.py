@@ -1,28 +1,20 @@
-"""The web application around the gate: BentoML's own, with plain errors, the page and the model.
-
-Three things that BentoML's HTTP server does otherwise than a gate must: it wraps the message of a
-400 in a list and logs a stack trace for it, it answers 404 and 405 in plain text, and it shows
-its API explorer at ``/``.
-"""
+"""The web application around the gate: the page, the model, and a completed OpenAPI document."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
-from http import HTTPStatus
 from pathlib import Path
 
-from _bentoml_impl.server.app import ServiceAppFactory
-from _bentoml_sdk import Service
-from bentoml.exceptions import BentoMLException
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.middleware import Middleware
+from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from . import openapi
-from .http_io import RequestRefused, error
+from .edge import EdgeApp, EdgeService
+from .settings import Settings
+from .uploads import UploadLimit
 
 WEB = Path(__file__).parent / "web"
 
@@ -41,14 +33,22 @@ EXPLORER_HEADERS = PAGE_HEADERS | {
 }
 
 
-class GateApp(ServiceAppFactory):
-    """BentoML's application of one service, with the routes and errors of the gate."""
+class GateApp(EdgeApp):
+    """The application of `PlantGate`, with the model and the page."""
 
-    def __call__(self) -> Starlette:
-        """Build the application."""
-        app = super().__call__()
-        app.add_exception_handler(HTTPException, _http_error)
-        return app
+    @property
+    def middlewares(self) -> list[Middleware]:
+        """The edge's, and the bounds of an upload; not where another service of the bento calls.
+
+        That one hands decoded pixels over, uncompressed, and has bounded what it was sent.
+        """
+        if not self.is_main:
+            return super().middlewares
+        settings = Settings.from_environment()
+        limit = Middleware(
+            UploadLimit, photo_bytes=settings.max_upload_bytes, max_photos=settings.max_photos
+        )
+        return [*super().middlewares, limit]
 
     @property
     def routes(self) -> list[BaseRoute]:
@@ -76,37 +76,11 @@ class GateApp(ServiceAppFactory):
         """BentoML's OpenAPI document, completed."""
         return JSONResponse(openapi.complete(self.service.openapi_spec.asdict()))
 
-    async def api_endpoint(self, name: str, request: Request) -> Response:
-        """Answer an API call; what the caller did wrong is a sentence, not a stack trace."""
-        try:
-            return await super().api_endpoint(name, request)
-        except BentoMLException as refused:
-            if refused.error_code >= 500 and not isinstance(refused, RequestRefused):
-                raise  # BentoML logs it, and tells the caller nothing of the inside
-            return error(str(refused), refused.error_code)
-        except HTTPException as refused:  # a form that cannot be parsed
-            return error(f"The form cannot be read: {refused.detail}", refused.status_code)
-        except ClientDisconnect:
-            return error("The upload broke off.", HTTPStatus.BAD_REQUEST)
 
-
-class GateService(Service):
+class GateService(EdgeService):
     """A BentoML service whose web application is :class:`GateApp`."""
 
-    def to_asgi(self, is_main: bool = True) -> Starlette:
-        """Build the application of one worker."""
-        self.inject_config()
-        return GateApp(self, is_main=is_main)()
-
-
-async def _http_error(request: Request, refused: HTTPException) -> Response:
-    known = {
-        HTTPStatus.NOT_FOUND: f"There is nothing at {request.url.path}; see /docs.",
-        HTTPStatus.METHOD_NOT_ALLOWED: f"{request.url.path} does not answer {request.method}.",
-    }
-    response = error(known.get(refused.status_code, refused.detail), refused.status_code)
-    response.headers.update(refused.headers or {})
-    return response
+    application = GateApp
 
 
 def _file(name: str, headers: dict[str, str]) -> Callable[[Request], Awaitable[Response]]:

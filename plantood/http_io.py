@@ -8,50 +8,29 @@ document, and BentoML's clients and ``bentoml.depends`` can call it.
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import os
 from http import HTTPStatus
-from tempfile import SpooledTemporaryFile
 from typing import Annotated, Any, BinaryIO, TypeAlias
 
 import bentoml
-from bentoml.exceptions import BentoMLException
+import numpy as np
+from _bentoml_impl.serde import PickleSerde
 from PIL import Image
 from pydantic import Field
 from pydantic.json_schema import GetJsonSchemaHandler, JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 from starlette.datastructures import FormData, UploadFile
-from starlette.formparsers import MultiPartParser
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
-from starlette.responses import JSONResponse
 
 from .images import Photo
+from .messages import MAX_ACCEPT
+from .refusals import RequestRefused
+from .uploads import uploads_of_process
 
 PhotoInput: TypeAlias = Photo | UploadFile
-
-PICKLE = "application/vnd.bentoml+pickle"
-"""What BentoML speaks between the services of one bento, never on the public port."""
-
-SPOOL_BYTES = 4 << 20
-"""A photo above this size waits on disk, so that many slow uploads do not fill the memory. Most
-photos of a phone are below it: writing them out piece by piece would cost as much processor time
-as the rest of receiving them."""
-MultiPartParser.spool_max_size = SPOOL_BYTES
-
-
-class RequestRefused(BentoMLException):
-    """The request itself cannot be answered; the message says why and what to send."""
-
-    def __init__(self, message: str, status: HTTPStatus) -> None:
-        super().__init__(message, error_code=status)
-
-
-def error(message: str, status: int) -> JSONResponse:
-    """Every error of the service: ``{"error": "one sentence"}``."""
-    headers = {"Retry-After": "5"} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
-    return JSONResponse({"error": message}, status, headers)
 
 
 def send_one(field: str) -> str:
@@ -149,11 +128,13 @@ class CheckInput(bentoml.IODescriptor):
         Raises:
             RequestRefused: 400, if no photo was sent.
         """
+        if is_of_the_bento(serde):
+            given = await super().from_http_request(request, serde)
+            ensure_pixels_or_bytes(given.image)
+            return given
         kind = content_type(request)
-        if kind == PICKLE:
-            return await super().from_http_request(request, serde)
         if kind == "multipart/form-data":
-            form = await request.form(max_files=2, max_fields=10)
+            form = await read_form(request, max_files=2, max_fields=10)
             photos = files(form, "image", send_one("image"))
             if len(photos) > 1:
                 raise RequestRefused(
@@ -192,15 +173,18 @@ class CheckBatchInput(bentoml.IODescriptor):
         Raises:
             RequestRefused: 400, if no photo was sent.
         """
+        if is_of_the_bento(serde):
+            given = await super().from_http_request(request, serde)
+            for photo in given.images:
+                ensure_pixels_or_bytes(photo)
+            return given
         kind = content_type(request)
-        if kind == PICKLE:
-            return await super().from_http_request(request, serde)
         if kind != "multipart/form-data":
             raise RequestRefused(
                 f"This is {kind or 'empty'}, not a form. {send_several('images')}",
                 HTTPStatus.BAD_REQUEST,
             )
-        form = await request.form(max_files=256, max_fields=10)
+        form = await read_form(request, max_files=256, max_fields=10)
         photos = files(form, "images", send_several("images"))
         return cls(images=photos, language=language_of(request, form.get("language")))
 
@@ -210,35 +194,91 @@ CheckInput.multipart_fields = ["image"]
 CheckBatchInput.multipart_fields = ["images"]
 
 
+def is_of_the_bento(serde: Any) -> bool:
+    """Whether another service of the bento calls, which BentoML alone decides.
+
+    Its main service refuses pickles from outside, by its own reading of the content type. To read
+    the header here once more would open a way around that wherever the two readings differ.
+    """
+    return isinstance(serde, PickleSerde)
+
+
+def ensure_pixels_or_bytes(photo: Any) -> None:
+    """Refuse whatever else a request may hold in place of a photo, above all a path.
+
+    Raises:
+        RequestRefused: 400.
+    """
+    if not isinstance(photo, (bytes, bytearray, memoryview, np.ndarray, Image.Image)):
+        raise RequestRefused(
+            f"A photo is sent as its bytes or pixels, not as {type(photo).__name__}.",
+            HTTPStatus.BAD_REQUEST,
+        )
+
+
 def content_type(request: Request) -> str:
     """The content type without its parameters, in lower case; empty if there is none."""
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def read(photo: PhotoInput, keep: bool = False) -> Photo:
-    """The photo in a form that the gate judges; an upload's bytes, then its file is closed.
+def read(photo: PhotoInput) -> Photo:
+    """The photo in a form that the gate judges; of an upload all of its bytes.
 
     Blocks while it reads from disk, so it belongs into a thread.
-
-    Args:
-        photo: An upload, or any form of a photo, which stays as it is.
-        keep: Leave the upload's file open, since it will be read again.
     """
     if not isinstance(photo, UploadFile):
         return photo
     photo.file.seek(0)
-    data = photo.file.read()
-    if not keep:
+    return photo.file.read()
+
+
+def close(photo: PhotoInput) -> None:
+    """Make room for other uploads: this one will not be read again. Blocks as :func:`read` does."""
+    if isinstance(photo, UploadFile):
         photo.file.close()
-    return data
 
 
 async def raw_body(request: Request) -> UploadFile:
-    """The whole body as an upload."""
-    photo = UploadFile(SpooledTemporaryFile(max_size=SPOOL_BYTES), size=0)  # noqa: SIM115
+    """The whole body as an upload.
+
+    Raises:
+        RequestRefused: 429, if there is no room for it.
+    """
+    photo = UploadFile(uploads_of_process().open(), size=0)
     async for chunk in request.stream():
         await photo.write(chunk)
     return photo
+
+
+async def read_form(request: Request, *, max_files: int, max_fields: int) -> FormData:
+    """The fields and files of a multipart form.
+
+    Raises:
+        RequestRefused: 400, if it cannot be read; 429, if there is no room for it.
+    """
+    parser = _FormParser(
+        request.headers, request.stream(), max_files=max_files, max_fields=max_fields
+    )
+    try:
+        return await parser.parse()
+    except MultiPartException as broken:
+        raise RequestRefused(
+            f"The form cannot be read: {broken.message}", HTTPStatus.BAD_REQUEST
+        ) from None
+
+
+class _FormParser(MultiPartParser):
+    """Starlette's parser, whose files are counted."""
+
+    def on_headers_finished(self) -> None:
+        super().on_headers_finished()
+        theirs = self._current_part.file
+        if theirs is not None:
+            file = uploads_of_process().open()
+            self._files_to_close_on_error[-1] = file
+            self._current_part.file = UploadFile(
+                file, size=0, filename=theirs.filename, headers=theirs.headers
+            )
 
 
 def files(form: FormData, field: str, what_to_send: str) -> list[UploadFile]:
@@ -263,11 +303,26 @@ def files(form: FormData, field: str, what_to_send: str) -> list[UploadFile]:
     return found
 
 
+def parsed_json(text: str) -> Any:
+    """What a text says as JSON.
+
+    Raises:
+        ValueError: It is none, or nested too deeply to be read.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
 def language_of(request: Request, field: Any = None) -> str | None:
     """The language asked for: form field, then query parameter, then ``Accept-Language``."""
     if isinstance(field, str) and field:
-        with contextlib.suppress(ValueError):  # BentoML's clients send form fields as JSON
-            field = json.loads(field)
+        if field.startswith('"') or field == "null":  # BentoML's clients send form fields as JSON
+            try:
+                field = parsed_json(field[: MAX_ACCEPT + 2])
+            except ValueError:
+                field = None
         if isinstance(field, str) and field:
             return field
     return request.query_params.get("language") or request.headers.get("accept-language")

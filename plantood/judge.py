@@ -16,7 +16,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,13 +24,15 @@ import numpy as np
 from . import prometheus
 from .capture import Capture
 from .coalesce import Coalescer
+from .decoding import Decoders
 from .errors import UnreadablePhoto
 from .failures import WrongAnswer, as_gate_failure, with_one_more_try
 from .gate import Prepared, finish, prepare
-from .http_io import PhotoInput, read
-from .images import Limits, LoadedImage, Photo
+from .http_io import PhotoInput, close, read
+from .images import Admit, Limits, LoadedImage, Photo
 from .messages import Messages
 from .model.store import GateModel
+from .overload import Queue
 from .policy import Policy, with_overrides
 from .reference import Reference
 from .runtime import usable_cpus
@@ -91,7 +92,7 @@ class Rules:
             reference=model.reference(),
             messages=Messages.load(settings.messages_file),
             language=settings.language,
-            limits=Limits(settings.max_upload_bytes, settings.max_pixels),
+            limits=settings.limits,
         )
 
 
@@ -133,9 +134,10 @@ class Judge:
         self._describe = describe
         self._described_at = float("-inf")
         self._timeout = settings.score_timeout_s
-        self._decoders = ThreadPoolExecutor(
-            settings.decode_threads or usable_cpus(), thread_name_prefix="decode"
+        self._decoders = Decoders(
+            settings.decode_threads or usable_cpus(), settings.decode_memory_bytes
         )
+        self._queue = Queue(settings.max_latency_ms / 1000)
         self._preparing = 0
         self._rows = Coalescer(
             self._scores, settings.max_batch_size, more_coming=lambda: self._preparing > 0
@@ -145,7 +147,7 @@ class Judge:
 
     def close(self) -> None:
         """Let the decoding threads end, and write what is still to be captured."""
-        self._decoders.shutdown(wait=False, cancel_futures=True)
+        self._decoders.close()
         if self._capture is not None:
             self._capture.close()
 
@@ -179,28 +181,42 @@ class Judge:
             "language": self.rules.messages.negotiate(language, self.rules.language),
             "model": self.rules.tag,
         }
-        self._preparing += 1
-        try:
-            prepared, data = await asyncio.get_running_loop().run_in_executor(
-                self._decoders, self._prepare, photo, keep, context, time.perf_counter()
-            )
-        finally:
-            self._preparing -= 1
-        verdict = prepared.verdict
-        if verdict is None:
-            started = time.perf_counter()
-            plant_probability, embedding = await self.score(prepared.model_input)
-            unfamiliarity = None
-            if self.rules.reference is not None:
-                unfamiliarity = float(self.rules.reference.unfamiliarity(embedding[np.newaxis])[0])
-            score_ms = (time.perf_counter() - started) * 1000
-            verdict = finish(
-                prepared, plant_probability, unfamiliarity, score_ms=score_ms, **context
-            )
+        with self._queue.place():
+            prepared, data = await self._prepared(photo, keep, context)
+            verdict = prepared.verdict or await self._scored(prepared, context)
         prometheus.observe(verdict)
         if self._capture is not None:
             self._capture.offer(data, verdict)
         return Judged(verdict, prepared.image, prepared.error)
+
+    async def _prepared(
+        self, photo: PhotoInput, keep: bool, context: dict[str, Any]
+    ) -> tuple[Prepared, Photo | None]:
+        """The photo before the network, and what was read of it if it may have to be kept."""
+        submitted = started = time.perf_counter()
+
+        def prepare_now(admit: Admit) -> tuple[Prepared, Photo | None]:
+            nonlocal started
+            started = time.perf_counter()
+            return self._prepare(photo, keep, context, admit)
+
+        self._preparing += 1
+        try:
+            prepared = await self._decoders.run(prepare_now)
+        finally:
+            self._preparing -= 1
+        prometheus.STAGE_SECONDS.labels(stage="wait").observe(started - submitted)
+        return prepared
+
+    async def _scored(self, prepared: Prepared, context: dict[str, Any]) -> Verdict:
+        """The verdict by the network."""
+        started = time.perf_counter()
+        plant_probability, embedding = await self.score(prepared.model_input)
+        unfamiliarity = None
+        if self.rules.reference is not None:
+            unfamiliarity = float(self.rules.reference.unfamiliarity(embedding[np.newaxis])[0])
+        score_ms = (time.perf_counter() - started) * 1000
+        return finish(prepared, plant_probability, unfamiliarity, score_ms=score_ms, **context)
 
     async def score(self, pixels: np.ndarray) -> tuple[float, np.ndarray]:
         """Plant probability and embedding float32 ``[C]`` of one photo, uint8 ``[S, S, 3]``.
@@ -223,35 +239,42 @@ class Judge:
         return float(row[0]), row[1:]
 
     async def is_ready(self) -> bool:
-        """True if a photo can be judged now: the scorer answers a forward pass."""
+        """True if a photo can be judged now: threads decode, the scorer answers a forward pass."""
         if time.monotonic() - self._scored_at < READY_SECONDS / 2:
             return True
         size = self.rules.input_size
         self._described_at = float("-inf")
         try:
             async with asyncio.timeout(READY_SECONDS):
+                await self._decoders.run(lambda admit: None)
                 await self.score(np.zeros((size, size, 3), np.uint8))
         except Exception:  # logged where it happened
             return False
         return True
 
+    def is_alive(self) -> bool:
+        """False if only a restart can help: a decoding thread hangs."""
+        return not self._decoders.is_stuck()
+
     def _prepare(
-        self, photo: PhotoInput, keep: bool, context: dict[str, Any], submitted: float
+        self, photo: PhotoInput, keep: bool, context: dict[str, Any], admit: Admit
     ) -> tuple[Prepared, Photo | None]:
         """Read, decode and measure one photo; runs in a decoding thread.
 
         Returns:
             The photo before the network, and what was read of it if it may have to be kept.
         """
-        prometheus.STAGE_SECONDS.labels(stage="wait").observe(time.perf_counter() - submitted)
-        data = read(photo, keep)
+        data = read(photo)
         prepared = prepare(
             data,
             limits=self.rules.limits,
             input_size=self.rules.input_size,
             keep_image=keep,
+            admit=admit,
             **context,
         )
+        if not keep:
+            close(photo)
         return prepared, None if self._capture is None else data
 
     async def _scores(self, images: np.ndarray) -> np.ndarray:

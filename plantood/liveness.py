@@ -18,6 +18,15 @@ def runs_beside(service: str) -> bool:
     return not address.startswith(("http://", "https://"))
 
 
+def is_served(service: str) -> bool:
+    """Whether this service is the one that is called from outside, and no other's helper.
+
+    BentoML gives every worker the addresses of all services: those of helpers are Unix sockets.
+    """
+    address = BentoMLContainer.remote_runner_mapping.get().get(service, "")
+    return address.startswith(("http://", "https://"))
+
+
 async def answers(question: Callable[[], Awaitable[Any]], seconds: float) -> bool:
     """True if there is any answer to ``question`` within so many seconds."""
     try:

@@ -16,6 +16,11 @@ from plantood.errors import SettingsError
 from plantood.verdict import Reason, ReasonCode
 
 DEFAULT_LANGUAGE = "en"
+MAX_ACCEPT = 100
+"""Characters of what is asked for that are looked at. Browsers send some forty, and a stranger may
+send a megabyte."""
+MAX_TAGS = 8
+"""Languages of those that are looked at."""
 _LOCALES = Path(__file__).parent / "locales"
 
 Catalogue = Mapping[str, Mapping[ReasonCode, str]]
@@ -65,6 +70,7 @@ class Messages:
 
         Args:
             accept: An ``Accept-Language`` header or a single tag: ``fr-CH, sw;q=0.9, *;q=0.1``.
+                Only its first languages count, see `MAX_ACCEPT` and `MAX_TAGS`.
             default: What to use if none of them is known.
 
         Returns:
@@ -80,8 +86,10 @@ class Messages:
 
 def _by_preference(accept: str) -> list[str]:
     """Language tags of an ``Accept-Language`` header, best first; what is no tag is left out."""
+    if len(accept) > MAX_ACCEPT:
+        accept = accept[:MAX_ACCEPT].rpartition(",")[0]
     weighted = []
-    for item in accept.lower().replace("_", "-").split(","):
+    for item in accept.lower().replace("_", "-").split(",")[:MAX_TAGS]:
         tag, *parameters = (part.strip() for part in item.split(";"))
         weight = 1.0
         for parameter in parameters:

@@ -17,8 +17,9 @@ from io import BytesIO
 
 from PIL import Image
 
+from . import exif, jpeg
 from .images import Limits, load_image
-from .jpeg import END_OF_IMAGE, marker_segments
+from .jpeg import END_OF_IMAGE, segments
 
 PNG_CHUNKS = frozenset(
     {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS"}
@@ -34,7 +35,6 @@ _JPEG, _PNG = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
 _APP0, _APP2, _APP14 = 0xE0, 0xE2, 0xEE
 _APP0_HEADER = b"\xff\xe0\x00\x10"
 _SCAN, _END = 0xDA, 0xD9
-_ORIENTATION_TAG = 0x0112
 
 
 def without_metadata(photo: bytes, limits: Limits | None = None) -> tuple[bytes, str]:
@@ -65,11 +65,11 @@ def without_metadata(photo: bytes, limits: Limits | None = None) -> tuple[bytes,
 def _jpeg(photo: bytes) -> bytes:
     """Tables, frames and scans; everything up to the first end of image."""
     kept = [_JPEG]
-    if orientation := _orientation(photo):
-        exif = b"Exif\0\0" + orientation
-        kept.append(b"\xff\xe1" + struct.pack(">H", 2 + len(exif)) + exif)
+    if orientation := _turned(jpeg.read(photo).orientation):
+        turned = b"Exif\0\0" + orientation
+        kept.append(b"\xff\xe1" + struct.pack(">H", 2 + len(turned)) + turned)
     end, in_scan = len(_JPEG), False
-    for marker, position, content in marker_segments(photo):
+    for marker, position, content in segments(photo):
         if in_scan:
             kept.append(photo[end:position])  # entropy-coded data
         if marker == _END:
@@ -97,7 +97,7 @@ def _is_needed(marker: int, content: bytes) -> bool:
 
 def _png(photo: bytes) -> bytes:
     kept, position = [_PNG], len(_PNG)
-    orientation = _orientation(photo)
+    orientation = _turned(_png_orientation(photo))
     while position + 12 <= len(photo):
         length, name = struct.unpack_from(">I4s", photo, position)
         end = position + 12 + length  # length, name and checksum around the content
@@ -119,17 +119,23 @@ def _png_chunk(name: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
 
 
-def _orientation(photo: bytes) -> bytes:
-    """EXIF data with the orientation alone; empty if the photo is upright.
+def _png_orientation(photo: bytes) -> int:
+    """How a PNG is to be turned; its metadata may stand behind its pixels."""
+    position = len(_PNG)
+    while position + 12 <= len(photo):
+        length, name = struct.unpack_from(">I4s", photo, position)
+        if name == b"eXIf":
+            return exif.orientation(photo[position + 8 : position + 8 + length])
+        position += 12 + length
+    return 1
+
+
+def _turned(orientation: int) -> bytes:
+    """Exif data with the orientation alone; empty if the photo is upright.
 
     A TIFF header, and one directory with one entry: tag, type SHORT, count 1, value.
     """
-    try:
-        with Image.open(BytesIO(photo), formats=("JPEG", "PNG")) as image:
-            orientation = image.getexif().get(_ORIENTATION_TAG, 1)
-    except Exception:  # a photo with broken metadata is still a photo
+    if orientation == 1:
         return b""
-    if orientation not in range(2, 9):
-        return b""
-    entry = struct.pack(">HHIHH", _ORIENTATION_TAG, 3, 1, orientation, 0)
+    entry = struct.pack(">HHIHH", exif.ORIENTATION_TAG, 3, 1, orientation, 0)
     return b"MM\0*" + struct.pack(">IH", 8, 1) + entry + bytes(4)

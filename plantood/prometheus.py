@@ -6,8 +6,13 @@ through files (its multiprocess mode), so counters and histograms are sums over 
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Gauge, Histogram
+import os
+from pathlib import Path
+
+import psutil
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from .verdict import ReasonCode, Verdict
 
@@ -85,3 +90,27 @@ def observe(verdict: Verdict) -> None:
         PLANT_PROBABILITY.observe(verdict.plant_probability)
     for stage, milliseconds in verdict.timings_ms.items():
         STAGE_SECONDS.labels(stage=stage).observe(milliseconds / 1000)
+
+
+def serve(port: int) -> None:
+    """Answer ``GET /metrics`` on a port of its own, for all processes of this server.
+
+    Raises:
+        OSError: The port is taken.
+    """
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)
+    start_http_server(port, registry=registry)
+
+
+def forget_dead_processes() -> None:
+    """Take gauges of living processes out of the sums that a killed process has left there.
+
+    A process that ends by itself does so; one that was killed leaves its requests in progress
+    standing for ever.
+    """
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    for file in Path(folder).glob("gauge_live*_*.db") if folder else ():
+        pid = file.stem.rpartition("_")[2]
+        if pid.isdecimal() and not psutil.pid_exists(int(pid)):
+            mark_process_dead(int(pid), folder)

@@ -1,67 +1,64 @@
 """A file that is all header: refused before Pillow walks through it.
 
-Pillow reads the segments of a JPEG and the chunks of a PNG one by one in Python, holding the
-interpreter's lock. Some megabytes of empty ones are no photo but would keep a process busy for
-seconds, so they are counted first, and counting stops at the limit.
+Pillow reads the chunks of a PNG and the blocks of a GIF one by one in Python, holding the
+interpreter's lock. Some megabytes of nearly empty ones are no photo but would keep a process busy
+for seconds, so they are counted first, and counting stops at the limit.
 """
 
 from __future__ import annotations
 
-import re
-
 from plantood.errors import UnreadablePhoto
 
 MAX_SEGMENTS = 2_000
-"""Segments before the pixels of a JPEG, and tiny chunks in a PNG. Cameras write some twenty; a
-large colour profile or a panorama's metadata comes in a few hundred."""
+"""Chunks of a PNG beyond one for each `USUAL_CHUNK` bytes; blocks of a GIF before its picture."""
 
-MAX_PADDING = 4_096
-"""Bytes between two JPEG segments; the standard allows padding, and cameras write some bytes."""
+USUAL_CHUNK = 2_048
+"""Bytes. Encoders write the pixels of a PNG in chunks of 4,096 and more."""
 
-TINY_CHUNK = 64
-"""Bytes. Encoders write the pixels of a PNG in chunks of some thousand."""
-
-_JPEG = b"\xff\xd8"
-_PNG = b"\x89PNG\r\n\x1a\n"
-_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd8]")
-_SCAN, _END = 0xDA, 0xD9
+PNG = b"\x89PNG\r\n\x1a\n"
+GIF = (b"GIF87a", b"GIF89a")
+_EXTENSION = 0x21
 
 
 def ensure_few_segments(data: bytes) -> None:
-    """Refuse a JPEG or PNG made of countless empty segments; other formats pass.
+    """Refuse a PNG or GIF made of countless small pieces; other formats pass.
 
     Raises:
         UnreadablePhoto: It has more of them than any photo.
     """
-    if data.startswith(_JPEG):
-        too_many = _jpeg_is_all_header(data)
-    elif data.startswith(_PNG):
-        too_many = _png_is_all_header(data)
+    if data.startswith(PNG):
+        too_many = _has_many_chunks(data)
+    elif data.startswith(GIF):
+        too_many = _has_many_blocks(data)
     else:
         return
     if too_many:
         raise UnreadablePhoto("the file is made of headers without a photo")
 
 
-def _jpeg_is_all_header(data: bytes) -> bool:
-    position = 2
+def _has_many_chunks(data: bytes) -> bool:
+    """PNG, third edition, section 5.3: length, type, content and checksum."""
+    position, chunks = len(PNG), 0
+    limit = MAX_SEGMENTS + len(data) // USUAL_CHUNK
+    while position < len(data) and chunks <= limit:
+        chunks += 1
+        position += 12 + int.from_bytes(data[position : position + 4])
+    return chunks > limit
+
+
+def _has_many_blocks(data: bytes) -> bool:
+    """GIF89a, sections 15 to 27: extensions, each of blocks with a length, then the picture."""
+    flags = data[10] if len(data) > 10 else 0
+    position = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
     for _ in range(MAX_SEGMENTS):
-        found = _MARKER.search(data, position, position + MAX_PADDING + 2)
-        if not found:
-            return len(data) - position > MAX_PADDING
-        marker = data[found.start() + 1]
-        if marker in (_SCAN, _END):
+        if position >= len(data) or data[position] != _EXTENSION:
             return False
-        position = found.start() + 2 + max(2, int.from_bytes(data[found.end() : found.end() + 2]))
-    return True
-
-
-def _png_is_all_header(data: bytes) -> bool:
-    position, tiny = len(_PNG), 0
-    while position < len(data):
-        length = int.from_bytes(data[position : position + 4])
-        tiny += length < TINY_CHUNK
-        if tiny > MAX_SEGMENTS:
+        position += 2
+        for _ in range(MAX_SEGMENTS):
+            size = data[position] if position < len(data) else 0
+            position += 1 + size
+            if not size:
+                break
+        else:
             return True
-        position += 12 + length  # length, type and checksum around the chunk's data
-    return False
+    return True

@@ -21,18 +21,19 @@ from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml.exceptions import BentoMLConfigException
 
 from . import __version__, prometheus
-from .body_limit import BodyLimit
 from .capture import ensure_usable
 from .errors import PhotoTooLarge, PlantoodError, SettingsError
 from .gate_reference import GateReference
 from .graceful import keep_sockets, outlive_other_services, remove_sockets
 from .http_app import GateService
-from .http_io import CheckBatchInput, CheckInput, PhotoInput, RequestRefused
+from .http_io import CheckBatchInput, CheckInput, PhotoInput
 from .judge import Judge, Rules, ServiceScorer
 from .liveness import answers, runs_beside
 from .model.store import load_gate
 from .packing import served_gate
+from .refusals import RequestRefused
 from .renewal import RenewConnections
+from .scorer_app import NoInput, ScoreInput, ScorerService
 from .settings import Settings, variable
 from .verdict import Verdict
 
@@ -76,6 +77,7 @@ def _before_start() -> None:
     traffic={"timeout": settings.score_timeout_s},
     runner_connection=dict(KEEP_CONNECTIONS),
     logging={"access": {"enabled": False}},  # the gate's own access log has every request
+    service_class=ScorerService,
 )
 class PlantScorer:
     """The network: a batch of photos in, plant probability and embedding out."""
@@ -101,6 +103,7 @@ class PlantScorer:
         remove_sockets("PlantScorer")
 
     @bentoml.api(
+        input_spec=ScoreInput,
         batchable=True,
         max_batch_size=settings.max_batch_size,
         max_latency_ms=settings.max_latency_ms,
@@ -116,7 +119,7 @@ class PlantScorer:
         """
         return self.scorer.score(images).rows()
 
-    @bentoml.api
+    @bentoml.api(input_spec=NoInput)
     def describe(self) -> dict[str, Any]:
         """The tag of the gate model that scores, and the side of its square input in pixels."""
         return {"model": self.gate.tag, "input_size": self.scorer.input_size}
@@ -214,7 +217,4 @@ class PlantGate:
         }
 
 
-PlantGate.add_asgi_middleware(
-    BodyLimit, photo_bytes=settings.max_upload_bytes, max_photos=settings.max_photos
-)
 PlantScorer.add_asgi_middleware(RenewConnections)

@@ -14,7 +14,9 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
+from .decoding import HEAVY_SHARE
 from .errors import SettingsError
+from .images import Limits
 
 PREFIX = "PLANTOOD_"
 DEFAULT_GATE = "plantood-gate:latest"
@@ -80,11 +82,27 @@ class Settings(BaseModel):
         default=20, ge=1, le=1000, description="Largest photo in MiB; a larger one is a 413."
     )
     max_megapixels: int = Field(
-        default=64,
+        default=110,
         ge=1,
-        le=1000,
+        le=178,
         description="Largest photo in millions of pixels, known from its header before it is "
-        "decoded; a larger one is a 413.",
+        "decoded; a larger one is a 413. See also `PLANTOOD_DECODE_MEMORY_MB`.",
+    )
+    uploads_mb: int = Field(
+        default=512,
+        ge=1,
+        le=100_000,
+        description="Most MiB of uploads that one worker holds at a time, of all requests "
+        "together, in memory (up to 128) and on disk; what would pass it is a 429. At least the "
+        "largest request that the limits below and above allow.",
+    )
+    decode_memory_mb: int = Field(
+        default=512,
+        ge=64,
+        le=100_000,
+        description="Memory in MiB that all photos being decoded by one worker may take together. "
+        "One photo may take three quarters of it, a larger one is refused: 110 megapixels as a "
+        "JPEG, 70 as an HEIC of a phone, 90 as a PNG, 23 as a WebP.",
     )
     max_photos: int = Field(
         default=16, ge=1, le=256, description="Most photos in one `POST /check_batch`."
@@ -117,6 +135,13 @@ class Settings(BaseModel):
         le=600_000,
         description="Longest time in milliseconds that a photo may wait for its score; one that "
         "would wait longer is answered 503 at once.",
+    )
+    metrics_port: int | None = Field(
+        default=None,
+        ge=1,
+        le=65_535,
+        description="Port on which `/metrics` is answered, on all addresses, in place of the one "
+        "on which photos are, so that a firewall can tell them apart.",
     )
     timeout_s: int = Field(
         default=300,
@@ -165,9 +190,28 @@ class Settings(BaseModel):
         return self.max_upload_mb * MEBIBYTE
 
     @property
+    def max_uploads_bytes(self) -> int:
+        """Most bytes of uploads in one worker; never less than one request may have."""
+        return max(self.uploads_mb * MEBIBYTE, self.max_photos * self.max_upload_bytes + MEBIBYTE)
+
+    @property
+    def decode_memory_bytes(self) -> int:
+        """Memory of the photos being decoded in one worker, in bytes."""
+        return self.decode_memory_mb * MEBIBYTE
+
+    @property
     def max_pixels(self) -> int:
         """Largest photo in pixels."""
         return self.max_megapixels * 1_000_000
+
+    @property
+    def limits(self) -> Limits:
+        """What one photo may cost."""
+        return Limits(
+            max_bytes=self.max_upload_bytes,
+            max_pixels=self.max_pixels,
+            max_memory=int(self.decode_memory_bytes * HEAVY_SHARE),
+        )
 
     @property
     def score_timeout_s(self) -> float:

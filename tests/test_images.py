@@ -72,13 +72,6 @@ def test_heic_as_iphones_send_it(picture: Image.Image) -> None:
     assert not readable(file.getvalue()[:-2000])
 
 
-def test_heic_without_the_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    heic = struct.pack(">I4s4sI4s4s", 24, b"ftyp", b"heic", 0, b"mif1", b"heic") + bytes(100)
-    with pytest.raises(UnreadablePhoto, match=r'pip install "plantood\[heif\]"'):
-        load_image(heic)
-
-
 def test_bytes_path_image_and_array_are_the_same_photo(
     picture: Image.Image, tmp_path: Path
 ) -> None:
@@ -246,7 +239,7 @@ def test_limits_name_themselves(picture: Image.Image, tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-@pytest.mark.parametrize("side", [10_000, 20_000, 200_000])
+@pytest.mark.parametrize("side", [10_500, 20_000, 200_000])
 def test_bombs_are_refused_before_decoding(side: int) -> None:
     with pytest.raises(PhotoTooLarge):
         load_image(png_header(side, side))

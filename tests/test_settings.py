@@ -15,7 +15,7 @@ def test_nothing_set_gives_the_defaults() -> None:
     assert settings == Settings()
     assert settings.gate == "plantood-gate:latest"
     assert settings.max_upload_bytes == 20 * 1024 * 1024
-    assert settings.max_pixels == 64_000_000
+    assert settings.max_pixels == 110_000_000
 
 
 def test_every_field_is_read_from_its_variable() -> None:
@@ -26,12 +26,15 @@ def test_every_field_is_read_from_its_variable() -> None:
         "PLANTOOD_MESSAGES_FILE": "messages.json",
         "PLANTOOD_MAX_UPLOAD_MB": "5",
         "PLANTOOD_MAX_MEGAPIXELS": "12",
+        "PLANTOOD_UPLOADS_MB": "64",
+        "PLANTOOD_DECODE_MEMORY_MB": "128",
         "PLANTOOD_MAX_PHOTOS": "3",
         "PLANTOOD_WORKERS": "2",
         "PLANTOOD_DECODE_THREADS": "4",
         "PLANTOOD_SCORER_THREADS": "6",
         "PLANTOOD_MAX_BATCH_SIZE": "16",
         "PLANTOOD_MAX_LATENCY_MS": "2500",
+        "PLANTOOD_METRICS_PORT": "9100",
         "PLANTOOD_TIMEOUT_S": "60",
         "PLANTOOD_ON_GATE_ERROR": "retake",
         "PLANTOOD_GATE_TIMEOUT_S": "7",
@@ -47,12 +50,15 @@ def test_every_field_is_read_from_its_variable() -> None:
         "messages_file": Path("messages.json"),
         "max_upload_mb": 5,
         "max_megapixels": 12,
+        "uploads_mb": 64,
+        "decode_memory_mb": 128,
         "max_photos": 3,
         "workers": 2,
         "decode_threads": 4,
         "scorer_threads": 6,
         "max_batch_size": 16,
         "max_latency_ms": 2500,
+        "metrics_port": 9100,
         "timeout_s": 60,
         "on_gate_error": "retake",
         "gate_timeout_s": 7,

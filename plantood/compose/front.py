@@ -19,8 +19,9 @@ from starlette.datastructures import UploadFile
 
 from plantood.errors import PlantoodError, UnreadablePhoto
 from plantood.failures import GateUnavailable
-from plantood.http_io import PhotoInput, RequestRefused
+from plantood.http_io import PhotoInput
 from plantood.judge import Judged
+from plantood.refusals import RequestRefused
 from plantood.runtime import usable_cpus
 from plantood.verdict import ReasonCode, Verdict
 

@@ -15,7 +15,7 @@ from starlette.datastructures import UploadFile
 from plantood import prometheus
 from plantood.errors import SettingsError, UnreadablePhoto
 from plantood.failures import FailureKind, WrongAnswer, as_gate_failure
-from plantood.http_io import PhotoInput, read
+from plantood.http_io import PhotoInput, close, read
 from plantood.images import Limits, Photo
 from plantood.judge import Judge, Judged
 from plantood.messages import Messages
@@ -112,7 +112,9 @@ class ComposedGate:
                     photo = await asyncio.to_thread(portable, photo, self.limits.max_bytes)
                 if isinstance(self.door, Judge):
                     return await self.door.judge(photo, language, keep=keep)
-                given = await asyncio.to_thread(read, photo, keep)
+                given = await asyncio.to_thread(read, photo)
+                if not keep:
+                    await asyncio.to_thread(close, photo)
                 verdict = await self.door.check(given, language)
                 if not isinstance(verdict, Verdict):
                     raise WrongAnswer(f"the gate answered {type(verdict).__name__}, not a verdict")
@@ -127,7 +129,11 @@ class ComposedGate:
         """Bounds on bytes and pixels of a photo that is decoded in this process."""
         if isinstance(self.door, Judge):
             return self.door.rules.limits
-        return Limits(self.settings.max_upload_bytes, self.settings.max_pixels)
+        return self.settings.limits
+
+    def is_alive(self) -> bool:
+        """False if only a restart of this process can help; for an ``__is_alive__`` of your own."""
+        return not isinstance(self.door, Judge) or self.door.is_alive()
 
     async def is_ready(self) -> bool:
         """True if the gate can judge now; for a ``__is_ready__`` of your own service."""

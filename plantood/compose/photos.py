@@ -15,10 +15,7 @@ from starlette.datastructures import UploadFile
 
 from plantood.errors import UnreadablePhoto
 from plantood.http_io import PhotoInput, read
-from plantood.images import Limits, LoadedImage, Photo, load_image
-
-FULL_SIZE = 1 << 30
-"""A shorter side that no photo has: nothing is reduced."""
+from plantood.images import Limits, LoadedImage, Photo, format_of, load_image, load_whole
 
 
 class Form(Enum):
@@ -87,13 +84,12 @@ def as_wanted(
         UnreadablePhoto: It cannot be decoded; only if no gate has seen it.
     """
     if form is Form.LOADED:
-        return seen or load_image(read(photo, keep=True), limits)
+        return seen or load_image(read(photo), limits)
     if form is Form.PATH and isinstance(photo, (str, os.PathLike)):
         return Path(photo)
-    given = read(photo, keep=True)
+    given = read(photo)
     if form is Form.PIL:
-        full = Limits(limits.max_bytes, limits.max_pixels, FULL_SIZE)
-        return Image.fromarray(load_image(given, full).pixels)
+        return load_whole(given, limits)
     data = as_file(given)
     if form is Form.BYTES:
         return data
@@ -108,8 +104,5 @@ def _suffix(name: str | None, data: bytes) -> str:
     suffix = Path(name or "").suffix
     if suffix[1:].isalnum() and len(suffix) < 8:
         return suffix.lower()
-    try:
-        kind = (Image.open(BytesIO(data)).format or "").lower()
-        return "." + {"mpo": "jpeg"}.get(kind, kind)  # two JPEGs in a row
-    except OSError:
-        return ""
+    kind = format_of(data)
+    return f".{kind}" if kind else ""

@@ -9,33 +9,39 @@ from __future__ import annotations
 
 import functools
 import inspect
-import json
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, ClassVar, get_origin
 
 import bentoml
 from pydantic import Field, create_model
-from starlette.exceptions import HTTPException
+from starlette.datastructures import UploadFile
 from starlette.requests import ClientDisconnect, Request
 
-from plantood.body_limit import bounded
+from plantood.admission import ensure_plain
 from plantood.http_io import (
-    PICKLE,
     PhotoFile,
     PhotoInput,
-    RequestRefused,
     as_upload,
     content_type,
+    ensure_pixels_or_bytes,
     files,
+    is_of_the_bento,
     language_of,
+    parsed_json,
     raw_body,
+    read_form,
     send_one,
     send_several,
 )
+from plantood.refusals import RequestRefused
 from plantood.settings import Settings
+from plantood.uploads import bounded
 
 from .signature import Signature
+
+MAX_FILES, MAX_FIELDS = 1000, 1000
+"""In one form; Starlette's own limits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,21 +92,18 @@ class GatedInput(bentoml.IODescriptor, metaclass=_NeverRoot):
     @classmethod
     async def from_http_request(cls, request: Request, serde: Any) -> GatedInput:
         """Read a request; a photo comes as :class:`Sent`."""
-        if content_type(request) == PICKLE:
+        if is_of_the_bento(serde):
             given = await super().from_http_request(request, serde)
-            photo = getattr(given, cls.photo_field)
-            sent = [Sent(one) for one in photo] if cls.many else Sent(photo)
+            photos = getattr(given, cls.photo_field)
+            for photo in photos if cls.many else [photos]:
+                ensure_pixels_or_bytes(photo)
+            sent = [Sent(one) for one in photos] if cls.many else Sent(photos)
             return given.model_copy(update={cls.photo_field: sent})
         try:
+            ensure_plain(request.scope)
             return cls.model_validate(await cls._read(request))
         except RequestRefused as refused:
             return cls._refused(refused)
-        except HTTPException as broken:  # a form that cannot be parsed
-            return cls._refused(
-                RequestRefused(
-                    f"The form cannot be read: {broken.detail}", HTTPStatus(broken.status_code)
-                )
-            )
         except ClientDisconnect:
             return cls._refused(RequestRefused("The upload broke off.", HTTPStatus.BAD_REQUEST))
 
@@ -109,15 +112,27 @@ class GatedInput(bentoml.IODescriptor, metaclass=_NeverRoot):
         """Values of the fields.
 
         Raises:
-            RequestRefused: 400 if there is no photo, or too many; 413 if the body is too large.
+            RequestRefused: 400 if there is no photo, or too many; 413 if the body is too large,
+                408 if it is too slow, 429 if there is no room for it.
         """
         settings = _settings()
+        photos = settings.max_photos if cls.many else 1
+        others = set(cls.multipart_fields) - {cls.photo_field}
+        more = sum(settings.max_photos if name in cls.lists else 1 for name in others)
+        request = bounded(request, settings.max_upload_bytes, photos + more)
+        try:
+            values = await cls._read_bounded(request, photos)
+            for name in others & values.keys():
+                _ensure_files(name, values[name])
+            return values
+        except RequestRefused as refused:
+            refused.rest = request.receive
+            raise
+
+    @classmethod
+    async def _read_bounded(cls, request: Request, limit: int) -> dict[str, Any]:
         field, kind = cls.photo_field, content_type(request)
         what_to_send = send_several(field) if cls.many else send_one(field)
-        if len(cls.multipart_fields) == 1:
-            request = bounded(
-                request, settings.max_upload_bytes, settings.max_photos if cls.many else 1
-            )
         if kind != "multipart/form-data":
             if cls.many or kind == "application/json":
                 raise RequestRefused(
@@ -131,10 +146,9 @@ class GatedInput(bentoml.IODescriptor, metaclass=_NeverRoot):
                 )
             values = {name: cls._parsed(name, v) for name, v in request.query_params.items()}
             return values | {field: Sent(photo, language_of(request))}
-        form = await request.form()
+        form = await read_form(request, max_files=MAX_FILES, max_fields=MAX_FIELDS)
         language = language_of(request, form.get("language"))
         photos = [Sent(photo, language) for photo in files(form, field, what_to_send)]
-        limit = settings.max_photos if cls.many else 1
         if len(photos) > limit:
             raise RequestRefused(
                 f"{len(photos)} photos are more than the limit of {limit} a request.",
@@ -155,7 +169,7 @@ class GatedInput(bentoml.IODescriptor, metaclass=_NeverRoot):
         if not isinstance(value, str):
             return value
         try:
-            parsed = json.loads(value)
+            parsed = parsed_json(value)
         except ValueError:
             return value
         return value if name in cls.texts and not isinstance(parsed, str | None) else parsed
@@ -165,6 +179,19 @@ class GatedInput(bentoml.IODescriptor, metaclass=_NeverRoot):
         empty = dict.fromkeys(cls.model_fields)
         photo = [refused] if cls.many else refused
         return cls.model_construct(**empty | {cls.photo_field: photo})
+
+
+def _ensure_files(name: str, value: Any) -> None:
+    """Refuse a text in place of a file: some code behind might take it for a path.
+
+    Raises:
+        RequestRefused: 400.
+    """
+    for item in value if isinstance(value, list) else [value]:
+        if not isinstance(item, UploadFile):
+            raise RequestRefused(
+                f"The field `{name}` holds text, not a file (a missing @?).", HTTPStatus.BAD_REQUEST
+            )
 
 
 @functools.cache

@@ -12,9 +12,9 @@ from bentoml.exceptions import BentoMLException
 from pydantic import field_validator
 from starlette.responses import JSONResponse, Response
 
-from plantood.body_limit import BodyTooLarge, TooLargeAnswer
-from plantood.http_io import error
 from plantood.openapi import nullable
+from plantood.refusals import RequestRefused, error
+from plantood.uploads import refused_upload
 from plantood.verdict import Verdict
 
 VerdictOutput = ensure_io_descriptor(Verdict)
@@ -62,8 +62,9 @@ class GatedOutput(IORootModel[Any]):
         """Answer with an output, a verdict, or an error."""
         for item in obj if cls.many and isinstance(obj, list) else [obj]:
             if isinstance(item, BentoMLException):
-                too_large = isinstance(item, BodyTooLarge)
-                return TooLargeAnswer(item) if too_large else error(str(item), item.error_code)
+                if isinstance(item, RequestRefused):
+                    return refused_upload(item)
+                return error(str(item), item.error_code)
         if isinstance(obj, Verdict) and not obj.accepted:
             if cls.retake_status is HTTPStatus.OK:
                 return await VerdictOutput.to_http_response(obj, serde)

@@ -1,0 +1,178 @@
+"""Is all of an HEIC or AVIF there, and no more in it than in a photo?
+
+Both are boxes within boxes (ISO/IEC 14496-12), of which one lists where in the file the pieces of
+each picture lie (ISO/IEC 23008-12). A phone's photo is made of many tiles, and a decoder paints
+those that are missing in some colour and says nothing. So the list is compared with the file.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from plantood import av1, exif
+from plantood.errors import UnreadablePhoto
+
+MAX_BOXES = 1_000
+"""On one level; a photo has some ten."""
+MAX_ITEMS = 4_000
+"""Tiles, thumbnails and metadata; 200 megapixels in tiles of 512 pixels are 768."""
+MAX_METADATA = 16 << 20
+"""Bytes of metadata in all, counted once for each picture that they belong to."""
+
+_METADATA = (b"Exif", b"mime", b"uri ")
+
+
+@dataclass(frozen=True)
+class Box:
+    """One box: its type, and where its content lies."""
+
+    type: bytes
+    start: int
+    end: int
+
+
+def ensure_whole(data: bytes) -> int:
+    """Refuse a file of which a part is missing, or that is made of metadata.
+
+    Returns:
+        Pixels of the largest AV1 picture in it, by itself and not by its container; 0 if there is
+        none. (An HEIC whose pictures are larger than said is refused by its decoder.)
+
+    Raises:
+        UnreadablePhoto: It is.
+    """
+    try:
+        return _ensure_whole(data)
+    except (struct.error, IndexError) as error:
+        raise UnreadablePhoto("the photo's list of contents is broken") from error
+
+
+def _ensure_whole(data: bytes) -> int:
+    # what follows behind the list is none of its boxes in some phones' files
+    meta = next((box for box in _boxes(data, 0, len(data)) if box.type == b"meta"), None)
+    if meta is None:
+        return 0
+    inner = {box.type: box for box in _boxes(data, meta.start + 4, meta.end)}
+    if b"iloc" not in inner:
+        return 0
+    idat = inner.get(b"idat", Box(b"idat", 0, 0))
+    places = _places(data, inner[b"iloc"], idat)
+    for pieces in places.values():
+        if any(stop > end for _, stop, end in pieces):
+            raise UnreadablePhoto("the photo broke off: parts are missing; send it again")
+    types = _types(data, inner[b"iinf"]) if b"iinf" in inner else {}
+    pictures = _pictures(data, inner[b"iref"]) if b"iref" in inner else {}
+    total = largest = 0
+    for item, pieces in places.items():
+        if types.get(item) == b"av01" and pieces:
+            start, stop, _ = pieces[0]
+            width, height = av1.frame_size(data[start : min(stop, start + av1.LOOK_AT)])
+            largest = max(largest, width * height)
+        if types.get(item) not in _METADATA:
+            continue
+        size = sum(stop - start for start, stop, _ in pieces)
+        total += size * max(1, pictures.get(item, 1))
+        if total > MAX_METADATA:
+            raise UnreadablePhoto("the file is made of metadata without a photo")
+        if types[item] == b"Exif":
+            content = b"".join(data[start:stop] for start, stop, _ in pieces)
+            exif.ensure_modest(content[4 + int.from_bytes(content[:4]) :])
+    return largest
+
+
+def _boxes(data: bytes, position: int, end: int, most: int = MAX_BOXES) -> Iterator[Box]:
+    """The boxes in a part of the file.
+
+    Raises:
+        UnreadablePhoto: One passes the end, or there are too many.
+    """
+    for _ in range(most):
+        if position + 8 > end:
+            return
+        size, kind = struct.unpack_from(">I4s", data, position)
+        start = position + 8
+        if size == 1:
+            (size,) = struct.unpack_from(">Q", data, start)
+            start += 8
+        stop = end if size == 0 else position + size
+        if stop > end or stop < start:
+            raise UnreadablePhoto("the photo broke off: parts are missing; send it again")
+        yield Box(kind, start, stop)
+        position = stop
+    raise UnreadablePhoto("the file is made of boxes without a photo")
+
+
+def _places(data: bytes, box: Box, idat: Box) -> dict[int, list[tuple[int, int, int]]]:
+    """Of each item its pieces: start, stop, and how far the part goes that holds it (8.11.3)."""
+    reader = _Reader(data, box)
+    version = reader.number(1)
+    reader.number(3)
+    sizes = reader.number(2)
+    offset_size, length_size, base_size = sizes >> 12, sizes >> 8 & 15, sizes >> 4 & 15
+    index_size = sizes & 15 if version in (1, 2) else 0
+    wide = 4 if version == 2 else 2
+    places: dict[int, list[tuple[int, int, int]]] = {}
+    count = 0
+    for _ in range(_few(reader.number(wide))):
+        item = reader.number(wide)
+        in_idat = version in (1, 2) and reader.number(2) & 15 == 1
+        reader.number(2)
+        base = reader.number(base_size) + (idat.start if in_idat else 0)
+        pieces = reader.number(2)
+        count = _few(count + pieces)
+        places[item] = []
+        for _ in range(pieces):
+            reader.number(index_size)
+            start = base + reader.number(offset_size)
+            stop = start + reader.number(length_size)
+            places[item].append((start, stop, idat.end if in_idat else len(data)))
+    return places
+
+
+def _types(data: bytes, box: Box) -> dict[int, bytes]:
+    """Of each item its type (section 8.11.6)."""
+    version = data[box.start]
+    start = box.start + (6 if version == 0 else 8)
+    types = {}
+    for entry in _boxes(data, start, box.end, MAX_ITEMS):
+        reader = _Reader(data, entry)
+        entry_version = reader.number(1)
+        reader.number(3)
+        item = reader.number(4 if entry_version == 3 else 2)
+        reader.number(2)
+        types[item] = reader.number(4).to_bytes(4)
+    return types
+
+
+def _pictures(data: bytes, box: Box) -> dict[int, int]:
+    """Of each item of metadata, how many pictures it belongs to (section 8.11.12)."""
+    wide = 4 if data[box.start] else 2
+    counts: dict[int, int] = {}
+    for entry in _boxes(data, box.start + 4, box.end, MAX_ITEMS):
+        reader = _Reader(data, entry)
+        item, count = reader.number(wide), reader.number(2)
+        if entry.type == b"cdsc":
+            counts[item] = counts.get(item, 0) + count
+    return counts
+
+
+def _few(count: int) -> int:
+    if count > MAX_ITEMS:
+        raise UnreadablePhoto("the file is made of parts without a photo")
+    return count
+
+
+class _Reader:
+    """Reads numbers, most significant byte first, one after the other."""
+
+    def __init__(self, data: bytes, box: Box) -> None:
+        self._data, self._position, self._end = data, box.start, box.end
+
+    def number(self, size: int) -> int:
+        position = self._position
+        if position + size > self._end:
+            raise IndexError("behind the end of a box")
+        self._position += size
+        return int.from_bytes(self._data[position : position + size])
