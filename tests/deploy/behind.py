@@ -1,4 +1,7 @@
-"""A detector with the gate in front of it, in one bento: all metrics that there are."""
+"""A detector with the gate in front of it, in one bento: all metrics that there are.
+
+Its class puts them on a port of their own, as the gate's does.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,10 @@ import bentoml
 from PIL.Image import Image
 
 from plantood.compose import PlantGate, gated
+from plantood.edge import EdgeService
 
 
-@bentoml.service
+@bentoml.service(service_class=EdgeService)
 class Detector:
     """Finds every plant healthy; what counts is what happens before."""
 

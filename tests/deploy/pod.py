@@ -32,7 +32,6 @@ from tests.deploy.manifests import Manifest, container, environment, of_kind, th
 from tests.service.server import ROOT, Server
 
 IMAGE_BENTO = "/home/bentoml/bento"
-PORT = "3000"
 
 _CONTAINER = r"""
 set -e
@@ -87,10 +86,16 @@ class Pod(Server):
     process: subprocess.Popen[bytes]
     isolated: bool
     """Whether it has namespaces of its own."""
+    metrics_url: str
+    """Where the port is that the manifest calls `metrics`."""
 
     @property
     def port(self) -> str:
         return self.url.rpartition(":")[2]
+
+    def metrics(self) -> dict[str, float]:
+        """Every sample on /metrics: its name with its labels, and its value."""
+        return Server(self.metrics_url, self.log, self.supervisor).metrics()
 
     def probe(self, name: str) -> int:
         """Ask once as the kubelet does; path and patience are the manifest's. 0 if none answers."""
@@ -160,13 +165,17 @@ def launch(overlay: str, component: str, image: Image, work: Path, **changes: st
     manifest = the(overlay, "Deployment", component)
     spec, main = manifest["spec"]["template"]["spec"], container(manifest)
     work.mkdir(parents=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    ports = {port["name"]: str(port["containerPort"]) for port in main["ports"]}
+    free = dict(zip(ports, free_ports(len(ports)), strict=True))  # pods share this machine's
     variables = image.environment | environment(overlay, component) | changes
+    assert variables["PLANTOOD_METRICS_PORT"] == ports["metrics"]
+    variables["PLANTOOD_METRICS_PORT"] = free["metrics"]
     variables["BENTO_PATH"] = IMAGE_BENTO
     words = [re.sub(r"\$\((\w+)\)", lambda m: variables[m[1]], word) for word in main["args"]]
-    words = [port if word == PORT else word.removesuffix(f":{PORT}") for word in words]
+    words = [
+        free["http"] if word == ports["http"] else word.removesuffix(f":{ports['http']}")
+        for word in words
+    ]
     volumes = _volumes(overlay, spec, work)
     mounts = {mount["mountPath"]: volumes[mount["name"]] for mount in main["volumeMounts"]}
     isolated = os.geteuid() == 0
@@ -198,7 +207,17 @@ def launch(overlay: str, component: str, image: Image, work: Path, **changes: st
         assert process.poll() is None, log.read_text()
         time.sleep(0.01)
     first = first.children()[0] if isolated else first
-    return Pod(f"http://127.0.0.1:{port}", log, first, manifest, process, isolated)
+    url, metrics_url = (f"http://127.0.0.1:{free[name]}" for name in ("http", "metrics"))
+    return Pod(url, log, first, manifest, process, isolated, metrics_url)
+
+
+def free_ports(count: int) -> list[str]:
+    """Ports that nobody listens on."""
+    with contextlib.ExitStack() as taken:
+        sockets = [taken.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [str(one.getsockname()[1]) for one in sockets]
 
 
 def _volumes(overlay: str, spec: Manifest, work: Path) -> dict[str, str]:

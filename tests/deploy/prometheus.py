@@ -104,14 +104,12 @@ def tool(name: str) -> str:
 
 @contextlib.contextmanager
 def scraping(target: str, work: Path, labels: dict[str, str]) -> Iterator[httpx.Client]:
-    """A Prometheus that reads a service's metrics twice a second, with the alert rules."""
+    """A Prometheus that reads a pod's metrics twice a second, with the alert rules."""
     (work / "rules.yaml").write_text(yaml.safe_dump(rule_file()))
     config = {
         "global": {"scrape_interval": "500ms", "scrape_timeout": "500ms"},
         "rule_files": ["rules.yaml"],
-        "scrape_configs": [
-            {"job_name": "plantood", "static_configs": [{"targets": [target], "labels": labels}]}
-        ],
+        "scrape_configs": [_scrape(target, labels)],
     }
     (work / "prometheus.yaml").write_text(yaml.safe_dump(config))
     with socket.socket() as free:
@@ -128,6 +126,20 @@ def scraping(target: str, work: Path, labels: dict[str, str]) -> Iterator[httpx.
     finally:
         process.terminate()
         process.wait(30)
+
+
+def _scrape(target: str, labels: dict[str, str]) -> dict[str, Any]:
+    """What the Prometheus operator makes of the PodMonitor for one pod."""
+    monitor = yaml.safe_load((MONITORING / "pod-monitor.yaml").read_text())
+    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+    return {
+        "job_name": "plantood",
+        "metrics_path": endpoint["path"],
+        "static_configs": [
+            {"targets": [target], "labels": labels | {"endpoint": endpoint["port"]}}
+        ],
+        "relabel_configs": endpoint["relabelings"],
+    }
 
 
 def _wait(client: httpx.Client, process: subprocess.Popen[bytes], log: Path) -> None:

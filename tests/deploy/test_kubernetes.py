@@ -95,7 +95,7 @@ def test_every_kind_of_the_house_is_there(overlay: str) -> None:
     assert kinds >= always
     if overlay != "dev":
         assert kinds >= {"HorizontalPodAutoscaler", "PodDisruptionBudget"}
-        assert kinds >= {"ServiceMonitor", "PrometheusRule"}
+        assert kinds >= {"PodMonitor", "PrometheusRule"}
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -256,29 +256,6 @@ def test_the_split_gates_ask_the_scorers_of_their_own_version() -> None:
     assert f"PlantScorer=http://$(SCORER_HOST):{port['port']}" in container(gate)["args"]
 
 
-def test_the_split_network_lets_only_gates_and_prometheus_in() -> None:
-    """The scorer unpickles what it is sent."""
-    policy = the(SPLIT, "NetworkPolicy", "scorer")["spec"]
-    assert policy["egress"] == []
-    (rule,) = policy["ingress"]
-    for peer in rule["from"]:
-        assert peer["podSelector"]["matchExpressions"]
-    assert _allows(rule["from"][0], _labels(the(SPLIT, "Deployment", "gate")))
-    assert not _allows(rule["from"][0], _labels(the(SPLIT, "Deployment", "scorer")))
-    outward = the(SPLIT, "NetworkPolicy", "gate")["spec"]["egress"]
-    assert _allows(outward[0]["to"][0], _labels(the(SPLIT, "Deployment", "scorer")))
-
-
-@pytest.mark.parametrize("overlay", OVERLAYS)
-def test_the_monitor_selects_the_services(overlay: str) -> None:
-    for monitor in of_kind(overlay, "ServiceMonitor"):
-        wanted = monitor["spec"]["selector"]["matchLabels"].items()
-        for service in of_kind(overlay, "Service"):
-            assert wanted <= service["metadata"]["labels"].items()
-            ports = {port["name"] for port in service["spec"]["ports"]}
-            assert {endpoint["port"] for endpoint in monitor["spec"]["endpoints"]} <= ports
-
-
 CALLERS = {
     "a client": Party({"plantood/client": "true"}, {"app": "detector"}),
     "the ingress controller": Party(
@@ -333,12 +310,51 @@ def _inhabitants(overlay: str) -> dict[str, Party]:
     }
 
 
+@pytest.mark.parametrize(("overlay", "component"), deployments())
+def test_only_who_should_reaches_a_port(overlay: str, component: str) -> None:
+    """Photos and metrics have callers of their own; a scorer, which takes pickles, has gates."""
+    pod = pod_of(overlay, component)
+    callers = CALLERS | _inhabitants(overlay)
+    reached = {
+        name: {caller for caller in callers if reaches(overlay, callers[caller], pod, number)}
+        for name, number in (pod.ports | {"any other": 8080}).items()
+    }
+    photos = {"gate"} if component == "scorer" else {"a client", "the ingress controller"}
+    assert reached == {"http": photos, "metrics": {"Prometheus"}, "any other": set()}
+
+
+@pytest.mark.parametrize(("overlay", "component"), deployments())
+def test_a_pod_reaches_only_what_it_needs(overlay: str, component: str) -> None:
+    pod = pod_of(overlay, component)
+    targets = TARGETS | {
+        f"{name}:{port}": (other, number, "TCP")
+        for name, other in _inhabitants(overlay).items()
+        for port, number in other.ports.items()
+    }
+    reached = {name for name, target in targets.items() if reaches(overlay, pod, *target)}
+    asks = (overlay, component) == (SPLIT, "gate")
+    names = {"DNS", "DNS over TCP", "DNS on the node"}
+    assert reached == (names | {"scorer:http"} if asks else set())
+
+
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_a_pod_that_nobody_has_foreseen_is_cut_off(overlay: str) -> None:
     pods = _inhabitants(overlay)
     other = pods["another pod of the namespace"]
     assert not any(reaches(overlay, caller, other, 3000) for caller in (CALLERS | pods).values())
     assert not any(reaches(overlay, other, *target) for target in TARGETS.values())
+
+
+@pytest.mark.parametrize(("overlay", "component"), deployments())
+def test_the_metrics_have_a_port_of_their_own(overlay: str, component: str) -> None:
+    ports = pod_of(overlay, component).ports
+    assert ports["metrics"] == _settings(overlay, component).metrics_port != ports["http"]
+    targets = [port["targetPort"] for port in the(overlay, "Service", component)["spec"]["ports"]]
+    assert targets == ["http"]  # an ingress could not send anybody there by mistake
+    for monitor in of_kind(overlay, "PodMonitor"):
+        wanted = monitor["spec"]["selector"]["matchLabels"].items()
+        assert wanted <= _labels(the(overlay, "Deployment", component)).items()
+        assert [end["port"] for end in monitor["spec"]["podMetricsEndpoints"]] == ["metrics"]
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -377,14 +393,6 @@ def _pod(overlay: str, component: str) -> Manifest:
 
 def _labels(deployment: Manifest) -> dict[str, str]:
     return deployment["spec"]["template"]["metadata"]["labels"]
-
-
-def _allows(peer: Manifest, labels: dict[str, str]) -> bool:
-    """Whether a NetworkPolicy's peer in the same namespace has these labels."""
-    return all(
-        expression["operator"] == "In" and labels.get(expression["key"]) in expression["values"]
-        for expression in peer["podSelector"]["matchExpressions"]
-    )
 
 
 def _settings(overlay: str, component: str) -> Settings:

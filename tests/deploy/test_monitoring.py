@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -14,7 +15,9 @@ import pytest
 import yaml
 
 from plantood.prometheus import COMPOSED_METRICS, METRICS
+from tests.deploy import pod as pods
 from tests.deploy import prometheus as monitoring
+from tests.deploy.pod import Image, Pod
 from tests.deploy.prometheus import MONITORING, Series, filled_in, grouped_by, selectors
 from tests.service.server import ROOT, SAMPLES, Server, serving
 
@@ -39,19 +42,30 @@ QUERIES = [
 ] + [pytest.param(rule["expr"], id=name) for name, rule in RULES.items()]
 
 
+@dataclass
+class Detector(Server):
+    metrics_address: str
+    """Where Prometheus finds it."""
+
+
 @pytest.fixture(scope="module")
-def detector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def detector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Detector]:
     """A detector with the gate in front, which has judged photos of three kinds."""
     home = tmp_path_factory.mktemp("monitored")
-    settings = {"PLANTOOD_CAPTURE": str(home / "captured")}  # has a metric only if it is set
+    (port,) = pods.free_ports(1)
+    settings = {
+        "PLANTOOD_METRICS_PORT": port,
+        "PLANTOOD_CAPTURE": str(home / "captured"),  # has a metric only if it is set
+    }
     with serving(home, target="tests.deploy.behind:Detector", **settings) as server:
         _post(server, rounds=1)
-        yield server
+        yield Detector(server.url, server.log, server.supervisor, f"127.0.0.1:{port}")
 
 
 @pytest.fixture(scope="module")
-def series(detector: Server) -> Series:
-    return monitoring.exported(httpx.get(f"{detector.url}/metrics").raise_for_status().text)
+def series(detector: Detector) -> Series:
+    answer = httpx.get(f"http://{detector.metrics_address}/metrics")
+    return monitoring.exported(answer.raise_for_status().text)
 
 
 def _post(server: Server, rounds: int) -> None:
@@ -174,10 +188,26 @@ def test_the_alerts_fire_when_they_should_and_only_then(tmp_path: Path) -> None:
     assert fired == set(ALERTS)
 
 
-def test_a_real_prometheus_answers_every_panel(detector: Server, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def gate(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pod]:
+    """The production gate, its scorer beside it."""
+    work = tmp_path_factory.mktemp("gate") / "pod"
+    with pods.running(pods.launch("production", "gate", image, work)) as pod:
+        yield pod
+
+
+def test_a_pod_has_photos_on_one_port_and_metrics_on_the_other(gate: Pod) -> None:
+    assert httpx.get(f"{gate.url}/metrics").status_code == 404
+    photo = (SAMPLES / "maize_leaf.jpg").read_bytes()
+    assert httpx.post(f"{gate.url}/check", content=photo, timeout=60).status_code == 200
+    assert httpx.post(f"{gate.metrics_url}/check", content=photo).is_error
+    metrics = gate.metrics()
+    assert metrics['plantood_verdicts_total{reason="none",verdict="accept"}'] == 1
+
+
+def test_a_real_prometheus_answers_every_panel(detector: Detector, tmp_path: Path) -> None:
     labels = {"namespace": "farm", "pod": "plantood-0"}
-    target = detector.url.removeprefix("http://")
-    with monitoring.scraping(target, tmp_path, labels) as prometheus:
+    with monitoring.scraping(detector.metrics_address, tmp_path, labels) as prometheus:
         with ThreadPoolExecutor(1) as pool:
             load = pool.submit(_post, detector, rounds=20)
             time.sleep(6)
