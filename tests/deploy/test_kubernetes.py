@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
 from pathlib import Path
@@ -13,7 +14,8 @@ import yaml
 from cloudcoil.models.prometheus_operator import v1 as operator
 from kubernetes_validate.utils import SchemaNotFoundError
 
-from plantood.settings import Settings, variable
+from plantood.settings import MEBIBYTE, Settings, variable
+from plantood.uploads import IN_MEMORY, SPOOL_BYTES
 from tests.deploy.manifests import (
     KUBERNETES,
     OVERLAYS,
@@ -24,6 +26,7 @@ from tests.deploy.manifests import (
     namespace_of,
     of_kind,
     pod_of,
+    quantity,
     reaches,
     render,
     render_folder,
@@ -33,6 +36,11 @@ from tests.service.server import ROOT
 
 VERSIONS = ["1.30", "1.33", kubernetes_validate.latest_version()]
 """Kubernetes releases to validate against: the oldest promised, one between, the newest."""
+
+LOG = 5 * 10 * MEBIBYTE
+"""The kubelet keeps so much of a container's log, unless a node is configured otherwise."""
+BOOKS = 32 * MEBIBYTE
+"""More than BentoML's folders and the metrics' files ever take."""
 
 LABELS = {"name", "component", "instance", "version", "part-of", "managed-by"}
 SPLIT = "production-split"
@@ -218,6 +226,58 @@ def test_the_settings_are_known_and_can_be_used(overlay: str, component: str) ->
     ]
     for name in ("BENTOML_HOME", "TMPDIR", "HOME"):
         assert any(Path(given[name]).is_relative_to(folder) for folder in writable)
+
+
+@pytest.mark.parametrize(("overlay", "component"), deployments())
+def test_the_memory_holds_the_measured_peak_and_all_that_strangers_can_add(
+    overlay: str, component: str
+) -> None:
+    resources = container(the(overlay, "Deployment", component))["resources"]
+    request, limit = (quantity(resources[key]["memory"]) for key in ("requests", "limits"))
+    network = "starter gate" if overlay == "dev" else "ResNet50"
+    peak = _measured_peak(network, _place(overlay, component))
+    assert peak <= request <= limit
+    settings = _settings(overlay, component)
+    added = 0
+    if component == "gate":
+        threads = settings.decode_threads or math.ceil(quantity(resources["limits"]["cpu"]))
+        files = threads * settings.max_upload_bytes  # those of the photos being decoded
+        added = IN_MEMORY * SPOOL_BYTES + settings.decode_memory_bytes + files
+    assert peak + added <= 0.9 * limit
+
+
+@pytest.mark.parametrize(("overlay", "component"), deployments())
+def test_the_disk_holds_the_uploads_and_the_log(overlay: str, component: str) -> None:
+    resources = container(the(overlay, "Deployment", component))["resources"]
+    key = "ephemeral-storage"
+    request, limit = (quantity(resources[kind][key]) for kind in ("requests", "limits"))
+    (scratch,) = [
+        quantity(volume["emptyDir"]["sizeLimit"])
+        for volume in _pod(overlay, component)["volumes"]
+        if "emptyDir" in volume
+    ]
+    settings = _settings(overlay, component)
+    uploads = settings.max_uploads_bytes if component == "gate" else 0
+    assert uploads + LOG + BOOKS <= request
+    assert uploads + BOOKS < scratch
+    assert scratch + LOG < limit <= 2 * scratch
+
+
+def _place(overlay: str, component: str) -> str:
+    """The column of docs/kubernetes.md, "Resources", that is about such a pod."""
+    return f"{component} apart" if overlay == SPLIT else "gate and scorer in one pod"
+
+
+def _measured_peak(network: str, place: str) -> int:
+    """Bytes, from that table."""
+    document = (ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8")
+    table = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in document.partition("## Resources")[2].splitlines()
+        if line.startswith("|")
+    ]
+    (row,) = [row for row in table if row[0].startswith(network)]
+    return int(row[table[0].index(place)]) * 1_000_000
 
 
 @pytest.mark.parametrize(("overlay", "component"), deployments())
