@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
+import os
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +21,7 @@ from plantood.errors import SettingsError
 from plantood.settings import Settings
 from plantood.verdict import Reason, ReasonCode, Verdict
 from tests.photos import encode, scene
+from tests.training.rounds.disk import fill, small_disk
 
 
 def verdict(probability: float | None = None, *codes: ReasonCode) -> Verdict:
@@ -218,6 +222,51 @@ def test_the_request_never_waits(
     hangs.set()
 
 
+def test_no_number_of_tiny_photos_fills_the_memory(
+    keep: Callable[..., Capture], photos: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = keep()
+    hangs = threading.Event()
+    monkeypatch.setattr(kept._destination, "create", lambda *_: hangs.wait(60))
+    kept.offer(photos[0], REFUSED)
+    _until(lambda: not kept._queue)
+    before = count("dropped")
+    for _ in range(capture.QUEUE_PHOTOS + 7):
+        kept.offer(b"tiny", REFUSED)
+    assert len(kept._queue) == capture.QUEUE_PHOTOS <= 10_000
+    assert count("dropped") == before + 7
+    kept._queue.clear()
+    hangs.set()
+
+
+@pytest.mark.parametrize("room", [0, 8192])  # not even for the verdict; for it, but not the photo
+def test_a_full_disk_uses_up_no_number(
+    keep: Callable[..., Capture], tmp_path: Path, room: int
+) -> None:
+    large = [encode(scene(900, 700, seed)) for seed in range(4)]
+    assert min(map(len, large)) > 2 * 8192
+    with small_disk(tmp_path / "disk", "1m") as disk:
+        kept = keep(disk / "captured", per_day=4)
+        kept.offer(large[0], REFUSED)
+        _until(lambda: len(names(disk / "captured")) == 2)
+        (day,) = (disk / "captured").iterdir()
+        filler = fill(disk)
+        os.truncate(filler, filler.stat().st_size - room)
+        before = count("failed")
+        for photo in large * 3:
+            kept.offer(photo, REFUSED)
+        _until(lambda: count("failed") == before + 9)  # the first one is kept already
+        assert [file.name for file in sorted(day.iterdir())] == ["00001.jpg", "00001.json"]
+        filler.unlink()
+        for photo in large:
+            kept.offer(photo, REFUSED)
+        kept.close()
+        expected = [f"0000{n}.{end}" for n in range(1, 5) for end in ("jpg", "json")]
+        assert [file.name for file in sorted(day.iterdir())] == expected
+        for file in day.glob("*.json"):
+            assert Verdict.model_validate_json(file.read_bytes()) == REFUSED
+
+
 def test_a_failing_destination_fails_no_request(
     keep: Callable[..., Capture],
     tmp_path: Path,
@@ -254,6 +303,112 @@ def test_a_photo_that_cannot_be_stripped_is_not_kept(
     assert names(tmp_path / "captured") == []
 
 
+def test_a_claim_at_a_url_is_taken_back(
+    keep: Callable[..., Capture], photos: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fsspec
+
+    memory = fsspec.filesystem("memory")
+    memory.store.clear()
+    kept = keep("memory://bucket/captured", per_day=2)
+    works = memory.pipe_file
+
+    def no_photo(path: str, *rest: Any, **options: Any) -> None:
+        if path.endswith(".jpg"):
+            raise OSError(errno.EIO, "gone")
+        works(path, *rest, **options)
+
+    before = count("failed")
+    with monkeypatch.context() as broken:
+        broken.setattr(
+            type(memory), "pipe_file", lambda _, *rest, **options: no_photo(*rest, **options)
+        )
+        for photo in photos[:4]:
+            kept.offer(photo, REFUSED)
+        _until(lambda: count("failed") == before + 4)
+    assert memory.find("/bucket/captured") == []
+    for photo in photos[:4]:
+        kept.offer(photo, REFUSED)
+    kept.close()
+    assert len(memory.find("/bucket/captured")) == 4
+
+
+@pytest.mark.parametrize("umask", [0, 0o022, 0o777])
+def test_nobody_else_can_look_at_the_photos(
+    keep: Callable[..., Capture], tmp_path: Path, photos: list[bytes], umask: int
+) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there").chmod(0o755)
+    before = os.umask(umask)
+    try:
+        kept = keep(tmp_path / "there" / "new" / "captured")
+        kept.offer(photos[0], REFUSED)
+        kept.close()
+    finally:
+        os.umask(before)
+    found = {
+        path.suffix or path.name: stat.S_IMODE(path.stat().st_mode)
+        for path in tmp_path.rglob("*")
+        if "-" not in path.name
+    }
+    assert found == {"there": 0o755, "new": 0o700, "captured": 0o700, ".jpg": 0o600, ".json": 0o600}
+    (day,) = (tmp_path / "there" / "new" / "captured").iterdir()
+    assert stat.S_IMODE(day.stat().st_mode) == 0o700
+
+
+def test_a_link_in_place_of_a_day_is_not_followed(
+    keep: Callable[..., Capture], tmp_path: Path, photos: list[bytes]
+) -> None:
+    before = count("failed")
+    kept = keep()
+    (tmp_path / "elsewhere").mkdir()
+    day = tmp_path / "captured" / f"{time.strftime('%Y-%m-%d', time.gmtime())}"
+    day.symlink_to(tmp_path / "elsewhere")
+    kept.offer(photos[0], REFUSED)
+    _until(lambda: count("failed") == before + 1)
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    day.unlink()
+    kept.offer(photos[0], REFUSED)
+    kept.close()
+    assert len(names(tmp_path / "captured")) == 2
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a link to somebody else")
+def test_a_link_of_another_user_is_no_destination(
+    keep: Callable[..., Capture], tmp_path: Path, photos: list[bytes]
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    link = tmp_path / "captured"
+    link.symlink_to(tmp_path / "elsewhere")
+    kept = keep(link)  # the operator's own
+    kept.offer(photos[0], REFUSED)
+    kept.close()
+    assert len(names(tmp_path / "elsewhere")) == 2
+    os.lchown(link, 12345, 12345)
+    with pytest.raises(SettingsError, match="a link that another user made"):
+        keep(link)
+
+
+def test_a_file_system_without_hard_links(
+    keep: Callable[..., Capture],
+    tmp_path: Path,
+    photos: list[bytes],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def no_links(*_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", no_links)
+    for piece in (photos[:3], photos[2:6]):
+        kept = keep(per_day=5)
+        for photo in piece:
+            kept.offer(photo, REFUSED)
+        kept.close()
+    assert len(names(tmp_path / "captured")) == 10
+    for file in (tmp_path / "captured").glob("*/*.json"):
+        assert Verdict.model_validate_json(file.read_bytes()) == REFUSED
+
+
 def test_a_url(keep: Callable[..., Capture], photos: list[bytes]) -> None:
     import fsspec
 
@@ -274,6 +429,7 @@ def test_a_url(keep: Callable[..., Capture], photos: list[bytes]) -> None:
         ("/proc/captured", "cannot be written to"),
         ("nope://bucket", "Protocol not known"),
         ("/etc/passwd/x", "cannot be written to"),
+        ("/proc/self/fd/9999/x", "cannot be written to"),
     ],
 )
 def test_a_place_that_cannot_be_used(place: str, says: str) -> None:
@@ -298,7 +454,9 @@ def test_a_killed_process_leaves_whole_photos_only(tmp_path: Path, photos: list[
     for file in (tmp_path / "captured").glob("*/*.jpg"):
         with Image.open(file) as image:
             image.load()
-        assert json.loads(file.with_suffix(".json").read_text())["verdict"] == "retake"
+        assert file.with_suffix(".json").exists()
+    for file in (tmp_path / "captured").glob("*/*.json"):
+        assert json.loads(file.read_text())["verdict"] == "retake"
 
 
 def _until(done: Callable[[], bool], seconds: float = 60) -> None:
