@@ -100,6 +100,10 @@ def _of_csv(file: Path) -> Iterator[tuple[str, str]]:
                 path = (row["path"] or "").strip()
                 if not path or ("label" in names and not (row["label"] or "").strip()):
                     continue
+                if "\0" in path:
+                    raise TrainingDataError(
+                        f"Line {rows.line_num} of {file}: {path!r} cannot be the path of a photo."
+                    )
                 found = ((row.get(name) or "").strip().lower() for name in DIGEST_COLUMNS)
                 digest = next(filter(_DIGEST.fullmatch, found), "")
                 yield path if is_url(path) else str(file.parent / path), digest

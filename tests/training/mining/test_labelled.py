@@ -72,3 +72,6 @@ def test_what_holds_no_labels(tmp_path: Path) -> None:
         read_labelled([str(tmp_path / "gone")])
     with pytest.raises(TrainingDataError, match="has no folder plant"):
         read_labelled([str(tmp_path)])
+    (tmp_path / "z.csv").write_bytes(b"path\na.jpg\nb\0.jpg\n")
+    with pytest.raises(TrainingDataError, match=r"Line 3 of .*: 'b\\x00.jpg' cannot be"):
+        read_labelled([str(tmp_path / "z.csv")])
