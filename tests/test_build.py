@@ -287,6 +287,22 @@ def test_the_image_s_health_check_knows_a_service_that_is_down(
     assert check("9") != 0
 
 
+def test_another_gate_is_served_only_if_it_is_pinned_too(
+    bento: Standalone, server: Server, tmp_path: Path
+) -> None:
+    """Last, since what it starts writes over the log of ``server``."""
+    newest = "plantood-gate:newest"  # in the store, beside the one that the bento packs
+    with pytest.raises(AssertionError) as refused, standalone.serving(bento, PLANTOOD_GATE=newest):
+        pass
+    sentence = f"{newest} is not the gate model that PLANTOOD_GATE_SHA256 pins"
+    assert sentence in str(refused.value)
+    assert "Traceback" not in str(refused.value)
+    digest = sha256(bento.home / "models" / newest.replace(":", "/") / MANIFEST)
+    pinned = {"PLANTOOD_GATE": newest, "PLANTOOD_GATE_SHA256": digest}
+    with standalone.serving(bento, **pinned) as other:
+        assert httpx.get(f"{other.url}/model").json()["model"] == newest
+
+
 def _files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
