@@ -243,7 +243,7 @@ def test_the_memory_holds_the_measured_peak_and_all_that_strangers_can_add(
         threads = settings.decode_threads or math.ceil(quantity(resources["limits"]["cpu"]))
         files = threads * settings.max_upload_bytes  # those of the photos being decoded
         added = IN_MEMORY * SPOOL_BYTES + settings.decode_memory_bytes + files
-    assert peak + added <= 0.9 * limit
+    assert 1.25 * (peak + added) <= limit  # what the parts did not foresee
 
 
 @pytest.mark.parametrize(("overlay", "component"), deployments())
