@@ -128,6 +128,8 @@ def _directory(data: bytes, order: str, start: int) -> Iterator[_Entry]:
     """The entries of a directory, one more than `MAX_ENTRIES` at most; fewer if it is cut off."""
     count, layout = ("Q", "HHQ8s") if _is_big(data) else ("H", "HHI4s")
     count, layout = struct.Struct(order + count), struct.Struct(order + layout)
+    if start > len(data):
+        return
     try:
         (entries,) = count.unpack_from(data, start)
         for number in range(min(entries, MAX_ENTRIES + 1)):

@@ -33,7 +33,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._not_body = 0
+        self._not_body = self._head = 0
         self._head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:
@@ -53,14 +53,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self._not_body += len(data)
         super().data_received(data)
         if self._not_body > HEAD_BYTES:
-            self._refuse(
-                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-                f"The headers are larger than {HEAD_BYTES // 1024} kB.",
-            )
+            self._refuse_large_head()
 
     def on_message_begin(self) -> None:
         """Begin to wait for the rest of a head."""
         self._wait_for_head()
+        self._head = 0
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
@@ -68,9 +66,17 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_url(url)
         self.url = self.url[: TARGET_BYTES + 1]
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
+        self._head += len(name) + len(value) + len(": \r\n")
+        super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """Hand a request on."""
         self._stop_waiting()
+        if self._head > HEAD_BYTES:  # all in one piece, so that it was not seen to grow
+            self._refuse_large_head()
+            return
         if len(self.url) > TARGET_BYTES:
             self._refuse(
                 HTTPStatus.REQUEST_URI_TOO_LONG,
@@ -106,6 +112,12 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(HTTPStatus.REQUEST_TIMEOUT, "The request did not arrive in time.")
         else:
             self.transport.close()  # nothing was asked
+
+    def _refuse_large_head(self) -> None:
+        self._refuse(
+            HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+            f"The headers are larger than {HEAD_BYTES // 1024} kB.",
+        )
 
     def _refuse(self, status: HTTPStatus, sentence: str) -> None:
         """Answer, unless a request before this one is being answered, and hang up."""

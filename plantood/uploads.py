@@ -151,6 +151,9 @@ class PhotoFile(SpooledTemporaryFile):
         super().close()
         self._end()
 
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
 
 @functools.cache
 def uploads_of_process() -> Uploads:
