@@ -4,10 +4,10 @@ import bentoml
 import PIL.Image
 from my_detector import Diagnosis, diagnose
 
-from plantood.compose import PlantScorer, gated
+from plantood.compose import GatedService, PlantScorer, gated
 
 
-@bentoml.service
+@bentoml.service(service_class=GatedService)
 class Detector:
     gate = bentoml.depends(PlantScorer)
 

@@ -6,10 +6,10 @@ import bentoml
 import PIL.Image
 from my_detector import Diagnosis, diagnose
 
-from plantood.compose import RemoteGate, gated
+from plantood.compose import GatedService, RemoteGate, gated
 
 
-@bentoml.service
+@bentoml.service(service_class=GatedService)
 class Detector:
     def __init__(self) -> None:
         self.gate = RemoteGate(os.environ["GATE_URL"], timeout_s=10, retries=2)

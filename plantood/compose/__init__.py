@@ -2,7 +2,7 @@
 
 ::
 
-    @bentoml.service
+    @bentoml.service(service_class=GatedService)
     class Detector:
         gate = bentoml.depends(PlantScorer)  # or depends(PlantGate), or depends(url="http://...")
 
@@ -26,6 +26,7 @@ from plantood.verdict import Reason, ReasonCode, Verdict
 from .gate import ComposedGate
 from .gated import gated
 from .remote import RemoteGate
+from .service import GatedService
 
 if TYPE_CHECKING:
     from plantood.service import PlantGate, PlantScorer
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ComposedGate",
     "GateUnavailable",
+    "GatedService",
     "PlantGate",
     "PlantScorer",
     "Reason",

@@ -174,6 +174,15 @@ class Front:
         return None
 
 
+async def gate_of(service: Any, front: Front) -> ComposedGate:
+    """The gate in front of a method of a service object.
+
+    Raises:
+        BentoMLConfigException: There is none, or it cannot be used.
+    """
+    return await _State.of(service).gate(front)
+
+
 class _State:
     """What the gated methods of one service object share."""
 

@@ -11,6 +11,8 @@ from typing import Any, TypeVar, overload
 import bentoml
 from _bentoml_sdk.method import APIMethod
 
+from plantood.protocol import bound_connections
+
 from .front import Front
 from .gate import OnGateError, ensure_outcome
 from .request import input_of
@@ -97,6 +99,7 @@ def gated(
         )
     if not inspect.isfunction(func):
         raise TypeError(f"@gated stands on a method, not on {func!r}.")
+    bound_connections()  # a process that has gated methods is a server's
     signature = read_signature(func, photo)
     front = Front(signature, gate, on_gate_error, timeout_s, HTTPStatus(retake_status))
 
@@ -108,6 +111,7 @@ def gated(
     returns.__annotations__ = {"return": signature.output}
     returns.__module__ = func.__module__
     functools.update_wrapper(checked_first, func)
+    checked_first.front = front
     del checked_first.__wrapped__  # or BentoML would take the method's own signature
     checked_first.__doc__ = _documented(func.__doc__, signature.many, retake_status)
     checked_first.__signature__ = _signature(

@@ -1,0 +1,67 @@
+"""A service with the gate in front, as strangers may call it."""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+
+from _bentoml_sdk.method import APIMethod
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from plantood.edge import EdgeApp, EdgeService
+
+from .front import Front, gate_of
+from .gate import ComposedGate
+
+GATES = ("PlantGate", "PlantScorer")
+"""Services that are asked whether they can judge, and not whether a connection can be opened."""
+
+
+class GatedApp(EdgeApp):
+    """The application of a service with gated methods: its probes ask the gates in front of them.
+
+    A service that has an ``__is_ready__`` or ``__is_alive__`` of its own decides by itself.
+    """
+
+    async def readyz(self, request: Request) -> Response:
+        """200 if the gates can judge, and what else the service depends on can be reached."""
+        if hasattr(self.service.inner, "__is_ready__"):
+            return await super().readyz(request)
+        gates = await self._gates()
+        if not all(await asyncio.gather(*(gate.is_ready() for gate in gates))):
+            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, "The gate cannot judge now.")
+        needed = [dependency.on for dependency in self.service.dependencies.values()]
+        if all(service is not None and service.name in GATES for service in needed):
+            return PlainTextResponse("\n")
+        return await super().readyz(request)
+
+    async def livez(self, request: Request) -> Response:
+        """503 if only a restart can help."""
+        if not hasattr(self.service.inner, "__is_alive__"):
+            if not all(gate.is_alive() for gate in await self._gates()):
+                raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, "A decoding thread hangs.")
+        return await super().livez(request)
+
+    async def _gates(self) -> list[ComposedGate]:
+        """Those in front of the service's methods."""
+        fronts = [front for api in self.service.apis.values() if (front := _front(api))]
+        return [await gate_of(self._service_instance, front) for front in fronts]
+
+
+class GatedService(EdgeService):
+    """A BentoML service with gated methods, bounded as `PlantGate` is, and ready when its gate is.
+
+    ::
+
+        @bentoml.service(service_class=GatedService)
+        class Detector:
+            gate = bentoml.depends(PlantScorer)
+    """
+
+    application = GatedApp
+
+
+def _front(api: APIMethod) -> Front | None:
+    return getattr(api.func, "front", None)
