@@ -29,8 +29,8 @@ UPLOAD = (
 
 @pytest.fixture
 def port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    monkeypatch.setattr(connection, "REQUEST_SECONDS", 1.0)
-    monkeypatch.setattr(connection, "ANSWER_SECONDS", 2.0)
+    monkeypatch.setattr(connection, "REQUEST_SECONDS", 2.0)
+    monkeypatch.setattr(connection, "ANSWER_SECONDS", 3.0)
     monkeypatch.setattr(connection, "CONNECTIONS", 5)
     round_ = make_round(tmp_path / "round", 1)
     photo = round_.path / round_.mined()[0].file
@@ -88,7 +88,7 @@ def test_a_slow_sender(port: int, first: bytes, more: bytes, status: bytes) -> N
         stop.set()
         thread.join()
     assert received.partition(b" ")[2][:3] == status
-    assert 0.5 < time.monotonic() - started < 10
+    assert 1 < time.monotonic() - started < 15
 
 
 def test_one_who_does_not_take_the_answer(port: int, caplog: pytest.LogCaptureFixture) -> None:
@@ -102,7 +102,7 @@ def test_one_who_does_not_take_the_answer(port: int, caplog: pytest.LogCaptureFi
     photo = content["photos"][0]["id"]
     with connect(port) as opened:
         opened.sendall(f"GET /photos/{photo} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-        time.sleep(3)
+        time.sleep(5)
         assert len(take(opened)) < 30_000_000
     assert not caplog.records
 
@@ -110,7 +110,7 @@ def test_one_who_does_not_take_the_answer(port: int, caplog: pytest.LogCaptureFi
 def test_who_asks_in_time_may_stay(port: int) -> None:
     with connect(port) as opened:
         for _ in range(4):
-            time.sleep(0.5)
+            time.sleep(0.8)
             opened.sendall(REQUEST)
             assert b"200 OK" in opened.recv(1 << 16)
 
