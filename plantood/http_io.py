@@ -310,9 +310,12 @@ def parsed_json(text: str) -> Any:
         ValueError: It is none, or nested too deeply to be read.
     """
     try:
-        return json.loads(text)
+        value = json.loads(text)
+        if "\\ud" in text.lower():  # half of a character is one of no encoding
+            json.dumps(value, ensure_ascii=False).encode()
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+    return value
 
 
 def language_of(request: Request, field: Any = None) -> str | None:
