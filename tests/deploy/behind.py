@@ -8,11 +8,10 @@ from __future__ import annotations
 import bentoml
 from PIL.Image import Image
 
-from plantood.compose import PlantGate, gated
-from plantood.edge import EdgeService
+from plantood.compose import GatedService, PlantGate, gated
 
 
-@bentoml.service(service_class=EdgeService)
+@bentoml.service(service_class=GatedService)
 class Detector:
     """Finds every plant healthy; what counts is what happens before."""
 
