@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from plantood import av1, exif
 from plantood.errors import UnreadablePhoto
@@ -22,6 +23,14 @@ MAX_METADATA = 16 << 20
 """Bytes of metadata in all, counted once for each picture that they belong to."""
 
 _METADATA = (b"Exif", b"mime", b"uri ")
+_PICTURES = (b"hvc1", b"hev1", b"av01", b"grid", b"iden", b"iovl")
+"""HEVC and AV1, and what is put together of them: tiles, a turned picture, an overlay."""
+
+Types: TypeAlias = dict[int, bytes]
+"""Of each item its type."""
+Places: TypeAlias = dict[int, list[tuple[int, int, int]]]
+"""Of each item its pieces: start, stop, and how far the part goes that holds it."""
+Reference: TypeAlias = tuple[bytes, int, list[int]]
 
 
 @dataclass(frozen=True)
@@ -34,7 +43,7 @@ class Box:
 
 
 def ensure_whole(data: bytes) -> int:
-    """Refuse a file of which a part is missing, or that is made of metadata.
+    """Refuse a file of which a part is missing, or that is made of metadata, or of odd pictures.
 
     Returns:
         Pixels of the largest AV1 picture in it, by itself and not by its container; 0 if there is
@@ -55,31 +64,60 @@ def _ensure_whole(data: bytes) -> int:
     if meta is None:
         return 0
     inner = {box.type: box for box in _boxes(data, meta.start + 4, meta.end)}
-    if b"iloc" not in inner:
-        return 0
-    idat = inner.get(b"idat", Box(b"idat", 0, 0))
-    places = _places(data, inner[b"iloc"], idat)
-    for pieces in places.values():
-        if any(stop > end for _, stop, end in pieces):
-            raise UnreadablePhoto("the photo broke off: parts are missing; send it again")
-    types = _types(data, inner[b"iinf"]) if b"iinf" in inner else {}
-    pictures = _pictures(data, inner[b"iref"]) if b"iref" in inner else {}
-    total = largest = 0
+    if not {b"iloc", b"iinf", b"pitm"} <= inner.keys():
+        return 0  # its decoder will refuse it
+    places = _places(data, inner[b"iloc"], inner.get(b"idat", Box(b"idat", 0, 0)))
+    if any(stop > end for pieces in places.values() for _, stop, end in pieces):
+        raise UnreadablePhoto("the photo broke off: parts are missing; send it again")
+    types = _types(data, inner[b"iinf"])
+    references = _references(data, inner[b"iref"]) if b"iref" in inner else []
+    _ensure_usual(_primary(data, inner[b"pitm"]), types, references)
+    _ensure_modest(data, types, places, references)
+    streams = (
+        data[start : min(stop, start + av1.LOOK_AT)]
+        for item, pieces in places.items()
+        if types.get(item) == b"av01"
+        for start, stop, _ in pieces[:1]
+    )
+    sizes = [av1.frame_size(stream) for stream in streams]
+    return max((width * height for width, height in sizes), default=0)
+
+
+def _ensure_usual(primary: int, types: Types, references: list[Reference]) -> None:
+    """Refuse a photo that is coded, or put together, as no phone does.
+
+    Decoders know many more ways, each with faults of its own, and are never asked for them.
+    """
+    wanted, seen = [primary], set()
+    while wanted:
+        item = wanted.pop()
+        if item in seen:
+            continue
+        seen.add(item)
+        if types.get(item) not in _PICTURES:
+            raise UnreadablePhoto("the photo is coded in a way that no phone uses")
+        wanted += [
+            to for kind, of, tos in references if kind == b"dimg" and of == item for to in tos
+        ]
+
+
+def _ensure_modest(data: bytes, types: Types, places: Places, references: list[Reference]) -> None:
+    """Refuse a file whose metadata would be read again and again, or claim to be more."""
+    belongs_to: dict[int, int] = {}
+    for kind, item, pictures in references:
+        if kind == b"cdsc":
+            belongs_to[item] = belongs_to.get(item, 0) + len(pictures)
+    total = 0
     for item, pieces in places.items():
-        if types.get(item) == b"av01" and pieces:
-            start, stop, _ = pieces[0]
-            width, height = av1.frame_size(data[start : min(stop, start + av1.LOOK_AT)])
-            largest = max(largest, width * height)
         if types.get(item) not in _METADATA:
             continue
         size = sum(stop - start for start, stop, _ in pieces)
-        total += size * max(1, pictures.get(item, 1))
+        total += size * max(1, belongs_to.get(item, 1))
         if total > MAX_METADATA:
             raise UnreadablePhoto("the file is made of metadata without a photo")
         if types[item] == b"Exif":
             content = b"".join(data[start:stop] for start, stop, _ in pieces)
             exif.ensure_modest(content[4 + int.from_bytes(content[:4]) :])
-    return largest
 
 
 def _boxes(data: bytes, position: int, end: int, most: int = MAX_BOXES) -> Iterator[Box]:
@@ -104,7 +142,7 @@ def _boxes(data: bytes, position: int, end: int, most: int = MAX_BOXES) -> Itera
     raise UnreadablePhoto("the file is made of boxes without a photo")
 
 
-def _places(data: bytes, box: Box, idat: Box) -> dict[int, list[tuple[int, int, int]]]:
+def _places(data: bytes, box: Box, idat: Box) -> Places:
     """Of each item its pieces: start, stop, and how far the part goes that holds it (8.11.3)."""
     reader = _Reader(data, box)
     version = reader.number(1)
@@ -113,7 +151,7 @@ def _places(data: bytes, box: Box, idat: Box) -> dict[int, list[tuple[int, int, 
     offset_size, length_size, base_size = sizes >> 12, sizes >> 8 & 15, sizes >> 4 & 15
     index_size = sizes & 15 if version in (1, 2) else 0
     wide = 4 if version == 2 else 2
-    places: dict[int, list[tuple[int, int, int]]] = {}
+    places: Places = {}
     count = 0
     for _ in range(_few(reader.number(wide))):
         item = reader.number(wide)
@@ -131,7 +169,7 @@ def _places(data: bytes, box: Box, idat: Box) -> dict[int, list[tuple[int, int, 
     return places
 
 
-def _types(data: bytes, box: Box) -> dict[int, bytes]:
+def _types(data: bytes, box: Box) -> Types:
     """Of each item its type (section 8.11.6)."""
     version = data[box.start]
     start = box.start + (6 if version == 0 else 8)
@@ -146,16 +184,24 @@ def _types(data: bytes, box: Box) -> dict[int, bytes]:
     return types
 
 
-def _pictures(data: bytes, box: Box) -> dict[int, int]:
-    """Of each item of metadata, how many pictures it belongs to (section 8.11.12)."""
+def _primary(data: bytes, box: Box) -> int:
+    """The item that is the photo (section 8.11.4)."""
+    reader = _Reader(data, box)
+    version = reader.number(1)
+    reader.number(3)
+    return reader.number(4 if version else 2)
+
+
+def _references(data: bytes, box: Box) -> list[Reference]:
+    """Kind of each reference, the item it is of, and the items it is to (section 8.11.12)."""
     wide = 4 if data[box.start] else 2
-    counts: dict[int, int] = {}
+    references, count = [], 0
     for entry in _boxes(data, box.start + 4, box.end, MAX_ITEMS):
         reader = _Reader(data, entry)
-        item, count = reader.number(wide), reader.number(2)
-        if entry.type == b"cdsc":
-            counts[item] = counts.get(item, 0) + count
-    return counts
+        item, to = reader.number(wide), reader.number(2)
+        count = _few(count + to)
+        references.append((entry.type, item, [reader.number(wide) for _ in range(to)]))
+    return references
 
 
 def _few(count: int) -> int:

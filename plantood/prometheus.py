@@ -7,6 +7,7 @@ through files (its multiprocess mode), so counters and histograms are sums over 
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 import psutil
@@ -14,6 +15,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, star
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
+from .errors import SettingsError
+from .settings import variable
 from .verdict import ReasonCode, Verdict
 
 NO_REASON = "none"
@@ -101,6 +104,22 @@ def serve(port: int) -> None:
     registry = CollectorRegistry()
     MultiProcessCollector(registry)
     start_http_server(port, registry=registry)
+
+
+def ensure_free(port: int) -> None:
+    """Find out before any process starts whether metrics can be answered on a port.
+
+    Raises:
+        SettingsError: It is taken, or not for this user.
+    """
+    try:
+        with socket.create_server(("", port)):
+            pass
+    except OSError as error:
+        raise SettingsError(
+            f"{variable('metrics_port')}={port} cannot be listened on ({error.strerror}); "
+            "name a port that is free."
+        ) from error
 
 
 def forget_dead_processes() -> None:

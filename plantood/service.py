@@ -62,6 +62,8 @@ def _before_start() -> None:
         gate = load_gate(GateReference(tag).resolve().tag)
         Rules.of(gate, settings)
         ensure_usable(settings)
+        if settings.metrics_port:
+            prometheus.ensure_free(settings.metrics_port)
     except PlantoodError as error:
         raise BentoMLConfigException(str(error)) from None
     os.environ[variable("gate")] = gate.tag
@@ -192,11 +194,13 @@ class PlantGate:
         return await self.judge.is_ready()
 
     async def __is_alive__(self) -> bool:
-        """False if only a restart can help: the scorer beside this gate is gone, or stuck.
+        """False if only a restart can help: a decoding thread hangs, or the scorer beside is gone.
 
         Slow is not dead: `describe` waits for no more than the forward pass under way, however
         many photos wait behind it. A scorer elsewhere is not brought back by restarting gates.
         """
+        if not self.judge.is_alive():
+            return False
         if not runs_beside("PlantScorer"):
             return True
         return await answers(self.network.describe, settings.score_timeout_s)

@@ -61,6 +61,12 @@ class Settings(BaseModel):
         "asked for and the store holds no gate, the starter gate that ships is put into it; in a "
         "bento, the default is the gate that it packs.",
     )
+    gate_sha256: str | None = Field(
+        default=None,
+        pattern="^(sha256:)?[0-9a-fA-F]{64}$",
+        description="SHA-256 of the `gate.json` of the only gate model that may judge; another one "
+        "stops the start. A bento sets it to that of the gate that it packs.",
+    )
     policy: Annotated[dict[str, float | None], BeforeValidator(_parse_policy)] = Field(
         default_factory=dict,
         description="Thresholds that replace those saved with the gate model, as `name=number` "
@@ -261,6 +267,8 @@ def _allowed(field: FieldInfo) -> str:
         for name in ("ge", "le", "min_length")
         if (bound := getattr(item, name, None)) is not None
     }
+    if any(getattr(item, "pattern", None) for item in field.metadata):
+        return "64 hexadecimal digits"
     if any(getattr(item, "func", None) is _absolute for item in field.metadata):
         return "an absolute path, or a URL"
     if "ge" in bounds:

@@ -71,7 +71,8 @@ def test_a_file_of_metadata_is_refused() -> None:
     """One Exif of a megabyte, which a thousand pictures claim as theirs."""
     exif = bytes(1 << 20)
     infe = _box(b"infe", b"\2\0\0\0" + struct.pack(">HH4s", 1, 0, b"Exif") + b"\0")
-    iinf = _box(b"iinf", bytes(4) + struct.pack(">H", 1) + infe)
+    picture = _box(b"infe", b"\2\0\0\0" + struct.pack(">HH4s", 2, 0, b"hvc1") + b"\0")
+    iinf = _box(b"iinf", bytes(4) + struct.pack(">H", 2) + infe + picture)
     cdsc = _box(
         b"cdsc",
         struct.pack(">HH", 1, 1000) + b"".join(struct.pack(">H", 2 + n) for n in range(1000)),
@@ -84,12 +85,19 @@ def test_a_file_of_metadata_is_refused() -> None:
             b"iloc",
             bytes(4) + b"\x44\0" + struct.pack(">HHHHII", 1, 1, 0, 1, offset, len(exif)),
         )
-        return _box(b"meta", bytes(4) + iinf + iloc + iref)
+        pitm = _box(b"pitm", bytes(4) + struct.pack(">H", 2))
+        return _box(b"meta", bytes(4) + pitm + iinf + iloc + iref)
 
     offset = len(ftyp) + len(meta(0)) + 8
     file = ftyp + meta(offset) + _box(b"mdat", exif)
     with pytest.raises(UnreadablePhoto, match="made of metadata"):
         isobmff.ensure_whole(file)
+
+
+@pytest.mark.parametrize("coding", [b"unci", b"j2k1", b"jpeg", b"vvc1", b"mski"])
+def test_a_photo_coded_as_no_phone_does_is_not_given_to_the_decoder(coding: bytes) -> None:
+    with pytest.raises(UnreadablePhoto, match="no phone"):
+        isobmff.ensure_whole(HEIC.replace(b"\0\0hvc1\0", b"\0\0" + coding + b"\0", 1))
 
 
 def test_an_avif_is_as_large_as_its_picture_and_not_as_it_says() -> None:

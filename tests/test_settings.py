@@ -21,6 +21,7 @@ def test_nothing_set_gives_the_defaults() -> None:
 def test_every_field_is_read_from_its_variable() -> None:
     environment = {
         "PLANTOOD_GATE": "plantood-gate:v2",
+        "PLANTOOD_GATE_SHA256": "0f" * 32,
         "PLANTOOD_POLICY": "plant_threshold=0.7, max_unfamiliarity=none",
         "PLANTOOD_LANGUAGE": "fr",
         "PLANTOOD_MESSAGES_FILE": "messages.json",
@@ -45,6 +46,7 @@ def test_every_field_is_read_from_its_variable() -> None:
     assert set(environment) == {variable(field) for field in Settings.model_fields}
     assert Settings.from_environment(environment).model_dump() == {
         "gate": "plantood-gate:v2",
+        "gate_sha256": "0f" * 32,
         "policy": {"plant_threshold": 0.7, "max_unfamiliarity": None},
         "language": "fr",
         "messages_file": Path("messages.json"),

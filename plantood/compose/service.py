@@ -39,9 +39,9 @@ class GatedApp(EdgeApp):
 
     async def livez(self, request: Request) -> Response:
         """503 if only a restart can help."""
-        if not hasattr(self.service.inner, "__is_alive__"):
-            if not all(gate.is_alive() for gate in await self._gates()):
-                raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, "A decoding thread hangs.")
+        gates = [] if hasattr(self.service.inner, "__is_alive__") else await self._gates()
+        if not all(gate.is_alive() for gate in gates):
+            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, "A decoding thread hangs.")
         return await super().livez(request)
 
     async def _gates(self) -> list[ComposedGate]:
