@@ -24,7 +24,7 @@ class Queue:
         self._longest_wait = longest_wait_s
         self._in_hand = 0
         self._seconds_a_photo = 0.0
-        self._last_left = float("-inf")
+        self._last_left = self._busy_since = float("-inf")
 
     @property
     def wait_s(self) -> float:
@@ -38,12 +38,16 @@ class Queue:
         Raises:
             GateUnavailable: It would have to wait too long.
         """
-        if self._in_hand and self.wait_s > self._longest_wait:
+        came = time.monotonic()
+        if not self._in_hand:
+            self._busy_since = came
+        standstill = came - max(self._last_left, self._busy_since)
+        if self._in_hand and max(self.wait_s, standstill) > self._longest_wait:
             raise GateUnavailable(
                 FailureKind.UNAVAILABLE,
-                f"{self._in_hand} photos are in hand, {self._seconds_a_photo:.3f} s each",
+                f"{self._in_hand} photos are in hand, {self._seconds_a_photo:.3f} s each, and the "
+                f"last one left {standstill:.1f} s ago",
             )
-        came = time.monotonic()
         self._in_hand += 1
         try:
             yield

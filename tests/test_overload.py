@@ -67,3 +67,18 @@ def test_under_load_it_counts_what_leaves_and_not_how_long_each_waited(clock: Cl
         place.__enter__()
         in_hand.append(place)
     assert queue.wait_s == pytest.approx(9 * 0.1, rel=0.05)
+
+
+def test_while_nothing_leaves_nobody_joins(clock: Clock) -> None:
+    queue = Queue(longest_wait_s=1)
+    stuck = queue.place()
+    stuck.__enter__()
+    clock.now += 0.9
+    with queue.place():
+        pass
+    clock.now += 1.1
+    with pytest.raises(GateUnavailable):
+        queue.place().__enter__()
+    stuck.__exit__(None, None, None)  # it was given up
+    with queue.place():
+        pass
