@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from bentoml.exceptions import ServiceUnavailable
 
+from plantood import decoding
 from plantood.failures import FailureKind, GateUnavailable, with_one_more_try
 from plantood.gate import Gate
 from plantood.images import LoadedImage
@@ -184,6 +187,35 @@ def test_ready_means_that_a_forward_pass_is_answered() -> None:
     assert asyncio.run(ready(real))
     assert not asyncio.run(ready(hanging))
     assert not asyncio.run(ready(real, another))
+
+
+def test_decoding_threads_that_hang_make_it_not_ready_and_then_not_alive(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As a pipe does to which nobody writes; a photo by its path comes from this process only."""
+    monkeypatch.setattr(decoding, "STUCK_SECONDS", 1.0)
+    monkeypatch.setattr("plantood.judge.READY_SECONDS", 0.3)
+    os.mkfifo(pipe := tmp_path / "pipe")
+
+    async def run() -> None:
+        judge = Judge(RULES, real, Settings(decode_threads=2))
+        assert await judge.is_ready()
+        await asyncio.sleep(0.2)  # an answer is good for half of the time
+        hanging = [asyncio.create_task(judge.check(pipe)) for _ in range(2)]
+        await asyncio.sleep(0.2)
+        assert not await judge.is_ready()
+        assert judge.is_alive()
+        await asyncio.sleep(1)
+        assert not judge.is_alive()
+        for _ in hanging:
+            await asyncio.to_thread(pipe.write_bytes, b"no photo")
+        verdicts = await asyncio.gather(*hanging)
+        assert {verdict.reasons[0].code for verdict in verdicts} == {"unreadable"}
+        assert judge.is_alive()
+        assert await judge.is_ready()
+        judge.close()
+
+    asyncio.run(run())
 
 
 def test_no_reference_statistics_no_unfamiliarity() -> None:

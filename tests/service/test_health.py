@@ -78,6 +78,21 @@ def test_the_documented_bentoml_settings_are_in_force(configured: Server) -> Non
     assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, origin)
 
 
+def test_an_app_elsewhere_can_read_refusals(configured: Server) -> None:
+    """A browser hands an answer without these headers to nobody."""
+    origin = "https://app.example.org"
+    check, headers = f"{configured.url}/check", {"Origin": origin}
+    answers = [
+        httpx.post(check, content=bytes(2 << 20), headers=headers),
+        httpx.post(check, json={}, headers=headers),
+        httpx.post(check, content=b"x", headers=headers | {"Content-Encoding": "gzip"}),
+        httpx.get(f"{configured.url}/nowhere", headers=headers),
+    ]
+    assert [answer.status_code for answer in answers] == [413, 400, 415, 404]
+    for answer in answers:
+        assert answer.headers["access-control-allow-origin"] == origin
+
+
 def test_metrics_and_verdicts_are_right_with_two_workers(configured: Server) -> None:
     assert len(configured.workers("PlantGate")) >= 2
     key = 'plantood_verdicts_total{reason="not_a_plant",verdict="retake"}'

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import socket
+from pathlib import Path
+
 import httpx
 import pytest
 
 from plantood.prometheus import METRICS
-from tests.service.server import SAMPLES, Server
+from tests.service.server import SAMPLES, Server, serving, start
 
 
 def _key(name: str, **labels: str) -> str:
@@ -59,3 +62,23 @@ def test_every_metric_of_the_module_is_exported(http: httpx.Client) -> None:
         (family,) = metric.describe()
         total = "_total" if family.type == "counter" else ""
         assert f"# TYPE {family.name}{total} {family.type}\n" in text
+
+
+def test_metrics_on_a_port_of_their_own_are_nowhere_else(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with serving(tmp_path, PLANTOOD_METRICS_PORT=str(port), PLANTOOD_WORKERS="2") as server:
+        httpx.post(f"{server.url}/check", content=(SAMPLES / "bare_soil.jpg").read_bytes())
+        apart = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+        assert 'plantood_verdicts_total{reason="not_a_plant",verdict="retake"} 1.0' in apart
+        assert "bentoml_service_request_total" in apart
+        assert httpx.get(f"{server.url}/metrics").status_code == 404
+
+
+def test_a_port_for_metrics_that_is_taken_stops_the_start(tmp_path: Path) -> None:
+    with socket.create_server(("", 0)) as taken:
+        port = taken.getsockname()[1]
+        process, server = start(tmp_path, PLANTOOD_METRICS_PORT=str(port))
+        assert process.wait(60) != 0
+    assert f"PLANTOOD_METRICS_PORT={port} cannot be listened on" in server.output
+    assert "Traceback" not in server.output
