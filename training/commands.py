@@ -40,9 +40,9 @@ def print_results(*lines: object) -> None:
 
 def _fail_early(data: Path) -> None:
     """Tell of a wrong manifest at once, not after the seconds that TensorFlow takes to import."""
-    from training.data import read_data
+    from training.account import ensure_photos
 
-    read_data(data)
+    ensure_photos(data)
 
 
 def write_table(document: Path | None, name: str | None, default: str, text: str) -> None:
@@ -94,10 +94,12 @@ def write_table(document: Path | None, name: str | None, default: str, text: str
 def train(table_into: Path | None, table_name: str | None, quantize: str, **values: Any) -> None:
     """Train heads on the photos in DATA and save the best gate.
 
-    DATA is a folder with plant/ and other/ inside (sub-folders of these are sources), or a CSV
-    manifest with the columns path,label[,split][,source]: paths relative to the manifest, labels
-    plant or other (rows without one are ignored), splits train, val or test. Photos without a
-    split get one by their content, near-duplicates together.
+    DATA is a folder with plant/ and other/ inside (sub-folders of these are sources, also linked
+    ones), or a CSV manifest with the columns path,label[,split][,source][,group]: paths relative to
+    the manifest, labels plant or other (rows without one are ignored), splits train, val or test,
+    and as group any name that photos of one scene share. Photos without a split get one by their
+    content, near-duplicates and photos of one group together. A table says first what was found,
+    used and left out, and why.
 
     Each head is trained in two phases: on the features of the frozen backbone, which are computed
     once and cached, then with the backbone unfrozen. The run's folder receives report.html,

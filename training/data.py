@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plantood.errors import TrainingDataError
+from training.paths import existing, spelled
+from training.walk import top, walk
 
 LABELS = {"other": 0, "plant": 1}
 """Class names and their numbers, as in the source paper's convention."""
@@ -22,26 +24,6 @@ SPLITS = {
     "test": "test",
 }
 """Names of splits that a manifest may use, and what they are called here."""
-
-EXTENSIONS = frozenset(
-    f".{ending}"
-    for ending in (
-        "jpg",
-        "jpeg",
-        "jpe",
-        "jfif",
-        "png",
-        "webp",
-        "avif",
-        "gif",
-        "bmp",
-        "tif",
-        "tiff",
-        "heic",
-        "heif",
-    )
-)
-"""Files of a folder with another ending are not taken for photos. A manifest may name any file."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +46,28 @@ class LabelledPhoto:
     fall into one split, and the photo itself with them."""
 
 
+NO_LABEL = "no label in the manifest"
+
+
 @dataclass(frozen=True)
 class BadPhoto:
-    """A file that is left out of training, with the reason."""
+    """A file that is left out, with the reason."""
 
     path: Path
     reason: str
+    label: str = ""
+    """Name of its class, if it has one."""
+    source: str = ""
+    kind: str = ""
+    """The reason without what is special to this file; empty: the reason itself."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a folder or manifest holds, nothing of it opened yet."""
+
+    photos: list[LabelledPhoto]
+    left_out: list[BadPhoto]
 
 
 def read_data(data: str | Path) -> list[LabelledPhoto]:
@@ -78,38 +76,58 @@ def read_data(data: str | Path) -> list[LabelledPhoto]:
     Raises:
         TrainingDataError: if there is no such data, or it names a class or split that is unknown.
     """
-    data = Path(data)
-    if data.is_dir():
-        photos = list(_read_folder(data))
-    elif data.is_file():
-        photos = list(_read_manifest(data))
-    else:
-        raise TrainingDataError(
-            f"No folder and no manifest at {data}; give a folder with plant/ and other/ inside, "
-            "or a CSV file with the columns path,label."
-        )
+    photos = find_data(data).photos
     if not photos:
         raise TrainingDataError(f"No labelled photo in {data}.")
     return photos
 
 
-def _read_folder(folder: Path) -> Iterator[LabelledPhoto]:
-    missing = [name for name in ("plant", "other") if not (folder / name).is_dir()]
-    if missing:
+def find_data(data: str | Path) -> Found:
+    """All labelled photos of a folder or a manifest, perhaps none, and all that is left out of it.
+
+    Raises:
+        TrainingDataError: if there is no such data, or it names a class or split that is unknown.
+    """
+    data = Path(data)
+    found = Found([], [])
+    if data.is_dir():
+        items = _read_folder(data)
+    elif data.is_file():
+        items = _read_manifest(data)
+    else:
         raise TrainingDataError(
-            f"{folder} has no folder {' and no folder '.join(missing)}/; photos of plants belong "
-            "into plant/, all others into other/ (sub-folders are taken as sources)."
+            f"No folder and no manifest at {data}; give a folder with plant/ and other/ inside, "
+            "or a CSV file with the columns path,label."
         )
-    for name in ("plant", "other"):
-        root = folder / name
-        for path in sorted(root.rglob("*")):
-            if path.suffix.lower() in EXTENSIONS and path.is_file():
-                inside = path.relative_to(root)
-                source = inside.parts[0] if len(inside.parts) > 1 else name
-                yield LabelledPhoto(path, LABELS[name], source)
+    for item in items:
+        (found.photos if isinstance(item, LabelledPhoto) else found.left_out).append(item)
+    return found
 
 
-def _read_manifest(manifest: Path) -> Iterator[LabelledPhoto]:
+def _read_folder(folder: Path) -> Iterator[LabelledPhoto | BadPhoto]:
+    missing = [name for name in LABELS if not (folder / name).is_dir()]
+    if missing:
+        inside = ", ".join(f"{spelled(p.name)}/" for p in sorted(folder.iterdir()) if p.is_dir())
+        raise TrainingDataError(
+            f"{folder} has no folder {' and no folder '.join(sorted(missing, reverse=True))}/ (it "
+            f"has: {inside or 'no folder'}); photos of plants belong into plant/, all others into "
+            "other/ (sub-folders are taken as sources)."
+        )
+    for name in sorted(LABELS, reverse=True):
+        for item in sorted(walk(folder / name, follow_links=True), key=lambda item: item.path):
+            source = spelled(top(item.name)) or name
+            if item.reason:
+                yield BadPhoto(Path(item.path), item.reason, name, source)
+            else:
+                yield LabelledPhoto(Path(item.path), LABELS[name], source)
+    for item in walk(folder, follow_links=False, without=LABELS):
+        reason = item.reason or "it lies beside plant/ and other/, so nobody says what it shows"
+        if not item.reason and (beside := top(item.name)):
+            reason = f"it lies in {spelled(beside)}/, which is neither plant/ nor other/"
+        yield BadPhoto(Path(item.path), reason)
+
+
+def _read_manifest(manifest: Path) -> Iterator[LabelledPhoto | BadPhoto]:
     try:
         with manifest.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file)
@@ -119,17 +137,16 @@ def _read_manifest(manifest: Path) -> Iterator[LabelledPhoto]:
                     "must read path,label[,split][,source][,group]."
                 )
             for row in rows:
-                photo = _read_row(row, manifest, rows.line_num)
-                if photo is not None:
-                    yield photo
+                yield _read_row(row, manifest, rows.line_num)
     except (UnicodeDecodeError, csv.Error) as error:
         raise TrainingDataError(f"{manifest} is not a CSV file ({error}).") from error
 
 
-def _read_row(row: dict[str, str | None], manifest: Path, line: int) -> LabelledPhoto | None:
+def _read_row(row: dict[str, str | None], manifest: Path, line: int) -> LabelledPhoto | BadPhoto:
     label = (row["label"] or "").strip().lower()
+    source = (row.get("source") or "").strip()
     if not label:
-        return None
+        return BadPhoto(manifest.parent / (row["path"] or ""), NO_LABEL, source=source)
     where = f"Line {line} of {manifest}"
     if label not in LABELS:
         raise TrainingDataError(f"{where}: the label is {label!r}; it must be plant or other.")
@@ -142,9 +159,9 @@ def _read_row(row: dict[str, str | None], manifest: Path, line: int) -> Labelled
             f"{where}: the split is {split!r}; it must be train, val or test, or empty."
         )
     return LabelledPhoto(
-        path=manifest.parent / path,
+        path=existing(manifest.parent / path),
         label=LABELS[label],
-        source=(row.get("source") or "").strip() or label,
+        source=source or label,
         group=(row.get("group") or "").strip(),
         split=SPLITS[split] if split else None,
     )

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plantood.errors import TrainingDataError
-from training.data import CLASS_NAMES, BadPhoto, LabelledPhoto, read_data
-from training.scan import scan
+from training.account import Account, at_most_per_source, read_usable  # noqa: F401
+from training.data import CLASS_NAMES, BadPhoto, LabelledPhoto
 from training.settings import DataSettings
 from training.splits import divide
 
@@ -115,9 +115,21 @@ class Dataset:
                 if count[label] < least:
                     raise TrainingDataError(
                         f"Only {count[label]} usable photos of class {class_name} in split {name}, "
-                        f"at least {least} are needed ({len(self.bad)} files could not be used); "
-                        "add photos, or lower --min-per-class."
+                        f"at least {least} are needed ({self._unused()}); {self._remedy(name)}."
                     )
+
+    def _unused(self) -> str:
+        why = Account.of("", (), self.bad).commonest()
+        return f"{len(self.bad)} files could not be used{why}"
+
+    def _remedy(self, split: str) -> str:
+        """What to do where a split has too few photos of a class."""
+        if split == "train":
+            return "add photos, or lower --min-per-class"
+        return (
+            "add photos, or, where a manifest names the splits, name val for some photos of both "
+            "classes, or leave the column split empty"
+        )
 
 
 def load_dataset(data: str | Path, settings: DataSettings, cache: Path) -> Dataset:
@@ -126,9 +138,7 @@ def load_dataset(data: str | Path, settings: DataSettings, cache: Path) -> Datas
     Raises:
         TrainingDataError: if the data cannot be trained on.
     """
-    photos, bad = scan(read_data(data), cache)
-    if settings.at_most_per_source is not None:
-        photos = at_most_per_source(photos, settings.at_most_per_source)
+    photos, bad = read_usable(data, cache, at_most=settings.at_most_per_source)
     division = divide(photos)
 
     def part(name: str) -> Photos:
@@ -145,17 +155,6 @@ def load_dataset(data: str | Path, settings: DataSettings, cache: Path) -> Datas
         dataset = dataset.leaving_out(settings.leave_out)
     dataset.require(settings.min_per_class)
     return dataset
-
-
-def at_most_per_source(photos: Sequence[LabelledPhoto], limit: int) -> list[LabelledPhoto]:
-    """A subset with at most ``limit`` photos per source and class, chosen by content digest."""
-    taken: Counter[tuple[str, int]] = Counter()
-    subset = []
-    for photo in sorted(photos, key=lambda photo: photo.sha256):
-        taken[photo.source, photo.label] += 1
-        if taken[photo.source, photo.label] <= limit:
-            subset.append(photo)
-    return subset
 
 
 def write_bad(bad: Sequence[BadPhoto], file: Path) -> None:

@@ -10,11 +10,11 @@ from typing import Any
 from plantood.errors import TrainingDataError
 from plantood.model.entry import GateModel
 from plantood.model.store import load_gate
-from training.data import BadPhoto, LabelledPhoto, read_data
+from training.account import read_usable
+from training.data import BadPhoto, LabelledPhoto
 from training.dataset import Photos, write_bad
 from training.evaluation import Evaluation, Scored
 from training.report import write_report
-from training.scan import scan
 from training.scoring import score_photos
 
 ALL = "all"
@@ -74,7 +74,7 @@ def photos_by_split(
     Raises:
         TrainingDataError: if there is nothing to evaluate on.
     """
-    photos, bad = scan(read_data(data), cache)
+    photos, bad = read_usable(data, cache)
     found: dict[str, list[LabelledPhoto]] = defaultdict(list)
     for photo in sorted(photos, key=lambda photo: photo.sha256):
         found[photo.split or ALL].append(photo)

@@ -19,7 +19,7 @@ from training.determinism import make_deterministic
 from training.evaluation import Evaluation, Scored
 from training.extractor import open_extractor
 from training.phases import SCORES, HeadTrainer
-from training.progress import console
+from training.progress import say
 from training.report import write_report
 from training.run import open_run, run_name
 from training.scoring import CHECK_PHOTOS, some_photos
@@ -83,7 +83,7 @@ def leave_one_out(options: TrainOptions) -> LeaveOneOutResult:
             except TrainingDataError as error:
                 notes.append(f"{source} cannot be left out: {error}")
                 continue
-            console.print(f"Without {source}")
+            say(f"Without {source}")
             trainer = HeadTrainer(
                 backbone, extractor.cache, rest, fit, folder / _folder_name(source)
             )

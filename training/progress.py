@@ -16,17 +16,24 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from training.paths import spelled
+
 T = TypeVar("T")
 
 console = Console(stderr=True, highlight=False)
 """Where progress and warnings go; results go to standard output."""
 
 
+def say(text: str, style: str | None = None) -> None:
+    """Print a line to standard error, as it is: names of files may look like markup."""
+    console.print(spelled(text), style=style, markup=False, soft_wrap=True)
+
+
 @contextmanager
 def progress_bars() -> Iterator[Progress]:
     """A live display for one or several bars; outside a terminal only their last state is shown."""
     with Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

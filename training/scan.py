@@ -10,12 +10,15 @@ from pathlib import Path
 
 from plantood.errors import UnreadablePhoto
 from plantood.images import load_image
-from training.data import BadPhoto, LabelledPhoto
+from training.data import CLASS_NAMES, BadPhoto, LabelledPhoto
 from training.hashes import perceptual_hash
 from training.parallel import map_in_order
 from training.progress import track
+from training.rounds.plain import read_file
+from training.walk import NOWHERE
 
 INDEX = "scanned.jsonl"
+DISPUTED = "labelled both plant and other"
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ def scan(
     in the folder ``cache`` by path, size and time of change, so that only new files (and bad ones,
     which may have been repaired) are opened the next time.
     """
+    if not photos:
+        return [], []
     known = _read_index(cache / INDEX)
     keys = [_key(photo.path) for photo in photos]
     new = list({key: photo.path for key, photo in zip(keys, photos, strict=True) if key}.items())
@@ -55,7 +60,7 @@ def scan(
 def scan_file(path: Path) -> Scanned:
     """Read and decode one file as serving does."""
     try:
-        content = path.read_bytes()
+        content = read_file(path)
         image = load_image(content)
     except UnreadablePhoto as error:
         return Scanned(error=str(error))
@@ -75,30 +80,45 @@ def _select(
         zip(photos, results, strict=True), key=lambda pair: str(pair[0].path)
     ):
         if result is None:
-            bad.append(BadPhoto(photo.path, "there is no such file"))
+            bad.append(_bad(photo, _why_missing(photo.path), "there is no such file"))
         elif result.error:
-            bad.append(BadPhoto(photo.path, result.error))
+            bad.append(_bad(photo, result.error))
         elif (first := good.get(result.sha256)) is not None:
             if first.label != photo.label:
                 disputed.add(result.sha256)
-                reason = f"labelled both plant and other, also as {first.path}"
+                bad.append(_bad(photo, f"{DISPUTED}, also as {first.path}", DISPUTED))
             else:
-                reason = f"same bytes as {first.path}"
-            bad.append(BadPhoto(photo.path, reason))
+                bad.append(_bad(photo, f"same bytes as {first.path}", "same bytes as another"))
         else:
             good[result.sha256] = replace(
                 photo, sha256=result.sha256, look=bytes.fromhex(result.look)
             )
     for digest in sorted(disputed):
-        bad.append(BadPhoto(good.pop(digest).path, "labelled both plant and other"))
+        bad.append(_bad(good.pop(digest), DISPUTED))
     return list(good.values()), bad
+
+
+def _bad(photo: LabelledPhoto, reason: str, kind: str = "") -> BadPhoto:
+    return BadPhoto(photo.path, reason, CLASS_NAMES[photo.label], photo.source, kind)
+
+
+def _why_missing(path: Path) -> str:
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return NOWHERE if path.is_symlink() else "there is no such file"
+    except OSError as error:
+        return NOWHERE if path.is_symlink() else error.strerror or str(error)
+    except ValueError as error:  # a null character in the name
+        return str(error)
+    return "there is no such file"
 
 
 def _key(path: Path) -> str | None:
     """Name of a file's present content in the index; None if there is no such file."""
     try:
         status = path.stat()
-    except OSError:
+    except (OSError, ValueError):
         return None
     return f"{path.resolve()}|{status.st_size}|{status.st_mtime_ns}"
 

@@ -9,9 +9,11 @@ from typing import Any
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from plantood.errors import SettingsError
 from training.atomic import write_atomic
+from training.paths import spelled
 
 Row = Sequence[str]
 MISSING = "-"
@@ -90,13 +92,14 @@ def summary_markdown(figures: Sequence[dict[str, Any]]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def console_table(title: str, header: Row, rows: Sequence[Row]) -> Table:
+def console_table(title: str | None, header: Row, rows: Sequence[Row]) -> Table:
     """The same table for a terminal."""
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    shown_title = None if title is None else Text(spelled(title))
+    table = Table(title=shown_title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for number, name in enumerate(header):
         table.add_column(name, justify="left" if number < 2 else "right", overflow="fold")
     for row in rows:
-        table.add_row(*map(str, row))
+        table.add_row(*(Text(spelled(str(cell))) for cell in row))
     return table
 
 

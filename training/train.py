@@ -18,7 +18,7 @@ from training.determinism import make_deterministic
 from training.evaluation import Evaluation, Scored
 from training.extractor import Extractor, open_extractor
 from training.phases import HeadTrainer, TrainedHead
-from training.progress import console
+from training.progress import say
 from training.publish import publish
 from training.report import write_report
 from training.run import open_run, read_json, run_name
@@ -65,7 +65,7 @@ def train(options: TrainOptions) -> RunResult:
     with open_run(options.runs / name, identity) as folder:
         notes = data_notes(dataset, folder)
         for note in notes:
-            console.print(f"[yellow]{note}[/]")
+            say(note, "yellow")
         extractor.cache.fill(dataset.photos, extractor.scorer.feature_map, size)
         trainer = HeadTrainer(backbone, extractor.cache, dataset, options.fit, folder)
         evaluations, val_losses = {}, {}

@@ -17,12 +17,12 @@ from typing import Literal
 from plantood.errors import TrainingDataError
 from plantood.model.entry import GateModel, TrainingData
 from plantood.model.store import load_gate
-from training.data import BadPhoto, LabelledPhoto, read_data
-from training.dataset import Dataset, at_most_per_source, labels_digest
+from training.account import ensure_photos, read_usable
+from training.data import BadPhoto, Found, LabelledPhoto
+from training.dataset import Dataset, labels_digest
 from training.finetune.settings import FinetuneOptions, ReplaySettings
 from training.negatives.run import ORIGINS
 from training.rounds.layout import INFO, LABELS, Round
-from training.scan import scan
 from training.splits import divide
 
 Kind = Literal["photos", "round", "negatives"]
@@ -62,7 +62,12 @@ def kind_of(path: Path) -> Kind:
 
 
 def read_collection(collection: Collection) -> list[LabelledPhoto]:
-    """Its labelled photos, not yet opened.
+    """Its labelled photos, not yet opened; errors as of :func:`find_collection`."""
+    return find_collection(collection).photos
+
+
+def find_collection(collection: Collection) -> Found:
+    """Its labelled photos, not yet opened, and what is left out of it.
 
     Raises:
         TrainingDataError: there is none, or it cannot be read.
@@ -72,12 +77,12 @@ def read_collection(collection: Collection) -> list[LabelledPhoto]:
     if collection.kind == "round":
         Round.open(path).write_labels()
         try:
-            return read_data(path / LABELS)
+            return ensure_photos(path / LABELS)
         except TrainingDataError as error:
             raise TrainingDataError(
                 f"{error} Review it first: python -m training review {path}"
             ) from error
-    return read_data(path / ORIGINS if collection.kind == "negatives" else path)
+    return ensure_photos(path / ORIGINS if collection.kind == "negatives" else path)
 
 
 def old_collections(gate: GateModel, settings: ReplaySettings) -> list[Collection]:
@@ -156,9 +161,12 @@ def gather(
     left_out: set[str] = set()
     data, notes = [], []
     for number, collection in enumerate([*old, *new]):
-        photos, broken = scan(read_collection(collection), cache)
-        if collection.at_most_per_source is not None:
-            photos = at_most_per_source(photos, collection.at_most_per_source)
+        photos, broken = read_usable(
+            collection.path,
+            cache,
+            found=find_collection(collection),
+            at_most=collection.at_most_per_source,
+        )
         bad += broken
         digest = labels_digest(photos)
         if collection.labels_sha256 not in ("", digest):

@@ -27,7 +27,7 @@ from training.finetune.data import Gathered, gather, new_collections, old_collec
 from training.finetune.report import write_judgement
 from training.finetune.settings import REJECTED, FinetuneOptions
 from training.phases import HeadTrainer
-from training.progress import console
+from training.progress import say
 from training.run import open_run
 from training.scoring import CHECK_PHOTOS, some_photos
 from training.train import changed_settings, data_notes, evaluation_of
@@ -95,7 +95,7 @@ def finetune(options: FinetuneOptions) -> FinetuneResult:
         if parent.manifest.quantization == "int8":
             notes.append("The parent was judged in float32; what serves of it is int8.")
         for note in notes:
-            console.print(f"[yellow]{note}[/]")
+            say(note, "yellow")
         facts = _facts(parent, gathered, extractor, judgement, options)
         write_judgement(folder, f"Fine-tuning of {parent.tag}", judgement, facts=facts, notes=notes)
         latest = options.force or not judgement.objections

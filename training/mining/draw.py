@@ -44,6 +44,11 @@ def draw(round_: Round, engine: Engine) -> dict[str, int]:
     """
     with closing(WorkList(round_.path / FILE)) as work:
         _list(work, round_)
+        account = work.account(round_.info.source)
+        account.show()
+        if not work.count() + work.already_labelled():
+            Path(round_.path / FILE).unlink()
+            raise SourceError(f"There is no photo in {round_.info.source}{account.commonest()}.")
         progress = _Recorder(round_, work)
         available = work.count()
         wanted = available if round_.info.sample is None else min(round_.info.sample, available)
@@ -160,12 +165,12 @@ def _list(work: WorkList, round_: Round) -> None:
     with progress_bars() as bars:
         task = bars.add_task(f"Listing {info.source}", total=None, note="")
         work.list_source(
-            entries(info.source), labelled, info.seed, lambda count: bars.advance(task, count)
+            entries(info.source, work.leave_out),
+            labelled,
+            info.seed,
+            lambda count: bars.advance(task, count),
         )
         bars.update(task, total=max(1, work.count()), completed=max(1, work.count()))
-    if not work.count() + work.already_labelled():
-        Path(round_.path / FILE).unlink()
-        raise SourceError(f"There is no photo in {info.source}.")
 
 
 def _score(progress: _Recorder, engine: Engine, wanted: int) -> None:

@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from plantood.errors import TrainingDataError
-from training.data import read_data
+from training.account import ensure_photos
 from training.mining.sources import is_url
 from training.parallel import map_in_order
+from training.paths import existing
 from training.progress import track
 from training.rounds.layout import INFO, Round
+from training.rounds.plain import read_file
 
 DIGEST_COLUMNS = ("sha256", "id")
 """Columns of a CSV that may hold the SHA-256 of a photo's bytes; it is then not read again."""
@@ -70,7 +72,7 @@ def _rows(given: Path) -> Iterable[tuple[str, str]]:
     if (given / INFO).is_file():
         return _of_round(given)
     if given.is_dir():
-        return [(str(photo.path), "") for photo in read_data(given)]
+        return [(str(photo.path), "") for photo in ensure_photos(given).photos]
     if given.is_file():
         return _of_csv(given)
     raise TrainingDataError(
@@ -114,7 +116,6 @@ def _of_csv(file: Path) -> Iterator[tuple[str, str]]:
 def _digest(path: str) -> str | None:
     """SHA-256 of a file, or None if it is not on this machine."""
     try:
-        with Path(path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.sha256(read_file(existing(path))).hexdigest()
     except OSError:
         return None

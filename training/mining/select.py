@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from training.atomic import write_atomic, write_csv
-from training.data import EXTENSIONS
 from training.mining.draw import UNREADABLE, FetchFailures, skipped
 from training.mining.sources import FetchError, read
 from training.parallel import map_in_order
 from training.progress import track
 from training.rounds.layout import PHOTOS, MinedPhoto, Round
 from training.rounds.layout import UNREADABLE as UNREADABLE_FILE
+from training.walk import EXTENSIONS
 
 NETWORK_REASONS = frozenset({"not_a_plant", "unfamiliar"})
 """Reasons that the network gives; all others come from the photo's quality."""

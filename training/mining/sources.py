@@ -9,14 +9,16 @@ import csv
 import io
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from plantood.errors import SourceError
-from training.data import EXTENSIONS
+from training.paths import existing, spelled
 from training.rounds.layout import INFO
+from training.rounds.plain import read_file
+from training.walk import is_photo, walk
 
 LISTS = (".txt", ".csv", ".parquet")
 """Files with these endings are lists of photos."""
@@ -50,10 +52,15 @@ def is_url(path: str) -> bool:
     return "://" in path
 
 
-def entries(source: str) -> Iterator[Entry]:
+LeaveOut = Callable[[str, str], object]
+"""Told of everything in a source that is left out: why, and its name."""
+
+
+def entries(source: str, leave_out: LeaveOut = lambda *_: None) -> Iterator[Entry]:
     """The photos of a source, in whatever order they are found.
 
     Args:
+        leave_out: Told of what is no photo, and of what is not searched.
         source: A folder (searched through, hidden folders and rounds left out), a list
             (``.txt``: a path a line; ``.csv``, ``.parquet``: the column ``path`` and, if there is
             one, ``source``; paths relative to the list), or the URL of a folder or list.
@@ -66,9 +73,9 @@ def entries(source: str) -> Iterator[Entry]:
         if "file" not in _protocols(filesystem):
             found = _remote(filesystem, root)
         else:
-            found = _local(Path(root), source)
+            found = _local(Path(root), source, leave_out)
     else:
-        found = _local(Path(source), source)
+        found = _local(Path(source), source, leave_out)
     try:
         yield from found
     except FileNotFoundError as error:
@@ -85,7 +92,7 @@ def read(path: str) -> bytes:
     """
     if not is_url(path):
         try:
-            return Path(path).read_bytes()
+            return read_file(existing(path))
         except (OSError, ValueError) as error:
             raise FetchError(_why(error)) from error
     for attempt in range(ATTEMPTS):
@@ -120,9 +127,9 @@ def open_filesystem(url: str) -> tuple[Any, str]:
         raise SourceError(f"{url} cannot be read ({error}).") from error
 
 
-def _local(path: Path, given: str) -> Iterator[Entry]:
+def _local(path: Path, given: str, leave_out: LeaveOut) -> Iterator[Entry]:
     if path.is_dir():
-        yield from _folder(os.path.realpath(path), "")
+        yield from _folder(os.path.realpath(path), leave_out)
     elif path.is_file():
         _check_list(path.name, given)
         folder = os.path.realpath(path.parent)
@@ -136,21 +143,13 @@ def _local(path: Path, given: str) -> Iterator[Entry]:
         )
 
 
-def _folder(folder: str, inside: str) -> Iterator[Entry]:
-    """Photos below a folder, not following links to folders; never lists a folder in memory."""
-    below = []
-    with os.scandir(folder) as found:
-        for item in found:
-            if item.name.startswith("."):
-                continue
-            name = f"{inside}{item.name}"
-            if item.is_dir(follow_symlinks=False):
-                below.append((item.path, f"{name}/"))
-            elif _is_photo(item.name) and item.is_file():
-                yield Entry(_printable(item.path), _printable(name))
-    for path, name in below:
-        if not (Path(path) / INFO).is_file():  # photos that were mined before
-            yield from _folder(path, name)
+def _folder(folder: str, leave_out: LeaveOut) -> Iterator[Entry]:
+    """Photos below a folder, not following links to folders, without photos that were mined."""
+    for item in walk(folder, follow_links=False, unless=INFO):
+        if item.reason:
+            leave_out(item.reason, spelled(item.path))
+        else:
+            yield Entry(spelled(item.path), spelled(item.name))
 
 
 def _remote(filesystem: Any, root: str) -> Iterator[Entry]:
@@ -175,7 +174,7 @@ def _remote(filesystem: Any, root: str) -> Iterator[Entry]:
                 continue
             if item["type"] == "directory":
                 folders.append(path)
-            elif _is_photo(last):
+            elif is_photo(last):
                 yield Entry(url(path), path.removeprefix(root).lstrip("/"))
 
 
@@ -232,15 +231,6 @@ def _check_columns(names: Any, given: str) -> None:
             f"{given} lacks the column path (it has: {', '.join(names) or 'none'}); name the "
             "column with the paths of the photos so."
         )
-
-
-def _is_photo(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in EXTENSIONS  # noqa: PTH122 (a million of them)
-
-
-def _printable(name: str) -> str:
-    r"""A file name that is no UTF-8 with ``\udc..`` in it: it can be listed, but not be opened."""
-    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _protocols(filesystem: Any) -> tuple[str, ...]:

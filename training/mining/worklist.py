@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from training.account import Account
 from training.mining.labelled import Labelled
 from training.mining.sources import Entry
 
@@ -23,6 +24,7 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS photos(key BLOB PRIMARY KEY, path TEXT, source TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS labelled(id TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS listing(already_labelled INTEGER);
+CREATE TABLE IF NOT EXISTS left_out(reason TEXT PRIMARY KEY, count INTEGER, example TEXT);
 PRAGMA temp_store = FILE;
 CREATE TEMP TABLE done(path TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TEMP TABLE seen(id TEXT PRIMARY KEY, path TEXT) WITHOUT ROWID;
@@ -80,6 +82,7 @@ class WorkList:
             for entry in piece:
                 if entry.path in labelled.paths:
                     already += 1
+                    self.leave_out("labelled already", entry.path)
                 else:
                     yield order_key(seed, entry.name), entry.path, entry.source
 
@@ -93,6 +96,22 @@ class WorkList:
                 self._db.executemany("INSERT OR IGNORE INTO photos VALUES (?, ?, ?)", rows(piece))
                 on_listed(len(piece))
             self._db.execute("INSERT INTO listing VALUES (?)", (already,))
+
+    def leave_out(self, reason: str, example: str) -> None:
+        """Remember that something in the source is left out, while the source is listed."""
+        self._db.execute(
+            "INSERT INTO left_out VALUES (?, 1, ?) ON CONFLICT DO UPDATE SET count = count + 1",
+            (reason, example),
+        )
+
+    def account(self, name: str) -> Account:
+        """What became of everything in the source, so far as its listing tells."""
+        account = Account(name)
+        for source, count in self._db.execute("SELECT source, COUNT(*) FROM photos GROUP BY 1"):
+            account.used["", source] = count
+        for reason, count, example in self._db.execute("SELECT * FROM left_out"):
+            account.leave_out(reason, example, count)
+        return account
 
     def count(self) -> int:
         """Photos of the source that are not known by their path to be labelled."""

@@ -31,14 +31,16 @@ from PIL import Image
 
 from plantood.errors import TrainingDataError, UnreadablePhoto
 from plantood.images import Limits, load_image
+from training.account import Account
 from training.atomic import write_atomic, write_csv
-from training.data import EXTENSIONS
 from training.negatives.soil import Cut, bare_windows
 from training.negatives.windows import Square
 from training.parallel import map_in_order
 from training.progress import track
 from training.rounds import journal
+from training.rounds.plain import read_file
 from training.run import open_run
+from training.walk import walk
 
 ORIGINS, REFUSED, DONE = "origins.csv", "refused.csv", "cut.jsonl"
 ORIGIN_COLUMNS = ("path", "label", "source", "group", "origin", "box")
@@ -115,17 +117,22 @@ def photo_files(photos: Iterable[Path]) -> list[Path]:
         TrainingDataError: a file or folder does not exist, or there is no photo in them.
     """
     found: dict[Path, None] = {}
+    account = Account(", ".join(map(str, photos)))
     for path in photos:
         if path.is_dir():
-            inside = (p for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS)
-            found |= dict.fromkeys(sorted(inside))
+            inside = sorted(walk(path, follow_links=True), key=lambda item: item.path)
+            found |= dict.fromkeys(Path(item.path) for item in inside if not item.reason)
+            for item in filter(lambda item: item.reason, inside):
+                account.leave_out(item.reason, item.path)
         elif path.exists():
             found[path] = None
         else:
             raise TrainingDataError(f"There is no photo and no folder {path}.")
+    account.used["", ""] = len(found)
+    account.show()
     if not found:
         raise TrainingDataError(
-            f"No photo in {', '.join(map(str, photos))}; give photos, or folders of them."
+            f"No photo in {account.name}{account.commonest()}; give photos, or folders of them."
         )
     return list(found)
 
@@ -139,7 +146,7 @@ def _cut_file(
     the same files.
     """
     try:
-        content = path.read_bytes()
+        content = read_file(path)
     except OSError as error:
         return _record(path, "", Cut((), (), error.strerror or str(error)))
     digest = hashlib.sha256(content).hexdigest()

@@ -1,7 +1,7 @@
-"""Files of a round, opened as nothing but files: the round may come from somebody else.
+"""Files opened as nothing but files: pipes and devices let a reader wait for ever.
 
-Somebody else's folder can hold links to anything that this machine has, and pipes and devices for
-which a reader waits for ever.
+A round may come from somebody else, so in it no link is followed either: it could lead to anything
+that this machine has. Photos that the user names himself may be links.
 """
 
 from __future__ import annotations
@@ -35,7 +35,23 @@ def open_plain(root: Path, *names: str) -> IO[bytes]:
         file = os.open(last, _FILE, dir_fd=at)
     finally:
         os.close(at)
-    if not stat.S_ISREG(os.fstat(file).st_mode):
-        os.close(file)
-        raise OSError("it is no file")
-    return os.fdopen(file, "rb")
+    return _only_a_file(file)
+
+
+def read_file(path: str | os.PathLike[str]) -> bytes:
+    """The content of a file, which may be reached by links.
+
+    Raises:
+        OSError: There is none, it cannot be read, or it is a pipe, socket or device.
+    """
+    with _only_a_file(os.open(path, _FILE & ~os.O_NOFOLLOW)) as file:
+        return file.read()
+
+
+def _only_a_file(opened: int) -> IO[bytes]:
+    mode = os.fstat(opened).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(opened)
+        kind = "a directory" if stat.S_ISDIR(mode) else "a pipe, socket or device"
+        raise OSError(f"it is no file but {kind}")
+    return os.fdopen(opened, "rb")

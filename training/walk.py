@@ -1,0 +1,147 @@
+"""What is in a folder of photos: every photo, and whatever is left out, with the reason."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+EXTENSIONS = frozenset(
+    f".{ending}"
+    for ending in (
+        "jpg",
+        "jpeg",
+        "jpe",
+        "jfif",
+        "png",
+        "webp",
+        "avif",
+        "gif",
+        "bmp",
+        "tif",
+        "tiff",
+        "heic",
+        "heif",
+    )
+)
+"""Files of a folder with another ending are not taken for photos. A manifest may name any file."""
+
+BESIDE_PHOTOS = frozenset(
+    f".{ending}"
+    for ending in (
+        *("txt", "md", "csv", "tsv", "json", "jsonl", "xml", "xmp", "html", "log", "pdf"),
+        *("db", "ini", "yaml", "yml", "py", "svg", "sqlite", "parquet", "npy", "npz"),
+    )
+)
+"""Files of which nobody expects that they are photos: not worth a word."""
+
+HIDDEN = frozenset(
+    ("@eaDir", "#recycle", "$RECYCLE.BIN", "__MACOSX", "lost+found", "System Volume Information")
+)
+"""Folders that systems put beside photos, for thumbnails and what was deleted; with all whose name
+begins with a dot."""
+
+HIDDEN_FOLDER = "a hidden folder"
+LINKED_FOLDER = "a link to a folder, which is not followed here"
+READ_ALREADY = "a link to a folder that is read already"
+NOWHERE = "a link that leads nowhere"
+NO_FILE = "a pipe, socket or device"
+_PHOTO, _FOLDER, _NOTHING = "photo", "folder", ""
+
+
+@dataclass(frozen=True)
+class Item:
+    """A photo, or something that is left out.
+
+    Attributes:
+        path: As the file system has it.
+        name: The same within the folder.
+        reason: Why it is left out; empty for a photo.
+    """
+
+    path: str
+    name: str
+    reason: str = ""
+
+
+def walk(
+    folder: str | os.PathLike[str],
+    *,
+    follow_links: bool,
+    without: Collection[str] = (),
+    unless: str = "",
+) -> Iterator[Item]:
+    """All photos below a folder, in whatever order; never lists a folder in memory.
+
+    Args:
+        folder: To search through.
+        follow_links: Whether a link to a folder is searched too, once.
+        without: Names right in the folder that are passed over.
+        unless: A file that, in a folder below, says that this one is not to be searched.
+    """
+    folder = os.fspath(folder)
+    seen: set[tuple[int, int]] = set()
+    below, linked = [(folder, "")], []
+    while below or linked:
+        # Links last: what is there in its own right is not to look like a copy.
+        at, inside = below.pop() if below else linked.pop()
+        try:
+            status = os.stat(at)  # noqa: PTH116 (as all here: there may be a million of them)
+            if (status.st_dev, status.st_ino) in seen:
+                yield Item(at, inside.rstrip("/"), READ_ALREADY)
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            if unless and inside and os.path.lexists(os.path.join(at, unless)):  # noqa: PTH118
+                yield Item(at, inside.rstrip("/"), f"a folder that holds {unless}, so a round")
+                continue
+            with os.scandir(at) as found:
+                for entry in found:
+                    if not inside and entry.name in without:
+                        continue
+                    name, kind = inside + entry.name, _kind(entry, follow_links)
+                    if kind == _FOLDER:
+                        (linked if entry.is_symlink() else below).append((entry.path, f"{name}/"))
+                    elif kind != _NOTHING:
+                        yield Item(entry.path, name, "" if kind == _PHOTO else kind)
+        except OSError as error:
+            why = f"a folder that cannot be read ({error.strerror or error})"
+            yield Item(at, inside.rstrip("/"), why)
+
+
+def _kind(entry: os.DirEntry[str], follow_links: bool) -> str:
+    """Whether it is a photo, a folder or nothing to speak of; or why it is left out."""
+    hidden = entry.name.startswith(".") or entry.name in HIDDEN
+    try:
+        if entry.is_dir():
+            if hidden:
+                return HIDDEN_FOLDER
+            return LINKED_FOLDER if entry.is_symlink() and not follow_links else _FOLDER
+        if entry.is_file():
+            return _kind_of_file(entry.name, hidden)
+        entry.stat()
+    except OSError as error:
+        if entry.is_symlink():
+            return NOWHERE
+        return f"it cannot be looked at ({error.strerror or error})"
+    return NO_FILE
+
+
+def _kind_of_file(name: str, hidden: bool) -> str:
+    ending = os.path.splitext(name)[1].lower()  # noqa: PTH122
+    if ending in EXTENSIONS:
+        return "a hidden file" if hidden else _PHOTO
+    if hidden or ending in BESIDE_PHOTOS:
+        return _NOTHING
+    return f"it ends in {ending}, as no photo here does" if ending else "its name has no ending"
+
+
+def is_photo(name: str) -> bool:
+    """Whether a name has the ending of a photo."""
+    return PurePath(name).suffix.lower() in EXTENSIONS
+
+
+def top(name: str) -> str:
+    """The first of the folders that a name within a folder goes through; empty if none."""
+    parts = Path(name).parts
+    return parts[0] if len(parts) > 1 else ""
