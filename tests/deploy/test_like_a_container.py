@@ -55,11 +55,11 @@ def test_the_gate_model_is_the_one_that_the_manifest_says(gate: Pod) -> None:
     assert httpx.get(f"{gate.url}/model").json()["model"] == annotations["plantood/gate-model"]
 
 
-def test_more_requests_than_the_limit_are_turned_away_at_once(gate: Pod) -> None:
-    """The limit of bentoml.yaml, filled up by slow uploads."""
+def test_slow_uploads_shut_nobody_out(gate: Pod) -> None:
+    """As many as bentoml.yaml has places, and more."""
     host, port = "127.0.0.1", int(gate.port)
     with contextlib.ExitStack() as slow:
-        for _ in range(64):
+        for _ in range(80):
             connection = slow.enter_context(
                 contextlib.closing(http.client.HTTPConnection(host, port, timeout=30))
             )
@@ -67,11 +67,31 @@ def test_more_requests_than_the_limit_are_turned_away_at_once(gate: Pod) -> None
             connection.putheader("Content-Type", "image/jpeg")
             connection.putheader("Content-Length", str(len(PLANT)))
             connection.endheaders(PLANT[:100])
-        _until(lambda: _in_progress(gate) >= 64)
-        assert httpx.post(f"{gate.url}/check", content=PLANT, timeout=30).status_code == 429
+        _until(lambda: _in_progress(gate) >= 80)
+        assert httpx.post(f"{gate.url}/check", content=PLANT, timeout=30).status_code == 200
         assert gate.probe("readinessProbe") == gate.probe("livenessProbe") == 200
     _until(lambda: _in_progress(gate) == 0)
-    assert httpx.post(f"{gate.url}/check", content=PLANT, timeout=30).status_code == 200
+
+
+def test_more_photos_in_hand_than_the_limit_are_turned_away_at_once(gate: Pod) -> None:
+    """The limit of bentoml.yaml, filled up by photos that wait for a scorer."""
+    (scorer,) = gate.workers("PlantScorer")
+    with ThreadPoolExecutor(64) as pool:
+        scorer.suspend()
+        try:
+            waiting = [
+                pool.submit(httpx.post, f"{gate.url}/check", content=PLANT, timeout=60)
+                for _ in range(64)
+            ]
+            _until(lambda: _in_progress(gate) >= 64)
+            time.sleep(0.5)  # their last bytes
+            refused = httpx.post(f"{gate.url}/check", content=PLANT, timeout=30)
+        finally:
+            scorer.resume()
+        assert refused.status_code == 429
+        assert refused.headers["retry-after"]
+        assert refused.elapsed.total_seconds() < 2
+        assert {photo.result().status_code for photo in waiting} == {200}
 
 
 def test_a_stuck_scorer_fails_the_liveness_probe_and_a_slow_one_does_not(gate: Pod) -> None:
