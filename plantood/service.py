@@ -217,6 +217,7 @@ class PlantGate:
             "card": self.gate.card,
             "languages": self.judge.rules.messages.languages,
             "default_language": settings.language,
+            "keeps_photos": bool(settings.capture),
             "service": {"plantood": __version__, "bentoml": bentoml.__version__},
         }
 

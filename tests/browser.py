@@ -27,7 +27,9 @@ for (const element of document.querySelectorAll("body *")) {
   if (!text || !element.checkVisibility()) continue;
   const pair = [parse(getComputedStyle(element).color), background(element)].map(luminance);
   const [high, low] = pair.sort((a, b) => b - a);
-  found[`${element.tagName}.${element.className}#${element.id}`] = (high + 0.05) / (low + 0.05);
+  const name = `${element.tagName}.${element.className}#${element.id}`;
+  const ratio = (high + 0.05) / (low + 0.05);
+  found[`${name} ${element.textContent.trim().slice(0, 30)}`] = ratio;
 }
 return found;
 """
