@@ -99,7 +99,8 @@ def import_(  # noqa: PLR0917 (click calls it by name)
         log = DecisionLog(Round.open(folder))
     is_csv = _format(file, format_) == "csv"
     read = read_sheet if is_csv else read_tasks
-    found = read(file, PhotoFinder(log.photos), Choices(_own(choices)))
+    finder = PhotoFinder(log.photos, log.round.info.source)
+    found = read(file, finder, Choices(_own(choices)))
     with _writing(folder):
         result = import_labels(
             log, found, "csv" if is_csv else "label_studio", reviewer=reviewer, replace=replace
@@ -110,7 +111,16 @@ def import_(  # noqa: PLR0917 (click calls it by name)
         done = "replaced" if replace else "left as they are; --replace takes the file's"
         click.echo(f"{result.differ} differ from what the same reviewer said here: {done}.")
     if result.unknown:
-        click.echo(f"{result.unknown} are of photos that this round does not have.")
+        click.echo(
+            f"{result.unknown} are of photos that this round does not have, or contradict "
+            f"themselves, for example: {result.unknown_at}."
+        )
+    if result.contradicting:
+        one, other = result.contradicting_at
+        click.echo(
+            f"{result.contradicting} photos have different labels of one reviewer in the file; the "
+            f"last one counts. For example: {one}, and: {other}."
+        )
 
 
 @contextmanager

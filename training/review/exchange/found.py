@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import PurePath
 from typing import NamedTuple
 
 from plantood.errors import PlantoodError
+from training.review.exchange.finder import PhotoFinder as PhotoFinder  # noqa: PLC0414
 from training.review.log import DecisionLog
 from training.review.names import clean_name
 from training.rounds.labels import Decision, Kind, Label, Origin
-from training.rounds.layout import MinedPhoto
-
-_DIGEST = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 
 
 class LabelFileError(PlantoodError):
@@ -66,6 +62,9 @@ class ImportResult:
 
     Attributes:
         reviewers: Whose labels were taken in.
+        unknown_at: Place in the file of the first label without a photo.
+        contradicting: Photos with several labels of one reviewer in the file.
+        contradicting_at: Places in the file of the first two of these.
     """
 
     added: int = 0
@@ -73,6 +72,9 @@ class ImportResult:
     differ: int = 0
     unknown: int = 0
     reviewers: set[str] = field(default_factory=set)
+    unknown_at: str = ""
+    contradicting: int = 0
+    contradicting_at: tuple[str, str] = ("", "")
 
 
 class Choices:
@@ -90,6 +92,27 @@ class Choices:
         for word, ours in (own or {}).items():
             self._meanings[_plain(word)] = self.meaning(ours, f"--choice {word}")
 
+    def knows(self, word: str) -> bool:
+        """Whether a word says anything here."""
+        return _plain(word) in self._meanings
+
+    def together(self, words: Sequence[str], where: str) -> Meaning:
+        """What several words for one photo say.
+
+        Raises:
+            LabelFileError: One of them nothing that is known here, or they contradict each other.
+        """
+        first, *others = {self.meaning(word, where): word for word in words}.items()
+        meaning, word = first
+        for other, other_word in others:
+            kinds = {meaning.kind, other.kind} - {None}
+            if meaning.label != other.label or len(kinds) > 1:
+                raise LabelFileError(
+                    f"{where}: both {_shown(word)} and {_shown(other_word)} are chosen; leave one."
+                )
+            meaning = Meaning(meaning.label, *kinds)
+        return meaning
+
     def meaning(self, word: str, where: str) -> Meaning:
         """What a word says.
 
@@ -103,29 +126,6 @@ class Choices:
                 f"--choice {_shown(f'{word}=plant')}, or another of these."
             )
         return meaning
-
-
-class PhotoFinder:
-    """Finds the photo that a file means: by its digest, its path, or the end of its path."""
-
-    def __init__(self, photos: Mapping[str, MinedPhoto]) -> None:
-        self._photos = photos
-        self._by_path: dict[str, str | None] = {}
-        for photo in photos.values():
-            for path in {photo.path, photo.file, PurePath(photo.path).name}:
-                # a name that two photos have says nothing
-                self._by_path[path] = None if path in self._by_path else photo.id
-
-    def find(self, *hints: str | None) -> str | None:
-        """Id of the photo that the hints name, the first ones first; None if there is none."""
-        for hint in filter(None, hints):
-            for digest in _DIGEST.findall(hint.lower()):
-                if digest in self._photos:
-                    return digest
-            for path in (hint, PurePath(hint).name):
-                if identity := self._by_path.get(path):
-                    return identity
-        return None
 
 
 def import_labels(
@@ -153,12 +153,20 @@ def import_labels(
     """
     result = ImportResult()
     newest: dict[tuple[str, str], FoundLabel] = {}
+    contradicting: dict[tuple[str, str], tuple[str, str]] = {}
     for label in found:
         name = _name(reviewer or label.reviewer, label.where)
         if label.photo is None:
             result.unknown += 1
-        else:
+            result.unknown_at = result.unknown_at or label.where
+            continue
+        before = newest.get((label.photo, name))
+        if before is None or not _is_older(label, before):
             newest[label.photo, name] = label
+        if before and before.meaning != label.meaning and before.time == label.time:
+            contradicting.setdefault((label.photo, name), (before.where, label.where))
+    result.contradicting = len(contradicting)
+    result.contradicting_at = next(iter(contradicting.values()), ("", ""))
     decisions = []
     for (photo, name), label in newest.items():
         standing = log.standing(photo, name)
@@ -197,6 +205,10 @@ def parse_time(text: str | None) -> datetime | None:
     except ValueError:
         return None
     return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def _is_older(label: FoundLabel, than: FoundLabel) -> bool:
+    return bool(label.time and than.time and label.time < than.time)
 
 
 def _plain(word: str) -> str:

@@ -10,14 +10,17 @@ the result, which comes back as it was.
 from __future__ import annotations
 
 import codecs
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 from xml.sax.saxutils import quoteattr
 
 from pydantic import BaseModel, BeforeValidator, TypeAdapter, ValidationError
 
 from training.atomic import write_atomic, write_json
+from training.progress import say
 from training.review.exchange.found import (
     WORDS,
     Choices,
@@ -29,6 +32,7 @@ from training.review.exchange.found import (
 )
 from training.review.log import DecisionLog, Entry
 from training.rounds.layout import MinedPhoto
+from training.walk import is_photo
 
 LOCAL_FILES = "/data/local-files/?d="
 """Where Label Studio serves files of its own machine, by path below its document root."""
@@ -136,6 +140,7 @@ class _Meta(BaseModel):
 
 class _Result(BaseModel):
     type: str | None = None
+    from_name: Any = None
     value: dict[str, Any] = {}
     meta: _Meta | None = None
 
@@ -160,17 +165,21 @@ _Tasks = TypeAdapter(list[_Task])
 def read_tasks(file: Path, finder: PhotoFinder, choices: Choices) -> list[FoundLabel]:
     """Read the labels of a JSON file that Label Studio exported (format JSON), the newest last.
 
-    Skipped (cancelled) annotations, and results other than choices, are passed over.
+    Skipped (cancelled) annotations, results other than choices, and other questions of the project
+    than the one for the label are passed over.
 
     Raises:
         LabelFileError: It is no such file, or a choice means nothing; the message says where.
     """
     try:
         tasks = _Tasks.validate_json(file.read_bytes().removeprefix(codecs.BOM_UTF8))
+        controls = _controls(tasks, choices)
         found = [
             label
             for number, task in enumerate(tasks)
-            for label in _labels(task, number, file, finder, choices)
+            for label in _labels(
+                task, finder.find(*_hints(task.data)), _Place(file, number, controls), choices
+            )
         ]
     except OSError as error:
         raise LabelFileError(f"{file} cannot be read: {error.strerror}.") from error
@@ -204,28 +213,78 @@ def _place(path: Sequence[str | int]) -> str:
     return f"{', '.join(words)} of " if words else ""
 
 
+class _Place(NamedTuple):
+    """A task of a file, and which controls of its project ask for the label; None: all do."""
+
+    file: Path
+    task: int
+    controls: set[str] | None
+
+    def is_label(self, result: _Result) -> bool:
+        if result.type != "choices":
+            return False
+        return self.controls is None or str(result.from_name) in self.controls
+
+
+def _controls(tasks: Sequence[_Task], choices: Choices) -> set[str] | None:
+    """Names of the controls that ask for the label, if some do not; None if all count.
+
+    A project may ask more than one question of a photo. Only those of whose answers one is known
+    here are about the label; of these ours alone, if it is among them.
+    """
+    words: dict[str, set[str]] = defaultdict(set)
+    for task in tasks:
+        for annotation in task.annotations:
+            for result in annotation.result:
+                if result.type == "choices":
+                    with suppress(ValidationError):  # told later, with its place
+                        words[str(result.from_name)].update(_words(result))
+    ours = {name for name, said in words.items() if any(map(choices.knows, said))}
+    ours = {_CONTROL} if _CONTROL in ours else ours
+    others = words.keys() - ours
+    if not ours or not others:
+        return None
+    say(f"Not the label, so passed over: the choices of {', '.join(sorted(others))}.")
+    return ours
+
+
+def _words(result: _Result) -> list[str]:
+    return _Choices.validate_python(result.value.get("choices", []))
+
+
 def _labels(
-    task: _Task, number: int, file: Path, finder: PhotoFinder, choices: Choices
+    task: _Task, photo: str | None, place: _Place, choices: Choices
 ) -> Iterator[FoundLabel]:
-    where = f"{_place([number])}{file}"
-    data = task.data
-    hints = [data.get("sha256"), data.get("image"), data.get("path"), *data.values()]
-    photo = finder.find(*(hint for hint in hints if isinstance(hint, str)))
     for annotation_number, annotation in enumerate(task.annotations):
         if annotation.was_cancelled:
             continue
-        time = parse_time(annotation.updated_at or annotation.created_at)
+        said: dict[str, list[str]] = defaultdict(list)
         for result_number, result in enumerate(annotation.result):
-            if result.type != "choices":
+            if not place.is_label(result):
                 continue
             try:
-                words = _Choices.validate_python(result.value.get("choices", []))
+                said[_reviewer(annotation, result)] += _words(result)
             except ValidationError as error:
-                place = (number, "annotations", annotation_number, "result", result_number)
-                raise _no_export(file, error, (*place, "value", "choices")) from error
-            for word in words:
-                meaning = choices.meaning(word, where)
-                yield FoundLabel(photo, meaning, _reviewer(annotation, result), time, where)
+                within = ("annotations", annotation_number, "result", result_number)
+                at = (place.task, *within, "value", "choices")
+                raise _no_export(place.file, error, at) from error
+        time = parse_time(annotation.updated_at or annotation.created_at)
+        where = f"{_place([place.task])}{place.file}"
+        for reviewer, words in said.items():
+            if words:
+                yield FoundLabel(photo, choices.together(words, where), reviewer, time, where)
+
+
+def _hints(data: Mapping[str, Any]) -> list[str]:
+    """What a task says of which photo it is: ours, and whatever else may be a path."""
+    ours = [data.get(key) for key in ("sha256", "image", "path")]
+    paths = (value for value in data.values() if isinstance(value, str) and is_photo(_bare(value)))
+    return [hint for hint in ours if isinstance(hint, str)] + list(paths)
+
+
+def _bare(address: str) -> str:
+    """Without the query of a URL, unless that is where the path is."""
+    return address if "?d=" in address else address.partition("?")[0]
 
 
 def _reviewer(annotation: _Annotation, result: _Result) -> str:
