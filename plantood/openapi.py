@@ -7,6 +7,9 @@ language, the errors, examples, and ``GET /model``.
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from . import __version__
@@ -56,10 +59,14 @@ ABOUT = (
     "reason that a farmer can act on."
 )
 BINARY = {"type": "string", "format": "binary"}
+RAW_BODY = {kind: {"schema": BINARY} for kind in ("image/*", "application/octet-stream")}
 ERRORS = {
     "400": "No photo was sent, or not in a way that can be read.",
+    "408": "The upload was too slow, or stopped.",
     "413": "The photo has more bytes or more pixels than the limit, which the message names.",
-    "503": "The photo could not be judged in time; try again.",
+    "415": "The body is sent in a way that is not taken, such as compressed.",
+    "429": "Too many photos at the moment; `Retry-After` says when to come again.",
+    "503": "The photo could not be judged in time; `Retry-After` says when to come again.",
 }
 LANGUAGES = [
     {
@@ -81,22 +88,23 @@ LANGUAGES = [
 ]
 
 
+@dataclass(frozen=True)
+class Gated:
+    """What the document says of a gated API.
+
+    Attributes:
+        many: It takes several photos.
+        retake_status: HTTP status of the answer to a photo that is refused.
+    """
+
+    many: bool
+    retake_status: HTTPStatus
+
+
 def complete(document: dict[str, Any]) -> dict[str, Any]:
     """Complete BentoML's document of the gate; the one given stays as it is."""
-    document = copy.deepcopy(document)
+    document = _with_schemas(document)
     document["info"] = {"title": "plantood gate", "version": __version__, "description": ABOUT}
-    schema = nullable(Verdict.model_json_schema(ref_template=SCHEMAS + "{model}"))
-    document["components"]["schemas"] |= schema.pop("$defs")
-    document["components"]["schemas"] |= {
-        "Verdict": schema,
-        "Error": {
-            "type": "object",
-            "required": ["error"],
-            "properties": {
-                "error": {"type": "string", "description": "What happened and what to do."}
-            },
-        },
-    }
     check = document["paths"]["/check"]["post"]
     _photo_operation(
         check,
@@ -104,9 +112,7 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
         {"$ref": SCHEMAS + "Verdict"},
         {"accept": ACCEPT, "retake": RETAKE, "unreadable": UNREADABLE},
     )
-    check["requestBody"]["content"] |= {
-        kind: {"schema": dict(BINARY)} for kind in ("image/*", "application/octet-stream")
-    }
+    check["requestBody"]["content"] |= RAW_BODY
     batch = document["paths"]["/check_batch"]["post"]
     _photo_operation(
         batch,
@@ -131,7 +137,54 @@ def _photo_operation(
             "description": "The verdict; also for a photo that cannot be read.",
             "content": {"application/json": {"schema": schema, "examples": examples}},
         }
-    } | {
+    } | _error_responses()
+
+
+def complete_gated(document: dict[str, Any], gated: Mapping[str, Gated]) -> dict[str, Any]:
+    """Complete BentoML's document of a service with gated APIs; the one given stays as it is.
+
+    Args:
+        document: BentoML's.
+        gated: By the path of the API, what it takes and how it refuses.
+    """
+    document = _with_schemas(document)
+    for path, api in gated.items():
+        operation = document["paths"][path]["post"]
+        operation["parameters"] = [*operation.get("parameters", []), *LANGUAGES]
+        operation["requestBody"]["required"] = True
+        content = operation["requestBody"]["content"]
+        content.get("multipart/form-data", {}).pop("encoding", None)
+        if not api.many:
+            content |= RAW_BODY
+        operation["responses"] |= _error_responses()
+        if api.retake_status != HTTPStatus.OK:
+            operation["responses"][str(api.retake_status.value)] = {
+                "description": "The photo is refused: `retake`, and why.",
+                "content": {"application/json": {"schema": {"$ref": SCHEMAS + "Verdict"}}},
+            }
+    return document
+
+
+def _with_schemas(document: dict[str, Any]) -> dict[str, Any]:
+    """A copy of the document in which verdicts and errors are described."""
+    document = copy.deepcopy(document)
+    schema = nullable(Verdict.model_json_schema(ref_template=SCHEMAS + "{model}"))
+    document["components"]["schemas"] |= schema.pop("$defs")
+    document["components"]["schemas"] |= {
+        "Verdict": schema,
+        "Error": {
+            "type": "object",
+            "required": ["error"],
+            "properties": {
+                "error": {"type": "string", "description": "What happened and what to do."}
+            },
+        },
+    }
+    return document
+
+
+def _error_responses() -> dict[str, Any]:
+    return {
         status: {
             "description": description,
             "content": {"application/json": {"schema": {"$ref": SCHEMAS + "Error"}}},

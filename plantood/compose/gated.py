@@ -16,7 +16,7 @@ from plantood.protocol import bound_connections
 from .front import Front
 from .gate import OnGateError, ensure_outcome
 from .request import input_of
-from .response import output_of
+from .response import output_of, own_output, status_of_refusals
 from .signature import Signature, read_signature
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -33,7 +33,7 @@ def gated(
     photo: str | None = ...,
     on_gate_error: OnGateError | None = ...,
     timeout_s: float | None = ...,
-    retake_status: int = ...,
+    retake_status: int | None = ...,
 ) -> Callable[[Method], Method]: ...
 
 
@@ -45,7 +45,7 @@ def gated(
     photo: str | None = None,
     on_gate_error: OnGateError | None = None,
     timeout_s: float | None = None,
-    retake_status: int = 200,
+    retake_status: int | None = None,
 ) -> Any:
     """Let only accepted photos reach a method; to be written below ``@bentoml.api``.
 
@@ -75,11 +75,13 @@ def gated(
         photo: Name of the parameter that takes the photo, if several could.
         on_gate_error: As `ComposedGate` takes it.
         timeout_s: As `ComposedGate` takes it.
-        retake_status: HTTP status of the answer to a single photo that is refused; an error, such
-            as 422, if an app shall not mistake it for an output. Lists are answered 200.
+        retake_status: HTTP status of the answer to a single photo that is refused. By default 200
+            where the method returns a JSON object, beside which a verdict is told by its fields,
+            and 422 where it returns anything else. Lists are answered 200.
 
     Raises:
-        TypeError: The gate cannot stand in front of this method, or stands above ``@bentoml.api``.
+        TypeError: The gate cannot stand in front of this method, or stands above ``@bentoml.api``,
+            or a refusal could not be told from an output.
         SettingsError: ``on_gate_error`` is none of the three.
     """
     ensure_outcome(on_gate_error)
@@ -101,32 +103,38 @@ def gated(
         raise TypeError(f"@gated stands on a method, not on {func!r}.")
     bound_connections()  # a process that has gated methods is a server's
     signature = read_signature(func, photo)
-    front = Front(signature, gate, on_gate_error, timeout_s, HTTPStatus(retake_status))
-
-    async def checked_first(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return await front.call(self, signature.given(args, kwargs))
 
     def returns() -> Any: ...
 
     returns.__annotations__ = {"return": signature.output}
     returns.__module__ = func.__module__
+    own = own_output(returns)
+    try:
+        status = status_of_refusals(own, signature.many, retake_status)
+    except TypeError as error:
+        raise TypeError(f"@gated on {signature.name}: {error}.") from None
+    front = Front(signature, gate, on_gate_error, timeout_s, status)
+
+    async def checked_first(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return await front.call(self, signature.given(args, kwargs))
+
     functools.update_wrapper(checked_first, func)
     checked_first.front = front
     del checked_first.__wrapped__  # or BentoML would take the method's own signature
-    checked_first.__doc__ = _documented(func.__doc__, signature.many, retake_status)
+    checked_first.__doc__ = _documented(func.__doc__, signature.many, status)
     checked_first.__signature__ = _signature(
-        signature, input_of(signature), output_of(returns, signature.many, front.retake_status)
+        signature, input_of(signature), output_of(own, signature.many, status)
     )
     return checked_first
 
 
-def _documented(doc: str | None, many: bool, retake_status: int) -> str:
+def _documented(doc: str | None, many: bool, status: HTTPStatus) -> str:
     own = inspect.cleandoc(doc or "")
     unfit = "A photo that is not fit for this has a verdict in place of an output"
     if not many:
         unfit = (
             "The photo may also be the raw body. One that is not fit for this is answered "
-            f"{retake_status} with a verdict"
+            f"{status.value} with a verdict"
         )
     why = "`retake`, and why, in the language of `Accept-Language` or `?language=`."
     return f"{own}\n\n{unfit}: {why}".strip()

@@ -1,15 +1,21 @@
-"""The response of a gated API: what the method returns, or the verdict on a refused photo."""
+"""The response of a gated API: what the method returns, or the verdict on a refused photo.
+
+What the method returns keeps the type, the content type and the schema that BentoML gives it, so
+that every client reads it as if there were no gate. A verdict stands in its place only where the
+two can be told apart: in the place of a JSON object, and within a list. In the place of anything
+else (text, a number, a file, a picture, an array) it is answered with an error status.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_origin
 
 from _bentoml_sdk.io_models import IODescriptor, IORootModel, ensure_io_descriptor
 from bentoml.exceptions import BentoMLException
-from pydantic import field_validator
+from pydantic import RootModel, field_validator
 from starlette.responses import JSONResponse, Response
 
 from plantood.openapi import nullable
@@ -19,29 +25,119 @@ from plantood.verdict import Verdict
 
 VerdictOutput = ensure_io_descriptor(Verdict)
 LOCAL_REF = "#/$defs/{model}"
+"""How a schema refers to its parts for BentoML's clients; OpenAPI does it otherwise."""
+
+UNMISTAKABLE = HTTPStatus.UNPROCESSABLE_ENTITY
+"""Of a refusal that could be taken for an output."""
 
 
-class GatedOutput(IORootModel[Any]):
-    """Base of the outputs of gated APIs: a verdict, or the method's own output; or a list of them.
+def own_output(returns: Callable[..., Any]) -> type[IODescriptor]:
+    """BentoML's descriptor of what a function is annotated to return."""
+    return IODescriptor.from_output(returns)
 
-    In place of it, a call from HTTP may give the exception that is to be answered.
+
+def status_of_refusals(own: type[IODescriptor], many: bool, asked: int | None) -> HTTPStatus:
+    """HTTP status of the answer to a photo that is refused.
+
+    Args:
+        own: What the method returns; of a list, each item.
+        many: It is a list, in which each refused photo has its verdict.
+        asked: What was asked for, if anything.
+
+    Raises:
+        TypeError: 200 was asked for, which could be taken for an output.
     """
+    if many:
+        return HTTPStatus.OK
+    if asked is None:
+        return HTTPStatus.OK if _is_object(own) else UNMISTAKABLE
+    if asked < HTTPStatus.BAD_REQUEST and not _is_object(own):
+        raise TypeError(
+            f"a refusal with the status {asked} could be taken for an output that is no JSON "
+            "object; leave retake_status out, or give an error status"
+        )
+    return HTTPStatus(asked)
+
+
+def output_of(own: type[IODescriptor], many: bool, status: HTTPStatus) -> type[IODescriptor]:
+    """The descriptor of a gated method's response.
+
+    Args:
+        own: As of :func:`own_output`; of a list, of each item.
+        many: It is a list.
+        status: Of the answer that is the verdict on a refused photo.
+    """
+    return _several(own) if many else _one(own, status)
+
+
+def _is_object(own: type[IODescriptor]) -> bool:
+    if not issubclass(own, IORootModel):
+        return not issubclass(own, RootModel)
+    root = own.model_fields["root"].annotation
+    return root is Any or root is dict or get_origin(root) is dict
+
+
+def _one(own: type[IODescriptor], status: HTTPStatus) -> type[IODescriptor]:
+    class KeepsMediaType(type(own)):
+        """BentoML sets the media type anew from the annotation, which is this class by then."""
+
+        media_type = property(lambda cls: own.media_type, lambda cls, value: None)
+
+    class Output(own, metaclass=KeepsMediaType):  # type: ignore[misc, valid-type]
+        @classmethod
+        async def to_http_response(cls, obj: Any, serde: Any) -> Response:
+            """Answer with an output, a verdict, or an error."""
+            if isinstance(obj, BentoMLException):
+                return _answer_error(obj)
+            if not isinstance(obj, Verdict) or obj.accepted:
+                return await own.to_http_response(obj, serde)
+            if status is HTTPStatus.OK:
+                return await VerdictOutput.to_http_response(obj, serde)
+            return JSONResponse(obj.model_dump(mode="json"), status)
+
+        @classmethod
+        def model_validate(cls, obj: Any, **options: Any) -> Any:
+            """What another service of the bento gets: a `Verdict`, or the output."""
+            if not _is_verdict(obj):
+                return super().model_validate(obj, **options)
+            verdict = Verdict.model_validate(obj)
+            return cls.model_construct(root=verdict) if issubclass(cls, IORootModel) else verdict
+
+        @classmethod
+        def model_json_schema(
+            cls, *args: Any, ref_template: str = LOCAL_REF, **options: Any
+        ) -> dict[str, Any]:
+            """The output's own, and the verdict's if it has the same status."""
+            if status is not HTTPStatus.OK:
+                return own.model_json_schema(*args, ref_template=ref_template, **options)
+            schema_of = _either if ref_template == LOCAL_REF else _both
+            return schema_of(own, ref_template, *args, **options)
+
+    Output.__name__ = Output.__qualname__ = own.__name__
+    return Output
+
+
+def _several(own: type[IODescriptor]) -> type[IODescriptor]:
+    class Output(_Several):
+        pass
+
+    Output.own = own
+    return Output
+
+
+class _Several(IORootModel[Any]):
+    """A list that has an output or a verdict at the place of each photo."""
 
     own: ClassVar[type[IODescriptor]]
-    many: ClassVar[bool] = False
-    retake_status: ClassVar[HTTPStatus] = HTTPStatus.OK
 
     @field_validator("root", mode="plain")
     @classmethod
     def _read(cls, value: Any) -> Any:
-        """What a client of BentoML gets: a `Verdict`, or an output as of the method itself."""
-        if not cls.many or not isinstance(value, list):
-            return cls._read_one(value)
-        return [cls._read_one(item) for item in value]
+        return [cls._read_one(item) for item in value] if isinstance(value, list) else value
 
     @classmethod
     def _read_one(cls, value: Any) -> Any:
-        if isinstance(value, dict) and value.keys() == Verdict.model_fields.keys():
+        if _is_verdict(value):
             return Verdict.model_validate(value)
         if not isinstance(value, (dict, list, str, int, float, type(None))):
             return value
@@ -49,72 +145,73 @@ class GatedOutput(IORootModel[Any]):
         return own.root if isinstance(own, IORootModel) else own
 
     @classmethod
-    def model_validate_json(cls, json_data: str | bytes | bytearray, **kwargs: Any) -> GatedOutput:
-        """Read an answer: JSON, or else what the method's own output is."""
-        try:
-            value = json.loads(json_data)
-        except ValueError:
-            return cls(cls.own.model_validate_json(json_data, **kwargs).root)
-        return cls.model_validate(value)
+    def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> _Several:
+        """Read an answer."""
+        return cls.model_validate(json.loads(json_data))
 
     @classmethod
     async def to_http_response(cls, obj: Any, serde: Any) -> Response:
-        """Answer with an output, a verdict, or an error."""
-        for item in obj if cls.many and isinstance(obj, list) else [obj]:
+        """Answer with the list, or with the error of the first photo that has one."""
+        for item in obj if isinstance(obj, list) else [obj]:
             if isinstance(item, BentoMLException):
-                if isinstance(item, RequestRefused):
-                    return refused_upload(item)
-                return error(str(item), item.error_code)
-        if isinstance(obj, Verdict) and not obj.accepted:
-            if cls.retake_status is HTTPStatus.OK:
-                return await VerdictOutput.to_http_response(obj, serde)
-            return JSONResponse(obj.model_dump(mode="json"), cls.retake_status)
-        if cls.many:
-            return await super().to_http_response(obj, serde)
-        return await cls.own.to_http_response(obj, serde)
+                return _answer_error(item)
+        return await super().to_http_response(obj, serde)
 
     @classmethod
     def mime_type(cls) -> str:
-        """JSON; an output that is a file or text has its own type, but a verdict never has."""
+        """JSON, whatever each output would be alone."""
         return "application/json"
 
     @classmethod
     def model_json_schema(
-        cls, *args: Any, ref_template: str = LOCAL_REF, **kwargs: Any
+        cls, *args: Any, ref_template: str = LOCAL_REF, **options: Any
     ) -> dict[str, Any]:
-        """Both outcomes, each under its name."""
-        definitions: dict[str, Any] = {}
-        outcomes = []
-        for model in (Verdict, cls.own):
-            schema = model.model_json_schema(*args, ref_template=ref_template, **kwargs)
-            schema = nullable(schema) if model is Verdict else schema
-            definitions |= schema.pop("$defs", {})
-            if schema.get("type") == "object" and "title" in schema:
-                title = schema["title"].removesuffix("IODescriptor")
-                definitions[title] = schema | {"title": title}
-                schema = {"$ref": ref_template.format(model=title)}
-            outcomes.append(schema)
-        schema = {"oneOf": outcomes}
-        if cls.many:
-            schema = {"type": "array", "items": schema}
-        return schema | {"$defs": definitions}
+        """A list of either."""
+        both = _both(cls.own, ref_template, *args, **options)
+        definitions = both.pop("$defs")
+        return {"type": "array", "items": both, "$defs": definitions}
 
 
-def output_of(
-    returns: Callable[..., Any], many: bool, retake_status: HTTPStatus
-) -> type[GatedOutput]:
-    """The descriptor of a gated method's response.
+def _both(own: type[IODescriptor], ref_template: str, *args: Any, **options: Any) -> dict[str, Any]:
+    """Schema of a verdict or an output, each under its name."""
+    definitions: dict[str, Any] = {}
+    outcomes = []
+    for model in (Verdict, own):
+        schema = model.model_json_schema(*args, ref_template=ref_template, **options)
+        schema = nullable(schema) if model is Verdict else schema
+        definitions |= schema.pop("$defs", {})
+        if schema.get("type") == "object" and "title" in schema:
+            title = schema["title"].removesuffix("IODescriptor")
+            definitions[title] = schema | {"title": title}
+            schema = {"$ref": ref_template.format(model=title)}
+        outcomes.append(schema)
+    return {"oneOf": outcomes, "$defs": definitions}
 
-    Args:
-        returns: A function annotated to return what the method returns, of a list: each item.
-        many: It is a list.
-        retake_status: Status of the answer that is the verdict on a refused photo.
+
+def _either(
+    own: type[IODescriptor], ref_template: str, *args: Any, **options: Any
+) -> dict[str, Any]:
+    """Schema by which BentoML's clients decode: the output's fields, then the verdict's.
+
+    Of an object they take the fields that its schema has, and decode each by its own, which makes
+    arrays of lists. They know no `oneOf`.
     """
+    schema = own.model_json_schema(*args, ref_template=ref_template, **options)
+    if not schema.get("properties"):
+        return schema  # anything is taken as it is
+    verdict = Verdict.model_json_schema(*args, ref_template=ref_template, **options)
+    schema.pop("required", None)
+    return schema | {
+        "properties": verdict["properties"] | schema["properties"],
+        "$defs": verdict.get("$defs", {}) | schema.get("$defs", {}),
+    }
 
-    class Output(GatedOutput):
-        pass
 
-    Output.own = IODescriptor.from_output(returns)
-    Output.many = many
-    Output.retake_status = retake_status
-    return Output
+def _is_verdict(value: Any) -> bool:
+    return isinstance(value, dict) and value.keys() == Verdict.model_fields.keys()
+
+
+def _answer_error(failed: BentoMLException) -> Response:
+    if isinstance(failed, RequestRefused):
+        return refused_upload(failed)
+    return error(str(failed), failed.error_code)

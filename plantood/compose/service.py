@@ -8,9 +8,10 @@ from http import HTTPStatus
 from _bentoml_sdk.method import APIMethod
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from plantood.edge import EdgeApp, EdgeService
+from plantood.openapi import Gated, complete_gated
 
 from .front import Front, gate_of
 from .gate import ComposedGate
@@ -43,6 +44,15 @@ class GatedApp(EdgeApp):
         if not all(gate.is_alive() for gate in gates):
             raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, "A decoding thread hangs.")
         return await super().livez(request)
+
+    async def openapi_spec_view(self, request: Request) -> Response:
+        """BentoML's OpenAPI document, completed by what the gate may answer."""
+        gated = {
+            api.route: Gated(front.signature.many, front.retake_status)
+            for api in self.service.apis.values()
+            if (front := _front(api))
+        }
+        return JSONResponse(complete_gated(self.service.openapi_spec.asdict(), gated))
 
     async def _gates(self) -> list[ComposedGate]:
         """Those in front of the service's methods."""

@@ -31,7 +31,7 @@ def test_the_openapi_document_shows_both_ways_to_send_a_photo(http: httpx.Client
     form = check["requestBody"]["content"]["multipart/form-data"]["schema"]
     assert form["required"] == ["image"]
     assert form["properties"]["image"]["format"] == "binary"
-    assert check["responses"].keys() == {"200", "400", "413", "503"}
+    assert check["responses"].keys() == {"200", "400", "408", "413", "415", "429", "503"}
     batch = document["paths"]["/check_batch"]["post"]["requestBody"]["content"]
     assert batch["multipart/form-data"]["schema"]["properties"]["images"]["type"] == "array"
     assert "get" in document["paths"]["/model"]
