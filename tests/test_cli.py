@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,12 +18,15 @@ import httpx
 import pytest
 from click.testing import CliRunner, Result
 
-from plantood.cli import SAMPLES, main
+from plantood.cli import LONGEST_TMPDIR, SAMPLES, main
+from plantood.gate import Gate
 from plantood.verdict import Verdict
 
 MAIZE = str(SAMPLES / "maize_leaf.jpg")
 BROKEN = str(SAMPLES / "broken_upload.jpg")
+SOIL = str(SAMPLES / "bare_soil.jpg")
 EXIT_OK, EXIT_ERROR, EXIT_USAGE = 0, 1, 2
+EXIT_RETAKE, EXIT_NOT_JUDGED = 1, 2
 
 
 @pytest.fixture(autouse=True)
@@ -32,8 +38,8 @@ def run(*arguments: str, stdin: bytes | None = None) -> Result:
     return CliRunner().invoke(main, arguments, input=stdin, catch_exceptions=False)
 
 
-def lines(result: Result) -> list[dict]:
-    assert result.exit_code == EXIT_OK
+def lines(result: Result, exit_code: int = EXIT_OK) -> list[dict]:
+    assert result.exit_code == exit_code
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
@@ -80,27 +86,194 @@ def test_operators_messages(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "said", "status"),
     [
-        (["check", "none.jpg"], "none.jpg: no such file or folder"),
-        (["check", MAIZE, "--gate", "nothing:here"], "no gate model nothing:here"),
-        (["check", MAIZE, "--messages", "none.json"], "none.json cannot be read"),
-        (["serve", "--gate", "nothing:here"], "no gate model nothing:here"),
+        (["check", "none.jpg"], "none.jpg: no such file or folder", EXIT_NOT_JUDGED),
+        (["check", "x" * 300], "x: File name too long", EXIT_NOT_JUDGED),
+        (["check", MAIZE, "--gate", "nothing:here"], "no gate model nothing:", EXIT_NOT_JUDGED),
+        (["check", MAIZE, "--messages", "none.json"], "none.json cannot be", EXIT_NOT_JUDGED),
+        (["check", MAIZE, "--policy", "plants=1"], "no threshold plants", EXIT_NOT_JUDGED),
+        (
+            ["check", MAIZE, "--policy", "plant_threshold"],
+            "--policy='plant_threshold' cannot be used",
+            EXIT_NOT_JUDGED,
+        ),
+        (["serve", "--gate", "nothing:here"], "no gate model nothing:here", EXIT_ERROR),
+        (["serve", "--host", "localhost"], "--host takes an IP address", EXIT_ERROR),
     ],
 )
-def test_errors_are_one_line(arguments: list[str], said: str) -> None:
+def test_errors_are_one_line(arguments: list[str], said: str, status: int) -> None:
     result = run(*arguments)
-    assert result.exit_code == EXIT_ERROR
+    assert result.exit_code == status
     assert said in result.stderr
     assert result.stderr.startswith("Error: ")
     assert result.stderr.count("\n") == 1
     assert result.stdout == ""
 
 
-def test_empty_folder(tmp_path: Path) -> None:
-    result = run("check", str(tmp_path))
-    assert result.exit_code == EXIT_ERROR
-    assert f"no photos in {tmp_path}" in result.stderr
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ({"PLANTOOD_POLICY": "plants"}, "PLANTOOD_POLICY='plants' cannot be used"),
+        ({"PLANTOOD_POLICY": "plants=1"}, "no threshold plants"),
+        ({"PLANTOOD_CAPTURE": "/proc/captured"}, "cannot be written to"),
+        ({"PLANTOOD_GATE": "nothing:here"}, "no gate model nothing:here"),
+        ({"PLANTOOD_MESSAGES_FILE": "/none"}, "/none cannot be read"),
+        ({"TMPDIR": "{long}"}, "61 characters, too many for the sockets"),
+        ({"BENTOML_HOME": "/proc/nobody"}, "set BENTOML_HOME to a folder that you may write"),
+    ],
+)
+def test_serve_says_that_it_starts_only_if_nothing_is_known_to_stop_it(
+    setting: dict[str, str], said: str
+) -> None:
+    with folder_of_length(LONGEST_TMPDIR + 1) as long:
+        environment = {name: value.format(long=long) for name, value in setting.items()}
+        result = plantood("serve", "--host", "127.0.0.1", "--port", str(free_port()), **environment)
+    assert result.returncode == EXIT_ERROR
+    assert said in result.stderr
+    assert result.stderr.startswith("Error: ")
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments", [["check", MAIZE], ["models"], ["serve", "--host", "127.0.0.1"]]
+)
+def test_a_store_that_cannot_be_used_is_one_sentence(arguments: list[str], tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir(parents=True)
+    (tmp_path / "models" / "plantood-gate").write_text("in the way")  # as root may write anywhere
+    nowhere = plantood(*arguments, BENTOML_HOME="/proc/nobody")
+    assert nowhere.returncode != EXIT_OK
+    assert nowhere.stderr.startswith("Error: The Bento model store cannot be used (/proc/nobody")
+    assert nowhere.stderr.count("\n") == 1
+    if arguments != ["models"]:
+        full = plantood(*arguments, BENTOML_HOME=str(tmp_path))
+        assert full.returncode != EXIT_OK
+        assert full.stderr.startswith("Error: ")
+        assert "Traceback" not in full.stderr
+        assert full.stderr.count("\n") == 1
+
+
+def plantood(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The command in a process and an environment of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "plantood", *arguments],
+        env=os.environ | {"BENTOML_DO_NOT_TRACK": "True"} | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@contextlib.contextmanager
+def folder_of_length(characters: int) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:
+        folder = Path(short) / "".ljust(characters - len(short) - 1, "x")
+        folder.mkdir()
+        yield folder
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()[1]
+
+
+def test_what_is_missing_keeps_nothing_else_from_being_judged(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    empty = str(tmp_path / "empty")
+    result = run("check", "none.jpg", MAIZE, empty, SOIL, "gone/", "--json", "--fail-on-retake")
+    answers = lines(result, EXIT_NOT_JUDGED)
+    assert [(answer["photo"], answer["verdict"]) for answer in answers] == [
+        (MAIZE, "accept"),
+        (SOIL, "retake"),
+    ]
+    assert result.stderr.splitlines() == [
+        "Error: none.jpg: no such file or folder",
+        f"Error: no photos in {empty}",
+        "Error: gone/: no such file or folder",
+    ]
+
+
+def test_a_folder_that_cannot_be_read_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "locked").mkdir()
+    shutil.copy(MAIZE, tmp_path / "a.jpg")
+    scandir = os.scandir
+
+    def deny(path: str) -> object:
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", deny)
+    result = run("check", str(tmp_path), "--json")
+    assert len(lines(result, EXIT_NOT_JUDGED)) == 1
+    assert result.stderr == f"Error: {tmp_path / 'locked'}: Permission denied\n"
+
+
+@pytest.mark.parametrize(
+    ("photos", "status"), [([MAIZE], EXIT_OK), ([MAIZE, SOIL], EXIT_RETAKE), ([], EXIT_RETAKE)]
+)
+def test_a_script_learns_of_retakes_by_the_exit_status(photos: list[str], status: int) -> None:
+    assert run("check", *photos).exit_code == EXIT_OK
+    assert run("check", *photos, "--fail-on-retake").exit_code == status
+    assert run("check", *photos, "--json", "--fail-on-retake").exit_code == status
+
+
+def test_thresholds_as_the_service_takes_them() -> None:
+    lenient = ["--policy", "plant_threshold=0, min_sharpness=0", "--policy", "min_brightness=0"]
+    answers = lines(run("check", SOIL, MAIZE, "--json", *lenient))
+    assert [answer["verdict"] for answer in answers] == ["accept", "accept"]
+    assert [answer["threshold"] for answer in answers] == [0, 0]
+    (strict,) = lines(run("check", MAIZE, "--json", "--policy", "max_unfamiliarity=0.1"))
+    assert strict["reasons"][0]["code"] == "unfamiliar"
+
+
+def test_numbers_are_rounded_but_never_to_another_verdict() -> None:
+    (answer,) = lines(run("check", SOIL, "--json"))
+    numbers = [answer["plant_probability"], answer["unfamiliarity"], *answer["quality"].values()]
+    assert all(number == round(number, 4) for number in numbers)
+    exact = Gate.load().check(SOIL).plant_probability
+    for beyond in (1e-6, -1e-6):  # refused, accepted
+        threshold = exact + beyond
+        strict = run("check", SOIL, "--json", "--policy", f"plant_threshold={threshold!r}")
+        (answer,) = lines(strict)
+        assert (answer["plant_probability"] >= answer["threshold"]) == (beyond < 0)
+        assert answer["verdict"] == ("accept" if beyond < 0 else "retake")
+        table = run("check", SOIL, "--policy", f"plant_threshold={threshold!r}").output
+        (shown,) = re.findall(r"(?:accept|retake) +(0\.\d+)", table)
+        assert (float(shown) >= threshold) == (beyond < 0)
+
+
+def test_metrics_of_the_models_are_rounded() -> None:
+    run("check", MAIZE)
+    for gate in json.loads(run("models", "--json").stdout):
+        assert all(value == round(value, 4) for value in gate["metrics"].values())
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_shells_complete_commands_options_and_files(shell: str) -> None:
+    source = f"_PLANTOOD_COMPLETE={shell}_source"
+    assert source in run("--help").output
+    command = [sys.executable, "-c", "from plantood.cli import main; main(prog_name='plantood')"]
+    script = subprocess.run(
+        command,
+        env=os.environ | {"_PLANTOOD_COMPLETE": f"{shell}_source"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "_PLANTOOD_COMPLETE" in script.stdout
+    asked = {"COMP_WORDS": "plantood check pho", "COMP_CWORD": "2"}
+    completed = subprocess.run(
+        command,
+        env=os.environ | asked | {"_PLANTOOD_COMPLETE": f"{shell}_complete"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "file" in completed.stdout  # the shell completes the photos
 
 
 def test_models_lists_what_the_store_holds() -> None:
@@ -115,7 +288,7 @@ def test_models_lists_what_the_store_holds() -> None:
 
 def test_models_of_an_empty_store(tmp_path: Path) -> None:
     environment = os.environ | {"BENTOML_HOME": str(tmp_path)}
-    command = [sys.executable, "-m", "plantood.cli", "models"]
+    command = [sys.executable, "-m", "plantood", "models"]
     shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert "no gate" in shown.stdout
 
@@ -123,7 +296,7 @@ def test_models_of_an_empty_store(tmp_path: Path) -> None:
 def test_help_is_instant_and_names_every_command() -> None:
     started = time.perf_counter()
     shown = subprocess.run(
-        [sys.executable, "-m", "plantood.cli", "--help"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "plantood", "--help"], capture_output=True, text=True, check=True
     )
     assert time.perf_counter() - started < 2
     for name, command in main.commands.items():
@@ -135,27 +308,39 @@ def test_unknown_options_are_a_usage_error() -> None:
     assert run("check", "--nonsense").exit_code == EXIT_USAGE
 
 
-def test_serve_says_that_the_port_is_taken() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
+@pytest.mark.parametrize(
+    ("host", "family", "shown"),
+    [("127.0.0.1", socket.AF_INET, "127.0.0.1"), ("::1", socket.AF_INET6, "[::1]")],
+)
+def test_serve_says_that_the_port_is_taken(
+    host: str, family: socket.AddressFamily, shown: str
+) -> None:
+    with socket.create_server((host, 0), family=family) as taken:
         port = taken.getsockname()[1]
-        result = run("serve", "--host", "127.0.0.1", "--port", str(port))
+        result = run("serve", "--host", host, "--port", str(port))
     assert result.exit_code == EXIT_ERROR
-    assert f"cannot listen on 127.0.0.1:{port}" in result.stderr
+    assert f"cannot listen on {shown}:{port} (Address already in use)" in result.stderr
     assert "--port" in result.stderr
 
 
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[str]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "plantood.cli", "serve", "--host", "127.0.0.1"]
-    with (tmp_path / "log").open("w") as log:
+@pytest.fixture(params=["127.0.0.1", "::1", "::"])
+def served(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    port = free_port()
+    command = [sys.executable, "-m", "plantood", "serve", "--host", request.param]
+    log = tmp_path / "log"
+    host = {"127.0.0.1": "127.0.0.1", "::1": "[::1]", "::": "localhost"}[request.param]
+    with log.open("w") as output, folder_of_length(LONGEST_TMPDIR) as longest:
         server = subprocess.Popen(
-            [*command, "--port", str(port)], cwd=tmp_path, stdout=log, stderr=log
+            [*command, "--port", str(port)],
+            cwd=tmp_path,
+            env=os.environ | {"TMPDIR": str(longest)},
+            stdout=output,
+            stderr=output,
         )
-        url = f"http://127.0.0.1:{port}"
+        url = f"http://{host}:{port}"
         try:
-            _wait_until_ready(url, server, tmp_path / "log")
+            _wait_until_ready(url, server, log)
+            assert f"Starting the gate at {url};" in log.read_text()
             yield url
         finally:
             server.terminate()
