@@ -4,9 +4,9 @@ import asyncio
 from pathlib import Path
 
 import bentoml
-from my_detector import Diagnosis, diagnose
+from my_detector import Answer, diagnose
 
-from plantood.compose import ComposedGate, PlantGate, Verdict
+from plantood.compose import ComposedGate, PlantGate
 
 
 @bentoml.service
@@ -17,6 +17,7 @@ class Detector:
         self.gate = ComposedGate(self.plant_gate)
 
     @bentoml.api
-    async def diagnose(self, photo: Path) -> Verdict | Diagnosis:
+    async def diagnose(self, photo: Path) -> Answer:
         verdict = await self.gate.check(photo)
-        return await asyncio.to_thread(diagnose, photo) if verdict.accepted else verdict
+        found = await asyncio.to_thread(diagnose, photo) if verdict.accepted else None
+        return Answer(verdict=verdict, diagnosis=found)

@@ -8,12 +8,21 @@ import numpy as np
 from PIL import Image
 from pydantic import BaseModel
 
+from plantood.compose import Verdict
+
 
 class Diagnosis(BaseModel):
     """What the detector says of a photo."""
 
     disease: str
     share: float
+
+
+class Answer(BaseModel):
+    """What a service says that asks the gate itself: the verdict, and of an accepted photo more."""
+
+    verdict: Verdict
+    diagnosis: Diagnosis | None = None
 
 
 def diagnose(photo: Path | Image.Image) -> Diagnosis:
