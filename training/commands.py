@@ -25,6 +25,7 @@ from training.options import (
     run_options,
     train_options,
 )
+from training.paths import spelled
 from training.quiet import import_tensorflow
 from training.shared import VARIABLE, shared_dir
 
@@ -35,7 +36,7 @@ def print_results(*lines: object) -> None:
     if not console.is_terminal:
         console.width = 240
     for line in lines:
-        console.print(line, markup=False)
+        console.print(spelled(line) if isinstance(line, str) else line, markup=False)
 
 
 def _fail_early(data: Path) -> None:
@@ -50,7 +51,7 @@ def write_table(document: Path | None, name: str | None, default: str, text: str
     if document is not None:
         from training.tables import write_between_markers
 
-        command = shlex.join(["python", "-m", "training", *sys.argv[1:]])
+        command = shlex.join(["python", "-m", "training", *map(spelled, sys.argv[1:])])
         if shared := shared_dir():
             command = command.replace(str(shared), f"${VARIABLE}")
         write_between_markers(document, name or default, f"```console\n$ {command}\n```\n\n{text}")
@@ -112,6 +113,7 @@ def train(table_into: Path | None, table_name: str | None, quantize: str, **valu
     python -m training train manifest.csv --weights resnet50.weights.h5 --leave-out my_phone
     """
     _fail_early(values["data"])
+    values["leave_out"] = tuple(map(spelled, values["leave_out"]))
     import_tensorflow()
     from training.tables import console_table, figures_table, source_table, summary_markdown
     from training.train import train as run
@@ -196,9 +198,10 @@ def evaluate(  # noqa: PLR0917 click passes options by name
     python -m training evaluate plantood-gate:latest manifest.csv --split test
     """
     from training.evaluate import evaluate as run
+    from training.run import short_name
     from training.tables import console_table, figures_table, source_table, summary_markdown
 
-    out = out or runs / f"evaluate-{tag.replace(':', '-')}-{data.resolve().stem}"
+    out = out or runs / f"evaluate-{tag.replace(':', '-')}-{short_name(data)}"
     report = run(tag, data, out=out, cache=cache, split=split, threshold=threshold)
     figures = report["models"]
     print_results(console_table(f"{report['tag']} on {data}", *figures_table(figures)))

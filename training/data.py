@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from plantood.errors import TrainingDataError
 from training.paths import existing, spelled
+from training.sheets import Row, columns, read_table
 from training.walk import top, walk
 
 LABELS = {"other": 0, "plant": 1}
@@ -46,6 +46,7 @@ class LabelledPhoto:
     fall into one split, and the photo itself with them."""
 
 
+_FIRST_LINE = "the first line must read path,label[,split][,source][,group]."
 NO_LABEL = "no label in the manifest"
 
 
@@ -128,32 +129,23 @@ def _read_folder(folder: Path) -> Iterator[LabelledPhoto | BadPhoto]:
 
 
 def _read_manifest(manifest: Path) -> Iterator[LabelledPhoto | BadPhoto]:
-    try:
-        with manifest.open(newline="", encoding="utf-8-sig") as file:
-            rows = csv.DictReader(file)
-            if missing := {"path", "label"} - set(rows.fieldnames or ()):
-                raise TrainingDataError(
-                    f"{manifest} lacks the column {' and '.join(sorted(missing))}; the first line "
-                    "must read path,label[,split][,source][,group]."
-                )
-            for row in rows:
-                yield _read_row(row, manifest, rows.line_num)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise TrainingDataError(f"{manifest} is not a CSV file ({error}).") from error
+    with manifest.open("rb") as file:
+        needed = columns("path", "label")
+        for line, row in read_table(file, manifest, TrainingDataError, needed, _FIRST_LINE):
+            yield _read_row(row, manifest, line)
 
 
-def _read_row(row: dict[str, str | None], manifest: Path, line: int) -> LabelledPhoto | BadPhoto:
-    label = (row["label"] or "").strip().lower()
-    source = (row.get("source") or "").strip()
+def _read_row(row: Row, manifest: Path, line: int) -> LabelledPhoto | BadPhoto:
+    label, path = row["label"].lower(), row["path"]
+    source = spelled(row.get("source", ""))
     if not label:
-        return BadPhoto(manifest.parent / (row["path"] or ""), NO_LABEL, source=source)
+        return BadPhoto(manifest.parent / path, NO_LABEL, source=source)
     where = f"Line {line} of {manifest}"
     if label not in LABELS:
         raise TrainingDataError(f"{where}: the label is {label!r}; it must be plant or other.")
-    path = (row["path"] or "").strip()
     if not path:
         raise TrainingDataError(f"{where}: the path is empty.")
-    split = (row.get("split") or "").strip().lower()
+    split = row.get("split", "").lower()
     if split and split not in SPLITS:
         raise TrainingDataError(
             f"{where}: the split is {split!r}; it must be train, val or test, or empty."
@@ -162,6 +154,6 @@ def _read_row(row: dict[str, str | None], manifest: Path, line: int) -> Labelled
         path=existing(manifest.parent / path),
         label=LABELS[label],
         source=source or label,
-        group=(row.get("group") or "").strip(),
+        group=row.get("group", ""),
         split=SPLITS[split] if split else None,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from plantood.errors import TrainingDataError
 from training.account import Account, at_most_per_source, read_usable  # noqa: F401
+from training.atomic import write_csv
 from training.data import CLASS_NAMES, BadPhoto, LabelledPhoto
 from training.settings import DataSettings
 from training.splits import divide
@@ -159,16 +159,14 @@ def load_dataset(data: str | Path, settings: DataSettings, cache: Path) -> Datas
 
 def write_bad(bad: Sequence[BadPhoto], file: Path) -> None:
     """List the files that are left out, with reasons, as CSV."""
-    with file.open("w", newline="", encoding="utf-8") as out:
-        writer = csv.writer(out)
-        writer.writerow(("path", "reason"))
-        writer.writerows((photo.path, photo.reason) for photo in bad)
+    write_csv(file, ("path", "reason"), map(vars, bad))
 
 
 def write_crossings(crossings: Sequence[Photos], file: Path) -> None:
     """List near-duplicates that the manifest puts into different splits, as CSV."""
-    with file.open("w", newline="", encoding="utf-8") as out:
-        writer = csv.writer(out)
-        writer.writerow(("group", "path", "split"))
-        for number, group in enumerate(crossings, start=1):
-            writer.writerows((number, photo.path, photo.split) for photo in group)
+    rows = (
+        {"group": number, "path": photo.path, "split": photo.split}
+        for number, group in enumerate(crossings, start=1)
+        for photo in group
+    )
+    write_csv(file, ("group", "path", "split"), rows)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from plantood.errors import TrainingDataError
 from plantood.model.backbones import BACKBONES, build_backbone
-from training.atomic import write_atomic
+from training.atomic import write_text
 from training.data import CLASS_NAMES
 from training.dataset import load_dataset
 from training.determinism import make_deterministic
@@ -114,7 +114,7 @@ def leave_one_out(options: TrainOptions) -> LeaveOneOutResult:
             extra={"folds": folds},
         )
         text = markdown(header, rows) + "\n"
-        write_atomic(folder / "table.md", lambda file: file.write(text.encode()))
+        write_text(folder / "table.md", text)
     return LeaveOneOutResult(folder, report, header, rows)
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 from plantood.errors import UnreadablePhoto
 from plantood.images import load_image
 from training import charts
-from training.atomic import write_atomic, write_json
+from training.atomic import write_json, write_text
 from training.data import CLASS_NAMES
 from training.evaluation import Evaluation, Scored, most_wrong
 from training.metrics import reliability, roc_curve
@@ -59,7 +59,7 @@ def write_report(
     content |= extra or {}
     write_json(folder / "report.json", content)
     text = summary_markdown(figures)
-    write_atomic(folder / "table.md", lambda file: file.write(text.encode()))
+    write_text(folder / "table.md", text)
     page = _environment().get_template(template)
     html = page.render(
         title=title,
@@ -71,7 +71,7 @@ def write_report(
         splits=[_split_section(split, evaluations) for split in _splits(evaluations)],
         **(context or {}),
     )
-    write_atomic(folder / "report.html", lambda file: file.write(html.encode()))
+    write_text(folder / "report.html", html)
     return content
 
 

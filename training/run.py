@@ -17,7 +17,12 @@ from training.atomic import write_json
 def run_name(data: str | Path, backbone: str, identity: Mapping[str, Any]) -> str:
     """Name of a run that nobody named: the same choices on the same photos give the same name."""
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-    return f"{Path(data).resolve().stem}-{backbone}-{digest[:8]}"
+    return f"{short_name(data)}-{backbone}-{digest[:8]}"
+
+
+def short_name(data: str | Path) -> str:
+    """The name of a folder or file without its ending, as part of another name."""
+    return Path(data).resolve().stem.encode("utf-8", "replace").decode()
 
 
 @contextmanager

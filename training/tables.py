@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from plantood.errors import SettingsError
-from training.atomic import write_atomic
+from training.atomic import write_text
 from training.paths import spelled
 
 Row = Sequence[str]
@@ -120,4 +120,4 @@ def write_between_markers(document: Path, name: str, text: str) -> None:
         raise SettingsError(
             f"{document} lacks the lines {begin} and {end}; put them where the table shall stand."
         )
-    write_atomic(document, lambda file: file.write(after.encode()))
+    write_text(document, after)

@@ -17,6 +17,7 @@ from training.dataset import Dataset, labels_digest, load_dataset, write_bad, wr
 from training.determinism import make_deterministic
 from training.evaluation import Evaluation, Scored
 from training.extractor import Extractor, open_extractor
+from training.paths import spelled
 from training.phases import HeadTrainer, TrainedHead
 from training.progress import say
 from training.publish import publish
@@ -200,7 +201,7 @@ def _publish_head(
         card=partial(
             model_card,
             backbone=options.backbone,
-            weights=Path(options.weights).name,
+            weights=spelled(Path(options.weights).name),
             head=head,
             counts=trainer.dataset.counts(),
             bad=len(trainer.dataset.bad),
@@ -219,7 +220,7 @@ def training_data(options: TrainOptions, dataset: Dataset) -> TrainingData:
     """What a gate model says of the photos that it was trained on; fine-tuning replays them."""
     return TrainingData(
         kind="photos",
-        path=str(options.data.resolve()),
+        path=spelled(options.data.resolve()),
         photos=len(dataset.photos),
         labels_sha256=labels_digest(dataset.photos),
         left_out=tuple(sorted(options.dataset.leave_out)),

@@ -22,6 +22,7 @@ from training.data import BadPhoto, Found, LabelledPhoto
 from training.dataset import Dataset, labels_digest
 from training.finetune.settings import FinetuneOptions, ReplaySettings
 from training.negatives.run import ORIGINS
+from training.paths import existing, spelled
 from training.rounds.layout import INFO, LABELS, Round
 from training.splits import divide
 
@@ -102,7 +103,7 @@ def old_collections(gate: GateModel, settings: ReplaySettings) -> list[Collectio
             "--no-replay: it forgets what they do not show."
         )
     for record in gate.manifest.data:
-        if not Path(record.path).exists():
+        if not existing(record.path).exists():
             raise TrainingDataError(
                 f"{gate.tag} was trained on {record.path}, which is not here; give its photos with "
                 "--replay DATA, or fine-tune on the new photos alone with --no-replay."
@@ -110,7 +111,7 @@ def old_collections(gate: GateModel, settings: ReplaySettings) -> list[Collectio
     return [
         Collection(
             record.kind,
-            Path(record.path),
+            existing(record.path),
             record.left_out,
             record.at_most_per_source,
             record.labels_sha256,
@@ -190,7 +191,7 @@ def gather(
         data.append(
             TrainingData(
                 kind=collection.kind,
-                path=str(collection.path.resolve()),
+                path=spelled(collection.path.resolve()),
                 photos=len(photos),
                 labels_sha256=digest,
                 left_out=collection.left_out,

@@ -10,7 +10,7 @@ from typing import Any
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from training.atomic import write_atomic
+from training.atomic import write_text
 from training.data import CLASS_NAMES
 from training.evaluation import Evaluation
 from training.finetune.compare import HEADER, Comparison, Judgement, change_rows
@@ -77,7 +77,7 @@ def write_judgement(
         context={"changes": [_section(comparison) for comparison in judgement.comparisons]},
     )
     text = judgement_markdown(judgement)
-    write_atomic(folder / "table.md", lambda file: file.write(text.encode()))
+    write_text(folder / "table.md", text)
 
 
 def _section(comparison: Comparison) -> dict[str, Any]:

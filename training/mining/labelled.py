@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import os
 import re
@@ -14,10 +13,11 @@ from plantood.errors import TrainingDataError
 from training.account import ensure_photos
 from training.mining.sources import is_url
 from training.parallel import map_in_order
-from training.paths import existing
+from training.paths import existing, spelled
 from training.progress import track
 from training.rounds.layout import INFO, Round
 from training.rounds.plain import read_file
+from training.sheets import columns, read_table
 
 DIGEST_COLUMNS = ("sha256", "id")
 """Columns of a CSV that may hold the SHA-256 of a photo's bytes; it is then not read again."""
@@ -53,9 +53,12 @@ def read_labelled(given: Sequence[str]) -> Labelled:
     labelled = Labelled()
     to_read: set[str] = set()
     for one in given:
-        for path, digest in _rows(Path(one)):
-            paths = (path,) if is_url(path) else (os.path.abspath(path), os.path.realpath(path))  # noqa: PTH100
-            labelled.paths.update(paths)
+        for path, digest in _rows(existing(one)):
+            paths = (path,)
+            if not is_url(path):
+                found = existing(path)
+                paths = (os.path.abspath(found), os.path.realpath(found))  # noqa: PTH100
+            labelled.paths.update(map(spelled, paths))
             if digest:
                 labelled.digests.add(digest)
             elif not is_url(path):
@@ -90,32 +93,24 @@ def _of_round(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def _of_csv(file: Path) -> Iterator[tuple[str, str]]:
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as opened:
-            rows = csv.DictReader(opened)
-            names = rows.fieldnames or ()
-            if "path" not in names:
+    remedy = "the first line must read path[,label]."
+    with file.open("rb") as opened:
+        for line, row in read_table(opened, file, TrainingDataError, columns("path"), remedy):
+            path = row["path"]
+            if not path or not row.get("label", "yes"):
+                continue
+            if "\0" in path:
                 raise TrainingDataError(
-                    f"{file} lacks the column path; the first line must read path[,label]."
+                    f"Line {line} of {file}: {path!r} cannot be the path of a photo."
                 )
-            for row in rows:
-                path = (row["path"] or "").strip()
-                if not path or ("label" in names and not (row["label"] or "").strip()):
-                    continue
-                if "\0" in path:
-                    raise TrainingDataError(
-                        f"Line {rows.line_num} of {file}: {path!r} cannot be the path of a photo."
-                    )
-                found = ((row.get(name) or "").strip().lower() for name in DIGEST_COLUMNS)
-                digest = next(filter(_DIGEST.fullmatch, found), "")
-                yield path if is_url(path) else str(file.parent / path), digest
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise TrainingDataError(f"{file} is not a CSV file ({error}).") from error
+            found = (row.get(name, "").lower() for name in DIGEST_COLUMNS)
+            digest = next(filter(_DIGEST.fullmatch, found), "")
+            yield path if is_url(path) else str(file.parent / path), digest
 
 
 def _digest(path: str) -> str | None:
     """SHA-256 of a file, or None if it is not on this machine."""
     try:
-        return hashlib.sha256(read_file(existing(path))).hexdigest()
+        return hashlib.sha256(read_file(path)).hexdigest()
     except OSError:
         return None

@@ -17,6 +17,7 @@ from training.mining.local import score_locally
 from training.mining.select import select
 from training.mining.sources import is_url
 from training.mining.worklist import FILE as WORK_LIST
+from training.paths import spelled
 from training.rounds.layout import DECISIONS, INFO, MINED, SCORES, Round, RoundInfo
 from training.run import differences, hold
 
@@ -108,11 +109,11 @@ def _open(options: MineOptions, gate: GateModel) -> Round:
     info = RoundInfo(
         gate=gate.tag,
         gate_sha256=sha256(gate.path / MANIFEST),
-        source=options.source,
+        source=spelled(options.source),
         sample=options.sample,
         at_most=options.at_most,
         seed=options.seed,
-        labelled=list(options.labelled),
+        labelled=list(map(spelled, options.labelled)),
         options={
             "unlike": options.unlike,
             "margin": options.margin,

@@ -5,8 +5,6 @@ Everything is listed one name at a time, however many there are.
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -18,10 +16,13 @@ from plantood.errors import SourceError
 from training.paths import existing, spelled
 from training.rounds.layout import INFO
 from training.rounds.plain import read_file
+from training.sheets import columns, open_text, read_table
 from training.walk import is_photo, walk
 
-LISTS = (".txt", ".csv", ".parquet")
+LISTS = (".txt", ".csv", ".tsv", ".parquet")
 """Files with these endings are lists of photos."""
+
+_REMEDY = "name the one with the paths of the photos so."
 
 ATTEMPTS = 4
 FIRST_WAIT_S = 0.5
@@ -62,8 +63,8 @@ def entries(source: str, leave_out: LeaveOut = lambda *_: None) -> Iterator[Entr
     Args:
         leave_out: Told of what is no photo, and of what is not searched.
         source: A folder (searched through, hidden folders and rounds left out), a list
-            (``.txt``: a path a line; ``.csv``, ``.parquet``: the column ``path`` and, if there is
-            one, ``source``; paths relative to the list), or the URL of a folder or list.
+            (``.txt``: a path a line; ``.csv``, ``.tsv``, ``.parquet``: the column ``path`` and, if
+            there is one, ``source``; paths relative to the list), or the URL of a folder or list.
 
     Raises:
         SourceError: There is no such source, it cannot be listed, or it is no list of photos.
@@ -75,12 +76,12 @@ def entries(source: str, leave_out: LeaveOut = lambda *_: None) -> Iterator[Entr
         else:
             found = _local(Path(root), source, leave_out)
     else:
-        found = _local(Path(source), source, leave_out)
+        found = _local(existing(source), source, leave_out)
     try:
         yield from found
     except FileNotFoundError as error:
         raise SourceError(f"There is nothing at {source}; check the name.") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise SourceError(f"{source} cannot be listed ({error}).") from error
 
 
@@ -135,7 +136,8 @@ def _local(path: Path, given: str, leave_out: LeaveOut) -> Iterator[Entry]:
         folder = os.path.realpath(path.parent)
         with path.open("rb") as file:
             for name, source in _rows(file, path.suffix.lower(), given):
-                yield Entry(name if is_url(name) else os.path.join(folder, name), name, source)  # noqa: PTH118 (a million of them)
+                path = name if is_url(name) else os.path.join(folder, name)  # noqa: PTH118 (a million of them)
+                yield Entry(spelled(path), spelled(name), spelled(source))
     else:
         raise SourceError(
             f"There is no folder or list of photos at {given}; give a folder, a .txt, .csv or "
@@ -191,17 +193,14 @@ def _rows(file: Any, kind: str, given: str) -> Iterator[tuple[str, str]]:
     if kind == ".parquet":
         yield from _parquet_rows(file, given)
         return
-    text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
     if kind == ".txt":
-        for line in text:
+        for line in open_text(file):
             if path := line.strip():
                 yield path, ""
         return
-    rows = csv.DictReader(text)
-    _check_columns(rows.fieldnames or (), given)
-    for row in rows:
-        if path := (row["path"] or "").strip():
-            yield path, (row.get("source") or "").strip()
+    for _, row in read_table(file, given, SourceError, columns("path"), _REMEDY):
+        if row["path"]:
+            yield row["path"], row.get("source", "")
 
 
 def _parquet_rows(file: Any, given: str) -> Iterator[tuple[str, str]]:
@@ -215,7 +214,9 @@ def _parquet_rows(file: Any, given: str) -> Iterator[tuple[str, str]]:
     try:
         table = ParquetFile(file)
         names = table.schema_arrow.names
-        _check_columns(names, given)
+        if "path" not in names:
+            found = ", ".join(names) or "none"
+            raise SourceError(f"{given} lacks the column path (it has: {found}); {_REMEDY}")
         columns = ["path", "source"] if "source" in names else ["path"]
         for batch in table.iter_batches(batch_size=4096, columns=columns):
             for row in batch.to_pylist():
@@ -223,14 +224,6 @@ def _parquet_rows(file: Any, given: str) -> Iterator[tuple[str, str]]:
                     yield str(row["path"]), str(row.get("source") or "")
     except ArrowException as error:
         raise SourceError(f"{given} is no Parquet file ({error}).") from error
-
-
-def _check_columns(names: Any, given: str) -> None:
-    if "path" not in names:
-        raise SourceError(
-            f"{given} lacks the column path (it has: {', '.join(names) or 'none'}); name the "
-            "column with the paths of the photos so."
-        )
 
 
 def _protocols(filesystem: Any) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from training.account import Account
 from training.mining.labelled import Labelled
 from training.mining.sources import Entry
+from training.paths import SPELLING
 
 FILE = "work.sqlite"
 
@@ -41,7 +42,9 @@ class Task:
 
 def order_key(seed: int, name: str) -> bytes:
     """Where in the order a photo stands: BLAKE2b of its name, keyed with the seed, 16 bytes."""
-    return hashlib.blake2b(name.encode(), digest_size=16, key=str(seed).encode()).digest()
+    return hashlib.blake2b(
+        name.encode("utf-8", SPELLING), digest_size=16, key=str(seed).encode()
+    ).digest()
 
 
 class WorkList:

@@ -24,6 +24,7 @@ from starlette.routing import Route
 
 import plantood
 from plantood.errors import PlantoodError, UnreadablePhoto
+from training.paths import spelled
 from training.review.agreement import pairs
 from training.review.guard import Guard, refusal
 from training.review.log import (
@@ -113,7 +114,7 @@ class ReviewApp:
         ]
         return _fresh(
             {
-                "name": round_.path.resolve().name,
+                "name": spelled(round_.path.resolve().name),
                 "info": round_.info.model_dump(mode="json"),
                 "reviewer": self.reviewer,
                 "photos": photos,

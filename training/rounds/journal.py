@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from plantood.errors import RoundError
+from training.paths import SPELLING
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,8 @@ def append(
         OSError: They could not be written, and are not there.
         NotTakenBack: They could not be written, and some of it is there.
     """
-    lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records).encode()
+    text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+    lines = text.encode("utf-8", SPELLING)  # in JSON, the spelling is an escape
     if not lines:
         return None
     # Unbuffered: a buffer would try once more when the file is closed, and perhaps find room.

@@ -65,7 +65,7 @@ def test_what_holds_no_labels(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("file,label\n")
     with pytest.raises(TrainingDataError, match="lacks the column path"):
         read_labelled([str(tmp_path / "x.csv")])
-    (tmp_path / "y.csv").write_bytes(b"path\n\xff\n")
+    (tmp_path / "y.csv").write_bytes(b"path,label\n\xff\n")
     with pytest.raises(TrainingDataError, match="not a CSV file"):
         read_labelled([str(tmp_path / "y.csv")])
     with pytest.raises(TrainingDataError, match="no labelled photos at"):

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from plantood.errors import SourceError
+from tests.training.conftest import write_photo
 from training.mining import sources
 from training.mining.sources import Entry, FetchError, entries, read
 
@@ -109,7 +110,7 @@ def test_a_parquet_list(folder: Path) -> None:
         ("memory://nowhere/photos", "nothing at memory://nowhere"),
         ("photo.jpg", "no list of photos; give a folder"),
         ("no_path.csv", r"lacks the column path \(it has: file, n\)"),
-        ("latin.csv", "cannot be listed"),
+        ("photo.csv", "is not a CSV file"),
     ],
 )
 def test_what_is_no_source(
@@ -118,7 +119,8 @@ def test_what_is_no_source(
     monkeypatch.chdir(tmp_path)
     Path("photo.jpg").touch()
     Path("no_path.csv").write_text("file,n\na.jpg,1\n")
-    Path("latin.csv").write_bytes(b"path\ncaf\xe9.jpg\n")
+    write_photo(tmp_path / "photo.jpg", 1, 0).rename("photo.csv")
+    Path("photo.jpg").touch()
     with pytest.raises(SourceError, match=says):
         list(entries(source))
 

@@ -11,11 +11,12 @@ import click
 from training.options import FILE
 
 ROUND = click.argument("folder", metavar="ROUND", type=click.Path(path_type=Path))
-FORMATS = {".json": "label-studio", ".csv": "csv"}
+FORMATS = {".json": "label-studio", ".csv": "csv", ".tsv": "csv"}
+_NAMES = list(dict.fromkeys(FORMATS.values()))
 format_option = click.option(
     "--format",
     "format_",
-    type=click.Choice(list(FORMATS.values())),
+    type=click.Choice(_NAMES),
     help="Of FILE.  [default: by its ending, .json or .csv]",
 )
 
@@ -138,9 +139,7 @@ def _writing(place: Path) -> Iterator[None]:
 def _format(file: Path, given: str | None) -> str:
     if given or (given := FORMATS.get(file.suffix.lower())):
         return given
-    raise click.UsageError(
-        f"{file} does not say what it is; give --format {'|'.join(FORMATS.values())}."
-    )
+    raise click.UsageError(f"{file} does not say what it is; give --format {'|'.join(_NAMES)}.")
 
 
 def _own(choices: Sequence[str]) -> dict[str, str]:

@@ -6,7 +6,6 @@ has to fit: a digest or a path that belongs to another photo finds nothing.
 
 from __future__ import annotations
 
-import os
 import re
 import unicodedata
 from collections import defaultdict
@@ -14,6 +13,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from training.paths import existing, spelled
 from training.rounds.layout import MinedPhoto
 
 _DIGEST = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
@@ -51,13 +51,13 @@ class PhotoFinder:
     def __init__(self, photos: Mapping[str, MinedPhoto], source: str = "") -> None:
         self._photos = photos
         self._by_name: dict[str, list[_Known]] = defaultdict(list)
-        above = len(_parts(source if "://" in source else os.path.realpath(source)))
+        root = source if "://" in source or not source else spelled(existing(source).resolve())
         for photo in photos.values():
             for path in filter(None, (photo.path, photo.file)):
                 parts = _parts(path)
                 needed = len(parts)
-                if source and path.startswith((source, os.path.realpath(source))):
-                    needed = min(needed, max(2, needed - above))
+                if root and parts[: len(_parts(root))] == _parts(root):
+                    needed = min(needed, max(2, needed - len(_parts(root))))
                 known = _Known(photo.id, parts, needed, _on_web(path))
                 self._by_name[parts[-1]].append(known)
 

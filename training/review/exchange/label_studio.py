@@ -19,7 +19,8 @@ from xml.sax.saxutils import quoteattr
 
 from pydantic import BaseModel, BeforeValidator, TypeAdapter, ValidationError
 
-from training.atomic import write_atomic, write_json
+from training.atomic import write_json, write_text
+from training.paths import spelled
 from training.progress import say
 from training.review.exchange.found import (
     WORDS,
@@ -71,11 +72,11 @@ def write_tasks(log: DecisionLog, file: Path, image_prefix: str | None = None) -
             None: its local files, with the round's folder right below its document root.
     """
     if image_prefix is None:
-        image_prefix = f"{LOCAL_FILES}{log.round.path.resolve().name}/"
+        image_prefix = f"{LOCAL_FILES}{spelled(log.round.path.resolve().name)}/"
     tasks = [_task(photo, log.votes(photo.id), image_prefix) for photo in log.photos.values()]
     write_json(file, tasks)
-    interface = labelling_interface().encode()
-    write_atomic(file.with_suffix(".xml"), lambda opened: opened.write(interface))
+    interface = labelling_interface()
+    write_text(file.with_suffix(".xml"), interface)
     return sum(len(task["annotations"]) for task in tasks)
 
 

@@ -6,11 +6,11 @@ Export writes a row without a label for a photo that nobody has labelled; filled
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from training.paths import spelled
 from training.review.exchange.found import (
     Choices,
     FoundLabel,
@@ -21,6 +21,7 @@ from training.review.exchange.found import (
 )
 from training.review.log import DecisionLog
 from training.rounds.layout import write_csv
+from training.sheets import Row, read_table
 
 COLUMNS = (
     "id",
@@ -34,7 +35,12 @@ COLUMNS = (
     "time",
     "origin",
 )
-_DELIMITERS = ",;\t"
+_PHOTO = {"id", "file", "path", "image", "sha256"}
+"""Columns that say which photo a row is about."""
+_FIRST_LINE = (
+    "the first line must name label and one of id, file, path or image, and may name kind, "
+    "reviewer and time."
+)
 
 
 def write_sheet(log: DecisionLog, file: Path) -> int:
@@ -66,31 +72,21 @@ def read_sheet(file: Path, finder: PhotoFinder, choices: Choices) -> list[FoundL
         LabelFileError: It is no such file, or a label means nothing; the message names the line.
     """
     try:
-        with file.open(newline="", encoding="utf-8-sig") as opened:
-            header = opened.readline()
-            opened.seek(0)
-            rows = csv.DictReader(opened, delimiter=max(_DELIMITERS, key=header.count))
-            columns = set(rows.fieldnames or ())
-            if "label" not in columns or not columns & {"id", "file", "path", "image", "sha256"}:
-                raise LabelFileError(
-                    f"{file} lacks a column; the first line must name label and one of id, file, "
-                    "path or image, and may name kind, reviewer and time."
-                )
-            found = (
-                _read_row(row, f"Line {rows.line_num} of {file}", finder, choices) for row in rows
-            )
+        with file.open("rb") as opened:
+            table = read_table(opened, file, LabelFileError, _missing, _FIRST_LINE)
+            found = (_read_row(row, f"Line {n} of {file}", finder, choices) for n, row in table)
             return [label for label in found if label]
     except OSError as error:
         raise LabelFileError(f"{file} cannot be read: {error.strerror}.") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise LabelFileError(f"{file} is not a CSV file ({error}).") from error
 
 
-def _read_row(
-    row: dict[str, str | None], where: str, finder: PhotoFinder, choices: Choices
-) -> FoundLabel | None:
+def _missing(found: Sequence[str]) -> str:
+    return "" if "label" in found and _PHOTO & set(found) else "a column"
+
+
+def _read_row(row: Row, where: str, finder: PhotoFinder, choices: Choices) -> FoundLabel | None:
     def cell(column: str) -> str:
-        return (row.get(column) or "").strip()
+        return row.get(column, "")
 
     if not cell("label"):
         return None
@@ -101,7 +97,7 @@ def _read_row(
             raise LabelFileError(f"{where}: only an other has a kind, no_plant or unfit.")
         meaning = Meaning("other", kind.kind)
     return FoundLabel(
-        finder.find(*map(cell, ("sha256", "id", "file", "path", "image"))),
+        finder.find(*(spelled(cell(name)) for name in ("sha256", "id", "file", "path", "image"))),
         meaning,
         cell("reviewer"),
         parse_time(cell("time")),
