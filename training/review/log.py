@@ -20,6 +20,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from plantood.errors import PlantoodError, RoundError
+from training.rounds.edits import ensure_unedited
 from training.rounds.journal import Appended, NotTakenBack
 from training.rounds.labels import Decision, ResolvedLabel, vote
 from training.rounds.layout import DECISIONS, MinedPhoto, Round
@@ -74,13 +75,20 @@ class DecisionLog:
         entries: Every decision so far, in the order of their numbers.
     """
 
-    def __init__(self, round_: Round) -> None:
+    def __init__(self, round_: Round, *, edits_are_taken: bool = False) -> None:
         """Read what there is, and bring ``labels.csv`` up to it.
 
+        Args:
+            round_: Whose decisions.
+            edits_are_taken: What somebody changed in ``labels.csv`` by hand is known already.
+
         Raises:
-            RoundError: Mining is not finished, a line is damaged, or a file is a link.
+            RoundError: Mining is not finished, a line is damaged, a file is a link, or
+                ``labels.csv`` was changed by hand.
         """
         round_.ensure_own(LOCK, DECISIONS)
+        if not edits_are_taken:
+            ensure_unedited(round_)
         self.round = round_
         self.photos: Mapping[str, MinedPhoto] = {photo.id: photo for photo in round_.mined()}
         self._thread_lock = threading.RLock()

@@ -39,6 +39,28 @@ def test_a_phone_shows_the_photo_and_the_buttons_at_once(page: Page, server: Rev
         box = target.rect
         assert min(box["width"], box["height"]) >= 44  # WCAG 2.5.5, target size
         assert box["y"] + box["height"] <= PHONE[1]
+    for bar in ("filters", "panel"):  # no scrollbar lies across them
+        script = (
+            "const e = document.getElementById(arguments[0]); return [e.scrollWidth, e.clientWidth]"
+        )
+        wide, room = page.driver.execute_script(script, bar)
+        assert wide <= room
+    for control in ("view", "more", "refresh", "shown"):
+        box = page.find(control).rect
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= PHONE[0]
+    assert not page.find("reason").is_displayed()
+    page.find("more").click()
+    assert page.find("more").get_attribute("aria-expanded") == "true"
+    for control in ("reason", "selected", "source", "blind"):
+        box = page.find(control).rect
+        assert page.find(control).is_displayed()
+        assert box["x"] + box["width"] <= PHONE[0]
+    page.find("title").find_element(By.XPATH, "../div").click()  # elsewhere
+    assert not page.find("reason").is_displayed()
+    page.find("more").click()
+    page.press(Keys.ESCAPE)
+    assert not page.find("reason").is_displayed()
     cells = page.driver.find_elements(By.CLASS_NAME, "cell")
     cells[1].click()
     page.until(lambda: page.photo == "pool/1.jpg")
@@ -68,7 +90,7 @@ def test_everything_has_a_name_and_the_keyboard_reaches_it(
         assert focused.accessible_name.strip(), identity
     assert set(reached) >= {
         "agreement-button", "reviewer-button", "help-button", "view", "reason", "selected",
-        "source", "refresh", "grid", "open-zoom", "plant", "other", "unsure",
+        "source", "blind", "refresh", "grid", "open-zoom", "plant", "other", "unsure",
     }  # fmt: skip
     option = page.find(page.find("grid").get_attribute("aria-activedescendant"))
     assert option.aria_role == "option"

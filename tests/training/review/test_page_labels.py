@@ -7,6 +7,7 @@ from pathlib import Path
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select
 
 from tests.training.review.page import KEYS, Page, standing
 from tests.training.review.rounds import make_round
@@ -113,10 +114,12 @@ def test_a_second_look_at_what_the_gate_contradicts(page: Page, server: ReviewSe
     page.shows(len(contradicted))
     assert len(contradicted) == 5
     assert page.photo == "pool/0.jpg"
-    assert page.text("said") == (
-        "Second look: the gate is strongly of the other opinion. You said: plant."
-    )
+    assert page.text("said") == "Second look: please look at it once more. You said: plant."
+    assert page.text("probability") == page.text("reasons") == ""
+    assert "P(plant)" not in page.text("title")
+    assert page.captions()[0] == "plant\nsharp 0.75 · bright 0.50"
     page.label("n")
+    assert page.captions()[0].split("\n")[:3] == ["0.000", "no plant", "not_a_plant"]
     for _ in contradicted[1:]:
         page.label("p")
     assert page.text("said") == "There is nothing to look at again."
@@ -125,6 +128,71 @@ def test_a_second_look_at_what_the_gate_contradicts(page: Page, server: ReviewSe
     assert page.text("said") == "Second look: you changed your mind. You said: no plant."
     page.label("n")
     assert standing(server.round)["pool/0.jpg"] == ("other", "no_plant")
+
+
+def test_the_gate_is_silent_until_the_reviewer_has_spoken_if_he_wants_it(
+    page: Page, server: ReviewServer
+) -> None:
+    page.open(server.url)
+    page.label("u")
+    assert page.text("reasons") == "The gate refuses it: not_a_plant."
+    page.find("blind").click()
+    for silent in ("probability", "reasons"):
+        assert page.text(silent) == ""
+    assert not page.find("probability").is_displayed()
+    assert (
+        page.text("hidden-opinion") == "What the gate says of it shows once you have labelled it."
+    )
+    assert "Chosen as" not in page.find("facts").text
+    assert page.captions()[:2] == [
+        "0.000\nunsure\nnot_a_plant\nsharp 0.75 · bright 0.50",
+        "sharp 0.75 · bright 0.50",
+    ]
+    current = page.find(page.find("grid").get_attribute("aria-activedescendant"))
+    assert current.accessible_name == "sharp 0.75 · bright 0.50, no label"
+    page.find("open-zoom").click()
+    page.until(lambda: page.text("zoom-title").startswith("2 of 12 · "))
+    assert "P(plant)" not in page.text("zoom-title")
+    assert "not_a_plant" not in page.text("zoom-title")
+    page.press(Keys.ESCAPE)
+    page.find("blind").click()
+    page.find("blind").click()
+    page.label("p")  # the keys work with the focus on the checkbox, too
+    assert page.captions()[1].startswith("0.050\nplant\nnot_a_plant")
+    page.press("z")
+    page.until(lambda: page.labelled == 1)
+    page.until(lambda: page.captions()[1] == "sharp 0.75 · bright 0.50")
+
+    page.driver.refresh()  # each reviewer's own choice is remembered
+    page.until_ready()
+    assert page.find("blind").is_selected()
+    page.find("reviewer-button").click()
+    page.find("name").clear()
+    page.find("name").send_keys("ben", Keys.ENTER)
+    page.until(lambda: page.text("reviewer") == "ben")
+    assert not page.find("blind").is_selected()
+    page.press(Keys.ARROW_RIGHT)
+    page.until(lambda: page.text("probability") == "0.050")
+
+
+def test_a_button_and_what_it_leaves_behind_have_one_name(page: Page, server: ReviewServer) -> None:
+    page.open(server.url)
+    buttons = page.find("panel").find_elements(By.CSS_SELECTOR, "[data-label] span")
+    names = [button.text.split("\n")[0] for button in buttons]
+    assert names == ["Plant", "No plant", "Unfit", "Unsure"]
+    for name, key in zip(names, "pnbu", strict=True):
+        page.label(key)
+        assert page.text("announce").startswith(f"Saved: {name.lower()}.")
+    badges = [caption.split("\n")[1] for caption in page.captions()[:4]]
+    assert badges == [name.lower() for name in names]
+    views = [option.text for option in Select(page.find("view")).options]
+    assert set(names) <= set(views)
+    enlarged = page.find("zoom").find_elements(By.CSS_SELECTOR, "[data-label] span")
+    said = [button.get_attribute("textContent").split(" blurred")[0] for button in enlarged]
+    assert said == names
+    page.press("?")
+    explained = page.find("help").find_elements(By.CSS_SELECTOR, "dd b")
+    assert [word.text for word in explained] == names
 
 
 def test_letters_can_be_switched_off(page: Page, server: ReviewServer) -> None:

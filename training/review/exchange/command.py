@@ -94,15 +94,16 @@ def import_(  # noqa: PLR0917 (click calls it by name)
     from training.review.exchange.label_studio import read_tasks
     from training.review.exchange.sheet import read_sheet
     from training.review.log import DecisionLog
-    from training.rounds.layout import Round
+    from training.rounds.layout import LABELS, Round
 
-    with _writing(folder):
-        log = DecisionLog(Round.open(folder))
+    round_ = Round.open(folder)
     is_csv = _format(file, format_) == "csv"
     read = read_sheet if is_csv else read_tasks
-    finder = PhotoFinder(log.photos, log.round.info.source)
+    finder = PhotoFinder({photo.id: photo for photo in round_.mined()}, round_.info.source)
     found = read(file, finder, Choices(_own(choices)))
     with _writing(folder):
+        own = file.resolve() == (folder / LABELS).resolve()
+        log = DecisionLog(round_, edits_are_taken=own)
         result = import_labels(
             log, found, "csv" if is_csv else "label_studio", reviewer=reviewer, replace=replace
         )

@@ -3,10 +3,10 @@
 import { getDecisions, getRound, getSummary, persist, Refused, tryNow } from "./api.js";
 import { Board, meaning, TITLES } from "./board.js";
 import { askName, keepReviewer, openHelp, showAgreement, storedReviewer } from "./dialogs.js";
-import { fillFilters, filters } from "./filters.js";
+import { fillFilters, filters, isBlind, keepBlind, recallBlind } from "./filters.js";
 import { Grid } from "./grid.js";
 import { onKeys } from "./keys.js";
-import { fetchAhead, showPhoto, showSaid } from "./panel.js";
+import { fetchAhead, showOpinion, showPhoto, showSaid } from "./panel.js";
 import { Zoom } from "./zoom.js";
 
 const $ = (id) => document.getElementById(id);
@@ -60,9 +60,19 @@ function select(index) {
   }
 }
 
+// Why the gate's opinion of a photo is hidden for now; "" if it is not.
+function hidden(id) {
+  if ($("view").value === "second" && !looked.has(id)) {
+    return "What the gate says of it shows once you have looked again.";
+  }
+  return !board.mine(id) && (isBlind() || board.isAudited(id))
+    ? "What the gate says of it shows once you have labelled it." : "";
+}
+
 function title() {
   const photo = current();
-  return [`${at + 1} of ${list.length}`, `P(plant) ${photo.plant_probability.toFixed(3)}`, ...photo.reasons].join(" · ");
+  const opinion = hidden(photo.id) ? [] : [`P(plant) ${photo.plant_probability.toFixed(3)}`, ...photo.reasons];
+  return [`${at + 1} of ${list.length}`, ...opinion].join(" · ");
 }
 
 function showCurrent() {
@@ -70,6 +80,7 @@ function showCurrent() {
   const because = $("view").value === "second" && !looked.has(id)
     ? secondLooks.find((look) => look.id === id)?.because : undefined;
   $("title").textContent = `Photo ${title()}`;
+  showOpinion(current(), hidden(id));
   showSaid(board.mine(id), board.others(id), because);
 }
 
@@ -171,6 +182,7 @@ async function label(name, kind = null) {
   if (!decision) return;
   ours.push(decision);
   looked.add(photo.id);
+  grid.markPhoto(photo.id);
   announce(`Saved: ${TITLES[meaning(decision)]}. ${$("progress").textContent}`);
   if (current()?.id === photo.id) advance(); // else the reviewer has moved on while it was saved
 }
@@ -186,6 +198,7 @@ async function undo() {
   const decision = await save("./api/undo", { id: last.id, seen: last.number });
   if (!decision) return;
   looked.delete(last.id);
+  grid.markPhoto(last.id);
   announce(`Undone: ${TITLES[meaning(last)]}.`);
   const index = list.indexOf(board.position.get(last.id));
   if (index >= 0) select(index);
@@ -225,6 +238,7 @@ async function sync() {
 async function changeReviewer() {
   board.reviewer = await askName(board.reviewer, board.reviewers());
   ours.length = 0;
+  recallBlind(board.reviewer);
   showProgress();
   await refresh();
   $("reviewer").textContent = board.reviewer;
@@ -256,7 +270,12 @@ function listen() {
   for (const button of document.querySelectorAll("[data-label]")) {
     button.addEventListener("click", () => label(button.dataset.label, button.dataset.kind || null));
   }
-  $("filters").addEventListener("change", () => refresh());
+  $("filters").addEventListener("change", ({ target }) => {
+    if (target.id !== "blind") return refresh();
+    keepBlind(board.reviewer);
+    grid.markAll();
+    if (current()) showCurrent();
+  });
   $("filters").addEventListener("submit", (event) => event.preventDefault());
   $("refresh").addEventListener("click", () => refresh(current()?.id));
   $("undo").addEventListener("click", undo);
@@ -279,11 +298,12 @@ async function start() {
   document.title = `${round.name} · plantood review`;
   board = new Board(round, storedReviewer() || round.reviewer);
   board.take((await getDecisions(0)).decisions);
-  grid = new Grid($("grid"), $("sheet"), select);
+  grid = new Grid($("grid"), $("sheet"), select, hidden);
   zoom = new Zoom(() => { $("grid").focus(); });
   fillFilters(round.photos);
   board.reviewer ||= await askName("", board.reviewers());
   keepReviewer(board.reviewer);
+  recallBlind(board.reviewer);
   $("reviewer").textContent = board.reviewer;
   showProgress();
   await summarize();

@@ -44,6 +44,11 @@ export class Board {
       .map(([, looks]) => looks.at(-1));
   }
 
+  // Whether others have labelled a photo: then my own first look tells how far we agree.
+  isAudited(id) {
+    return [...(this.looks.get(id) || [])].some(([name, looks]) => name !== this.reviewer && looks.length);
+  }
+
   reviewers() {
     const names = new Set();
     for (const byReviewer of this.looks.values()) {

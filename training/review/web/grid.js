@@ -18,10 +18,12 @@ function thumbnail(photo) {
 }
 
 export class Grid {
-  constructor(scroller, sheet, onSelect) {
+  // `hides` tells of a photo's id whether the gate's opinion of it is to be hidden.
+  constructor(scroller, sheet, onSelect, hides) {
     this.scroller = scroller;
     this.sheet = sheet;
     this.onSelect = onSelect;
+    this.hides = hides;
     this.items = []; // positions of photos on the board
     this.selected = -1; // index into items
     this.cells = new Map(); // index -> element
@@ -139,17 +141,22 @@ export class Grid {
     const said = decision ? TITLES[meaning(decision)] : "";
     const differs = this.board.others(photo.id).some((other) => other.label !== decision.label);
     const [probability, badge, reason, quality] = cell.lastChild.children;
-    probability.textContent = photo.plant_probability.toFixed(3);
-    reason.textContent = photo.reasons.join(", ") || "accepted";
+    const hidden = this.hides(photo.id);
+    probability.textContent = hidden ? "" : photo.plant_probability.toFixed(3);
+    reason.textContent = hidden ? "" : photo.reasons.join(", ") || "accepted";
     quality.textContent = `sharp ${photo.sharpness.toFixed(2)} · bright ${photo.brightness.toFixed(2)}`;
     badge.textContent = said + (differs ? " ≠" : "");
     badge.className = decision ? decision.label : "";
     const current = index === this.selected;
     cell.setAttribute("aria-selected", current);
     cell.setAttribute("aria-label", [
-      `P(plant) ${photo.plant_probability.toFixed(3)}`, reason.textContent, quality.textContent,
+      ...(hidden ? [] : [`P(plant) ${probability.textContent}`, reason.textContent]), quality.textContent,
       said ? `you said ${said}` : "no label", ...(differs ? ["another reviewer differs"] : []),
     ].join(", "));
+  }
+
+  markAll() {
+    for (const index of this.cells.keys()) this.mark(index);
   }
 
   markPhoto(id) {

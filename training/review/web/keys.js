@@ -29,10 +29,11 @@ export function onKeys(actions) {
   document.addEventListener("keydown", (event) => {
     const { key, target } = event;
     if (event.isComposing || document.querySelector("dialog[open]:not(#zoom)")) return;
-    if (target.closest("select, input")) {
+    if (target.closest("select, input:not([type=checkbox])")) {
       if (key === "Escape") actions.leave();
       return;
     }
+    if (key === "Escape" && target.closest("#filters")) actions.leave();
     const name = key.toLowerCase();
     if ((event.ctrlKey || event.metaKey) && name === "z" && !event.shiftKey) once(event, undo);
     if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -41,7 +42,7 @@ export function onKeys(actions) {
       if (zoom.isOpen && event.shiftKey && key.startsWith("Arrow")) zoom.pan(key);
       else actions.move(key);
     } else if (key === "Enter" || key === " ") {
-      if (!target.closest("button")) once(event, actions.toggleZoom);
+      if (!target.closest("button, input")) once(event, actions.toggleZoom);
     } else if (key === "Backspace") {
       once(event, undo);
     } else if (zoom.isOpen && ["+", "=", "-", "0"].includes(key)) {

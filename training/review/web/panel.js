@@ -35,22 +35,33 @@ export function showPhoto(photo) {
   for (const button of document.querySelectorAll("[data-label]")) button.disabled = !photo;
   $("open-zoom").disabled = !photo;
   showImage($("photo"), photo ? `./previews/${photo.id}` : "");
-  if (!photo) {
-    for (const id of ["probability", "reasons", "path"]) $(id).textContent = "";
-    $("facts").replaceChildren();
-    $("fill").style.width = "0";
-    return;
+  $("path").textContent = photo ? photo.path : "";
+  showOpinion(photo, "");
+}
+
+// What was measured on the photo, and what the gate makes of it; or why that is hidden for now.
+export function showOpinion(photo, hidden) {
+  $("panel").classList.toggle("blind", Boolean(hidden));
+  $("hidden-opinion").hidden = !hidden;
+  $("hidden-opinion").textContent = hidden;
+  const shown = photo && !hidden;
+  $("probability").textContent = shown ? photo.plant_probability.toFixed(3) : "";
+  $("fill").style.width = shown ? `${100 * photo.plant_probability}%` : "0";
+  $("reasons").textContent = shown ? opinion(photo.reasons) : "";
+  $("facts").replaceChildren(...(photo ? facts(photo, shown) : []));
+}
+
+const opinion = (reasons) => reasons.length
+  ? `The gate refuses it: ${reasons.join(", ")}.` : "The gate accepts it.";
+
+function facts(photo, withOpinion) {
+  const found = [fact("Sharpness", photo.sharpness.toFixed(2)), fact("Brightness", photo.brightness.toFixed(2))];
+  if (withOpinion) {
+    if (photo.unfamiliarity !== null) found.push(fact("Unfamiliarity", photo.unfamiliarity.toFixed(2)));
+    found.push(fact("Chosen as", photo.selected_by.map(selectedAs).join(", ")));
   }
-  $("probability").textContent = photo.plant_probability.toFixed(3);
-  $("fill").style.width = `${100 * photo.plant_probability}%`;
-  $("reasons").textContent = photo.reasons.length
-    ? `The gate refuses it: ${photo.reasons.join(", ")}.` : "The gate accepts it.";
-  const facts = [fact("Sharpness", photo.sharpness.toFixed(2)), fact("Brightness", photo.brightness.toFixed(2))];
-  if (photo.unfamiliarity !== null) facts.push(fact("Unfamiliarity", photo.unfamiliarity.toFixed(2)));
-  facts.push(fact("Chosen as", photo.selected_by.map(selectedAs).join(", ")));
-  if (photo.source) facts.push(fact("Source", photo.source));
-  $("facts").replaceChildren(...facts);
-  $("path").textContent = photo.path;
+  if (photo.source) found.push(fact("Source", photo.source));
+  return found;
 }
 
 $("open-zoom").addEventListener("error", ({ target }) => target.classList.add("broken"), true);
@@ -58,7 +69,7 @@ $("open-zoom").addEventListener("error", ({ target }) => target.classList.add("b
 const BECAUSE = {
   reviewer: "Second look: another reviewer says otherwise.",
   self: "Second look: you changed your mind.",
-  gate: "Second look: the gate is strongly of the other opinion.",
+  gate: "Second look: please look at it once more.", // what the gate says must not lead the eye
 };
 
 // What was said of the photo, by me, by others, and why I should look again.

@@ -1,0 +1,100 @@
+"""Whether somebody has edited ``labels.csv``, which is made of what the reviewers said.
+
+It is written after ``labels.jsonl``. If it is the older of the two, a kill came in between, and it
+says what the reviewers said at some time. Anything else in it is by hand.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
+
+from plantood.errors import RoundError
+from training.rounds.labels import Decision, resolve
+from training.rounds.layout import DECISIONS, LABELS, MinedPhoto, Round
+from training.sheets import columns, read_table
+
+Said = tuple[str, str]
+"""Label and kind, as they stand in the file; both empty if the photo is not in it."""
+_NOTHING: Said = ("", "")
+
+
+def ensure_unedited(round_: Round) -> None:
+    """Make sure that writing ``labels.csv`` anew undoes nobody's work.
+
+    Raises:
+        RoundError: It would; the message says what to do.
+    """
+    file = round_.path / LABELS
+    try:
+        written = file.stat().st_mtime_ns
+    except FileNotFoundError:
+        return
+    decisions = round_.path / DECISIONS
+    newer = not decisions.exists() or written >= decisions.stat().st_mtime_ns
+    photos = round_.mined()
+    said = _said(round_.decisions())
+    found = _in_file(round_, photos)
+    edited = [
+        photo
+        for photo in photos
+        if found.get(photo.id, _NOTHING) not in _possible(said.get(photo.id, [_NOTHING]), newer)
+    ]
+    if edited:
+        first = edited[0]
+        raise RoundError(
+            f"{file} was changed by hand ({len(edited)} photos, for example {first.path}: "
+            f"{_words(found.get(first.id, _NOTHING))} instead of "
+            f"{_words(said.get(first.id, [_NOTHING])[-1])}), but it is made of what the reviewers "
+            f"say, and would be made anew. To take the changes in, run `{_import(round_)}`, where "
+            "NAME is who changed it; to drop them, remove the file."
+        )
+
+
+def _import(round_: Round) -> str:
+    files = [str(round_.path), str(round_.path / LABELS)]
+    command = ["python", "-m", "training", "labels", "import", *files]
+    return shlex.join([*command, "--reviewer", "NAME", "--replace"])
+
+
+def _said(decisions: Iterable[Decision]) -> dict[str, list[Said]]:
+    """By photo, what was to stand in the file after each decision on it, nothing at first."""
+    of_photo: dict[str, list[Decision]] = defaultdict(list)
+    for decision in decisions:
+        of_photo[decision.id].append(decision)
+    return {
+        photo: [_NOTHING, *(_result(some) for some in accumulate([d] for d in mine))]
+        for photo, mine in of_photo.items()
+    }
+
+
+def _result(decisions: Sequence[Decision]) -> Said:
+    for label in resolve(decisions).values():
+        if label.decided:
+            return (label.label or "", label.kind or "")
+    return _NOTHING
+
+
+def _possible(said: Sequence[Said], newer: bool) -> Sequence[Said]:
+    return said[-1:] if newer else said
+
+
+def _in_file(round_: Round, photos: Sequence[MinedPhoto]) -> Mapping[str, Said]:
+    file = round_.path / LABELS
+    by_file = {photo.file: photo.id for photo in photos}
+    remedy = "restore its first line, or remove the file: it is made anew."
+    with file.open("rb") as opened:
+        rows = read_table(opened, file, RoundError, columns("path", "label"), remedy)
+        return {
+            row.get("id") or by_file.get(row["path"], ""): (
+                row["label"].lower(),
+                row.get("kind", ""),
+            )
+            for _, row in rows
+        }
+
+
+def _words(said: Said) -> str:
+    return ": ".join(filter(None, said)) or "no label"
