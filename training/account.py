@@ -84,8 +84,14 @@ class Account:
         header = ["class", "source", "found", "used", "left out"]
         say(title)
         console.print(console_table(None, header, self._rows()))
-        for line in _cut([str(reason) for reason in self._ordered()], "reasons"):
-            say(f"  {line}")
+        for line in self.lines():
+            say(line)
+
+    def lines(self) -> list[str]:
+        """The reasons, a line each, the commonest first."""
+        lines = [f"  {reason}" for reason in self._ordered()[:MOST_ROWS]]
+        rest = len(self.reasons) - len(lines)
+        return lines + ([f"  and {rest} more reasons"] if rest else [])
 
     def _ordered(self) -> list[Reason]:
         return sorted(self.reasons.values(), key=lambda reason: -reason.count)
@@ -166,8 +172,3 @@ def at_most_per_source(photos: Sequence[LabelledPhoto], limit: int) -> list[Labe
 def _too_many(photo: LabelledPhoto) -> BadPhoto:
     reason = "more of its source than --at-most-per-source takes"
     return BadPhoto(photo.path, reason, CLASS_NAMES[photo.label], photo.source)
-
-
-def _cut(lines: list[str], what: str) -> list[str]:
-    rest = len(lines) - MOST_ROWS
-    return lines[:MOST_ROWS] + ([f"and {rest} more {what}"] if rest > 0 else [])

@@ -10,7 +10,7 @@ from typing import Any
 from plantood.errors import TrainingDataError
 from plantood.model.entry import GateModel
 from plantood.model.store import load_gate
-from training.account import read_usable
+from training.account import Account, read_usable
 from training.data import BadPhoto, LabelledPhoto
 from training.dataset import Photos, write_bad
 from training.evaluation import Evaluation, Scored
@@ -83,7 +83,11 @@ def photos_by_split(
         names = [name for name in names if name == split]
     if not names:
         asked = f"in the split {split} of" if split else "in"
-        raise TrainingDataError(f"No usable photo {asked} {data} ({len(bad)} could not be used).")
+        why = Account.of(data, (), bad).commonest()
+        raise TrainingDataError(
+            f"No usable photo {asked} {data} ({len(bad)} could not be used{why}); it has the "
+            f"splits {', '.join(found)}."
+        )
     return {name: tuple(found[name]) for name in names}, bad
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 
 EXTENSIONS = frozenset(
     f".{ending}"
@@ -47,7 +47,8 @@ LINKED_FOLDER = "a link to a folder, which is not followed here"
 READ_ALREADY = "a link to a folder that is read already"
 NOWHERE = "a link that leads nowhere"
 NO_FILE = "a pipe, socket or device"
-_PHOTO, _FOLDER, _NOTHING = "photo", "folder", ""
+NOTHING = "nothing to speak of"
+_PHOTO, _FOLDER = "", "folder"
 
 
 @dataclass(frozen=True)
@@ -102,23 +103,22 @@ def walk(
                     name, kind = inside + entry.name, _kind(entry, follow_links)
                     if kind == _FOLDER:
                         (linked if entry.is_symlink() else below).append((entry.path, f"{name}/"))
-                    elif kind != _NOTHING:
-                        yield Item(entry.path, name, "" if kind == _PHOTO else kind)
+                    elif kind != NOTHING:
+                        yield Item(entry.path, name, kind)
         except OSError as error:
             why = f"a folder that cannot be read ({error.strerror or error})"
             yield Item(at, inside.rstrip("/"), why)
 
 
 def _kind(entry: os.DirEntry[str], follow_links: bool) -> str:
-    """Whether it is a photo, a folder or nothing to speak of; or why it is left out."""
-    hidden = entry.name.startswith(".") or entry.name in HIDDEN
+    """Whether it is a photo (empty), a folder or nothing to speak of; or why it is left out."""
     try:
         if entry.is_dir():
-            if hidden:
+            if is_hidden(entry.name):
                 return HIDDEN_FOLDER
             return LINKED_FOLDER if entry.is_symlink() and not follow_links else _FOLDER
         if entry.is_file():
-            return _kind_of_file(entry.name, hidden)
+            return why_no_photo(entry.name)
         entry.stat()
     except OSError as error:
         if entry.is_symlink():
@@ -127,18 +127,19 @@ def _kind(entry: os.DirEntry[str], follow_links: bool) -> str:
     return NO_FILE
 
 
-def _kind_of_file(name: str, hidden: bool) -> str:
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is not meant to be seen."""
+    return name.startswith(".") or name in HIDDEN
+
+
+def why_no_photo(name: str) -> str:
+    """Why a file of this name is left out; empty if it may be a photo."""
     ending = os.path.splitext(name)[1].lower()  # noqa: PTH122
     if ending in EXTENSIONS:
-        return "a hidden file" if hidden else _PHOTO
-    if hidden or ending in BESIDE_PHOTOS:
-        return _NOTHING
+        return "a hidden file" if is_hidden(name) else _PHOTO
+    if is_hidden(name) or ending in BESIDE_PHOTOS:
+        return NOTHING
     return f"it ends in {ending}, as no photo here does" if ending else "its name has no ending"
-
-
-def is_photo(name: str) -> bool:
-    """Whether a name has the ending of a photo."""
-    return PurePath(name).suffix.lower() in EXTENSIONS
 
 
 def top(name: str) -> str:

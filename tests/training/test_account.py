@@ -13,6 +13,7 @@ from training.account import Account, read_usable
 from training.cli import main
 from training.data import find_data
 from training.dataset import load_dataset
+from training.evaluate import photos_by_split
 from training.settings import DataSettings
 
 from .conftest import write_photo
@@ -135,3 +136,20 @@ def test_reasons_that_differ_in_numbers_are_one(capsys: pytest.CaptureFixture[st
     assert "150 found, 50 used, 100 left out" in told
     assert "12 more" in told
     assert "and 11 more reasons" in told
+
+
+def test_an_evaluation_of_nothing_says_why(manifest: Callable[..., Path], tmp_path: Path) -> None:
+    rows = [{"path": "a.jpg", "label": "plant", "split": "train"}]
+    file = manifest(rows)
+    with file.open("a") as opened:
+        opened.write("gone.jpg,other,test,\n")
+    with pytest.raises(TrainingDataError, match=r"in the split test .*gone\.jpg.*splits train"):
+        photos_by_split(file, tmp_path / "cache", "test")
+
+
+def test_a_manifest_of_photos_that_are_elsewhere_names_one(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("path,label\nC:\\photos\\a.jpg,plant\nb.jpg,other\n")
+    with pytest.raises(TrainingDataError) as error:
+        read_usable(tmp_path / "m.csv", tmp_path / "cache")
+    assert "(2 left out: there is no such file; for example" in str(error.value)
+    assert str(tmp_path) in str(error.value)

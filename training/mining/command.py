@@ -121,7 +121,7 @@ def mine(**values: Any) -> None:
 
     round_ = run(MineOptions(**values))
     print_results(console_table("Funnel", ["step", "photos"], funnel(round_)))
-    print_results(summary(round_))
+    print_results(*unreadable(round_), summary(round_))
     print_results("Next:", f"  python -m training review {values['out']}")
 
 
@@ -145,6 +145,17 @@ def funnel(round_: Round) -> list[tuple[str, str]]:
         ("  of these refused for their quality", refused) if refused else None,
     ]
     return [(step, f"{count:,}") for step, count in filter(None, rows)]
+
+
+def unreadable(round_: Round) -> list[str]:
+    """Why photos could not be read, each reason with its number and an example."""
+    from training.account import Account
+    from training.mining.draw import UNREADABLE, skipped
+
+    account = Account(round_.info.source)
+    for line in skipped(round_, UNREADABLE):
+        account.leave_out(line["reason"], line["path"])
+    return account.lines()
 
 
 def summary(round_: Round) -> str:

@@ -75,7 +75,7 @@ class FetchFailures:
     def __init__(self) -> None:
         self._in_a_row = 0
 
-    def count(self, fetched: bool, why: str) -> None:
+    def count(self, fetched: bool, why: str, path: str) -> None:
         """Count one photo.
 
         Raises:
@@ -84,8 +84,9 @@ class FetchFailures:
         self._in_a_row = 0 if fetched else self._in_a_row + 1
         if self._in_a_row == FAILURES_IN_A_ROW:
             raise SourceError(
-                f"{FAILURES_IN_A_ROW} photos in a row could not be read ({why}); check the source "
-                "and the network, then run the same command again: it goes on where it was."
+                f"{FAILURES_IN_A_ROW} photos in a row could not be read ({why}; for example "
+                f"{path}); check the source and the network, then run the same command again: it "
+                "goes on where it was."
             )
 
 
@@ -118,7 +119,7 @@ class _Recorder:
 
     def record(self, outcome: Outcome) -> None:
         """Take in one outcome; it is written within a batch."""
-        self._failures.count(outcome.fetched, outcome.error)
+        self._failures.count(outcome.fetched, outcome.error, outcome.task.path)
         if outcome.fetched:
             self._skipped += self._not_fetched
             self._not_fetched = []

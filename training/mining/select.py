@@ -113,7 +113,7 @@ def _copy_all(
     copies = map_in_order(lambda photo: (photo, _copy(round_.path, photo)), photos)
     failures = FetchFailures()
     for photo, why in track(copies, total, "Copying the photos"):
-        failures.count(not why, why)
+        failures.count(not why, why, photo.path)
         if why:
             lost.append({"path": photo.path, "reason": why})
         else:

@@ -17,7 +17,7 @@ from training.paths import existing, spelled
 from training.rounds.layout import INFO
 from training.rounds.plain import read_file
 from training.sheets import columns, open_text, read_table
-from training.walk import is_photo, walk
+from training.walk import HIDDEN_FOLDER, NOTHING, is_hidden, walk, why_no_photo
 
 LISTS = (".txt", ".csv", ".tsv", ".parquet")
 """Files with these endings are lists of photos."""
@@ -72,7 +72,7 @@ def entries(source: str, leave_out: LeaveOut = lambda *_: None) -> Iterator[Entr
     if is_url(source):
         filesystem, root = open_filesystem(source)
         if "file" not in _protocols(filesystem):
-            found = _remote(filesystem, root)
+            found = _remote(filesystem, root, leave_out)
         else:
             found = _local(Path(root), source, leave_out)
     else:
@@ -154,7 +154,7 @@ def _folder(folder: str, leave_out: LeaveOut) -> Iterator[Entry]:
             yield Entry(spelled(item.path), spelled(item.name))
 
 
-def _remote(filesystem: Any, root: str) -> Iterator[Entry]:
+def _remote(filesystem: Any, root: str, leave_out: LeaveOut) -> Iterator[Entry]:
     def url(path: str) -> str:
         return str(filesystem.unstrip_protocol(path))
 
@@ -172,12 +172,19 @@ def _remote(filesystem: Any, root: str) -> Iterator[Entry]:
         for item in filesystem.ls(folder, detail=True):
             path = item["name"].rstrip("/")
             last = path.rpartition("/")[2]
-            if path == folder or last.startswith("."):
+            if path == folder:
                 continue
-            if item["type"] == "directory":
+            if item["type"] != "directory":
+                why = why_no_photo(last)
+            elif is_hidden(last):
+                why = HIDDEN_FOLDER
+            else:
                 folders.append(path)
-            elif is_photo(last):
+                continue
+            if not why:
                 yield Entry(url(path), path.removeprefix(root).lstrip("/"))
+            elif why != NOTHING:
+                leave_out(why, url(path))
 
 
 def _check_list(name: str, given: str) -> None:

@@ -400,3 +400,23 @@ def test_a_source_without_photos_says_what_is_there(options: Make, tmp_path: Pat
     (tmp_path / "raw" / "1.dng").touch()
     with pytest.raises(SourceError, match=r"no photo in .*/raw \(1 left out: .*1\.dng\)"):
         mine(options(tmp_path / "raw"))
+
+
+def test_why_photos_could_not_be_read_is_told(production: Make, gate: str, tmp_path: Path) -> None:
+    source = production(3)
+    (source / "list.csv").write_text("path\nday-0\\000.jpg\nday-0/gone.jpg\nday-1/text.JPG\n")
+    command = ["mine", str(source / "list.csv"), "--gate", gate, "--out", str(tmp_path / "r")]
+    ran = CliRunner().invoke(main, command)
+    assert ran.exit_code == 0, ran.output
+    assert "1 sampled and scored" in ran.output  # the one with a backslash
+    gone = f"No such file or directory; for example {source}/day-0/gone.jpg"
+    assert f"1 left out: the file cannot be read: {gone}" in ran.output
+    assert f"for example {source}/day-1/text.JPG" in ran.output
+
+
+def test_a_source_that_is_gone_names_a_photo(production: Make, options: Make) -> None:
+    source = production(2)
+    rows = [f"{number}.jpg" for number in range(60)]
+    (source / "list.csv").write_text("\n".join(["path", *rows]))
+    with pytest.raises(SourceError, match=r"50 photos in a row .*; for example .*/\d+\.jpg\)"):
+        mine(options(source / "list.csv"))

@@ -197,3 +197,21 @@ def test_a_lasting_failure_is_told(bucket: ThreadingHTTPServer) -> None:
     assert bucket.failures["/a/1.jpg"] == 100 - sources.ATTEMPTS
     with pytest.raises(FetchError):
         read(f"http://127.0.0.1:{bucket.server_port}/a/9.jpg")
+
+
+def test_what_a_bucket_holds_beside_photos_is_told() -> None:
+    import fsspec
+
+    bucket = fsspec.filesystem("memory")
+    for name in ("a.jpg", "b.dng", "c", "notes.txt", ".d.jpg", ".trash/e.jpg", "@eaDir/f.jpg"):
+        bucket.pipe(f"/holds/{name}", b"x")
+    told: list[tuple[str, str]] = []
+    found = entries("memory://holds", lambda why, name: told.append((name, why)))
+    assert [entry.name for entry in found] == ["a.jpg"]
+    assert {name.removeprefix("memory://").removeprefix("/holds/"): why for name, why in told} == {
+        "b.dng": "it ends in .dng, as no photo here does",
+        "c": "its name has no ending",
+        ".d.jpg": "a hidden file",
+        ".trash": "a hidden folder",
+        "@eaDir": "a hidden folder",
+    }

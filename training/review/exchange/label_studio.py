@@ -33,7 +33,7 @@ from training.review.exchange.found import (
 )
 from training.review.log import DecisionLog, Entry
 from training.rounds.layout import MinedPhoto
-from training.walk import is_photo
+from training.walk import why_no_photo
 
 LOCAL_FILES = "/data/local-files/?d="
 """Where Label Studio serves files of its own machine, by path below its document root."""
@@ -279,7 +279,11 @@ def _labels(
 def _hints(data: Mapping[str, Any]) -> list[str]:
     """What a task says of which photo it is: ours, and whatever else may be a path."""
     ours = [data.get(key) for key in ("sha256", "image", "path")]
-    paths = (value for value in data.values() if isinstance(value, str) and is_photo(_bare(value)))
+    paths = (
+        value
+        for value in data.values()
+        if isinstance(value, str) and not why_no_photo(_bare(value))
+    )
     return [hint for hint in ours if isinstance(hint, str)] + list(paths)
 
 
