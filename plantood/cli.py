@@ -87,8 +87,8 @@ def main() -> None:
 
 @main.command(cls=Check)
 @click.argument("photos", nargs=-1, metavar="[PHOTO]...", type=click.Path(allow_dash=True))
-@click.option("--gate", default=DEFAULT_GATE, show_default=True, help="Tag in the model store.")
-@click.option("--language", default="en", show_default=True, help="Of the messages: en, fr, sw.")
+@click.option("--gate", help="Tag in the model store. Default: PLANTOOD_GATE, or the newest.")
+@click.option("--language", help="Of the messages: en, fr, sw. Default: PLANTOOD_LANGUAGE, or en.")
 @click.option(
     "--messages", type=click.Path(path_type=Path), help="JSON file with messages of your own."
 )
@@ -103,8 +103,8 @@ def main() -> None:
 def check(
     photos: tuple[str, ...],
     *,
-    gate: str,
-    language: str,
+    gate: str | None,
+    language: str | None,
     messages: Path | None,
     policy: tuple[str, ...],
     as_json: bool,
@@ -234,15 +234,11 @@ def _photos_in(folder: Path, troubles: list[str]) -> list[str]:
     return [str(file) for file in sorted(photos) if file.is_file()]
 
 
-def _load(tag: str, messages: Path | None, policy: Sequence[str]) -> Gate:
+def _load(tag: str | None, messages: Path | None, policy: Sequence[str]) -> Gate:
     from plantood.gate import Gate
-    from plantood.model.store import DEFAULT_NAME
-    from plantood.starter import install_starter
 
-    thresholds = _thresholds(policy)
+    thresholds = _thresholds(policy) if policy else None
     with _usable_store():
-        if tag.partition(":")[0] == DEFAULT_NAME:
-            install_starter(DEFAULT_NAME)
         return Gate.load(tag, messages=messages, policy=thresholds)
 
 
@@ -307,7 +303,7 @@ def _usable_store() -> Iterator[None]:
     except OSError as error:
         raise PlantoodError(
             f"The Bento model store cannot be used ({error.filename}: {error.strerror}); set "
-            "BENTOML_HOME to a folder that you may write to."
+            "BENTOML_HOME to a folder that you may read and write."
         ) from error
 
 

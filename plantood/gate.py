@@ -24,12 +24,14 @@ from typing import Any
 import numpy as np
 
 from plantood.errors import UnreadablePhoto
+from plantood.gate_reference import open_store
 from plantood.images import Admit, Limits, LoadedImage, Photo, load_image, to_model_input
 from plantood.messages import DEFAULT_LANGUAGE, Messages
 from plantood.model.store import GateModel, load_gate
 from plantood.policy import Policy, explain, quality_reasons, score_reasons, with_overrides
 from plantood.quality import measure
 from plantood.runtime import usable_cpus
+from plantood.settings import Settings
 from plantood.verdict import Quality, ReasonCode, Verdict
 
 
@@ -167,9 +169,11 @@ class Gate:
         policy: Mapping[str, Any] | None = None,
         limits: Limits | None = None,
         messages: Messages | str | Path | None = None,
+        language: str = DEFAULT_LANGUAGE,
     ) -> None:
         """Start the scorer of a gate model; the arguments are those of :meth:`load`."""
         self.tag = model.tag
+        self.language = language
         self.policy = with_overrides(model.manifest.policy, policy)
         self.limits = limits or Limits()
         self.messages = messages if isinstance(messages, Messages) else Messages.load(messages)
@@ -179,46 +183,61 @@ class Gate:
     @classmethod
     def load(
         cls,
-        tag: str = "plantood-gate:latest",
+        tag: str | None = None,
         *,
         threads: int | None = None,
         policy: Mapping[str, Any] | None = None,
         limits: Limits | None = None,
         messages: Messages | str | Path | None = None,
+        language: str | None = None,
     ) -> Gate:
         """Load a gate from the Bento model store.
 
+        What is not given is what the environment says (``PLANTOOD_*``, docs/configuration.md), as
+        it is for the service and the command. On a fresh machine the starter gate is installed.
+
         Args:
-            tag: Its tag there.
+            tag: Its tag there; by default ``PLANTOOD_GATE``.
             threads: Threads of the forward pass; by default the cores that the process may use.
-            policy: Thresholds that replace those saved with the model, by name.
-            limits: Bounds on bytes and pixels of a photo.
+            policy: Thresholds that replace, by name, those of ``PLANTOOD_POLICY``, which replace
+                those saved with the model.
+            limits: Bounds on bytes, pixels and memory of a photo.
             messages: Messages, or the path of an operator's file.
+            language: Of the messages, if none is asked for that is known.
 
         Raises:
             GateModelNotFound: The store has no such gate.
             GateModelCorrupt: One of its files is missing or was changed.
-            SettingsError: ``policy`` or ``messages`` cannot be used.
+            SettingsError: ``policy``, ``messages`` or a variable cannot be used.
         """
-        return cls(load_gate(tag), threads=threads, policy=policy, limits=limits, messages=messages)
+        settings = Settings.from_environment()
+        return cls(
+            load_gate(open_store(tag or settings.gate)),
+            threads=threads or settings.scorer_threads,
+            policy={**settings.policy, **(policy or {})},
+            limits=limits or settings.limits,
+            messages=messages or settings.messages_file,
+            language=language or settings.language,
+        )
 
-    def check(self, photo: Photo, language: str = DEFAULT_LANGUAGE) -> Verdict:
+    def check(self, photo: Photo, language: str | None = None) -> Verdict:
         """Judge one photo.
 
         Args:
             photo: Bytes, a path, a Pillow image, or a uint8 array ``[H, W, 3]`` (RGB).
-            language: Of the messages: a tag, or an ``Accept-Language`` header.
+            language: Of the messages: a tag, or an ``Accept-Language`` header. Default: the gate's.
 
         Raises:
             TypeError: ``photo`` is of none of these types.
             ValueError: It is an array of another shape.
         """
+        language = self._language(language)
         return self._finish([self._prepare(photo, language)], language)[0]
 
     def check_many(
         self,
         photos: Iterable[Photo],
-        language: str = DEFAULT_LANGUAGE,
+        language: str | None = None,
         batch_size: int = 16,
     ) -> list[Verdict]:
         """Judge many photos; the verdicts come in the order of the photos.
@@ -230,7 +249,7 @@ class Gate:
     def iter_check(
         self,
         photos: Iterable[Photo],
-        language: str = DEFAULT_LANGUAGE,
+        language: str | None = None,
         batch_size: int = 16,
     ) -> Iterator[Verdict]:
         """Judge photos one after the other as they become ready, in their order.
@@ -246,6 +265,7 @@ class Gate:
         """
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+        language = self._language(language)
         photos = iter(photos)
         pool = ThreadPoolExecutor(usable_cpus(), thread_name_prefix="decode")
         decoding: deque[Future[Prepared]] = deque()
@@ -264,6 +284,9 @@ class Gate:
             yield from self._finish(batch, language)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+    def _language(self, wanted: str | None) -> str:
+        return self.messages.negotiate(wanted, self.language)
 
     def _prepare(self, photo: Photo, language: str) -> Prepared:
         return prepare(

@@ -8,27 +8,29 @@ import bentoml
 from bentoml.exceptions import BentoMLException, NotFound
 from bentoml.models import BentoModel
 
-from .errors import GateModelError
-from .model.store import list_gates, load_gate
+from .errors import GateModelError, GateModelNotFound
+from .model.store import DEFAULT_NAME, STARTER_VERSION, list_gates, load_gate, newest_gate
 from .settings import DEFAULT_GATE, variable
 from .starter import install_starter
+
+STARTER = f"{DEFAULT_NAME}:{STARTER_VERSION}"
 
 
 class GateReference(BentoModel):
     """A tag in the Bento model store that is looked up when it is needed, not at import.
 
-    If it is the default tag and the store holds no gate, the starter gate is put there first, so
-    that serving or building on a fresh machine works.
+    If it is the default tag and the store holds no gate, or the starter gate is named and not
+    there, it is put there first, so that serving or building on a fresh machine works.
     """
 
     @property
     def stored(self) -> bentoml.Model | None:
         """The model in the store, or None."""
-        stored = super().stored
-        if stored is None and str(self.tag) == DEFAULT_GATE:
-            install_starter(self.tag.name)
-            stored = super().stored
-        return stored
+        if str(self.tag) in (DEFAULT_GATE, STARTER):
+            install_starter(self.tag.name, always=str(self.tag) == STARTER)
+        if self.tag.version in (None, "latest") and (newest := newest_gate(self.tag.name)):
+            return bentoml.models.get(newest)
+        return super().stored
 
     def resolve(self, *args: Any, **kwargs: Any) -> bentoml.Model:
         """The model in the store.
@@ -66,3 +68,18 @@ class GateReference(BentoModel):
             f"another in {variable('gate')}, import one (bentoml models import FILE), train one, "
             f"or unset {variable('gate')}: then the starter gate is installed."
         )
+
+
+def open_store(tag: str) -> str:
+    """The full tag of a gate model in the store; the starter is installed if it is what is meant.
+
+    Args:
+        tag: ``name:version``, ``name:latest`` or ``name``.
+
+    Raises:
+        GateModelNotFound: The store has no such model.
+    """
+    try:
+        return str(GateReference(tag).resolve().tag)
+    except BentoMLException as error:
+        raise GateModelNotFound(str(error)) from error

@@ -17,7 +17,7 @@ from plantood import prometheus
 from plantood.errors import SettingsError
 from plantood.failures import WrongAnswer, with_one_more_try
 from plantood.gate import Gate
-from plantood.gate_reference import GateReference
+from plantood.gate_reference import open_store
 from plantood.images import Photo
 from plantood.judge import Describe, Judge, Rules, Score, ServiceScorer
 from plantood.model.store import load_gate
@@ -116,7 +116,7 @@ def _apis(source: Any) -> set[str]:
 
 def _judge(score: Score, settings: Settings, describe: Describe) -> Judge:
     """A judge by the gate model that the settings name, with its scorer elsewhere."""
-    model = load_gate(GateReference(settings.gate).resolve().tag)
+    model = load_gate(open_store(settings.gate))
     prometheus.announce(model.tag, model.manifest.backbone, model.manifest.head)
     return _until_the_end(Judge(Rules.of(model, settings), score, settings, describe))
 
@@ -141,7 +141,7 @@ def _judge_in_process(gate: Gate, settings: Settings) -> Judge:
         policy=gate.policy,
         reference=gate.reference,
         messages=gate.messages,
-        language=settings.language,
+        language=gate.language,
         limits=gate.limits,
     )
     return _until_the_end(Judge(rules, score, settings))

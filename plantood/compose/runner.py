@@ -10,7 +10,7 @@ import numpy as np
 from bentoml.exceptions import BentoMLConfigException
 
 from plantood.errors import PlantoodError
-from plantood.gate_reference import GateReference
+from plantood.gate_reference import open_store
 from plantood.judge import Rules
 from plantood.model.store import load_gate
 from plantood.settings import Settings, variable
@@ -60,7 +60,7 @@ def gate_runner(tag: str | None = None, name: str = NAME) -> bentoml.legacy.Runn
     """
     try:
         settings = Settings.from_environment()
-        gate = load_gate(GateReference(tag or settings.gate).resolve().tag)
+        gate = load_gate(open_store(tag or settings.gate))
         Rules.of(gate, settings)
     except PlantoodError as error:
         raise BentoMLConfigException(str(error)) from None

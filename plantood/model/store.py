@@ -41,6 +41,7 @@ __all__ = [
     "finish_save",
     "list_gates",
     "load_gate",
+    "newest_gate",
     "open_gate",
     "save_gate",
     "verify_gate",
@@ -48,6 +49,9 @@ __all__ = [
 ]
 
 DEFAULT_NAME = "plantood-gate"
+STARTER_VERSION = "starter"
+"""Version of the gate that ships. It is never the latest beside another one, whenever either came
+into the store: whoever has a gate of their own means that."""
 SHA256_VARIABLE = variable("gate_sha256")
 """Environment variable with the SHA-256 of the ``gate.json`` that may be loaded; empty: any may."""
 _KIND = {"kind": "plantood-gate"}
@@ -165,6 +169,13 @@ def load_gate(
     return gate
 
 
+def newest_gate(name: str = DEFAULT_NAME) -> str | None:
+    """Tag of the gate model that ``name:latest`` means; None if the store has none of that name."""
+    gates = list_gates(name)
+    own = [gate for gate in gates if not gate.tag.endswith(f":{STARTER_VERSION}")]
+    return (own or gates)[0].tag if gates else None
+
+
 def verify_gate(tag: str | bentoml.Tag) -> GateModel:
     """Read and verify a gate model of the Bento model store, whichever one is pinned.
 
@@ -176,7 +187,10 @@ def verify_gate(tag: str | bentoml.Tag) -> GateModel:
         GateModelCorrupt: A file is missing or differs from its digest; the message names it.
     """
     try:
-        model = bentoml.models.get(tag)
+        wanted = bentoml.Tag.from_taglike(tag)
+        if wanted.version in (None, "latest"):
+            wanted = newest_gate(wanted.name) or wanted
+        model = bentoml.models.get(wanted)
     except (NotFound, ValueError) as error:
         known = ", ".join(gate.tag for gate in list_gates()) or "none yet"
         raise GateModelNotFound(

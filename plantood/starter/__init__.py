@@ -10,9 +10,15 @@ import bentoml
 
 from plantood.errors import GateModelCorrupt, GateModelError
 from plantood.model.entry import MANIFEST, GateManifest
-from plantood.model.store import DEFAULT_NAME, list_gates, save_gate, verify_gate
+from plantood.model.store import (
+    DEFAULT_NAME,
+    STARTER_VERSION,
+    newest_gate,
+    save_gate,
+    verify_gate,
+)
 
-VERSION = "starter"
+VERSION = STARTER_VERSION
 #: How long another process may take to copy the starter, seconds.
 WAIT_SECONDS = 5.0
 
@@ -29,19 +35,25 @@ def starter_backbone() -> str:
     return GateManifest.model_validate_json(manifest).backbone
 
 
-def install_starter(name: str = DEFAULT_NAME) -> bentoml.Tag:
+def install_starter(name: str = DEFAULT_NAME, *, always: bool = False) -> bentoml.Tag:
     """Put the starter gate into the Bento model store, unless it has a gate of that name.
 
     Several processes may do so at once; each returns when the entry is complete.
 
+    Args:
+        name: Name in the store.
+        always: Also if there is another gate of that name.
+
     Returns:
-        The tag of the newest gate of that name: the starter, or what was there.
+        The tag of the newest gate of that name: the starter, or what was there. With ``always``,
+        that of the starter.
 
     Raises:
         GateModelCorrupt: The packaged files, or those in the store, are damaged.
     """
-    if present := list_gates(name):
-        newest = bentoml.Tag.from_str(present[0].tag)
+    present = newest_gate(name)
+    if present is not None and not always:
+        newest = bentoml.Tag.from_str(present)
         return _wait_for(newest) if newest.version == VERSION else newest
     try:
         return save_gate(starter_dir(), name=name, version=VERSION)

@@ -55,7 +55,12 @@ class Team:
 def team(tmp_path_factory: pytest.TempPathFactory) -> Team:
     folder = tmp_path_factory.mktemp("team")
     pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
-    subprocess.run([*pip, "--wheel-dir", str(folder), str(ROOT)], check=True)
+    source = folder / "source"  # not the checkout itself, where a build would leave its traces
+    source.mkdir()
+    for file in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / file, source)
+    shutil.copytree(ROOT / "plantood", source / "plantood")
+    subprocess.run([*pip, "--wheel-dir", str(folder), str(source)], check=True)
     (wheel,) = folder.glob("plantood-*.whl")
     python = folder / "environment" / "bin" / "python"
     subprocess.run(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,10 +18,12 @@ from plantood.errors import GateModelCorrupt, GateModelError, GateModelNotFound
 from plantood.model.entry import FILES, HEAD, KERAS, MANIFEST, open_gate, sha256
 from plantood.model.store import (
     SHA256_VARIABLE,
+    STARTER_VERSION,
     damage,
     finish_save,
     list_gates,
     load_gate,
+    newest_gate,
     save_gate,
     verify_gate,
 )
@@ -285,13 +288,28 @@ def test_an_entry_that_was_saved_last_is_the_latest_also_after_a_kill(tag: bento
     latest = Path(bentoml.models.get(newer).path).with_name("latest")
     latest.write_text(str(tag.version))  # as if killed before it was written anew
     assert finish_save(tag)
-    assert load_gate(f"{NAME}:latest").tag == str(tag)
+    assert bentoml.models.get(NAME).tag == tag
     assert finish_save(newer)
-    assert load_gate(f"{NAME}:latest").tag == str(newer)
+    assert bentoml.models.get(NAME).tag == newer
     assert finish_save(tag)
-    assert load_gate(f"{NAME}:latest").tag == str(newer)
+    assert bentoml.models.get(NAME).tag == newer
     bentoml.models.delete(newer)
 
 
 def test_a_prefix_is_not_the_entry(tag: bentoml.Tag) -> None:
     assert not finish_save(bentoml.Tag(NAME, str(tag.version)[:-2]))
+
+
+def test_the_starter_is_never_the_latest_beside_another_gate(tag: bentoml.Tag) -> None:
+    """Whichever came first: a gate that is imported keeps the day on which it was made."""
+    assert newest_gate("nobody-has-this") is None
+    save_gate(starter_dir(), name="field-gates", version=STARTER_VERSION)
+    assert load_gate("field-gates:latest").tag == "field-gates:starter"
+    save_gate(starter_dir(), name="field-gates", version="ours")
+    record = Path(bentoml.models.get("field-gates:ours").path, "model.yaml")
+    text = re.sub(
+        r"creation_time: .*", "creation_time: '2020-01-01T00:00:00+00:00'", record.read_text()
+    )
+    record.write_text(text)
+    assert load_gate("field-gates:latest").tag == load_gate("field-gates").tag == "field-gates:ours"
+    assert load_gate("field-gates:starter").tag == "field-gates:starter"
