@@ -74,7 +74,7 @@ class Detector:
         return all([await self.way[way].is_ready() for way in ("service", "scorer", "client")])
 
     @bentoml.api
-    async def verdict(self, photo: Path, way: str, language: str = "en") -> Verdict:
+    async def verdict(self, photo: Path, way: str, language: str | None = None) -> Verdict:
         return await self.way[way].check(photo, language)
 
     @bentoml.api
