@@ -120,7 +120,7 @@ def test_errors_are_one_line(arguments: list[str], said: str, status: int) -> No
         ({"PLANTOOD_GATE": "nothing:here"}, "no gate model nothing:here"),
         ({"PLANTOOD_MESSAGES_FILE": "/none"}, "/none cannot be read"),
         ({"TMPDIR": "{long}"}, "61 characters, too many for the sockets"),
-        ({"BENTOML_HOME": "/proc/nobody"}, "set BENTOML_HOME to a folder that you may write"),
+        ({"BENTOML_HOME": "/proc/nobody"}, "set BENTOML_HOME to a folder that you may"),
     ],
 )
 def test_serve_says_that_it_starts_only_if_nothing_is_known_to_stop_it(

@@ -254,12 +254,13 @@ function preview(photo) {
   image.src = URL.createObjectURL(photo);
 }
 
-function fail(key, values) {
+function fail(moveFocus, key, values) {
   show("error");
   failure = { key, values };
   $("again").hidden = key.startsWith("too_"); // the same photo would be refused again
   put($("error"), key, values);
   announce();
+  if (moveFocus && !$("again").hidden) $("again").focus();
 }
 
 // Sends a form; a status and the answer, or an error whose message is the key of a text.
@@ -321,13 +322,13 @@ async function judge(photo, moveFocus = true) {
       else put($("busy"), "looking");
     });
   } catch (error) {
-    if (request === asked) fail(error.message);
+    if (request === asked) fail(moveFocus, error.message);
     return;
   }
   if (request !== asked) return;
   const { status, answer, seconds } = got;
   if (status !== 200 || !answer.verdict) {
-    fail(...refusal(status, answer, seconds));
+    fail(moveFocus, ...refusal(status, answer, seconds));
     return;
   }
   render(answer, performance.now() - started);

@@ -300,6 +300,8 @@ def test_no_connection_is_told_and_the_photo_is_sent_again(page: webdriver.Chrom
     try:
         _choose(page, SAMPLES / "maize_leaf.jpg")
         assert _told(page).startswith("Hakuna intaneti.")
+        focused = page.switch_to.active_element
+        assert (focused.get_attribute("id"), focused.accessible_name) == ("again", "Jaribu tena")
         _speak(page, "en")
         assert _told(page).startswith("There is no internet connection.")
     finally:
@@ -463,19 +465,35 @@ def test_the_language_chosen_is_remembered(page: webdriver.Chrome) -> None:
     _until(page, lambda: page.title == "plantood: kagua picha ya mmea")
 
 
+def test_nothing_is_wider_than_a_small_phone(
+    browser: webdriver.Chrome, other: Server, tmp_path: Path
+) -> None:
+    (tmp_path / "wide.jpg").write_bytes(encode(scene(2000, 1500)))
+    for language in ("en", "fr", "sw"):
+        _open(browser, other.url, (320, 568), language)
+        _choose(browser, tmp_path / "wide.jpg")
+        _told(browser)
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= 320
+        _choose(browser, SAMPLES / "maize_leaf.jpg")
+        _judged(browser, GOOD[language])
+        _unfold(browser)
+        browser.find_element(By.CSS_SELECTOR, "#details details summary").click()
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= 320
+
+
 def test_a_phone_shows_the_verdict_first(browser: webdriver.Chrome, server: Server) -> None:
     _open(browser, server.url, PHONE)
     assert browser.find_element(By.ID, "camera").get_attribute("capture") == "environment"
     for language in ("en", "fr", "sw"):
         _speak(browser, language)
-        _choose(browser, SAMPLES / "bare_soil.jpg", into="camera")
+        _choose(browser, SAMPLES / "pocket.jpg", into="camera")  # two reasons
         _judged(browser, AGAIN[language])
         _until(browser, lambda: browser.find_element(By.ID, "preview").is_displayed())
         width, scroll = browser.execute_script(
             "return [innerWidth, document.documentElement.scrollWidth]"
         )
         assert scroll <= width == PHONE[0]
-        shown = ("word", "reasons", "preview", "camera", "details")
+        shown = ("word", "reasons", "camera", "preview", "details")
         boxes = [browser.find_element(By.ID, identity).rect for identity in shown]
         for above, below in itertools.pairwise(boxes):
             assert above["y"] + above["height"] <= below["y"]
