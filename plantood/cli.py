@@ -30,7 +30,6 @@ SUFFIXES = frozenset(
 """Files of a folder that are taken for photos; a file named by itself may be called anything."""
 
 SAMPLES = Path(__file__).parent / "starter" / "samples"
-DEFAULT_GATE = "plantood-gate:latest"
 EXIT_RETAKE, EXIT_NOT_JUDGED = 1, 2
 LONGEST_TMPDIR = 60
 """Characters of the folder in which BentoML makes its sockets, such as
@@ -369,17 +368,15 @@ def _ensure_servable(environment: dict[str, str]) -> None:
         PlantoodError: A setting cannot be used, or the store, or the gate.
     """
     from plantood.capture import ensure_usable
+    from plantood.gate_reference import open_store
     from plantood.judge import Rules
-    from plantood.model.store import DEFAULT_NAME, load_gate
+    from plantood.model.store import load_gate
     from plantood.settings import Settings
-    from plantood.starter import install_starter
 
     _ensure_short_sockets()
     settings = Settings.from_environment(environment)
     with _usable_store():
-        if settings.gate == DEFAULT_GATE:
-            install_starter(DEFAULT_NAME)
-        gate = load_gate(settings.gate)
+        gate = load_gate(open_store(settings.gate))
     Rules.of(gate, settings)
     ensure_usable(settings)
 

@@ -252,6 +252,15 @@ def test_metrics_of_the_models_are_rounded() -> None:
         assert all(value == round(value, 4) for value in gate["metrics"].values())
 
 
+@pytest.mark.parametrize("gate", [[], ["--gate", "plantood-gate:starter"]])
+def test_serve_finds_nothing_wrong_on_a_fresh_machine(gate: list[str], tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:  # all else was looked at before
+        port = taken.getsockname()[1]
+        arguments = ["--host", "127.0.0.1", "--port", str(port), *gate]
+        result = plantood("serve", *arguments, BENTOML_HOME=str(tmp_path))
+    assert f"cannot listen on 127.0.0.1:{port}" in result.stderr
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_the_shells_complete_commands_options_and_files(shell: str) -> None:
     source = f"_PLANTOOD_COMPLETE={shell}_source"
