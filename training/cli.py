@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import signal
+import sqlite3
 import sys
 from typing import Any
 
@@ -19,6 +22,19 @@ from training.review.command import review
 from training.review.exchange.command import labels
 from training.starter.command import starter
 
+INTERRUPTED = "Interrupted. Run the same command again: it goes on from what is finished."
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def _sentence(error: Exception) -> str:
+    """What a disk or file system refused, and what to do."""
+    if isinstance(error, sqlite3.OperationalError):
+        return f"The list of the photos cannot be kept ({error}); make room, and run it again."
+    why = error.strerror or str(error)
+    place = f"{error.filename} " if error.filename else "A file "
+    what = "make room" if error.errno in FULL else "correct it, or choose another place"
+    return f"{place}cannot be read or written ({why}); {what}, and run the same command again."
+
 
 class Commands(OneLineErrors):
     """The group of all commands: what they print may hold names of files, whatever they are."""
@@ -28,7 +44,15 @@ class Commands(OneLineErrors):
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors=SPELLING)
-        return super().invoke(ctx)
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo(f"\n{INTERRUPTED}", err=True)
+            ctx.exit(128 + signal.SIGINT)
+        except (OSError, sqlite3.OperationalError) as error:
+            if isinstance(error, OSError) and error.errno == errno.EPIPE:
+                raise  # whoever reads the output has enough of it
+            raise click.ClickException(_sentence(error)) from error
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -13,6 +13,7 @@ from plantood.model.store import load_gate
 from training.account import Account, read_usable
 from training.data import BadPhoto, LabelledPhoto
 from training.dataset import Photos, write_bad
+from training.disk import ensure_writable
 from training.evaluation import Evaluation, Scored
 from training.report import write_report
 from training.scoring import score_photos
@@ -47,10 +48,10 @@ def evaluate(
         TrainingDataError: if there is nothing to evaluate on.
         GateModelNotFound: if the store has no such gate model.
     """
+    ensure_writable(out, cache)
     gate = load_gate(tag)
     by_split, bad = photos_by_split(data, cache, split)
     evaluation = evaluation_of_gate(gate, by_split, threshold)
-    out.mkdir(parents=True, exist_ok=True)
     write_bad(bad, out / "bad_files.csv")
     return write_report(
         out,

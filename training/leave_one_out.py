@@ -16,6 +16,7 @@ from training.atomic import write_text
 from training.data import CLASS_NAMES
 from training.dataset import load_dataset
 from training.determinism import make_deterministic
+from training.disk import ensure_room, ensure_writable
 from training.evaluation import Evaluation, Scored
 from training.extractor import open_extractor
 from training.phases import SCORES, HeadTrainer
@@ -58,6 +59,7 @@ def leave_one_out(options: TrainOptions) -> LeaveOneOutResult:
     """
     fit = replace(options.fit, fine_tune_epochs=0)
     make_deterministic(fit.seed)
+    ensure_writable(options.runs, options.cache)
     dataset = load_dataset(options.data, options.dataset, options.cache)
     backbone = build_backbone(options.backbone, options.weights)
     size = BACKBONES[options.backbone].input_size
@@ -72,6 +74,7 @@ def leave_one_out(options: TrainOptions) -> LeaveOneOutResult:
     }
     name = options.name or run_name(options.data, f"leave-one-out-{options.backbone}", identity)
     with open_run(options.runs / name, identity) as folder:
+        ensure_room(dataset.photos, extractor.cache, backbone, options.cache)
         extractor.cache.fill(dataset.photos, extractor.scorer.feature_map, size)
         scored: dict[str, list[Scored]] = {head: [] for head in options.heads}
         folds: list[dict[str, Any]] = []

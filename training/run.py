@@ -12,6 +12,8 @@ from typing import Any
 
 from plantood.errors import SettingsError
 from training.atomic import write_json
+from training.disk import ensure_writable
+from training.locks import lock
 
 
 def run_name(data: str | Path, backbone: str, identity: Mapping[str, Any]) -> str:
@@ -30,13 +32,13 @@ def hold(folder: Path) -> Iterator[None]:
     """Create a folder and keep other processes from working in it; a kill lets go of it too.
 
     Raises:
-        SettingsError: Another process is at work in it.
+        SettingsError: Another process is at work in it, or nothing can be written there.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
+    ensure_writable(folder)
+    with (folder / ".lock").open("w") as file:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
             raise SettingsError(f"Another process is at work in {folder}.") from error
         yield
 

@@ -15,6 +15,7 @@ from training.atomic import write_json
 from training.card import model_card
 from training.dataset import Dataset, labels_digest, load_dataset, write_bad, write_crossings
 from training.determinism import make_deterministic
+from training.disk import ensure_room, ensure_room_to_save, ensure_writable, store
 from training.evaluation import Evaluation, Scored
 from training.extractor import Extractor, open_extractor
 from training.paths import spelled
@@ -50,6 +51,8 @@ def train(options: TrainOptions) -> RunResult:
         ExportMismatch: if a gate model's graph disagrees with its Keras model.
     """
     make_deterministic(options.fit.seed)
+    saves = options.save != "none"
+    ensure_writable(options.runs, options.cache, *([store()] if saves else ()))
     dataset = load_dataset(options.data, options.dataset, options.cache)
     backbone = build_backbone(options.backbone, options.weights)
     size = BACKBONES[options.backbone].input_size
@@ -67,6 +70,9 @@ def train(options: TrainOptions) -> RunResult:
         notes = data_notes(dataset, folder)
         for note in notes:
             say(note, "yellow")
+        ensure_room(dataset.photos, extractor.cache, backbone, options.cache)
+        if saves:
+            ensure_room_to_save(backbone)
         extractor.cache.fill(dataset.photos, extractor.scorer.feature_map, size)
         trainer = HeadTrainer(backbone, extractor.cache, dataset, options.fit, folder)
         evaluations, val_losses = {}, {}

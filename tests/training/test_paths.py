@@ -25,7 +25,6 @@ from training.rounds.layout import Round
 from training.settings import DataSettings
 
 from .conftest import Data, write_photo
-from .mining.conftest import gate  # noqa: F401 (a fixture)
 from .review.rounds import make_round
 
 OLD = os.fsdecode(b"caf\xe9")
@@ -121,7 +120,7 @@ def test_photos_with_such_names_are_trained_on_and_stored(data: Data, tmp_path: 
     assert spelled(OLD) in ran.stdout
 
 
-def test_they_are_mined_reviewed_and_learned_from(gate: str, tmp_path: Path) -> None:  # noqa: F811
+def test_they_are_mined_reviewed_and_learned_from(gate: str, tmp_path: Path) -> None:
     source = tmp_path / OLD
     for i in range(6):
         write_photo(source / OLD / f"{OLD}-{i}.jpg", i % 2, i)

@@ -23,7 +23,7 @@ from training.dataset import Dataset, labels_digest
 from training.finetune.settings import FinetuneOptions, ReplaySettings
 from training.negatives.run import ORIGINS
 from training.paths import existing, spelled
-from training.rounds.edits import ensure_unedited
+from training.review.log import DecisionLog
 from training.rounds.layout import INFO, LABELS, Round
 from training.splits import divide
 
@@ -77,9 +77,7 @@ def find_collection(collection: Collection) -> Found:
     """
     path = collection.path
     if collection.kind == "round":
-        round_ = Round.open(path)
-        ensure_unedited(round_)
-        round_.write_labels()
+        DecisionLog(Round.open(path))  # brings labels.csv up to the newest decision
         try:
             return ensure_photos(path / LABELS)
         except TrainingDataError as error:

@@ -19,6 +19,7 @@ from plantood.model.entry import MANIFEST, GateModel, sha256
 from plantood.model.store import finish_save, load_gate
 from training.atomic import write_atomic
 from training.determinism import make_deterministic
+from training.disk import ensure_room, ensure_room_to_save, ensure_writable, store
 from training.evaluation import Evaluation, Scored
 from training.extractor import Extractor, open_extractor
 from training.finetune.child import publish_child
@@ -58,6 +59,7 @@ def finetune(options: FinetuneOptions) -> FinetuneResult:
         ExportMismatch: the child's graph disagrees with its Keras model.
     """
     make_deterministic(options.fit.seed)
+    ensure_writable(options.runs, options.cache, store())
     parent = load_gate(options.tag)
     gathered = _gather(parent, options)
     dataset = gathered.dataset
@@ -73,6 +75,8 @@ def finetune(options: FinetuneOptions) -> FinetuneResult:
     }
     name = options.name or f"finetune-{digest_of(identity)}"
     with open_run(options.runs / name, identity) as folder:
+        ensure_room(dataset.photos, extractor.cache, backbone, options.cache)
+        ensure_room_to_save(backbone)
         extractor.cache.fill(dataset.photos, extractor.scorer.feature_map, size)
         head = head_of(load_classifier(parent.keras_path))
         trainer = HeadTrainer(

@@ -20,6 +20,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from plantood.errors import PlantoodError, RoundError
+from training.locks import lock
 from training.rounds.edits import ensure_unedited
 from training.rounds.journal import Appended, NotTakenBack
 from training.rounds.labels import Decision, ResolvedLabel, vote
@@ -87,14 +88,14 @@ class DecisionLog:
                 ``labels.csv`` was changed by hand.
         """
         round_.ensure_own(LOCK, DECISIONS)
-        if not edits_are_taken:
-            ensure_unedited(round_)
         self.round = round_
         self.photos: Mapping[str, MinedPhoto] = {photo.id: photo for photo in round_.mined()}
         self._thread_lock = threading.RLock()
         self._refused: Appended | None = None
         self._forget()
         with self._alone():
+            if not edits_are_taken:
+                ensure_unedited(round_)
             self._write_labels()
 
     def refresh(self) -> int:
@@ -210,8 +211,8 @@ class DecisionLog:
 
         Without it they could read a decision of another process that is going to be taken back.
         """
-        with self._thread_lock, (self.round.path / LOCK).open("ab") as lock:
-            fcntl.flock(lock, kind)  # released when the file is closed, also by a kill
+        with self._thread_lock, (self.round.path / LOCK).open("ab") as file:
+            lock(file, kind)  # released when the file is closed, also by a kill
             self._read_on()
             yield
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from plantood.errors import RoundError
+from training.locks import lock
 from training.paths import SPELLING
 
 
@@ -42,7 +43,7 @@ class Appended:
         """
         try:
             with self.path.open("r+b", buffering=0) as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
+                lock(file, fcntl.LOCK_EX)
                 self._remove(file)
         except FileNotFoundError:
             return
@@ -97,7 +98,7 @@ def append(
         return None
     # Unbuffered: a buffer would try once more when the file is closed, and perhaps find room.
     with path.open("a+b", buffering=0) as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # released when the file is closed, also by a kill
+        lock(file, fcntl.LOCK_EX)  # released when the file is closed, also by a kill
         _drop_torn_line(file)
         appended = Appended(path, file.seek(0, os.SEEK_END), lines)
         try:
