@@ -14,7 +14,7 @@ from plantood.errors import TrainingDataError
 from plantood.model.backbones import BACKBONES, build_backbone
 from training.atomic import write_text
 from training.data import CLASS_NAMES
-from training.dataset import load_dataset
+from training.dataset import Dataset, load_dataset
 from training.determinism import make_deterministic
 from training.disk import ensure_room, ensure_writable
 from training.evaluation import Evaluation, Scored
@@ -54,13 +54,14 @@ def leave_one_out(options: TrainOptions) -> LeaveOneOutResult:
     class has too few photos is reported as such. A run that was interrupted goes on.
 
     Raises:
-        TrainingDataError: if the photos cannot be trained on.
+        TrainingDataError: if the photos cannot be trained on, or no source can be left out.
         WeightsUnavailable: if the backbone's weights are not to be had.
     """
     fit = replace(options.fit, fine_tune_epochs=0)
     make_deterministic(fit.seed)
     ensure_writable(options.runs, options.cache)
     dataset = load_dataset(options.data, options.dataset, options.cache)
+    rests, notes = without_each(dataset, options.dataset.min_per_class)
     backbone = build_backbone(options.backbone, options.weights)
     size = BACKBONES[options.backbone].input_size
     check_images = some_photos(dataset.val, CHECK_PHOTOS, size)
@@ -78,14 +79,7 @@ def leave_one_out(options: TrainOptions) -> LeaveOneOutResult:
         extractor.cache.fill(dataset.photos, extractor.scorer.feature_map, size)
         scored: dict[str, list[Scored]] = {head: [] for head in options.heads}
         folds: list[dict[str, Any]] = []
-        notes = []
-        for source in dataset.sources:
-            rest = dataset.leaving_out([source])
-            try:
-                rest.require(options.dataset.min_per_class)
-            except TrainingDataError as error:
-                notes.append(f"{source} cannot be left out: {error}")
-                continue
+        for source, rest in rests.items():
             say(f"Without {source}")
             trainer = HeadTrainer(
                 backbone, extractor.cache, rest, fit, folder / _folder_name(source)
@@ -119,6 +113,32 @@ def leave_one_out(options: TrainOptions) -> LeaveOneOutResult:
         text = markdown(header, rows) + "\n"
         write_text(folder / "table.md", text)
     return LeaveOneOutResult(folder, report, header, rows)
+
+
+def without_each(dataset: Dataset, min_per_class: int) -> tuple[dict[str, Dataset], list[str]]:
+    """The photos without each source that can be left out, by its name; and why others cannot.
+
+    Raises:
+        TrainingDataError: none can.
+    """
+    rests, notes = {}, []
+    for source in dataset.sources:
+        rest = dataset.leaving_out([source])
+        try:
+            rest.require(min_per_class)
+        except TrainingDataError as error:
+            notes.append(f"{source} cannot be left out: {error}")
+        else:
+            rests[source] = rest
+    if not rests:
+        raise TrainingDataError(
+            f"Without any one of the {len(dataset.sources)} sources, too few photos of a class are "
+            f"left, so nothing can be compared (for example: {notes[0]}) Name more sources of each "
+            "class, by sub-folders of plant/ and other/ or by the column source of the manifest."
+        )
+    for note in notes:
+        say(note, "yellow")
+    return rests, notes
 
 
 def by_source_table(

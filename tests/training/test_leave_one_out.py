@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from training.cli import main
 from training.dataset import load_dataset
 from training.leave_one_out import by_source_table, leave_one_out
 from training.settings import DataSettings, FitSettings, TrainOptions
@@ -84,6 +86,22 @@ def test_a_class_with_one_source_cannot_be_left_out(
     result = leave_one_out(replace(options, data=photos, name="one"))
     assert [row[0] for row in result.rows] == ["a", "b", "mean of 2 sources"]
     assert any(note.startswith("c cannot be left out") for note in result.report["notes"])
+
+
+def test_a_source_of_each_class_leaves_nothing_to_compare(data: Data, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    for name, source in (("plant", "a"), ("other", "c")):
+        shutil.copytree(data.photos / name / source, photos / name / source)
+    places = ["--runs", str(tmp_path / "runs"), "--cache", str(tmp_path / "cache")]
+    command = ["leave-one-out", str(photos), "--backbone", "mobilenet", "--min-per-class", "5"]
+    ran = CliRunner().invoke(main, [*command, "--weights", str(data.weights), *places])
+    assert ran.exit_code == 1
+    last = ran.output.splitlines()[-1]
+    assert last.startswith("Error: Without any one of the 2 sources, too few photos")
+    assert "a cannot be left out" in last
+    assert "Name more sources of each class" in last
+    assert "Sources never seen" not in ran.output
+    assert not list((tmp_path / "cache").glob("mobilenet*"))  # told before the work
 
 
 def test_table_means_are_over_sources_not_photos() -> None:
