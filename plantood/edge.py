@@ -13,6 +13,10 @@ reads its body through plantood.uploads).
 
 from __future__ import annotations
 
+import logging
+import os
+import signal
+import sys
 from collections.abc import Container
 from http import HTTPStatus
 from typing import Any
@@ -34,12 +38,19 @@ from starlette.routing import Route
 
 from . import prometheus
 from .admission import Message, Places, PlainRequests, Receive, Send
-from .errors import SettingsError
+from .errors import PlantoodError, SettingsError
 from .liveness import is_served
 from .protocol import bound_connections
 from .refusals import RequestRefused, error
 from .settings import Settings
 from .uploads import refused_upload
+
+logger = logging.getLogger("bentoml.plantood")
+
+_bentoml_logger = logging.getLogger("bentoml.serve")
+
+SENTENCES = (PlantoodError, BentoMLConfigException)
+"""Errors that say all there is to say."""
 
 OTHER_PATHS = "other"
 """Label `endpoint` of all paths at which there is nothing; each would be a series of its own."""
@@ -87,6 +98,20 @@ class EdgeApp(ServiceAppFactory):
         port = _settings().metrics_port
         if port and is_served(self.service.name) and server_context.worker_index in (None, 1):
             prometheus.serve(port)
+        _bentoml_logger.addFilter(_has_no_sentence_of_its_own)
+        try:
+            await self.create_and_check(app)
+        except SENTENCES as error:
+            _end_the_server(error)
+            raise
+
+    async def create_and_check(self, app: Starlette) -> None:
+        """Create the service's object.
+
+        Raises:
+            PlantoodError: It cannot work as it is written or set up.
+            BentoMLConfigException: The same.
+        """
         await super().create_instance(app)
 
     async def metrics(self, request: Request) -> Response:
@@ -155,6 +180,24 @@ async def http_error(request: Request, refused: HTTPException) -> Response:
     response = error(known.get(refused.status_code, refused.detail), refused.status_code)
     response.headers.update(refused.headers or {})
     return response
+
+
+def _has_no_sentence_of_its_own(record: logging.LogRecord) -> bool:
+    """Keeps BentoML from logging a stack trace of what is said in one sentence."""
+    return not (record.exc_info and isinstance(record.exc_info[1], SENTENCES))
+
+
+def _end_the_server(error: Exception) -> None:
+    """Say in one sentence why a worker cannot start, and end all of the server with it.
+
+    BentoML would start it again and again, and the sentence would be lost among stack traces.
+    """
+    if "--worker-id" not in sys.argv:  # not a worker of BentoML's
+        return
+    logger.error("The service cannot start: %s", error)
+    os.kill(os.getppid(), signal.SIGTERM)
+    logging.shutdown()
+    os._exit(1)
 
 
 def _settings() -> Settings:

@@ -31,7 +31,7 @@ from plantood.model.store import GateModel, load_gate
 from plantood.policy import Policy, explain, quality_reasons, score_reasons, with_overrides
 from plantood.quality import measure
 from plantood.runtime import usable_cpus
-from plantood.settings import Settings
+from plantood.settings import Settings, naming
 from plantood.verdict import Quality, ReasonCode, Verdict
 
 
@@ -211,12 +211,18 @@ class Gate:
             SettingsError: ``policy``, ``messages`` or a variable cannot be used.
         """
         settings = Settings.from_environment()
+        model = load_gate(open_store(tag or settings.gate))
+        with naming("policy"):
+            with_overrides(model.manifest.policy, settings.policy)
+        if messages is None:
+            with naming("messages_file"):
+                messages = Messages.load(settings.messages_file)
         return cls(
-            load_gate(open_store(tag or settings.gate)),
+            model,
             threads=threads or settings.scorer_threads,
             policy={**settings.policy, **(policy or {})},
             limits=limits or settings.limits,
-            messages=messages or settings.messages_file,
+            messages=messages,
             language=language or settings.language,
         )
 

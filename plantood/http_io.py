@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import json
 import os
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Annotated, Any, BinaryIO, TypeAlias
 
@@ -47,6 +48,12 @@ def send_several(field: str) -> str:
         f"Send each photo as a multipart field `{field}` "
         f"(curl -F {field}=@first.jpg -F {field}=@second.jpg URL)."
     )
+
+
+def send_each(fields: Sequence[str]) -> str:
+    """What to send to an API that takes one photo in each of several fields."""
+    example = " ".join(f"-F {field}=@{field}.jpg" for field in fields)
+    return f"Send each photo as the multipart field of its name (curl {example} URL)."
 
 
 class _PhotoBytes(io.BytesIO, BinaryIO):

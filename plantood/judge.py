@@ -36,7 +36,7 @@ from .overload import Queue
 from .policy import Policy, with_overrides
 from .reference import Reference
 from .runtime import usable_cpus
-from .settings import Settings
+from .settings import Settings, naming
 from .verdict import Verdict
 
 logger = logging.getLogger("bentoml.plantood")
@@ -85,12 +85,16 @@ class Rules:
             SettingsError: The settings' policy or messages cannot be used.
             GateModelCorrupt: The reference statistics cannot be read.
         """
+        with naming("policy"):
+            policy = with_overrides(model.manifest.policy, settings.policy)
+        with naming("messages_file"):
+            messages = Messages.load(settings.messages_file)
         return cls(
             tag=model.tag,
             input_size=model.manifest.input_size,
-            policy=with_overrides(model.manifest.policy, settings.policy),
+            policy=policy,
             reference=model.reference(),
-            messages=Messages.load(settings.messages_file),
+            messages=messages,
             language=settings.language,
             limits=settings.limits,
         )

@@ -7,15 +7,22 @@ reduced to a few hundred pixels give the same number. Thresholds are the policy'
 
 from __future__ import annotations
 
+from math import ceil
+
 import numpy as np
 from PIL import Image
 
 from plantood.images import LoadedImage
+from plantood.quality_borders import BORDER_SIDE, picture_box
 from plantood.verdict import Quality
 
 SIDE = 128
 """Longest side, in pixels, at which cues are measured: half of the smallest copies in use, so
 that the reduction averages noise and the traces of JPEG away."""
+
+_MOST_ELONGATED = 4
+"""Longer side by shorter side, beyond which the shorter one decides how far a photo is reduced:
+of a panorama of 20 to 1, six rows would be left."""
 
 _TAPS = 5
 """Length of the second blur, in pixels at ``SIDE``. Blur wider than that counts as no sharpness."""
@@ -37,8 +44,8 @@ _DIRECTIONS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
 
 def measure(image: LoadedImage) -> Quality:
-    """Measure all cues of a photo."""
-    luma = reduce_to_luma(image.pixels)
+    """Measure all cues of a photo, without the borders and captions around it."""
+    luma = picture_luma(image.pixels)
     return Quality(
         width=image.width,
         height=image.height,
@@ -49,22 +56,36 @@ def measure(image: LoadedImage) -> Quality:
     )
 
 
+def picture_luma(pixels: np.ndarray) -> np.ndarray:
+    """What cues are measured on: the photo itself, without frames, bars and captions at its edges.
+
+    Args:
+        pixels: uint8 RGB ``[H, W, 3]``.
+
+    Returns:
+        As :func:`reduce_to_luma`, which it is where there are no such things.
+    """
+    image = Image.fromarray(pixels).convert("L")
+    coarse = _reduced(image, BORDER_SIDE)
+    left, top, right, bottom = picture_box(np.asarray(coarse, dtype=np.float32))
+    if (right - left, bottom - top) != coarse.size:
+        x, y = image.width / coarse.width, image.height / coarse.height
+        image = image.crop((ceil(left * x), ceil(top * y), int(right * x), int(bottom * y)))
+    return np.asarray(_reduced(image, SIDE), dtype=np.float32)
+
+
 def reduce_to_luma(pixels: np.ndarray, side: int = SIDE) -> np.ndarray:
     """Reduce a photo to the size at which cues are measured; small ones are not enlarged.
 
     Args:
         pixels: uint8 RGB ``[H, W, 3]``.
-        side: Longest side of the result, in pixels.
+        side: Longest side of the result, in pixels; of a panorama, four times the shorter side.
 
     Returns:
         float32 ``[h, w]``, ITU-R BT.601 luma, 0 to 255.
     """
     image = Image.fromarray(pixels).convert("L")
-    scale = side / max(image.size)
-    if scale < 1:
-        width, height = (max(1, round(length * scale)) for length in image.size)
-        image = image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=3.0)
-    return np.asarray(image, dtype=np.float32)
+    return np.asarray(_reduced(image, side), dtype=np.float32)
 
 
 def highlights(luma: np.ndarray) -> float:
@@ -133,6 +154,14 @@ def steadiness(luma: np.ndarray) -> float:
     coarse_ratio = coarse[0, 0] / (coarse[1, 1] + 0.1)
     relative = (fine_ratio + _BOTH_STREAKY) / (coarse_ratio + _BOTH_STREAKY)
     return float(min(1, max(fine_ratio / _EVEN, relative / _EVEN_AS_COARSE)))
+
+
+def _reduced(image: Image.Image, side: int) -> Image.Image:
+    scale = max(side / max(image.size), side / _MOST_ELONGATED / min(image.size))
+    if scale >= 1:
+        return image
+    size = tuple(max(1, round(length * scale)) for length in image.size)
+    return image.resize(size, Image.Resampling.BILINEAR, reducing_gap=3.0)
 
 
 def _along(luma: np.ndarray, direction: tuple[int, int], steps: int) -> list[np.ndarray]:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import types
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -248,6 +249,15 @@ class Settings(BaseModel):
             raise SettingsError(
                 f"{variable(field)}={given[field]!r} cannot be used ({what}); allowed is {allowed}."
             ) from None
+
+
+@contextmanager
+def naming(field: str) -> Iterator[None]:
+    """Let what is wrong with a setting's value name the variable that holds it."""
+    try:
+        yield
+    except SettingsError as error:
+        raise SettingsError(f"{variable(field)}: {error}") from error
 
 
 def variable(field: str) -> str:

@@ -35,6 +35,7 @@ from .signature import Signature
 class _Outcome:
     """What becomes of one photo: ``result`` is an output, a verdict, or the error to answer."""
 
+    parameter: str = ""
     photo: PhotoInput | None = None
     language: str | None = None
     judged: Judged | None = None
@@ -70,31 +71,45 @@ class Front:
             GateUnavailable: The gate failed, and the call came from this process, not by HTTP.
         """
         signature = self.signature
-        photos = given[signature.photo] if signature.many else [given[signature.photo]]
+        if signature.many:
+            photos = [(signature.photo, photo) for photo in given[signature.photo]]
+        else:
+            photos = [(name, given[name]) for name in signature.photos]
+        if refused := [photo for _, photo in photos if isinstance(photo, RequestRefused)]:
+            return self._answer(given, [_Outcome(result=refused[0])])
         language = given[signature.language] if signature.language else None
         state = _State.of(service)
         async with contextlib.AsyncExitStack() as cleanup:
-            for photo in photos:
+            for _, photo in photos:
                 if isinstance(photo, Sent) and isinstance(photo.photo, UploadFile):
                     cleanup.push_async_callback(photo.photo.close)
             gate = await state.gate(self)
             outcomes = await asyncio.gather(
-                *(self._judge(gate, photo, language) for photo in photos)
+                *(self._judge(gate, name, photo, language) for name, photo in photos)
             )
-            if accepted := [outcome for outcome in outcomes if outcome.accepted]:
+            accepted = [outcome for outcome in outcomes if outcome.accepted]
+            if accepted if signature.many else len(accepted) == len(outcomes):
                 convert = functools.partial(self._convert, gate, accepted, cleanup)
                 await self._run(state, service, given, accepted, convert)
-        results = [outcome.result for outcome in outcomes]
-        if signature.many:
-            return results
-        if signature.context and (status := self._status(results[0])):
-            given[signature.context].response.status_code = status  # BentoML takes it from there
-        return results[0]
+        return self._answer(given, outcomes)
 
-    async def _judge(self, gate: ComposedGate, photo: Any, language: str | None) -> _Outcome:
+    def _answer(self, given: dict[str, Any], outcomes: list[_Outcome]) -> Any:
+        """What the method's caller gets; of several photos for one output, the first refusal."""
+        signature = self.signature
+        if signature.many:
+            return [outcome.result for outcome in outcomes]
+        answer = next((o for o in outcomes if self._status(o.result)), outcomes[0])
+        result = answer.result
+        if len(outcomes) > 1 and isinstance(result, Verdict) and self._status(result):
+            result = _about(result, answer.parameter)
+        if signature.context and (status := self._status(result)):
+            given[signature.context].response.status_code = status  # BentoML takes it from there
+        return result
+
+    async def _judge(
+        self, gate: ComposedGate, name: str, photo: Any, language: str | None
+    ) -> _Outcome:
         """The outcome of a refused photo; of an accepted one only that it is accepted."""
-        if isinstance(photo, RequestRefused):
-            return _Outcome(result=photo)
         sent = photo if isinstance(photo, Sent) else Sent(photo)
         language = language or sent.language
         try:
@@ -102,9 +117,9 @@ class Front:
         except GateUnavailable as failure:
             if sent is not photo:
                 raise
-            return _Outcome(result=failure)
+            return _Outcome(name, result=failure)
         result = None if judged.verdict.accepted else judged.verdict
-        return _Outcome(sent.photo, language, judged, result)
+        return _Outcome(name, sent.photo, language, judged, result)
 
     def _convert(
         self, gate: ComposedGate, accepted: list[_Outcome], cleanup: contextlib.AsyncExitStack
@@ -116,20 +131,24 @@ class Front:
         """
         signature, photos = self.signature, []
         folder = None
-        if signature.form is Form.PATH:
+        if Form.PATH in signature.photos.values():
             folder = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="plantood-")))
         for outcome in list(accepted):
-            seen = outcome.judged.image
+            form, seen = signature.photos[outcome.parameter], outcome.judged.image
             try:
-                photos.append(as_wanted(outcome.photo, signature.form, seen, gate.limits, folder))
+                photos.append(as_wanted(outcome.photo, form, seen, gate.limits, folder))
             except UnreadablePhoto as error:
                 outcome.result = gate.refusal(ReasonCode.UNREADABLE, outcome.language, str(error))
                 accepted.remove(outcome)
-        verdicts = [outcome.judged.verdict for outcome in accepted]
-        if not accepted:
+        if len(accepted) < (1 if signature.many else len(signature.photos)):
             return {}
-        names = {signature.photo: photos, signature.verdict: verdicts}
-        return {name: x if signature.many else x[0] for name, x in names.items() if name}
+        verdicts: Any = [outcome.judged.verdict for outcome in accepted]
+        if signature.many:
+            made = {signature.photo: photos}
+        else:
+            made = dict(zip(signature.photos, photos, strict=True))
+            verdicts = verdicts if len(photos) > 1 else verdicts[0]
+        return made | ({signature.verdict: verdicts} if signature.verdict else {})
 
     async def _run(
         self,
@@ -149,15 +168,21 @@ class Front:
         """
         signature = self.signature
 
-        def call() -> Any:
-            return signature.call(service, given | made) if (made := convert()) else []
+        def convert_and_call() -> tuple[dict[str, Any], Any]:
+            made = convert()
+            return made, signature.call(service, given | made) if made else None
 
         if inspect.iscoroutinefunction(signature.func):
             made = await anyio.to_thread.run_sync(convert, limiter=state.converters)
-            output = await signature.call(service, given | made) if made else []
+            output = await signature.call(service, given | made) if made else None
         else:
-            output = await anyio.to_thread.run_sync(call, limiter=state.threads)
-        outputs = list(output) if signature.many or not accepted else [output]
+            made, output = await anyio.to_thread.run_sync(convert_and_call, limiter=state.threads)
+        if not made:
+            return
+        if not signature.many:
+            accepted[0].result = output
+            return
+        outputs = list(output)
         if len(outputs) != len(accepted):
             raise ValueError(
                 f"{signature.name} returned {len(outputs)} outputs for {len(accepted)} photos."
@@ -172,6 +197,15 @@ class Front:
         if isinstance(result, Verdict) and not result.accepted:
             return self.retake_status
         return None
+
+
+def _about(verdict: Verdict, parameter: str) -> Verdict:
+    """A refusal that says which of several photos it is about, in the detail of its reasons."""
+    reasons = [
+        reason.model_copy(update={"detail": ": ".join(filter(None, (parameter, reason.detail)))})
+        for reason in verdict.reasons
+    ]
+    return verdict.model_copy(update={"reasons": reasons})
 
 
 async def gate_of(service: Any, front: Front) -> ComposedGate:

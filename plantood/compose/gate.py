@@ -19,7 +19,7 @@ from plantood.http_io import PhotoInput, close, read
 from plantood.images import Limits, Photo
 from plantood.judge import Judge, Judged
 from plantood.messages import Messages
-from plantood.settings import Settings
+from plantood.settings import Settings, naming
 from plantood.verdict import ReasonCode, Verdict
 
 from .doors import open_door
@@ -64,7 +64,8 @@ class ComposedGate:
         """
         ensure_outcome(on_gate_error)
         self.settings = Settings.from_environment()
-        self.messages = Messages.load(self.settings.messages_file)
+        with naming("messages_file"):
+            self.messages = Messages.load(self.settings.messages_file)
         inherited = source if isinstance(source, ComposedGate) else None
         self.door = inherited.door if inherited else open_door(source, self.settings)
         self.on_gate_error: OnGateError = on_gate_error or (

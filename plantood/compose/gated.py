@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any, TypeVar, overload
 
@@ -30,7 +30,7 @@ def gated(func: Method, /) -> Method: ...
 def gated(
     *,
     gate: str = ...,
-    photo: str | None = ...,
+    photo: str | Sequence[str] | None = ...,
     on_gate_error: OnGateError | None = ...,
     timeout_s: float | None = ...,
     retake_status: int | None = ...,
@@ -42,7 +42,7 @@ def gated(
     /,
     *,
     gate: str = "gate",
-    photo: str | None = None,
+    photo: str | Sequence[str] | None = None,
     on_gate_error: OnGateError | None = None,
     timeout_s: float | None = None,
     retake_status: int | None = None,
@@ -72,7 +72,8 @@ def gated(
         func: The method.
         gate: Name of the service's attribute that holds the gate: anything that `ComposedGate`
             takes.
-        photo: Name of the parameter that takes the photo, if several could.
+        photo: Name of the parameter that takes the photo, if several could; or names of several
+            that take one each: all of them must be accepted, and the first refusal is the answer.
         on_gate_error: As `ComposedGate` takes it.
         timeout_s: As `ComposedGate` takes it.
         retake_status: HTTP status of the answer to a single photo that is refused. By default 200

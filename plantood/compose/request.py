@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, ClassVar, get_origin
@@ -31,6 +32,7 @@ from plantood.http_io import (
     parsed_json,
     raw_body,
     read_form,
+    send_each,
     send_one,
     send_several,
 )
@@ -70,13 +72,13 @@ class GatedInput(bentoml.IODescriptor, metaclass=_NeverRoot):
     `RequestRefused`: BentoML would log a stack trace for a missing field.
 
     Attributes:
-        photo_field: The field that holds the photo, or the photos.
+        photo_fields: The fields that hold a photo each; or the one that holds a list of photos.
         many: It is a list.
         lists: Fields that are lists, which a form has as several fields of the same name.
         texts: Fields that are text.
     """
 
-    photo_field: ClassVar[str]
+    photo_fields: ClassVar[tuple[str, ...]]
     many: ClassVar[bool]
     lists: ClassVar[frozenset[str]]
     texts: ClassVar[frozenset[str]]
@@ -85,20 +87,15 @@ class GatedInput(bentoml.IODescriptor, metaclass=_NeverRoot):
     def from_inputs(cls, *args: Any, **kwargs: Any) -> GatedInput:
         """Build the input of a call from Python."""
         given = super().from_inputs(*args, **kwargs)
-        photo = getattr(given, cls.photo_field)
-        ready = [as_upload(one) for one in photo] if cls.many else as_upload(photo)
-        return given.model_copy(update={cls.photo_field: ready})
+        return cls._with_each_photo(given, as_upload)
 
     @classmethod
     async def from_http_request(cls, request: Request, serde: Any) -> GatedInput:
         """Read a request; a photo comes as :class:`Sent`."""
         if is_of_the_bento(serde):
             given = await super().from_http_request(request, serde)
-            photos = getattr(given, cls.photo_field)
-            for photo in photos if cls.many else [photos]:
-                ensure_pixels_or_bytes(photo)
-            sent = [Sent(one) for one in photos] if cls.many else Sent(photos)
-            return given.model_copy(update={cls.photo_field: sent})
+            cls._with_each_photo(given, ensure_pixels_or_bytes)
+            return cls._with_each_photo(given, Sent)
         try:
             ensure_plain(request.scope)
             return cls.model_validate(await cls._read(request))
@@ -106,6 +103,15 @@ class GatedInput(bentoml.IODescriptor, metaclass=_NeverRoot):
             return cls._refused(refused)
         except ClientDisconnect:
             return cls._refused(RequestRefused("The upload broke off.", HTTPStatus.BAD_REQUEST))
+
+    @classmethod
+    def _with_each_photo(cls, given: GatedInput, change: Callable[[Any], Any]) -> GatedInput:
+        """The same input with something made of each photo."""
+        made = {}
+        for field in cls.photo_fields:
+            photo = getattr(given, field)
+            made[field] = [change(one) for one in photo] if cls.many else change(photo)
+        return given.model_copy(update=made)
 
     @classmethod
     async def _read(cls, request: Request) -> dict[str, Any]:
@@ -116,12 +122,12 @@ class GatedInput(bentoml.IODescriptor, metaclass=_NeverRoot):
                 408 if it is too slow, 429 if there is no room for it.
         """
         settings = _settings()
-        photos = settings.max_photos if cls.many else 1
-        others = set(cls.multipart_fields) - {cls.photo_field}
+        photos = settings.max_photos if cls.many else len(cls.photo_fields)
+        others = set(cls.multipart_fields) - set(cls.photo_fields)
         more = sum(settings.max_photos if name in cls.lists else 1 for name in others)
         request = bounded(request, settings.max_upload_bytes, photos + more)
         try:
-            values = await cls._read_bounded(request, photos)
+            values = await cls._read_bounded(request, settings.max_photos if cls.many else 1)
             for name in others & values.keys():
                 _ensure_files(name, values[name])
             return values
@@ -131,10 +137,13 @@ class GatedInput(bentoml.IODescriptor, metaclass=_NeverRoot):
 
     @classmethod
     async def _read_bounded(cls, request: Request, limit: int) -> dict[str, Any]:
-        field, kind = cls.photo_field, content_type(request)
+        kind = content_type(request)
+        field = cls.photo_fields[0]
         what_to_send = send_several(field) if cls.many else send_one(field)
+        if len(cls.photo_fields) > 1:
+            what_to_send = send_each(cls.photo_fields)
         if kind != "multipart/form-data":
-            if cls.many or kind == "application/json":
+            if cls.many or len(cls.photo_fields) > 1 or kind == "application/json":
                 raise RequestRefused(
                     f"This is {kind or 'empty'}, and holds no photo. {what_to_send}",
                     HTTPStatus.BAD_REQUEST,
@@ -148,20 +157,22 @@ class GatedInput(bentoml.IODescriptor, metaclass=_NeverRoot):
             return values | {field: Sent(photo, language_of(request))}
         form = await read_form(request, max_files=MAX_FILES, max_fields=MAX_FIELDS)
         language = language_of(request, form.get("language"))
-        photos = [Sent(photo, language) for photo in files(form, field, what_to_send)]
-        if len(photos) > limit:
-            raise RequestRefused(
-                f"{len(photos)} photos are more than the limit of {limit} a request.",
-                HTTPStatus.BAD_REQUEST,
-            )
         values = {
             name: form.getlist(name)
             if name in cls.lists & set(cls.multipart_fields)
             else cls._parsed(name, form[name])
             for name in form
-            if name != field
+            if name not in cls.photo_fields
         }
-        return values | {field: photos if cls.many else photos[0]}
+        for name in cls.photo_fields:
+            photos = [Sent(photo, language) for photo in files(form, name, what_to_send)]
+            if len(photos) > limit:
+                raise RequestRefused(
+                    f"{len(photos)} photos are more than the limit of {limit} a request.",
+                    HTTPStatus.BAD_REQUEST,
+                )
+            values[name] = photos if cls.many else photos[0]
+        return values
 
     @classmethod
     def _parsed(cls, name: str, value: Any) -> Any:
@@ -178,7 +189,7 @@ class GatedInput(bentoml.IODescriptor, metaclass=_NeverRoot):
     def _refused(cls, refused: RequestRefused) -> GatedInput:
         empty = dict.fromkeys(cls.model_fields)
         photo = [refused] if cls.many else refused
-        return cls.model_construct(**empty | {cls.photo_field: photo})
+        return cls.model_construct(**empty | {cls.photo_fields[0]: photo})
 
 
 def _ensure_files(name: str, value: Any) -> None:
@@ -205,18 +216,18 @@ def input_of(signature: Signature) -> type[GatedInput]:
     photo = list[PhotoFile] if signature.many else PhotoFile
     for name, (annotation, default) in signature.fields.items():
         fields[name] = (
-            photo if name == signature.photo else annotation,
+            photo if name in signature.photos else annotation,
             Field() if default is inspect.Parameter.empty else default,
         )
     model = create_model(
         "Input", __base__=GatedInput, __module__=signature.func.__module__, **fields
     )
-    model.photo_field, model.many = signature.photo, signature.many
+    model.photo_fields, model.many = tuple(signature.photos), signature.many
     annotations = {name: annotation for name, (annotation, _) in fields.items()}
     model.texts = frozenset(n for n, a in annotations.items() if a in (str, str | None))
     model.lists = frozenset(n for n, a in annotations.items() if get_origin(a) is list)
     # BentoML finds file fields by their type, and these are of any type
     model.multipart_fields = [
-        name for name in fields if name in model.multipart_fields or name == signature.photo
+        name for name in fields if name in model.multipart_fields or name in signature.photos
     ]
     return model

@@ -6,6 +6,7 @@ import asyncio
 from http import HTTPStatus
 
 from _bentoml_sdk.method import APIMethod
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -25,6 +26,15 @@ class GatedApp(EdgeApp):
 
     A service that has an ``__is_ready__`` or ``__is_alive__`` of its own decides by itself.
     """
+
+    async def create_and_check(self, app: Starlette) -> None:
+        """Create the service's object, and open the gates in front of its methods.
+
+        Raises:
+            BentoMLConfigException: There is none, or one that cannot be used.
+        """
+        await super().create_and_check(app)
+        await self._gates()
 
     async def readyz(self, request: Request) -> Response:
         """200 if the gates can judge, and what else the service depends on can be reached."""
@@ -48,7 +58,7 @@ class GatedApp(EdgeApp):
     async def openapi_spec_view(self, request: Request) -> Response:
         """BentoML's OpenAPI document, completed by what the gate may answer."""
         gated = {
-            api.route: Gated(front.signature.many, front.retake_status)
+            api.route: Gated(_has_several(front), front.retake_status)
             for api in self.service.apis.values()
             if (front := _front(api))
         }
@@ -71,6 +81,10 @@ class GatedService(EdgeService):
     """
 
     application = GatedApp
+
+
+def _has_several(front: Front) -> bool:
+    return front.signature.many or len(front.signature.photos) > 1
 
 
 def _front(api: APIMethod) -> Front | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import types
 import typing
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -12,6 +13,7 @@ from typing import Annotated, Any, get_args, get_origin
 
 import bentoml
 from PIL import Image
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
@@ -29,10 +31,11 @@ class Signature:
 
     Attributes:
         func: The method.
-        photo: Name of the parameter that takes the photo, or the photos.
-        form: As what it takes a photo.
-        many: It takes a list of them.
-        verdict: Name of the parameter that takes the verdict (of a list: the verdicts), or None.
+        photos: The parameters that take photos, and as what each takes it; one, or several that
+            must all be accepted.
+        many: The one parameter takes a list of photos.
+        verdict: Name of the parameter that takes the verdict (of several photos: the verdicts), or
+            None.
         language: Name of the parameter that says in which language, or None.
         context: Name of the parameter that takes BentoML's context, or None.
         fields: The parameters that come from the request, by name: annotation and default.
@@ -41,14 +44,18 @@ class Signature:
     """
 
     func: Callable[..., Any]
-    photo: str
-    form: Form
+    photos: dict[str, Form]
     many: bool
     verdict: str | None
     language: str | None
     context: str | None
     fields: dict[str, tuple[Any, Any]]
     output: Any
+
+    @property
+    def photo(self) -> str:
+        """Name of the first parameter that takes a photo, or the photos."""
+        return next(iter(self.photos))
 
     @property
     def name(self) -> str:
@@ -85,12 +92,13 @@ class Signature:
         return self.func(*args, **kwargs)
 
 
-def read_signature(func: Callable[..., Any], photo: str | None = None) -> Signature:
+def read_signature(func: Callable[..., Any], photo: str | Sequence[str] | None = None) -> Signature:
     """Read a method's signature.
 
     Args:
         func: The method.
-        photo: Name of the parameter that takes the photo, if there are several that could.
+        photo: Name of the parameter that takes the photo, or names of several that take one each,
+            if there are several that could.
 
     Raises:
         TypeError: The gate cannot stand in front of such a method; the message says why.
@@ -105,19 +113,12 @@ def read_signature(func: Callable[..., Any], photo: str | None = None) -> Signat
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise TypeError(f"@gated needs {name} to name its parameters, instead of {parameter}.")
     hints = _hints(func)
-    kinds = {p.name: _photo_kind(hints.get(p.name)) for p in parameters}
-    photos = [name for name, kind in kinds.items() if kind]
-    chosen = photo or (photos[0] if len(photos) == 1 else None)
-    if chosen not in photos:
-        found = f"it has {', '.join(photos)}" if photos else "it has none"
-        raise TypeError(
-            f"@gated needs one parameter of {name} that takes the photo as {TAKES}; {found}."
-            + (' Name the one: @gated(photo="...").' if len(photos) > 1 else "")
-        )
-    form, many = kinds[chosen]
-    wanted = list[Verdict] if many else Verdict
-    verdict = next(
-        (p.name for p in parameters if hints.get(p.name) in (wanted, wanted | None)), None
+    kinds = {p.name: kind for p in parameters if (kind := _photo_kind(hints.get(p.name)))}
+    chosen = _chosen(name, photo, kinds, {p.name: hints.get(p.name) for p in parameters})
+    forms = {parameter: kinds[parameter][0] for parameter in chosen}
+    many = kinds[chosen[0]][1]
+    verdict = _verdict(
+        name, {p.name: hints.get(p.name) for p in parameters}, many or len(chosen) > 1
     )
     context = next(
         (
@@ -131,11 +132,10 @@ def read_signature(func: Callable[..., Any], photo: str | None = None) -> Signat
     output = hints.get("return", Any)
     return Signature(
         func=func,
-        photo=chosen,
-        form=form,
+        photos=forms,
         many=many,
         verdict=verdict,
-        language="language" if "language" in kinds else None,
+        language="language" if any(p.name == "language" for p in parameters) else None,
         context=context,
         fields={
             p.name: (hints.get(p.name, Any), p.default)
@@ -144,6 +144,82 @@ def read_signature(func: Callable[..., Any], photo: str | None = None) -> Signat
         },
         output=_item(name, output) if many else output,
     )
+
+
+def _chosen(
+    name: str,
+    wanted: str | Sequence[str] | None,
+    kinds: dict[str, tuple[Form, bool]],
+    hints: dict[str, Any],
+) -> list[str]:
+    """The parameters whose photos are judged.
+
+    Raises:
+        TypeError: There is none, or it is not clear which.
+    """
+    found = f"it has {', '.join(kinds)}" if kinds else "it has none"
+    if not kinds and (hidden := _hidden(hints)):
+        raise TypeError(f"@gated on {name}: {hidden}")
+    if wanted is None:
+        if len(kinds) == 1:
+            return list(kinds)
+        several = ' Name the one: @gated(photo="..."), or all: photo=["...", "..."].'
+        raise TypeError(
+            f"@gated needs one parameter of {name} that takes the photo as {TAKES}; {found}."
+            + (several if kinds else "")
+        )
+    names = [wanted] if isinstance(wanted, str) else list(wanted)
+    if unknown := [one for one in names if one not in kinds]:
+        raise TypeError(
+            f"@gated(photo={wanted!r}) on {name}: no parameter {', '.join(unknown)} takes a photo; "
+            f"{found}."
+        )
+    if not names or (len(names) > 1 and any(kinds[one][1] for one in names)):
+        raise TypeError(
+            f"@gated(photo={wanted!r}) on {name}: name one parameter, or several that take one "
+            "photo each and no list."
+        )
+    if left := [one for one in kinds if one not in names]:
+        warnings.warn(
+            f"@gated on {name} judges {', '.join(names)} and lets any {', '.join(left)} through; "
+            f"if that is a photo, too, name both: photo={[*names, *left]}.",
+            stacklevel=4,
+        )
+    return names
+
+
+def _hidden(hints: dict[str, Any]) -> str:
+    """Where a photo is that cannot be judged there; empty if there is none."""
+    for parameter, hint in hints.items():
+        if any(_photo_kind(option) for option in get_args(hint) if option is not type(None)):
+            return (
+                f"{parameter} may be missing, and a photo that is missing cannot be judged; "
+                "annotate it without None."
+            )
+        if inspect.isclass(hint) and issubclass(hint, BaseModel):
+            inside = [n for n, f in hint.model_fields.items() if _photo_kind(f.annotation)]
+            if inside:
+                return (
+                    f"a photo within a model ({parameter}.{inside[0]}) is not seen; make it a "
+                    "parameter of its own."
+                )
+    return ""
+
+
+def _verdict(name: str, hints: dict[str, Any], several: bool) -> str | None:
+    """Name of the parameter that takes the verdict, or the verdicts.
+
+    Raises:
+        TypeError: It takes several where there is one photo, or one where there are several.
+    """
+    wanted, other = (list[Verdict], Verdict) if several else (Verdict, list[Verdict])
+    for parameter, hint in hints.items():
+        if hint in (other, other | None):
+            right = "list[Verdict]" if several else "Verdict"
+            raise TypeError(
+                f"@gated on {name}: annotate {parameter} as {right}, one for each photo."
+            )
+    return next((p for p, hint in hints.items() if hint in (wanted, wanted | None)), None)
 
 
 def _hints(func: Callable[..., Any]) -> dict[str, Any]:

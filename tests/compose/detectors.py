@@ -168,6 +168,14 @@ class Detector:
         return []
 
     @bentoml.api
+    @gated(photo=["leaf", "field"])
+    def of_both(
+        self, leaf: bytes, field: PIL.Image.Image, verdicts: list[Verdict], note: str = ""
+    ) -> Seen:
+        self.called += 1
+        return Seen(form=note, size=field.size, together=len(verdicts), verdict=verdicts[1])
+
+    @bentoml.api
     @gated
     def as_text(self, image: bytes) -> str:
         return "rust"

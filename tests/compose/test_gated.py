@@ -196,6 +196,30 @@ def test_another_file_beside_the_photo(http: httpx.Client, photos: Photos) -> No
     assert missing.status_code == 400
 
 
+def test_several_photos_of_one_call_must_all_be_accepted(
+    http: httpx.Client, photos: Photos
+) -> None:
+    def send(**sent: str) -> httpx.Response:
+        files = {name: ("a.jpg", photos[photo], "image/jpeg") for name, photo in sent.items()}
+        return http.post("/of_both", files=files, data={"note": "both"})
+
+    both = send(leaf="maize_leaf", field="maize_leaf").json()
+    assert (both["form"], both["size"], both["together"]) == ("both", [256, 256], 2)
+    assert both["verdict"]["verdict"] == "accept"
+    before = http.post("/how_often", json={}).json()
+    for name, code in (("bare_soil", "not_a_plant"), ("broken_upload", "unreadable")):
+        for at in ("leaf", "field"):
+            refused = send(**{"leaf": "maize_leaf", "field": "maize_leaf", at: name}).json()
+            assert code_of(refused) == code
+            assert refused["reasons"][0]["detail"].startswith(at)
+    assert http.post("/how_often", json={}).json() == before
+    missing = send(leaf="maize_leaf")
+    assert missing.status_code == 400
+    assert "curl -F leaf=@leaf.jpg -F field=@field.jpg" in missing.json()["error"]
+    raw_body = raw(http, "of_both", photos["maize_leaf"])
+    assert raw_body.status_code == 400
+
+
 def test_an_output_that_is_text(http: httpx.Client, photos: Photos) -> None:
     accepted = raw(http, "as_text", photos["maize_leaf"])
     assert (accepted.text, accepted.headers["Content-Type"]) == (

@@ -60,7 +60,7 @@ class Takes:
 )
 def test_the_photo_is_found_by_its_annotation(name: str, form: Form, many: bool) -> None:
     signature = read_signature(getattr(Takes, name))
-    assert (signature.photo, signature.form, signature.many) == ("a", form, many)
+    assert (signature.photos, signature.many) == ({"a": form}, many)
 
 
 def test_the_other_parameters_are_told_apart() -> None:
@@ -89,12 +89,20 @@ def test_the_other_parameters_are_told_apart() -> None:
         signature.given(("a.jpg",), {"leafs": 3})
 
 
+class Report(BaseModel):
+    photo: Path
+
+
 def _two(self: Any, leaf: Path, mask: Path) -> str: ...
 def _none(self: Any, leaf: str, pixels: np.ndarray) -> str: ...
 def _rest(self: Any, image: Path, *more: Path) -> str: ...
 def _words(self: Any, image: Path, **more: Any) -> str: ...
 def _one_answer(self: Any, images: list[Path]) -> str: ...
 def _unknown(self: Any, image: NotImported) -> str: ...  # noqa: F821
+def _maybe(self: Any, image: PIL.Image.Image | None = None) -> str: ...
+def _within(self: Any, report: Report) -> str: ...
+def _many_verdicts(self: Any, image: Path, verdict: list[Verdict]) -> str: ...
+def _one_verdict(self: Any, images: list[Path], verdicts: Verdict) -> list[str]: ...
 def _streams(self: Any, image: Path) -> Iterator[str]:
     yield ""
 
@@ -106,7 +114,11 @@ async def _streams_async(self: Any, image: Path) -> Any:
 @pytest.mark.parametrize(
     ("method", "sentence"),
     [
-        (_two, 'it has leaf, mask. Name the one: @gated(photo="...")'),
+        (_two, 'it has leaf, mask. Name the one: @gated(photo="..."), or all'),
+        (_maybe, "image may be missing"),
+        (_within, "a photo within a model (report.photo) is not seen"),
+        (_many_verdicts, "annotate verdict as Verdict"),
+        (_one_verdict, "annotate verdicts as list[Verdict]"),
         (_none, "it has none"),
         (_rest, "name its parameters, instead of *more"),
         (_words, "name its parameters, instead of **more"),
@@ -126,9 +138,23 @@ def test_a_method_that_cannot_be_gated_is_refused_with_a_sentence(
 
 
 def test_one_of_several_photos_can_be_named() -> None:
-    assert read_signature(_two, "leaf").photo == "leaf"
-    with pytest.raises(TypeError, match="it has leaf, mask"):
+    with pytest.warns(UserWarning, match=r"lets any mask through.*photo=\['leaf', 'mask'\]"):
+        assert read_signature(_two, "leaf").photos == {"leaf": Form.PATH}
+    with pytest.raises(TypeError, match=r"no parameter lief takes a photo; it has leaf, mask\."):
         read_signature(_two, "lief")
+
+
+def test_several_photos_can_be_named() -> None:
+    signature = read_signature(_two, ["leaf", "mask"])
+    assert signature.photos == {"leaf": Form.PATH, "mask": Form.PATH}
+    assert not signature.many
+    with pytest.raises(TypeError, match="no parameter phto takes a photo"):
+        read_signature(_two, ["leaf", "phto"])
+    with pytest.raises(TypeError, match="and no list"):
+        read_signature(_list_beside, ["leaf", "more"])
+
+
+def _list_beside(self: Any, leaf: Path, more: list[Path]) -> str: ...
 
 
 def test_the_wrong_order_says_how_to_write_it() -> None:

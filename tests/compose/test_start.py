@@ -1,0 +1,99 @@
+"""A mistake that can be known at the start ends it, in one sentence, once."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.service.server import launch, running
+
+HEAD = """
+import bentoml
+from plantood import Gate
+from plantood.compose import ComposedGate, GatedService, PlantScorer, RemoteGate, Verdict, gated
+
+@bentoml.service(service_class=GatedService)
+class Detector:
+"""
+METHOD = """
+    @bentoml.api
+    @gated
+    def diagnose(self, image: bytes) -> str:
+        return "rust"
+"""
+MISTAKES = {
+    "no gate": (HEAD + METHOD, "There is no Detector.gate"),
+    "another name": (
+        HEAD
+        + "    gate = bentoml.depends(PlantScorer)\n"
+        + METHOD.replace("@gated", '@gated(gate="door")'),
+        "There is no Detector.door",
+    ),
+    "not depends": (HEAD + "    gate = PlantScorer\n" + METHOD, "bentoml.depends(PlantScorer)"),
+    "no address": (
+        HEAD
+        + "    def __init__(self) -> None:\n        self.gate = RemoteGate('localhost:3311')\n"
+        + METHOD,
+        "'localhost:3311' is no address of a gate",
+    ),
+    "a gate that is not there": (
+        HEAD
+        + "    def __init__(self) -> None:\n        self.gate = Gate.load('our-gate:latest')\n"
+        + METHOD,
+        "no gate model our-gate:latest",
+    ),
+    "verdicts beside one photo": (
+        HEAD
+        + "    gate = bentoml.depends(PlantScorer)\n"
+        + METHOD.replace("image: bytes", "image: bytes, verdict: list[Verdict]"),
+        "annotate verdict as Verdict",
+    ),
+}
+
+
+def _environment(home: Path, **variables: str) -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PLANTOOD_", "BENTOML"))}
+    return kept | {"BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True", **variables}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_it_ends_the_start(mistake: str, tmp_path: Path) -> None:
+    source, sentence = MISTAKES[mistake]
+    (tmp_path / "service.py").write_text(source)
+    command = [sys.executable, "-m", "bentoml", "serve", "service:Detector"]
+    process, server = launch(
+        command, cwd=tmp_path, environment=_environment(tmp_path), log=tmp_path / "log"
+    )
+    with running(process, server):
+        try:
+            process.wait(40)
+        except subprocess.TimeoutExpired:
+            pytest.fail(f"it still runs:\n{server.output}")
+    assert server.output.count(sentence) == 1, server.output
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PLANTOOD_POLICY", "plant_treshold=0.5"),
+        ("PLANTOOD_MESSAGES_FILE", "/nope.json"),
+        ("PLANTOOD_GATE", "plantood-gate:lost"),
+    ],
+)
+def test_wrong_settings_of_a_decorated_service_end_it(
+    name: str, value: str, tmp_path: Path
+) -> None:
+    source = HEAD + "    gate = bentoml.depends(PlantScorer)\n" + METHOD
+    (tmp_path / "service.py").write_text(source)
+    command = [sys.executable, "-m", "bentoml", "serve", "service:Detector"]
+    environment = _environment(tmp_path, **{name: value})
+    process, server = launch(command, cwd=tmp_path, environment=environment, log=tmp_path / "log")
+    with running(process, server):
+        process.wait(40)
+    assert value.partition("=")[0] in server.output
+    assert name in server.output, server.output
+    assert "Traceback" not in server.output
