@@ -9,12 +9,12 @@ from typing import Any
 
 from plantood.errors import TrainingDataError
 from plantood.model.entry import GateModel
-from plantood.model.store import load_gate
 from training.account import Account, read_usable
 from training.data import BadPhoto, LabelledPhoto
 from training.dataset import Photos, write_bad
 from training.disk import ensure_writable
 from training.evaluation import Evaluation, Scored
+from training.gates import find_gate
 from training.report import write_report
 from training.scoring import score_photos
 
@@ -49,7 +49,7 @@ def evaluate(
         GateModelNotFound: if the store has no such gate model.
     """
     ensure_writable(out, cache)
-    gate = load_gate(tag)
+    gate = find_gate(tag)
     by_split, bad = photos_by_split(data, cache, split)
     evaluation = evaluation_of_gate(gate, by_split, threshold)
     write_bad(bad, out / "bad_files.csv")

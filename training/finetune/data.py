@@ -16,11 +16,11 @@ from typing import Literal
 
 from plantood.errors import TrainingDataError
 from plantood.model.entry import GateModel, TrainingData
-from plantood.model.store import load_gate
 from training.account import ensure_photos, read_usable
 from training.data import BadPhoto, Found, LabelledPhoto
 from training.dataset import Dataset, labels_digest
 from training.finetune.settings import FinetuneOptions, ReplaySettings
+from training.gates import find_gate
 from training.negatives.run import ORIGINS
 from training.paths import existing, spelled
 from training.review.log import DecisionLog
@@ -129,7 +129,7 @@ def check_collections(options: FinetuneOptions) -> None:
         TrainingDataError: a collection cannot be read.
         RoundError: a round is not mined to the end, or damaged.
     """
-    gate = load_gate(options.tag)
+    gate = find_gate(options.tag)
     for collection in old_collections(gate, options.replay) + new_collections(options):
         read_collection(collection)
 

@@ -16,7 +16,7 @@ from plantood.errors import TrainingDataError
 from plantood.model.backbones import BACKBONES, build_backbone
 from plantood.model.classifier import head_of, load_classifier
 from plantood.model.entry import MANIFEST, GateModel, sha256
-from plantood.model.store import finish_save, load_gate
+from plantood.model.store import finish_save
 from training.atomic import write_atomic
 from training.determinism import make_deterministic
 from training.disk import ensure_room, ensure_room_to_save, ensure_writable, store
@@ -27,6 +27,7 @@ from training.finetune.compare import Judgement, judge
 from training.finetune.data import Gathered, gather, new_collections, old_collections
 from training.finetune.report import write_judgement
 from training.finetune.settings import REJECTED, FinetuneOptions
+from training.gates import find_gate
 from training.phases import HeadTrainer
 from training.progress import say
 from training.run import open_run
@@ -60,7 +61,7 @@ def finetune(options: FinetuneOptions) -> FinetuneResult:
     """
     make_deterministic(options.fit.seed)
     ensure_writable(options.runs, options.cache, store())
-    parent = load_gate(options.tag)
+    parent = find_gate(options.tag)
     gathered = _gather(parent, options)
     dataset = gathered.dataset
     backbone = build_backbone(parent.manifest.backbone, parent.keras_path)

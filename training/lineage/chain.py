@@ -10,6 +10,7 @@ from typing import Any
 from plantood.errors import GateModelNotFound
 from plantood.model.entry import GateModel, TrainingData
 from plantood.model.store import GateSummary, list_gates, load_gate
+from training.gates import find_gate
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def lineage(tag: str) -> Lineage:
         GateModelNotFound: the store has no gate model with this tag.
         GateModelCorrupt: one of them is damaged.
     """
-    line = [load_gate(tag)]
+    line = [find_gate(tag)]
     missing = None
     while (parent := line[-1].manifest.parent) is not None:
         try:

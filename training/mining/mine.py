@@ -9,9 +9,9 @@ from typing import Literal
 
 from plantood.errors import GateModelError, RoundError
 from plantood.model.entry import MANIFEST, sha256
-from plantood.model.store import DEFAULT_NAME, GateModel, load_gate
+from plantood.model.store import DEFAULT_NAME, GateModel
 from plantood.runtime import usable_cpus
-from plantood.starter import install_starter
+from training.gates import find_gate
 from training.mining.draw import SKIPPED, Engine, draw
 from training.mining.local import score_locally
 from training.mining.select import select
@@ -74,9 +74,7 @@ def mine(options: MineOptions) -> Round:
         GateModelError: The gate cannot be used, or keeps no reference statistics for ``unlike``.
         SettingsError: Another process mines into the same folder.
     """
-    if options.gate.partition(":")[0] == DEFAULT_NAME:
-        install_starter()
-    gate = load_gate(_tag(options))
+    gate = find_gate(_tag(options))
     if options.unlike and gate.reference() is None:
         raise GateModelError(
             f"{gate.tag} was saved without reference statistics, so nothing is known to be unlike "
