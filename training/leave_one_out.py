@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plantood.errors import TrainingDataError
-from plantood.model.backbones import BACKBONES, build_backbone
+from plantood.model.backbones import BACKBONES
 from training.atomic import write_text
 from training.data import CLASS_NAMES
 from training.dataset import Dataset, load_dataset
@@ -27,6 +27,7 @@ from training.scoring import CHECK_PHOTOS, some_photos
 from training.settings import TrainOptions
 from training.tables import Row, markdown
 from training.threshold import choose_threshold
+from training.weights import build_backbone
 
 SPLIT = "sources never seen"
 THRESHOLDS = ("accepted_at_half", "accepted_at_threshold")

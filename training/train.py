@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from plantood.model.backbones import BACKBONES, build_backbone
+from plantood.model.backbones import BACKBONES
 from plantood.model.entry import TrainingData
 from plantood.model.store import list_gates
 from training.atomic import write_json
@@ -27,6 +27,7 @@ from training.run import open_run, read_json, run_name
 from training.scoring import CHECK_PHOTOS, some_photos
 from training.settings import LEARNING_RATES, CostSettings, FitSettings, TrainOptions
 from training.threshold import choose_threshold
+from training.weights import build_backbone
 
 
 @dataclass(frozen=True)

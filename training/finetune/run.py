@@ -13,8 +13,8 @@ import bentoml
 import numpy as np
 
 from plantood.errors import TrainingDataError
-from plantood.model.backbones import BACKBONES, build_backbone
-from plantood.model.classifier import head_of, load_classifier
+from plantood.model.backbones import BACKBONES
+from plantood.model.classifier import head_of
 from plantood.model.entry import MANIFEST, GateModel, sha256
 from plantood.model.store import finish_save
 from training.atomic import write_atomic
@@ -33,6 +33,7 @@ from training.progress import say
 from training.run import open_run
 from training.scoring import CHECK_PHOTOS, some_photos
 from training.train import changed_settings, data_notes, evaluation_of
+from training.weights import build_backbone, load_classifier
 
 BEFORE = "before.npz"
 """File of a run with the parent's P(plant) by split."""

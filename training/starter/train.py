@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from plantood import reference as reference_statistics
 from plantood.errors import TrainingDataError
-from plantood.model.backbones import BACKBONES, build_backbone
+from plantood.model.backbones import BACKBONES
 from plantood.model.classifier import build_classifier
 from plantood.model.entry import BACKBONE, HEAD, KERAS, write_entry
 from plantood.model.export import export_gate
@@ -48,6 +48,7 @@ from training.starter.plan import NEEDED_SOURCES, plan, read_rows
 from training.starter.probe import PENALTY, Probe, fit_probe
 from training.starter.weighting import sample_weights
 from training.tables import Row
+from training.weights import build_backbone
 
 BACKBONE_NAME, HEAD_NAME = "efficientnet_lite0", "gap_l2"
 DOUBTFUL = Path(__file__).parent / "doubtful.csv"
