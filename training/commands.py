@@ -115,14 +115,14 @@ def train(table_into: Path | None, table_name: str | None, quantize: str, **valu
     _fail_early(values["data"])
     values["leave_out"] = tuple(map(spelled, values["leave_out"]))
     import_tensorflow()
-    from training.tables import console_table, figures_table, source_table, summary_markdown
+    from training.tables import AT, console_table, figures_table, source_table, summary_markdown
     from training.train import train as run
 
     values["save"] = values["save"] or ("none" if values["leave_out"] else "best")
     values["quantize"] = None if quantize == "none" else quantize
     result = run(train_options(values))
     figures = result.report["models"]
-    print_results(console_table("Validation and test", *figures_table(figures)))
+    print_results(console_table("Validation and test", *figures_table(figures), AT))
     splits = list(figures[0]["splits"])
     print_results(console_table(f"By source, {splits[-1]}", *source_table(figures, splits[-1])))
     write_table(table_into, table_name, "training", summary_markdown(figures))
@@ -199,12 +199,12 @@ def evaluate(  # noqa: PLR0917 click passes options by name
     """
     from training.evaluate import evaluate as run
     from training.run import short_name
-    from training.tables import console_table, figures_table, source_table, summary_markdown
+    from training.tables import AT, console_table, figures_table, source_table, summary_markdown
 
     out = out or runs / f"evaluate-{tag.replace(':', '-')}-{short_name(data)}"
     report = run(tag, data, out=out, cache=cache, split=split, threshold=threshold)
     figures = report["models"]
-    print_results(console_table(f"{report['tag']} on {data}", *figures_table(figures)))
+    print_results(console_table(f"{report['tag']} on {data}", *figures_table(figures), AT))
     for name in figures[0]["splits"]:
         print_results(console_table(f"By source, {name}", *source_table(figures, name)))
     write_table(table_into, table_name, "evaluation", summary_markdown(figures))

@@ -68,7 +68,8 @@ class Evaluation:
         }
 
 
-def most_wrong(scored: Scored, count: int) -> list[int]:
-    """Indices of the photos whose probability is farthest from their label, worst first."""
-    error = np.abs(scored.labels - scored.probabilities)
-    return [int(i) for i in np.argsort(-error, kind="stable")[:count] if error[i] > 0.5]
+def most_wrong(scored: Scored, count: int, threshold: float = 0.5) -> list[int]:
+    """Indices of photos on the wrong side of a threshold, farthest from their label first."""
+    wrong = (scored.probabilities >= threshold) != (scored.labels == 1)
+    error = np.where(wrong, np.abs(scored.labels - scored.probabilities), -1.0)
+    return [int(i) for i in np.argsort(-error, kind="stable")[:count] if wrong[i]]

@@ -13,6 +13,8 @@ from training.settings import (
     BACKBONE_NAMES,
     BALANCES,
     HEAD_NAMES,
+    HEADS,
+    LEARNING_RATES,
     LOSSES,
     CostSettings,
     DataSettings,
@@ -68,9 +70,22 @@ def backbone_options(heads: str) -> Callable[[F], F]:
             "(random), those of the starter gate (always here), or a .weights.h5 or .keras file.",
         ),
         click.option(
-            "--heads", type=HeadList(), default=heads, show_default=True, help="Heads to train."
+            "--heads",
+            type=HeadList(),
+            default=heads,
+            show_default=True,
+            help="Heads to train, separated by commas. "
+            + " ".join(f"{name}: {what}." for name, what in HEADS.items()),
         ),
     )
+
+
+def _learning_rates() -> str:
+    """The heads' own learning rates, in words."""
+    of_rate: dict[float, list[str]] = {}
+    for head, rate in LEARNING_RATES.items():
+        of_rate.setdefault(rate, []).append(head)
+    return "; ".join(f"{rate:g} for {', '.join(heads)}" for rate, heads in of_rate.items())
 
 
 min_per_class_option = click.option(
@@ -108,7 +123,7 @@ fit_options = options(
     click.option(
         "--learning-rate",
         type=click.FloatRange(0, min_open=True),
-        help="Of the first phase.  [default: 1e-3 for gap, 1e-4 for the others]",
+        help=f"Of the first phase.  [default: {_learning_rates()}]",
     ),
     click.option(
         "--batch-size", type=click.IntRange(1), default=DEFAULTS.batch_size, show_default=True

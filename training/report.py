@@ -132,6 +132,7 @@ def _split_section(split: str, evaluations: Sequence[Evaluation]) -> dict[str, A
         "pictures": [Markup(picture) for picture in pictures],
         "bars": Markup(_source_bars(split, first)),
         "wrong_of": first.name,
+        "threshold": f"{first.threshold:.3f}",
         "wrong": _wrong_photos(scored, first.threshold),
     }
 
@@ -194,7 +195,7 @@ def _source_bars(split: str, evaluation: Evaluation) -> str:
 
 def _wrong_photos(scored: Scored, threshold: float) -> list[dict[str, str]]:
     wrong = []
-    for index in most_wrong(scored, MOST_WRONG):
+    for index in most_wrong(scored, MOST_WRONG, threshold):
         photo, probability = scored.photos[index], float(scored.probabilities[index])
         if thumbnail := thumbnail_uri(photo.path):
             wrong.append(

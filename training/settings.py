@@ -13,9 +13,16 @@ BACKBONE_NAMES = (
     "mobilenet_v3_small",
     "efficientnetv2_b0",
 )
-HEAD_NAMES = ("v1", "v2", "v3", "gap", "gap_l2")
-"""The keys of `plantood.model.backbones.BACKBONES` and `heads.HEADS`, which cannot be imported
-here: they need TensorFlow. A test holds them together."""
+HEADS = {
+    "v1": "Flatten, Dense 150 (ReLU, Dropout, BatchNorm), Dense 1",
+    "v2": "Flatten, Dense 256, 128, 64 (each ReLU, Dropout, BatchNorm), Dense 1",
+    "v3": "Conv 32 3x3, MaxPool, Flatten, Dense 256 (ReLU, Dropout, BatchNorm), Dense 1",
+    "gap": "GlobalAveragePooling, Dropout, Dense 1",
+    "gap_l2": "GlobalAveragePooling, L2 normalisation, Dropout, Dense 1",
+}
+HEAD_NAMES = tuple(HEADS)
+"""The tables `plantood.model.backbones.BACKBONES` and `heads.HEADS`, which cannot be imported here:
+they need TensorFlow. A test holds them together."""
 
 LOSSES: dict[str, tuple[float, float]] = {
     "bce": (1.0, 1.0),

@@ -92,10 +92,23 @@ def summary_markdown(figures: Sequence[dict[str, Any]]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def console_table(title: str | None, header: Row, rows: Sequence[Row]) -> Table:
+AT = "Accuracy, precision, recall and F1 at 0.5; false accepts and retakes at the threshold."
+"""What stands below :func:`figures_table` where no text is around it."""
+
+
+def console_table(
+    title: str | None, header: Row, rows: Sequence[Row], caption: str | None = None
+) -> Table:
     """The same table for a terminal."""
     shown_title = None if title is None else Text(spelled(title))
-    table = Table(title=shown_title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        title=shown_title,
+        title_justify="left",
+        caption=caption,
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
     for number, name in enumerate(header):
         table.add_column(name, justify="left" if number < 2 else "right", overflow="fold")
     for row in rows:

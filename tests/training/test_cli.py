@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from training import settings
 from training.cli import main
 from training.options import HeadList, train_options
 from training.settings import HEAD_NAMES, FitSettings, TrainOptions
@@ -40,6 +41,18 @@ def test_names_are_those_of_the_tables() -> None:
 
     assert tuple(BACKBONES) == BACKBONE_NAMES
     assert HEAD_NAMES == tuple(HEADS) == tuple(LEARNING_RATES)
+    assert {head.name: head.summary for head in HEADS.values()} == settings.HEADS
+
+
+def test_help_says_what_each_head_is_and_what_columns_a_manifest_has() -> None:
+    for command in ("train", "leave-one-out"):
+        told = " ".join(CliRunner().invoke(main, [command, "--help"]).output.split())
+        assert "0.0001 for v1, v2, v3; 0.001 for gap; 0.03 for gap_l2" in told
+        for name, what in settings.HEADS.items():
+            assert f"{name}: {what}." in told
+    told = " ".join(CliRunner().invoke(main, ["train", "--help"]).output.split())
+    assert "path,label[,split][,source][,group]" in told
+    assert "as group any name that photos of one scene share" in told
 
 
 def test_defaults_on_the_command_line_are_those_in_the_code() -> None:

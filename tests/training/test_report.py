@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -10,12 +11,14 @@ import numpy as np
 import pytest
 
 from training import charts
+from training.commands import print_results
 from training.dataset import Dataset, load_dataset
 from training.evaluation import Evaluation, Scored, most_wrong
 from training.report import thumbnail_uri, write_report
 from training.settings import DataSettings
+from training.tables import AT, console_table
 
-from .conftest import make_photo
+from .conftest import make_photo, write_photo
 
 
 @pytest.fixture
@@ -103,6 +106,32 @@ def test_one_class_and_an_empty_split_are_no_crash(evaluation: Evaluation, tmp_p
 def test_most_wrong_are_only_wrong_ones_worst_first() -> None:
     photos = tuple(make_photo(str(i), label) for i, label in enumerate([1, 1, 0, 0]))
     assert most_wrong(Scored(photos, np.array([0.4, 0.9, 0.95, 0.2])), 5) == [2, 0]
+
+
+def test_most_wrong_are_told_at_the_threshold_of_the_gate() -> None:
+    photos = tuple(make_photo(str(i), label) for i, label in enumerate([1, 1, 0, 0]))
+    scored = Scored(photos, np.array([0.6, 0.75, 0.6, 0.3]))
+    assert most_wrong(scored, 5, threshold=0.7) == [0]
+    assert most_wrong(scored, 5, threshold=0.2) == [2, 3]
+
+
+def test_the_page_shows_the_photos_that_the_gate_gets_wrong(tmp_path: Path) -> None:
+    photos = tuple(
+        replace(make_photo(f"{i}{label}", label), path=write_photo(tmp_path / f"{i}.jpg", label, i))
+        for i, label in enumerate([1, 1, 0, 0])
+    )
+    scored = Scored(photos, np.array([0.6, 0.9, 0.6, 0.1]))
+    write_report(tmp_path, "t", [Evaluation("m", {"test": scored}, 0.7)])
+    html = (tmp_path / "report.html").read_text()
+    assert "Most wrong photos of m, at its threshold 0.700" in html
+    assert re.findall(r'alt="(\d\.jpg)"', html) == ["0.jpg"]
+
+
+def test_the_console_says_at_which_threshold_its_figures_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    print_results(console_table("t", ["a"], [["1"]], AT))
+    assert "F1 at 0.5; false accepts and retakes at the threshold" in capsys.readouterr().out
 
 
 def test_a_photo_that_is_gone_has_no_thumbnail(tmp_path: Path) -> None:

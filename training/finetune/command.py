@@ -106,12 +106,12 @@ def finetune(
     import_tensorflow()
     from training.finetune.report import both_figures, change_table, judgement_markdown
     from training.finetune.run import finetune as run
-    from training.tables import console_table
+    from training.tables import AT, console_table
 
     result = run(options)
     judgement = result.judgement
     title = f"{options.tag}, before and after"
-    print_results(console_table(title, *both_figures(judgement.before, judgement.after)))
+    print_results(console_table(title, *both_figures(judgement.before, judgement.after), AT))
     for comparison in judgement.comparisons:
         title = f"What changed, {comparison.split}"
         print_results(console_table(title, *change_table(comparison)))
