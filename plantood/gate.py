@@ -28,10 +28,11 @@ from plantood.gate_reference import open_store
 from plantood.images import Admit, Limits, LoadedImage, Photo, load_image, to_model_input
 from plantood.messages import DEFAULT_LANGUAGE, Messages
 from plantood.model.store import GateModel, load_gate
+from plantood.packing import ensure_packed
 from plantood.policy import Policy, explain, quality_reasons, score_reasons, with_overrides
 from plantood.quality import measure
 from plantood.runtime import usable_cpus
-from plantood.settings import Settings, naming
+from plantood.settings import DEFAULT_GATE, Settings, naming
 from plantood.verdict import Quality, ReasonCode, Verdict
 
 
@@ -206,11 +207,14 @@ class Gate:
             language: Of the messages, if none is asked for that is known.
 
         Raises:
-            GateModelNotFound: The store has no such gate.
+            GateModelNotFound: The store has no such gate; or none is named, in a bento that packs
+                none.
             GateModelCorrupt: One of its files is missing or was changed.
             SettingsError: ``policy``, ``messages`` or a variable cannot be used.
         """
         settings = Settings.from_environment()
+        if tag is None and settings.gate == DEFAULT_GATE:
+            ensure_packed(Path.cwd())
         model = load_gate(open_store(tag or settings.gate))
         with naming("policy"):
             with_overrides(model.manifest.policy, settings.policy)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import bentoml
-from bentoml.exceptions import BentoMLException, NotFound
+from bentoml.exceptions import BentoMLConfigException, BentoMLException, NotFound
 from bentoml.models import BentoModel
 
-from .errors import GateModelError, GateModelNotFound
+from .errors import GateModelError, GateModelNotFound, SettingsError
 from .model.store import DEFAULT_NAME, STARTER_VERSION, list_gates, load_gate, newest_gate
-from .settings import DEFAULT_GATE, variable
+from .settings import DEFAULT_GATE, Settings, variable
 from .starter import install_starter
 
 STARTER = f"{DEFAULT_NAME}:{STARTER_VERSION}"
@@ -83,3 +83,25 @@ def open_store(tag: str) -> str:
         return str(GateReference(tag).resolve().tag)
     except BentoMLException as error:
         raise GateModelNotFound(str(error)) from error
+
+
+def gate_model(tag: str | None = None) -> GateReference:
+    """The gate in a service's own process, without another one; ``bentoml build`` packs it.
+
+    ::
+
+        @bentoml.service(service_class=GatedService)
+        class Detector:
+            gate = gate_model()
+
+    Args:
+        tag: Of the gate model; by default ``PLANTOOD_GATE``. In a bento it is the one that was
+            packed, unless another one is named.
+
+    Raises:
+        BentoMLConfigException: ``PLANTOOD_*`` holds a value that cannot be used.
+    """
+    try:
+        return GateReference(tag or Settings.from_environment().gate)
+    except SettingsError as error:
+        raise BentoMLConfigException(str(error)) from None

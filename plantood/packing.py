@@ -16,6 +16,7 @@ from _bentoml_sdk import Service
 from bentoml._internal.bento.bento import BENTO_YAML_FILENAME, Bento
 from bentoml._internal.bento.build_config import BentoEnvSchema
 
+from .errors import GateModelNotFound
 from .gate_reference import GateReference
 from .model.store import SHA256_VARIABLE
 from .settings import DEFAULT_GATE, variable
@@ -27,6 +28,8 @@ SHA256_LABEL = "plantood.gate.sha256"
 
 SCORER = "PlantScorer"
 """The service whose only model is the gate's."""
+MODULE = "plantood"
+"""What made a gate model, by BentoML's record of it."""
 
 
 def record_gate(service: Service[Any]) -> None:
@@ -75,10 +78,31 @@ def served_gate(setting: str, bento: Bento | None) -> str:
     """
     if bento is None or setting != DEFAULT_GATE:
         return setting
-    packed = (
-        model.tag for part in bento.info.services if part.name == SCORER for model in part.models
-    )
-    return str(next(packed, setting))
+    parts = sorted(bento.info.services, key=lambda part: part.name != SCORER)
+    gates = (model.tag for part in parts for model in part.models if model.module == MODULE)
+    return str(next(gates, setting))
+
+
+def ensure_packed(folder: Path) -> None:
+    """Refuse whatever gate the machine has, where a bento is served that packs none.
+
+    Args:
+        folder: Working folder of the process; BentoML serves a bento from its ``src``.
+
+    Raises:
+        GateModelNotFound: No gate model is named, and the bento has none.
+    """
+    record = folder.parent / BENTO_YAML_FILENAME
+    if not record.is_file():
+        return
+    services = yaml.safe_load(record.read_bytes()).get("services") or []
+    models = [model for part in services for model in part.get("models") or []]
+    if not any(model.get("module") == MODULE for model in models):
+        raise GateModelNotFound(
+            "This bento packs no gate model, so Gate.load() would judge by whatever this machine "
+            "has; write `gate = gate_model()` in the service's class, which bentoml build packs, "
+            f"or name one: {variable('gate')}."
+        )
 
 
 def _bento_record(service: Service[Any]) -> Path:

@@ -12,7 +12,7 @@
             ...  # only photos that the gate accepted come here
 
 Whatever ``gate`` is, it is asked through one :class:`ComposedGate`, which also decides what becomes
-of a photo if the gate fails. ``docs/compose.md`` shows five ways to have a gate.
+of a photo if the gate fails. ``docs/compose.md`` shows six ways to have a gate.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from .remote import RemoteGate
 from .service import GatedService
 
 if TYPE_CHECKING:
+    from plantood.gate_reference import gate_model
     from plantood.service import PlantGate, PlantScorer
 
     from .runner import gate_runner
@@ -43,6 +44,7 @@ __all__ = [
     "ReasonCode",
     "RemoteGate",
     "Verdict",
+    "gate_model",
     "gate_runner",
     "gated",
 ]
@@ -50,6 +52,7 @@ __all__ = [
 _HOMES = {
     "PlantGate": "plantood.service",
     "PlantScorer": "plantood.service",
+    "gate_model": "plantood.gate_reference",
     "gate_runner": "plantood.compose.runner",
 }
 

@@ -19,8 +19,11 @@ from starlette.datastructures import UploadFile
 
 from plantood.errors import PlantoodError, UnreadablePhoto
 from plantood.failures import GateUnavailable
+from plantood.gate import Gate
+from plantood.gate_reference import GateReference
 from plantood.http_io import PhotoInput
 from plantood.judge import Judged
+from plantood.packing import served_gate
 from plantood.refusals import RequestRefused
 from plantood.runtime import usable_cpus
 from plantood.verdict import ReasonCode, Verdict
@@ -254,7 +257,14 @@ class _State:
     def _open(self, front: Front) -> ComposedGate:
         where = f"{type(self._service).__name__}.{front.attribute}"
         try:
-            source = getattr(self._service, front.attribute)
+            source = inspect.getattr_static(self._service, front.attribute)
+            if isinstance(source, GateReference):
+                bento = self._service.bento_service.bento
+                source = Gate.load(served_gate(str(source.tag), bento))
+            else:
+                source = getattr(self._service, front.attribute)
+        except PlantoodError as error:
+            raise BentoMLConfigException(f"{where}: {error}") from error
         except AttributeError:
             raise BentoMLConfigException(
                 f"There is no {where}, in which @gated finds the gate of {front.signature.name}; "

@@ -17,7 +17,7 @@ from tests.service.server import ROOT, SAMPLES, Server, launch, running
 from tests.standalone import clean_environment
 
 BENTOFILE = """
-service: "{name}:{service}"
+service: "{service}"
 include: ["*.py"]
 python:
   lock_packages: false
@@ -75,6 +75,20 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Team:
     return Team(folder)
 
 
+def _built(
+    team: Team, project: Path, work: Path, service: str, **variables: str
+) -> tuple[str, Path]:
+    """Build a project's bento and import it into an empty store: its tag, and the store."""
+    (project / "bentofile.yaml").write_text(BENTOFILE.format(service=service))
+    builder, home, archive = work / "builder", work / "home", work / "bento.tar"
+    built = team.run("bentoml", "build", "-o", "tag", folder=project, home=builder, **variables)
+    tag = built.rsplit("__tag__:", 1)[1].strip()
+    team.run("bentoml", "export", tag, str(archive), folder=work, home=builder)
+    shutil.rmtree(project)
+    team.run("bentoml", "import", str(archive), folder=work, home=home)
+    return tag, home
+
+
 @pytest.mark.parametrize("name", WAYS)
 def test_it_is_built_and_served_from_an_empty_store(
     name: str, team: Team, tmp_path: Path, request: pytest.FixtureRequest
@@ -84,19 +98,12 @@ def test_it_is_built_and_served_from_an_empty_store(
         gate: Server = request.getfixturevalue("elsewhere")
         variables["GATE_URL"] = gate.url
     legacy = name == "legacy_runner"
-    project, builder, home = tmp_path / "project", tmp_path / "builder", tmp_path / "home"
+    project = tmp_path / "project"
     project.mkdir()
     for file in (f"{name}.py", "my_detector.py"):
         shutil.copy(EXAMPLES / file, project)
-    text = BENTOFILE.format(name=name, service="service" if legacy else "Detector")
-    (project / "bentofile.yaml").write_text(text)
-    built = team.run("bentoml", "build", "-o", "tag", folder=project, home=builder, **variables)
-    tag = built.rsplit("__tag__:", 1)[1].strip()
-    archive = tmp_path / "bento.tar"
-    team.run("bentoml", "export", tag, str(archive), folder=tmp_path, home=builder)
-    shutil.rmtree(project)
-    team.run("bentoml", "import", str(archive), folder=tmp_path, home=home)
-
+    service = f"{name}:{'service' if legacy else 'Detector'}"
+    tag, home = _built(team, project, tmp_path, service, **variables)
     process, server = launch(
         team.command("bentoml", "serve", tag),
         cwd=tmp_path,
@@ -118,4 +125,66 @@ def test_it_is_built_and_served_from_an_empty_store(
         document = httpx.get(f"{server.url}/docs.json").raise_for_status().json()
         assert ("/diagnose_photo" if legacy else "/diagnose") in document["paths"]
         assert_it_judges(name, post)
+    assert "Traceback" not in server.output
+
+
+def test_a_bento_judges_by_the_gate_that_it_packs(team: Team, tmp_path: Path) -> None:
+    """And not by a newer one of the machine."""
+    project = tmp_path / "project"
+    project.mkdir()
+    for file in ("in_process.py", "my_detector.py"):
+        shutil.copy(EXAMPLES / file, project)
+    tag, home = _built(team, project, tmp_path, "in_process:Detector")
+    subprocess.run(
+        [sys.executable, "-m", "tests.service.tiny_gate", "newest"],
+        env=team.environment(home),
+        cwd=ROOT,
+        check=True,
+    )
+    process, server = launch(
+        team.command("bentoml", "serve", tag),
+        cwd=tmp_path,
+        environment=team.environment(home),
+        log=tmp_path / "serve.log",
+    )
+    with running(process, server):
+        server.wait_until_ready()
+        files = {"photo": ("photo.jpg", (SAMPLES / "bare_soil.jpg").read_bytes(), "image/jpeg")}
+        verdict = httpx.post(f"{server.url}/diagnose", files=files, timeout=60).json()
+    assert verdict["model"] == "plantood-gate:starter"
+
+
+LOADS_ITSELF = """
+import bentoml
+from plantood import Gate
+from plantood.compose import GatedService, gated
+
+@bentoml.service(service_class=GatedService)
+class Detector:
+    def __init__(self) -> None:
+        self.gate = Gate.load()
+
+    @bentoml.api
+    @gated
+    def diagnose(self, image: bytes) -> str:
+        return "rust"
+"""
+
+
+def test_a_gate_that_is_in_no_bento_is_not_replaced_by_what_the_machine_has(
+    team: Team, tmp_path: Path
+) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "service.py").write_text(LOADS_ITSELF)
+    tag, home = _built(team, project, tmp_path, "service:Detector")
+    process, server = launch(
+        team.command("bentoml", "serve", tag),
+        cwd=tmp_path,
+        environment=team.environment(home),
+        log=tmp_path / "serve.log",
+    )
+    with running(process, server):
+        process.wait(40)
+    assert "This bento packs no gate model" in server.output
     assert "Traceback" not in server.output

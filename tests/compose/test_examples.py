@@ -14,7 +14,14 @@ from plantood.verdict import Verdict
 from tests.service.server import ROOT, SAMPLES, Server, launch, running
 
 EXAMPLES = ROOT / "examples" / "compose"
-WAYS = ["gate_service", "scorer_service", "decorated", "elsewhere", "legacy_runner"]
+WAYS = [
+    "gate_service",
+    "scorer_service",
+    "decorated",
+    "elsewhere",
+    "legacy_runner",
+    "in_process",
+]
 DOCUMENT = (ROOT / "docs" / "compose.md").read_text(encoding="utf-8")
 
 
