@@ -7,10 +7,12 @@ photos that the other workers have in hand without a score.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import os
 import shutil
 import signal
+import tempfile
 from pathlib import Path
 
 import psutil
@@ -18,6 +20,7 @@ from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.utils.uri import uri_to_path
 
 POLL_SECONDS = 0.05
+_KEPT = "-kept-"
 
 
 def outlive_other_services(*services: str, seconds: float) -> None:
@@ -37,9 +40,10 @@ def outlive_other_services(*services: str, seconds: float) -> None:
     waiting: set[asyncio.Task[None]] = set()
 
     async def end_last() -> None:
+        others = _others(services)  # those now; with `--reload` others come in their place
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while _others(services):
+                while any(other.is_running() and not _is_zombie(other) for other in others):
                     await asyncio.sleep(POLL_SECONDS)
         obey(signal.SIGTERM, None)
 
@@ -64,12 +68,20 @@ def _others(services: tuple[str, ...]) -> list[psutil.Process]:
     return others
 
 
+def _is_zombie(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return process.status() == psutil.STATUS_ZOMBIE
+    return True
+
+
 def keep_sockets(service: str) -> None:
     """Let the Unix sockets of the server's services outlive SIGTERM.
 
     BentoML (1.4.39) removes their folder before it tells the workers to stop. A request in hand
     that needs a new connection, like a photo whose upload has just ended, would find no scorer.
-    But it removes it by `shutil.rmtree`, which refuses a symbolic link.
+    But it removes it by `shutil.rmtree`, which refuses a symbolic link. They are removed when the
+    supervisor ends (:func:`remove_sockets_at_exit`) and not with this worker, in whose place
+    another one may be started.
 
     Args:
         service: Any service that the server has a socket for.
@@ -77,20 +89,23 @@ def keep_sockets(service: str) -> None:
     folder = _socket_folder(service)
     if folder is None or folder.is_symlink():
         return
-    kept = folder.with_name(f"{folder.name}-kept")
+    kept = folder.with_name(f"{folder.name}{_KEPT}{os.getppid()}")
     with contextlib.suppress(OSError):  # another worker was faster
         folder.rename(kept)
         folder.symlink_to(kept.name)
 
 
-def remove_sockets(service: str) -> None:
-    """Remove what :func:`keep_sockets` kept."""
-    folder = _socket_folder(service)
-    if folder is None or not folder.is_symlink():
+def remove_sockets_at_exit() -> None:
+    """Remove what :func:`keep_sockets` keeps, when this process ends: the workers' supervisor."""
+    atexit.register(_remove_sockets, os.getpid())
+
+
+def _remove_sockets(supervisor: int) -> None:
+    if os.getpid() != supervisor:  # a fork
         return
-    kept = folder.resolve()
-    folder.unlink(missing_ok=True)
-    shutil.rmtree(kept, ignore_errors=True)
+    for kept in Path(tempfile.gettempdir()).glob(f"bentoml-uds-*{_KEPT}{supervisor}"):
+        kept.with_name(kept.name.partition(_KEPT)[0]).unlink(missing_ok=True)
+        shutil.rmtree(kept, ignore_errors=True)
 
 
 def _socket_folder(service: str) -> Path | None:

@@ -7,10 +7,12 @@ through files (its multiprocess mode), so counters and histograms are sums over 
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 from pathlib import Path
 
 import psutil
+from bentoml._internal.configuration.containers import BentoMLContainer
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
@@ -93,6 +95,22 @@ def observe(verdict: Verdict) -> None:
         PLANT_PROBABILITY.observe(verdict.plant_probability)
     for stage, milliseconds in verdict.timings_ms.items():
         STAGE_SECONDS.labels(stage=stage).observe(milliseconds / 1000)
+
+
+def keep_apart() -> None:
+    """Give this server a folder of its own for what its processes count.
+
+    BentoML has one for all servers of a `BENTOML_HOME`, and empties it whenever one is started,
+    also if it then does not start. To be called before that, where its command imports a service.
+    """
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:  # a worker, or somebody's choice
+        return
+    folder = Path(BentoMLContainer.bentoml_home.get(), "prometheus_multiproc_dir")
+    for left in folder.parent.glob(f"{folder.name}-*"):
+        pid = left.name.rpartition("-")[2]
+        if pid.isdecimal() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(left, ignore_errors=True)
+    BentoMLContainer.prometheus_multiproc_dir.set(f"{folder}-{os.getpid()}")
 
 
 def serve(port: int) -> None:

@@ -24,7 +24,7 @@ from . import __version__, prometheus
 from .capture import ensure_usable
 from .errors import PhotoTooLarge, PlantoodError, SettingsError
 from .gate_reference import GateReference
-from .graceful import keep_sockets, outlive_other_services, remove_sockets
+from .graceful import keep_sockets, outlive_other_services, remove_sockets_at_exit
 from .http_app import GateService
 from .http_io import CheckBatchInput, CheckInput, PhotoInput
 from .judge import Judge, Rules, ServiceScorer
@@ -41,6 +41,8 @@ try:
     settings = Settings.from_environment()
 except SettingsError as error:  # BentoML's commands print their own kind as one sentence
     raise BentoMLConfigException(str(error)) from None
+
+prometheus.keep_apart()
 
 KEEP_CONNECTIONS = {"max_requests": 10**12, "max_age": 1e12}
 """By default a caller closes its client session after 100 requests, and with it the requests that
@@ -67,6 +69,7 @@ def _before_start() -> None:
     except PlantoodError as error:
         raise BentoMLConfigException(str(error)) from None
     os.environ[variable("gate")] = gate.tag
+    remove_sockets_at_exit()
     if not BentoMLContainer.tracing.exporter_type.get():
         # Without an exporter BentoML still records a span for every piece of an upload.
         os.environ.setdefault("OTEL_SDK_DISABLED", "true")
@@ -98,11 +101,6 @@ class PlantScorer:
         """Stay until all others have answered the requests that they have in hand."""
         keep_sockets("PlantScorer")
         outlive_other_services("PlantScorer", seconds=LONGEST_REQUEST)
-
-    @bentoml.on_shutdown
-    def leave_nothing(self) -> None:
-        """Remove the sockets that were kept until now."""
-        remove_sockets("PlantScorer")
 
     @bentoml.api(
         input_spec=ScoreInput,

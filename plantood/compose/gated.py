@@ -11,6 +11,7 @@ from typing import Any, TypeVar, overload
 import bentoml
 from _bentoml_sdk.method import APIMethod
 
+from plantood import prometheus
 from plantood.protocol import bound_connections
 
 from .front import Front
@@ -103,6 +104,7 @@ def gated(
     if not inspect.isfunction(func):
         raise TypeError(f"@gated stands on a method, not on {func!r}.")
     bound_connections()  # a process that has gated methods is a server's
+    prometheus.keep_apart()
     signature = read_signature(func, photo)
 
     def returns() -> Any: ...

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -199,6 +200,32 @@ def test_a_scorer_killed_under_load_costs_no_wrong_answer_and_comes_back(server:
         assert body["verdict"] == "accept" if response.status_code == 200 else body["error"]
     server.wait_until_ready(30)
     assert post(0).json()["verdict"] == "accept"
+
+
+def test_a_scorer_that_ends_by_itself_comes_back(server: Server) -> None:
+    """As an operator ends it, or whoever watches memory; and then it has to end at once."""
+    scorer = _scorer(server)
+    scorer.terminate()
+    time.sleep(0.5)  # or the two are one
+    scorer.terminate()
+    assert not psutil.wait_procs([scorer], timeout=20)[1]
+    server.wait_until_ready(20)
+    assert httpx.post(f"{server.url}/check", content=PLANT).json()["verdict"] == "accept"
+
+
+def test_a_stop_leaves_no_sockets_and_another_server_no_harm(tmp_path: Path) -> None:
+    """Two servers of one home, and one that does not even start."""
+    temporary = Path(tempfile.mkdtemp(prefix="t"))  # a socket's path has a limit
+    key = 'plantood_verdicts_total{reason="not_a_plant",verdict="retake"}'
+    with serving(tmp_path, TMPDIR=str(temporary)) as first:
+        httpx.post(f"{first.url}/check", content=SOIL)
+        assert first.metrics()[key] == 1
+        with serving(tmp_path, TMPDIR=str(temporary)) as second:
+            assert second.metrics()[key] == 0
+            process, _ = start(tmp_path, PLANTOOD_WORKERS="none")
+            assert process.wait(60) != 0
+            assert first.metrics()[key] == 1
+    assert not [path for path in temporary.iterdir() if path.name.startswith("bentoml-uds")]
 
 
 def test_a_gate_that_is_not_in_the_store_says_what_to_do(tmp_path: Path) -> None:
