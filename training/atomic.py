@@ -25,6 +25,9 @@ def write_atomic(path: Path, write: Callable[[IO[bytes]], object]) -> None:
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)
+    except OSError as error:
+        error.filename = error.filename or os.fspath(path)  # a full disk does not say where
+        raise
     finally:
         unfinished.unlink(missing_ok=True)
 

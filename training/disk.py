@@ -77,6 +77,15 @@ def ensure_room(
     _ensure_free(cache, needed, "the features of the photos", "--cache")
 
 
+def ensure_room_for_graphs(backbone: keras.Model, cache: Path) -> None:
+    """Compare what the graphs of a backbone will take with what is free.
+
+    Raises:
+        SettingsError: It is too little.
+    """
+    _ensure_free(cache, 4 * backbone.count_params(), "the graph of the backbone", "--cache")
+
+
 def ensure_room_to_save(backbone: keras.Model) -> None:
     """Compare what a gate model will take with what is free in the store.
 

@@ -48,8 +48,8 @@ def evaluate(
         TrainingDataError: if there is nothing to evaluate on.
         GateModelNotFound: if the store has no such gate model.
     """
-    ensure_writable(out, cache)
     gate = find_gate(tag)
+    ensure_writable(out, cache)
     by_split, bad = photos_by_split(data, cache, split)
     evaluation = evaluation_of_gate(gate, by_split, threshold)
     write_bad(bad, out / "bad_files.csv")

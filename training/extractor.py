@@ -17,6 +17,7 @@ from plantood.model.classifier import build_classifier
 from plantood.model.export import BACKBONE_FILE, HEAD_FILE, export_gate
 from plantood.model.heads import build_head
 from plantood.runtime import Scorer
+from training.disk import ensure_room_for_graphs
 from training.features import FeatureCache, weights_digest
 
 VERSION = 1
@@ -55,6 +56,7 @@ def open_extractor(
     folder = cache / f"{name}-{digest[:16]}"
     graphs = folder / "graphs"
     if not graphs.is_dir():
+        ensure_room_for_graphs(backbone, cache)
         folder.mkdir(parents=True, exist_ok=True)
         # The head is there because graphs come in pairs; only the backbone's output is used.
         model = build_classifier(backbone, build_head("gap", backbone.output_shape[1:]))

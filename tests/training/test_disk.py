@@ -17,7 +17,12 @@ from click.testing import CliRunner, Result
 from plantood.errors import SettingsError
 from training import disk, locks
 from training.cli import INTERRUPTED, main
-from training.disk import ensure_room, ensure_room_to_save, ensure_writable
+from training.disk import (
+    ensure_room,
+    ensure_room_for_graphs,
+    ensure_room_to_save,
+    ensure_writable,
+)
 from training.evaluate import evaluate
 from training.review.log import DecisionLog
 from training.run import hold
@@ -73,10 +78,10 @@ def test_a_store_that_cannot_be_written_is_told_before_the_training(
             module.train(options)
 
 
-def test_the_report_of_an_evaluation_is_thought_of_before(tmp_path: Path) -> None:
+def test_the_report_of_an_evaluation_is_thought_of_before(tmp_path: Path, gate: str) -> None:
     (tmp_path / "out").touch()
     with pytest.raises(SettingsError, match="out cannot be written"):
-        evaluate("no-gate:1", tmp_path, out=tmp_path / "out", cache=tmp_path / "cache")
+        evaluate(gate, tmp_path / "no photos", out=tmp_path / "out", cache=tmp_path / "cache")
 
 
 def test_too_little_room_is_told_in_figures(
@@ -88,6 +93,8 @@ def test_too_little_room_is_told_in_figures(
     with pytest.raises(SettingsError, match=r"about 10 MB in .*, where 5 MB are free.*--cache"):
         ensure_room(photos, (), backbone, tmp_path)
     ensure_room(photos, {photo.sha256 for photo in photos[:60]}, backbone, tmp_path)
+    with pytest.raises(SettingsError, match="The graph of the backbone will take about 8 MB"):
+        ensure_room_for_graphs(SimpleNamespace(count_params=lambda: 2 * 10**6), tmp_path)
     with pytest.raises(SettingsError, match="A gate model will take about 16 MB in"):
         ensure_room_to_save(backbone)
 
