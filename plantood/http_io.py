@@ -22,7 +22,8 @@ from PIL import Image
 from pydantic import Field
 from pydantic.json_schema import GetJsonSchemaHandler, JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
-from starlette.datastructures import FormData, UploadFile
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
@@ -32,6 +33,21 @@ from .refusals import RequestRefused
 from .uploads import uploads_of_process
 
 PhotoInput: TypeAlias = Photo | UploadFile
+
+_URL_ENCODED = "application/x-www-form-urlencoded"
+_MISTAKES = {
+    b"data:": "a data URL",
+    b"/9j/": "base64",
+    b"iVBORw0KGgo": "base64",
+    b"UklGR": "base64",
+    b"R0lGOD": "base64",
+    b"\x1f\x8b": "compressed with gzip",
+    b"{": "JSON",
+    b'["': "JSON",
+    b"image=": "text in the place of a file (a missing @?)",
+    b"photo=": "text in the place of a file (a missing @?)",
+}
+"""How a body begins that is no photo: base64 of JPEG, PNG, WebP and GIF, and the like."""
 
 
 def send_one(field: str) -> str:
@@ -142,7 +158,7 @@ class CheckInput(bentoml.IODescriptor):
         kind = content_type(request)
         if kind == "multipart/form-data":
             form = await read_form(request, max_files=2, max_fields=10)
-            photos = files(form, "image", send_one("image"))
+            photos = await files(form, "image", send_one("image"))
             if len(photos) > 1:
                 raise RequestRefused(
                     "There are several fields `image`; send several photos to /check_batch.",
@@ -192,7 +208,7 @@ class CheckBatchInput(bentoml.IODescriptor):
                 HTTPStatus.BAD_REQUEST,
             )
         form = await read_form(request, max_files=256, max_fields=10)
-        photos = files(form, "images", send_several("images"))
+        photos = await files(form, "images", send_several("images"))
         return cls(images=photos, language=language_of(request, form.get("language")))
 
 
@@ -251,10 +267,42 @@ async def raw_body(request: Request) -> UploadFile:
     Raises:
         RequestRefused: 429, if there is no room for it.
     """
-    photo = UploadFile(uploads_of_process().open(), size=0)
+    kind = content_type(request)
+    if kind.startswith("multipart/"):
+        raise RequestRefused(
+            f"This is {kind}; a form with a photo is multipart/form-data.", HTTPStatus.BAD_REQUEST
+        )
+    headers = Headers({"content-type": kind})
+    photo = UploadFile(uploads_of_process().open(), size=0, headers=headers)
     async for chunk in request.stream():
         await photo.write(chunk)
+    await ensure_no_text(photo)
     return photo
+
+
+async def ensure_no_text(photo: UploadFile) -> None:
+    """Refuse what whoever wrote the client has to mend, and no farmer can by another photo.
+
+    Raises:
+        RequestRefused: 400, naming the mistake.
+    """
+    await photo.seek(0)
+    start = (await photo.read(64)).lstrip()
+    for beginning, what in _MISTAKES.items():
+        if start.startswith(beginning):
+            raise RequestRefused(
+                f"This is {what}; send the photo's own bytes.", HTTPStatus.BAD_REQUEST
+            )
+
+
+def why_not_the_farmer(photo: Any) -> str | None:
+    """For a photo that cannot be read: what whoever wrote the client did wrong, if he did."""
+    if isinstance(photo, UploadFile) and photo.content_type == _URL_ENCODED:
+        return (
+            "The photo cannot be read. It came as application/x-www-form-urlencoded: curl -d "
+            "changes what it sends; use --data-binary or -F."
+        )
+    return None
 
 
 async def read_form(request: Request, *, max_files: int, max_fields: int) -> FormData:
@@ -278,6 +326,12 @@ class _FormParser(MultiPartParser):
     """Starlette's parser, whose files are counted."""
 
     def on_headers_finished(self) -> None:
+        part = self._current_part
+        kind = dict(part.item_headers).get(b"content-type", b"").lower()
+        if part.content_disposition and kind.startswith((b"image/", b"application/octet-stream")):
+            _, options = parse_options_header(part.content_disposition)
+            if b"filename" not in options:  # some clients name none, and mean a file all the same
+                part.content_disposition += b'; filename="photo"'
         super().on_headers_finished()
         theirs = self._current_part.file
         if theirs is not None:
@@ -288,7 +342,7 @@ class _FormParser(MultiPartParser):
             )
 
 
-def files(form: FormData, field: str, what_to_send: str) -> list[UploadFile]:
+async def files(form: FormData, field: str, what_to_send: str) -> list[UploadFile]:
     """The uploaded files of a field; at least one.
 
     Raises:
@@ -302,6 +356,7 @@ def files(form: FormData, field: str, what_to_send: str) -> list[UploadFile]:
                 HTTPStatus.BAD_REQUEST,
             )
         if value.size or value.filename:  # a browser sends neither if no file was chosen
+            await ensure_no_text(value)
             found.append(value)
     if not found:
         raise RequestRefused(

@@ -214,8 +214,10 @@ def _decode(data: bytes, limits: Limits, admit: Admit) -> tuple[Image.Image, int
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise PhotoTooLarge(f"more pixels than the limit of {limits.max_pixels:,}") from error
     except Image.UnidentifiedImageError as error:
+        found = next((name for start, name in _OTHERS.items() if start in data[:32]), "")
         raise UnreadablePhoto(
-            f"not a photo in a supported format (JPEG, HEIC, {', '.join(FORMATS)})"
+            (f"this is {found}, " if found else "")
+            + f"not a photo in a supported format (JPEG, HEIC, {', '.join(FORMATS)})"
         ) from error
     except Exception as error:
         # Pillow's decoders raise OSError, ValueError, SyntaxError, struct.error, IndexError and
@@ -242,6 +244,8 @@ def _decode_other(
     if data[:2] in (b"II", b"MM"):  # a TIFF is a directory as Exif is one
         exif.ensure_modest(data)
     elif data[4:8] == b"ftyp":
+        if not _brands(data) & (_HEIF_BRANDS | _AVIF_BRANDS):
+            raise Image.UnidentifiedImageError("a video, or the like")
         inside = isobmff.ensure_whole(data)
         if _is_heif(data):
             return _decode_heif(data, limits, admit)
@@ -297,6 +301,27 @@ def _admit(memory: int, size: tuple[int, int], limits: Limits, admit: Admit) -> 
     admit(memory)
 
 
+_OTHERS = {
+    b"\x00\x00\x00\x0cJXL ": "JPEG XL",
+    b"\xff\n": "JPEG XL",
+    b"\x00\x00\x00\x0cjP  ": "JPEG 2000",
+    b"\xffO\xffQ": "JPEG 2000",
+    b"8BPS": "a Photoshop file",
+    b"FUJIFILMCCD": "a raw photo",
+    b"ftypcrx": "a raw photo",
+    b"IIU\0": "a raw photo",
+    b"IIRO": "a raw photo",
+    b"ftypisom": "a video",
+    b"ftypmp4": "a video",
+    b"ftypqt": "a video",
+    b"%PDF": "a PDF",
+    b"PK\x03\x04": "a ZIP archive",
+    b"<svg": "a drawing (SVG)",
+    b"<html": "a web page",
+    b"<!DOCTYPE": "a web page",
+}
+"""What else is sent in the place of a photo, by what stands at its beginning."""
+
 _SIGNATURES = {
     jpeg.START_OF_IMAGE: "jpeg",
     b"\x89PNG": "png",
@@ -318,12 +343,15 @@ def format_of(data: bytes) -> str:
     return next((kind for start, kind in _SIGNATURES.items() if data.startswith(start)), "")
 
 
-def _is_heif(data: bytes) -> bool:
-    """Tell HEIF from AVIF by the brands in the first box (ISO/IEC 14496-12, section 4.3)."""
-    if data[4:8] != b"ftyp":
-        return False
+def _brands(data: bytes) -> set[bytes]:
+    """What a file of boxes says in its first box that it is (ISO/IEC 14496-12, section 4.3)."""
     box = data[8 : min(int.from_bytes(data[:4], "big"), 256)]
-    brands = {box[i : i + 4] for i in range(0, len(box), 4)}
+    return {box[i : i + 4] for i in range(0, len(box), 4)}
+
+
+def _is_heif(data: bytes) -> bool:
+    """Tell HEIF from AVIF."""
+    brands = _brands(data)
     return bool(brands & _HEIF_BRANDS) and not brands & _AVIF_BRANDS
 
 

@@ -26,7 +26,7 @@ from .errors import PhotoTooLarge, PlantoodError, SettingsError
 from .gate_reference import GateReference
 from .graceful import keep_sockets, outlive_other_services, remove_sockets_at_exit
 from .http_app import GateService
-from .http_io import CheckBatchInput, CheckInput, PhotoInput
+from .http_io import CheckBatchInput, CheckInput, PhotoInput, why_not_the_farmer
 from .judge import Judge, Rules, ServiceScorer
 from .liveness import answers, runs_beside
 from .model.store import load_gate
@@ -169,6 +169,8 @@ class PlantGate:
         judged = await self.judge.judge(image, language)
         if isinstance(judged.error, PhotoTooLarge):
             raise RequestRefused(f"{judged.error}.", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        if judged.error is not None and (mistake := why_not_the_farmer(image)):
+            raise RequestRefused(mistake, HTTPStatus.BAD_REQUEST)
         return judged.verdict
 
     @bentoml.api(input_spec=CheckBatchInput)

@@ -21,7 +21,7 @@ from plantood.errors import PlantoodError, UnreadablePhoto
 from plantood.failures import GateUnavailable
 from plantood.gate import Gate
 from plantood.gate_reference import GateReference
-from plantood.http_io import PhotoInput
+from plantood.http_io import PhotoInput, why_not_the_farmer
 from plantood.judge import Judged
 from plantood.packing import served_gate
 from plantood.refusals import RequestRefused
@@ -121,7 +121,9 @@ class Front:
             if sent is not photo:
                 raise
             return _Outcome(name, result=failure)
-        result = None if judged.verdict.accepted else judged.verdict
+        result: Any = None if judged.verdict.accepted else judged.verdict
+        if judged.error is not None and (mistake := why_not_the_farmer(sent.photo)):
+            result = RequestRefused(mistake, HTTPStatus.BAD_REQUEST)
         return _Outcome(name, sent.photo, language, judged, result)
 
     def _convert(

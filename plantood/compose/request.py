@@ -165,7 +165,8 @@ class GatedInput(bentoml.IODescriptor, metaclass=_NeverRoot):
             if name not in cls.photo_fields
         }
         for name in cls.photo_fields:
-            photos = [Sent(photo, language) for photo in files(form, name, what_to_send)]
+            found = await files(form, name, what_to_send)
+            photos = [Sent(photo, language) for photo in found]
             if len(photos) > limit:
                 raise RequestRefused(
                     f"{len(photos)} photos are more than the limit of {limit} a request.",

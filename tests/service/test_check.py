@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import base64
+import gzip
 import io
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -249,3 +251,78 @@ def test_bentoml_clients_can_call_it(server: Server, plant: bytes) -> None:
         assert client.check(image=str(SAMPLES / "bare_soil.jpg"), language="fr")["reasons"]
         answers = client.check_batch(images=[path, SAMPLES / "bare_soil.jpg"])
     assert [answer["verdict"] for answer in answers] == ["accept", "retake"]
+
+
+MISTAKES = {
+    "base64": (base64.b64encode, "image/jpeg", "base64"),
+    "base64 of a png": (
+        lambda _: base64.b64encode(_photo((9, 9), "PNG")),
+        "text/plain",
+        "base64",
+    ),
+    "data url": (
+        lambda photo: b"data:image/jpeg;base64," + base64.b64encode(photo),
+        "text/plain",
+        "data URL",
+    ),
+    "gzip": (gzip.compress, "image/jpeg", "gzip"),
+    "json": (lambda _: b'{"image": "a.jpg"}', "text/plain", "JSON"),
+    "curl -d @photo": (
+        lambda photo: photo.replace(b"\n", b"").replace(b"\r", b"") + b"\0",
+        "application/x-www-form-urlencoded",
+        "--data-binary",
+    ),
+    "curl -d image=@photo": (
+        lambda _: b"image=@leaf.jpg",
+        "application/x-www-form-urlencoded",
+        "missing @",
+    ),
+    "another multipart": (
+        lambda photo: b"--b\r\n\r\n" + photo + b"\r\n--b--\r\n",
+        "multipart/mixed; boundary=b",
+        "multipart/form-data",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_what_the_client_s_author_has_to_mend_is_not_told_to_the_farmer(
+    http: httpx.Client, plant: bytes, mistake: str
+) -> None:
+    make, kind, says = MISTAKES[mistake]
+    answer = raw(http, make(plant), kind)
+    assert answer.status_code == 400, answer.text
+    assert says in answer.json()["error"]
+
+
+def test_base64_in_a_form_is_named_too(http: httpx.Client, plant: bytes) -> None:
+    answer = multipart(http, base64.b64encode(plant))
+    assert (answer.status_code, "base64" in answer.json()["error"]) == (400, True)
+
+
+def test_a_part_without_a_file_name_but_of_a_photo_s_type_is_a_file(
+    http: httpx.Client, plant: bytes
+) -> None:
+    body = (
+        b'--b\r\nContent-Disposition: form-data; name="image"\r\nContent-Type: image/jpeg\r\n\r\n'
+        + plant
+        + b"\r\n--b--\r\n"
+    )
+    assert verdict_of(raw(http, body, "multipart/form-data; boundary=b")).verdict == "accept"
+
+
+@pytest.mark.parametrize(
+    ("start", "name"),
+    [
+        (b"\x00\x00\x00\x0cJXL \r\n\x87\n", "JPEG XL"),
+        (b"\x00\x00\x00\x0cjP  \r\n\x87\n", "JPEG 2000"),
+        (b"8BPS\0\1", "a Photoshop file"),
+        (b"FUJIFILMCCD-RAW ", "a raw photo"),
+        (b"\0\0\0\x18ftypisom\0\0\2\0", "a video"),
+        (b"%PDF-1.7", "a PDF"),
+    ],
+)
+def test_a_format_that_no_phone_sends_is_named(http: httpx.Client, start: bytes, name: str) -> None:
+    verdict = verdict_of(raw(http, start + bytes(100)))
+    assert verdict.reasons[0].code == "unreadable"
+    assert f"this is {name}" in verdict.reasons[0].detail
