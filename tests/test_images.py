@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import io
 import random
 import struct
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -445,3 +447,27 @@ def test_threads_do_not_disturb_each_other(picture: Image.Image) -> None:
     with ThreadPoolExecutor(4) as pool:
         for outcomes in pool.map(judge, range(4)):
             assert outcomes == [True, False, True] * 10
+
+
+@pytest.mark.parametrize("at", [0.1, 0.3, 0.5, 0.7, 0.9])
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA"])
+def test_a_damaged_png_is_unreadable(picture: Image.Image, mode: str, at: float) -> None:
+    """Each chunk has a checksum; a decoder that goes on leaves the rest black."""
+    photo = bytearray(encode(picture.convert(mode), "PNG"))
+    start = photo.index(b"IDAT") + 4
+    place = start + int(at * (len(photo) - start - 30))
+    photo[place] ^= 0x10
+    with pytest.raises(UnreadablePhoto):
+        load_image(bytes(photo))
+    without = bytes(photo[:place] + photo[place + 200 :])
+    with pytest.raises(UnreadablePhoto):
+        load_image(without)
+
+
+def test_the_time_of_a_flood_behind_a_photo_is_bounded(picture: Image.Image) -> None:
+    photo = encode(picture, "JPEG")
+    flood = photo[:-2] + b"\xff\xfe\0\2" * 4_000_000
+    started = time.perf_counter()
+    with contextlib.suppress(UnreadablePhoto):
+        load_image(flood)
+    assert time.perf_counter() - started < 1
