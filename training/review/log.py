@@ -15,6 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -24,10 +25,13 @@ from training.locks import lock
 from training.rounds.edits import ensure_unedited
 from training.rounds.journal import Appended, NotTakenBack
 from training.rounds.labels import Decision, ResolvedLabel, vote
-from training.rounds.layout import DECISIONS, MinedPhoto, Round
+from training.rounds.layout import DECISIONS, LABELS, MinedPhoto, Round
 
 LOCK = ".review.lock"
 """Held from the look at what stands until the decision is in both files, or taken back again."""
+
+
+_State = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,7 @@ class DecisionLog:
         self.photos: Mapping[str, MinedPhoto] = {photo.id: photo for photo in round_.mined()}
         self._thread_lock = threading.RLock()
         self._refused: Appended | None = None
+        self._labels_file: _State | None = None
         self._forget()
         with self._alone():
             if not edits_are_taken:
@@ -249,10 +254,17 @@ class DecisionLog:
             self._refused = None
 
     def _write_labels(self) -> None:
-        """Bring ``labels.csv`` up to the newest decision, unless it is."""
-        if self._written != len(self.entries):
-            self.round.write_labels(self.photos.values(), self._resolved)
-            self._written = len(self.entries)
+        """Bring ``labels.csv`` up to the newest decision, unless it is.
+
+        Raises:
+            RoundError: Somebody has changed it by hand since it was written.
+        """
+        if self._written == len(self.entries):
+            return
+        if self._labels_file not in (None, _state(self.round.path / LABELS)):
+            ensure_unedited(self.round)
+        self._labels_file = _state(self.round.write_labels(self.photos.values(), self._resolved))
+        self._written = len(self.entries)
 
     def _read_on(self) -> None:
         """Read the whole lines behind those already read."""
@@ -307,6 +319,15 @@ class DecisionLog:
             )
         else:
             self._resolved.pop(decision.id, None)
+
+
+def _state(file: Path) -> _State:
+    """What changes whenever somebody writes a file; zeros if there is none."""
+    try:
+        status = file.stat()
+    except FileNotFoundError:
+        return (0, 0, 0)
+    return (status.st_mtime_ns, status.st_size, status.st_ino)
 
 
 def _says_the_same(one: Decision, other: Decision) -> bool:

@@ -1,7 +1,7 @@
 """Whether somebody has edited ``labels.csv``, which is made of what the reviewers said.
 
-It is written after ``labels.jsonl``. If it is the older of the two, a kill came in between, and it
-says what the reviewers said at some time. Anything else in it is by hand.
+It is written after ``labels.jsonl``. Unless it is the newer of the two, a kill may have come in
+between, and it says what the reviewers said at some time. Anything else in it is by hand.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def ensure_unedited(round_: Round) -> None:
     except FileNotFoundError:
         return
     decisions = round_.path / DECISIONS
-    newer = not decisions.exists() or written >= decisions.stat().st_mtime_ns
+    newer = not decisions.exists() or written > decisions.stat().st_mtime_ns
     photos = round_.mined()
     said = _said(round_.decisions())
     found = _in_file(round_, photos)

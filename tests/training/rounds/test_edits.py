@@ -91,6 +91,22 @@ def test_edits_are_taken_in_as_the_message_says(round_: Round) -> None:
     assert learn(round_) == [1, 1, 1]
 
 
+def test_an_edit_while_the_review_runs_is_not_undone_by_the_next_label(round_: Round) -> None:
+    log, beside = DecisionLog(round_), DecisionLog(round_)
+    say(beside, 3, "ben", "plant")  # another server writes the file too
+    say(log, 4, "ann", "other")
+    edit(round_, "other", "unsure")
+    edited = (round_.path / LABELS).read_bytes()
+    for _ in range(2):
+        with pytest.raises(RoundError, match="changed by hand"):
+            say(log, 3, "ann", "plant")
+    assert (round_.path / LABELS).read_bytes() == edited
+    assert len(list(round_.decisions())) == 6
+    (round_.path / LABELS).unlink()
+    say(log, 3, "ann", "plant")
+    assert len(learn(round_)) == 5
+
+
 def test_without_the_file_edits_are_dropped(round_: Round) -> None:
     edit(round_, "other", "plant")
     (round_.path / LABELS).unlink()
