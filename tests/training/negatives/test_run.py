@@ -198,3 +198,24 @@ def test_on_field_photos_the_windows_hold_no_plant(tmp_path: Path) -> None:
         with Image.open(mask) as opened:
             plant = np.asarray(opened.convert("L").crop((left, top, right, bottom))) == 0
         assert plant.mean() < 0.001
+
+
+def test_what_is_left_out_is_told_and_names_that_are_no_text_survive(tmp_path: Path) -> None:
+    old = os.fsdecode(b"champ-\xe9t\xe9")
+    folder, out = tmp_path / old, tmp_path / "soil"
+    photo = with_leaves(soil(seed=3), (200, 150, 300, 230))
+    save(folder / f"{old}.jpg", photo, quality=90)
+    (folder / "raw.dng").touch()
+    os.mkfifo(folder / "pipe.jpg")
+    (folder / "linked").symlink_to(folder)
+    (folder / ".thumbnails").mkdir()
+    for _ in range(2):
+        ran = CliRunner().invoke(main, command(folder, out))
+        assert ran.exit_code == 0, ran.output
+        assert "5 found, 1 used, 4 left out" in ran.output
+        for why in ("ends in .dng", "pipe, socket", "read already", "a hidden folder"):
+            assert why in ran.output
+    photos = read_data(out / "origins.csv")
+    assert len(photos) > 1
+    assert all(one.path.is_file() for one in photos)
+    assert folder / f"{old}.jpg" in {one.path for one in photos}

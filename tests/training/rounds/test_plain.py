@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+
+from training.mining.labelled import read_labelled
+from training.mining.sources import FetchError, read
+from training.rounds.plain import read_file
+from training.scan import scan_file
+
+
+def in_time(work: object, *args: object) -> Exception | object:
+    """What a call returns or raises; it must not wait for ever."""
+    told: list[Exception | object] = []
+
+    def run() -> None:
+        try:
+            told.append(work(*args))
+        except Exception as error:
+            told.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert told, "it waits"
+    return told[0]
+
+
+def test_files_are_read_also_by_links(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"content")
+    (tmp_path / "b").symlink_to("a")
+    assert read_file(tmp_path / "a") == read_file(tmp_path / "b") == b"content"
+    with pytest.raises(FileNotFoundError):
+        read_file(tmp_path / "c")
+
+
+def test_what_is_no_file_keeps_nobody_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "link.jpg").symlink_to("pipe.jpg")
+    (tmp_path / "self.jpg").symlink_to("self.jpg")
+    (tmp_path / "folder.jpg").mkdir()
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "socket.jpg"))
+    names = ["pipe.jpg", "link.jpg", "self.jpg", "folder.jpg", "socket.jpg"]
+    for path in [*(tmp_path / name for name in names), Path("/dev/zero")]:
+        assert isinstance(in_time(read_file, path), OSError)
+        assert in_time(scan_file, path).error
+        assert isinstance(in_time(read, str(path)), FetchError)
+    listed = tmp_path / "done.csv"
+    listed.write_text("path,label\n" + "".join(f"{name},plant\n" for name in names))
+    assert in_time(read_labelled, [str(listed)]).digests == set()
