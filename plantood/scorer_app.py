@@ -13,6 +13,7 @@ Two things that BentoML (1.4.39) does otherwise than a scorer must:
 from __future__ import annotations
 
 import pickle
+from http import HTTPStatus
 from io import BytesIO
 from typing import Any
 
@@ -26,6 +27,7 @@ from starlette.requests import Request
 
 from .edge import EdgeApp, EdgeService
 from .http_io import is_of_the_bento
+from .refusals import RequestRefused
 from .uploads import UploadLimit
 
 MAX_BODY_BYTES = 64 << 20
@@ -77,10 +79,24 @@ class ScoreInput(bentoml.IODescriptor):
 
     @classmethod
     async def from_http_request(cls, request: Request, serde: Any) -> ScoreInput:
-        """Read a batch; of a pickle only arrays."""
+        """Read a batch; of a pickle only arrays.
+
+        Raises:
+            RequestRefused: 400, if there is anything else in it, or it is no batch.
+        """
         if is_of_the_bento(serde):
             serde = ArraySerde()
-        return await super().from_http_request(request, serde)
+        try:
+            given = await super().from_http_request(request, serde)
+        except ValueError as error:  # pydantic's are of this kind, too
+            raise RequestRefused(f"{error}"[:200], HTTPStatus.BAD_REQUEST) from None
+        images = given.images
+        if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8:
+            raise RequestRefused(
+                f"A batch is uint8 [N,S,S,3], not {images.dtype} {list(images.shape)}"[:200],
+                HTTPStatus.BAD_REQUEST,
+            )
+        return given
 
 
 class NoInput(bentoml.IODescriptor):
