@@ -50,8 +50,8 @@ class Commands(OneLineErrors):
             click.echo(f"\n{INTERRUPTED}", err=True)
             ctx.exit(128 + signal.SIGINT)
         except (OSError, sqlite3.OperationalError) as error:
-            if isinstance(error, OSError) and error.errno == errno.EPIPE:
-                raise  # whoever reads the output has enough of it
+            if isinstance(error, (ConnectionError, TimeoutError, ChildProcessError)):
+                raise  # no disk's; a broken pipe among them: whoever reads has enough of it
             raise click.ClickException(_sentence(error)) from error
 
 
