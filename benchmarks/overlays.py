@@ -201,3 +201,34 @@ def _write(image: Image.Image, text: str, corner: str, margin: int, options: dic
     }[corner[1]]
     y = margin if corner[0] == "t" else image.height - margin - bottom
     draw.multiline_text((x, y - min(0, top)), text, **options)
+
+
+def nothing(pixels: Pixels, _: np.random.Generator) -> Pixels:
+    """The photo alone."""
+    return pixels
+
+
+CASES: dict[str, Overlay] = {
+    "date": stamp(0.05, 1),
+    "date in a corner above": stamp(0.05, 1, ("tl",)),
+    "date and place": stamp(0.045, 3, ("bl",)),
+    "five lines": stamp(0.04, 5, ("br",)),
+    "two lines in two corners": stamp(0.05, 2, ("tl", "br")),
+    "all corners": stamp(0.04, 1, ("tl", "tr", "bl", "br")),
+    "panel of a survey app": panel(0.22),
+    "text bar below": bar(0.12),
+    "text bar above": bar(0.12, "t"),
+    "text bars": bar(0.1, "tb"),
+    "large date": stamp(0.08, 1),
+    "narrow frame": frame(0.03),
+    "white frame": frame(0.1, WHITE),
+    "black frame": frame(0.1, BLACK),
+    "coloured frame": frame(0.1, (30, 60, 150)),
+    "wide frame": frame(0.3),
+    "letterbox": letterbox(0.3),
+    "screenshot": screenshot,
+    "sideways": sideways(stamp(0.045, 3, ("bl",))),
+    "date in a frame": both(stamp(0.05, 1), frame(0.1)),
+    "frame in a screenshot": both(frame(0.05), screenshot),
+}
+"""By what a table calls them."""

@@ -39,8 +39,9 @@ _STROKE = 25.0
 """Grey levels between neighbours where the stroke of a letter begins or ends."""
 _STROKES = 10
 """Changes between darker and brighter in one row that make it a row of letters."""
-_TALLEST = 24
-"""Rows; letters that reach over more in one piece are none, but grass or gravel."""
+_LOWEST, _TALLEST = 3, 24
+"""Rows; letters that reach over less in one piece are none, but the margin of a leaf, and those
+that reach over more are grass or gravel."""
 _EDGE_BAND = 0.4
 """Share of the height, from above and from below, where captions stand."""
 _AROUND = 8
@@ -116,7 +117,7 @@ def captions(luma: np.ndarray) -> tuple[int, int]:
     """
     height = len(luma)
     letters = strokes(luma, _STROKE) >= _STROKES
-    if not letters.any() or _longest_run(letters) > _TALLEST:
+    if not _LOWEST <= _longest_run(letters) <= _TALLEST:
         return 0, 0
     band = int(_EDGE_BAND * height)
     above, below = np.flatnonzero(letters[:band]), np.flatnonzero(letters[::-1][:band])

