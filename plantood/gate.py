@@ -221,7 +221,7 @@ class Gate:
         if messages is None:
             with naming("messages_file"):
                 messages = Messages.load(settings.messages_file)
-        return cls(
+        gate = cls(
             model,
             threads=threads or settings.scorer_threads,
             policy={**settings.policy, **(policy or {})},
@@ -229,6 +229,9 @@ class Gate:
             messages=messages,
             language=language or settings.language,
         )
+        with naming("language"):
+            gate.messages.ensure_known(settings.language)
+        return gate
 
     def check(self, photo: Photo, language: str | None = None) -> Verdict:
         """Judge one photo.

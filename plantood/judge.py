@@ -89,6 +89,8 @@ class Rules:
             policy = with_overrides(model.manifest.policy, settings.policy)
         with naming("messages_file"):
             messages = Messages.load(settings.messages_file)
+        with naming("language"):
+            messages.ensure_known(settings.language)
         return cls(
             tag=model.tag,
             input_size=model.manifest.input_size,

@@ -77,11 +77,24 @@ class Messages:
             A language of the catalogue.
         """
         for wanted in [*_by_preference(accept or ""), default.lower().replace("_", "-")]:
-            parts = wanted.split("-")
-            for length in range(len(parts), 0, -1):  # fr-ch, then fr
-                if (tag := "-".join(parts[:length])) in self.catalogue:
-                    return tag
+            if tag := self._known(wanted):
+                return tag
         return DEFAULT_LANGUAGE
+
+    def ensure_known(self, language: str) -> None:
+        """Refuse a default language that there is not.
+
+        Raises:
+            SettingsError: Naming those that there are.
+        """
+        if not self._known(language.lower().replace("_", "-")):
+            raise SettingsError(f"there is no {language!r}; there are {', '.join(self.languages)}")
+
+    def _known(self, wanted: str) -> str | None:
+        """The language of the catalogue that a tag means: of fr-ch, fr."""
+        parts = wanted.split("-")
+        tags = ("-".join(parts[:length]) for length in range(len(parts), 0, -1))
+        return next((tag for tag in tags if tag in self.catalogue), None)
 
 
 def _by_preference(accept: str) -> list[str]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import types
 from collections.abc import Iterator, Mapping
@@ -231,9 +232,10 @@ class Settings(BaseModel):
 
         Raises:
             SettingsError: Naming the first variable that cannot be used, its value, and what is
-                allowed.
+                allowed; or one whose name is nearly that of a setting.
         """
         environment = os.environ if environment is None else environment
+        _ensure_no_slip(environment, [variable(field) for field in cls.model_fields])
         given = {
             field: value
             for field in cls.model_fields
@@ -249,6 +251,18 @@ class Settings(BaseModel):
             raise SettingsError(
                 f"{variable(field)}={given[field]!r} cannot be used ({what}); allowed is {allowed}."
             ) from None
+
+
+def _ensure_no_slip(environment: Mapping[str, str], known: list[str]) -> None:
+    """Refuse a variable that looks like a setting but is none: it would be obeyed by nobody.
+
+    Raises:
+        SettingsError: Naming it, and the one that it looks like.
+    """
+    for name in environment:
+        if name.startswith(PREFIX) and name not in known:
+            for meant in difflib.get_close_matches(name, known, n=1, cutoff=0.85):
+                raise SettingsError(f"{name} is no setting; is {meant} meant?")
 
 
 @contextmanager

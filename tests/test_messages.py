@@ -101,3 +101,9 @@ def test_operators_file_that_cannot_be_used(tmp_path: Path, content: str, said: 
 def test_operators_file_that_is_missing(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="cannot be read"):
         Messages.load(tmp_path / "none.json")
+
+
+def test_a_default_language_that_there_is_not_is_refused() -> None:
+    MESSAGES.ensure_known("sw-KE")
+    with pytest.raises(SettingsError, match="there is no 'xx'; there are en, fr, sw"):
+        MESSAGES.ensure_known("xx")

@@ -110,3 +110,20 @@ def test_the_document_holds_the_table() -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
     table = text.split("<!-- settings -->\n")[1].split("<!-- /settings -->")[0]
     assert table == documentation_table()
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("PLANTOOD_POLCY", "PLANTOOD_POLICY"),
+        ("PLANTOOD_GATES", "PLANTOOD_GATE"),
+        ("PLANTOOD_MAX_UPLOADS_MB", "PLANTOOD_MAX_UPLOAD_MB"),
+    ],
+)
+def test_a_slip_in_a_name_is_noticed(name: str, meant: str) -> None:
+    with pytest.raises(SettingsError, match=f"{name} is no setting; is {meant} meant"):
+        Settings.from_environment({name: "1"})
+
+
+def test_other_variables_are_nobody_s_business() -> None:
+    Settings.from_environment({"PLANTOOD_SHARED": "/photos", "PLANTOOD_PORT": "tcp://10.0.0.1"})

@@ -199,6 +199,12 @@ def verify_gate(tag: str | bentoml.Tag) -> GateModel:
         ) from error
     except BentoMLException as error:
         raise GateModelError(f"BentoML could not read {tag}: {error}") from error
+    if model.info.labels.get("kind") != _KIND["kind"]:
+        known = ", ".join(gate.tag for gate in list_gates()) or "none yet"
+        raise GateModelNotFound(
+            f"{model.tag} is a model of {model.info.module or 'another kind'}, not a gate; gates "
+            f"in the store: {known}."
+        )
     path = Path(model.path)
     # BentoML's own record of the entry holds the digest of the manifest, which holds the others'.
     expected = model.info.metadata.get("manifest_sha256")

@@ -144,8 +144,9 @@ def test_a_model_of_another_kind_is_no_gate() -> None:
     with bentoml.models.create("something-else") as model:
         Path(model.path_of("weights.bin")).write_bytes(b"1")
     try:
-        with pytest.raises(GateModelCorrupt, match=r"gate\.json is missing"):
+        with pytest.raises(GateModelNotFound, match="another kind, not a gate") as told:
             load_gate("something-else")
+        assert "delete" not in str(told.value)  # it may be somebody's detector
         assert "something-else" not in [gate.tag.partition(":")[0] for gate in list_gates()]
     finally:
         bentoml.models.delete(model.tag)
