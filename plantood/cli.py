@@ -164,12 +164,14 @@ def models(as_json: bool) -> None:
     """List the gates in the Bento model store, newest first, with their figures."""
     from dataclasses import asdict
 
-    from plantood.model.store import list_gates
+    from plantood.model.store import damage, list_gates
 
     with _usable_store():
         gates = list_gates()
+    damaged = {gate.tag: damage(gate.tag) for gate in gates}
     if as_json:
-        click.echo(json.dumps(_rounded([asdict(gate) for gate in gates]), default=str, indent=2))
+        listed = [asdict(gate) | {"damage": damaged[gate.tag]} for gate in gates]
+        click.echo(json.dumps(_rounded(listed), default=str, indent=2))
         return
     if not gates:
         click.echo("The Bento model store has no gate; `plantood check` installs the starter.")
@@ -197,6 +199,9 @@ def models(as_json: bool) -> None:
             f"{gate.created:%Y-%m-%d}",
         )
     Console().print(table)
+    for tag, what in damaged.items():
+        if what:
+            click.echo(f"{tag} cannot be used: {what}", err=True)
 
 
 def _find(names: Iterable[str]) -> tuple[list[str], list[str]]:

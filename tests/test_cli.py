@@ -378,3 +378,16 @@ def test_serve_serves_from_any_directory(served: str) -> None:
     verdict = Verdict.model_validate(answer.json())
     assert verdict.accepted
     assert bentoml.models.get(verdict.model).info.labels["kind"] == "plantood-gate"
+
+
+def test_models_says_which_gate_is_damaged(tmp_path: Path) -> None:
+    home = {"BENTOML_HOME": str(tmp_path)}
+    plantood("check", MAIZE, **home)
+    listed = json.loads(plantood("models", "--json", **home).stdout)
+    assert [(gate["tag"], gate["damage"]) for gate in listed] == [("plantood-gate:starter", None)]
+    head = tmp_path / "models" / "plantood-gate" / "starter" / "head.onnx"
+    head.write_bytes(head.read_bytes()[:-1] + b"x")
+    told = plantood("models", **home)
+    assert told.returncode == 0
+    assert "plantood-gate:starter cannot be used:" in told.stderr
+    assert "head.onnx differs from the digest" in " ".join(told.stderr.split())

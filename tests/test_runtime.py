@@ -135,9 +135,32 @@ def test_threads_default_to_the_usable_cpus() -> None:
 )
 def test_the_cgroups_quota(files: dict[str, str], quota: float | None, tmp_path: Path) -> None:
     for name, content in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).write_text(content)
-    assert _cgroup_quota(tmp_path) == quota
+    assert _cgroup_quota(tmp_path, tmp_path / "nothing") == quota
+
+
+@pytest.mark.parametrize(
+    ("own", "files", "quota"),
+    [
+        ("0::/a/b", {"a/cpu.max": "150000 100000", "a/b/cpu.max": "max 100000"}, 1.5),
+        ("0::/a/b", {"a/cpu.max": "150000 100000", "a/b/cpu.max": "50000 100000"}, 0.5),
+        ("0::/a", {"a/cpu.max": "max 100000", "other/cpu.max": "50000 100000"}, None),
+        (
+            "3:cpuset:/x\n2:cpu,cpuacct:/pod/job",
+            {"cpu/pod/cpu.cfs_quota_us": "200000", "cpu/pod/cpu.cfs_period_us": "100000"},
+            2.0,
+        ),
+    ],
+)
+def test_the_quota_of_a_cgroup_within_others(
+    own: str, files: dict[str, str], quota: float | None, tmp_path: Path
+) -> None:
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).write_text(content)
+    (tmp_path / "self").write_text(own)
+    assert _cgroup_quota(tmp_path, tmp_path / "self") == quota
 
 
 def test_vnni_is_read_from_the_cpus_flags(tmp_path: Path) -> None:
