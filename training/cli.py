@@ -23,6 +23,8 @@ from training.review.exchange.command import labels
 from training.starter.command import starter
 
 INTERRUPTED = "Interrupted. Run the same command again: it goes on from what is finished."
+EXTRA = ("tensorflow", "keras", "h5py", "onnx", "tf2onnx", "matplotlib")
+"""Packages that serving does without."""
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -49,6 +51,14 @@ class Commands(OneLineErrors):
         except KeyboardInterrupt:
             click.echo(f"\n{INTERRUPTED}", err=True)
             ctx.exit(128 + signal.SIGINT)
+        except ModuleNotFoundError as error:
+            package = (error.name or "").partition(".")[0]
+            if package not in EXTRA:
+                raise
+            raise click.ClickException(
+                f"Training needs {package}, which is not installed: "
+                'pip install "plantood[training]".'
+            ) from error
         except (OSError, sqlite3.OperationalError) as error:
             if isinstance(error, (ConnectionError, TimeoutError, ChildProcessError)):
                 raise  # no disk's; a broken pipe among them: whoever reads has enough of it

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from tests.photos import encode, scene
 from training import settings
 from training.cli import main
 from training.options import HeadList, train_options
@@ -32,6 +33,24 @@ def test_help_does_not_wait_for_tensorflow() -> None:
     start = time.perf_counter()
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
     assert time.perf_counter() - start < 10
+
+
+@pytest.mark.parametrize("missing", ["tensorflow", "keras"])
+def test_without_its_packages_training_says_what_to_install(missing: str, tmp_path: Path) -> None:
+    for label in ("plant", "other"):
+        (tmp_path / label).mkdir()
+        for number in range(60):
+            photo = encode(scene(96, 96, seed=number + 100 * (label == "other")))
+            (tmp_path / label / f"{number}.jpg").write_bytes(photo)
+    code = (
+        f"import sys; sys.modules[{missing!r}] = None\n"
+        "from training.cli import main\n"
+        f"main(['train', {str(tmp_path)!r}])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert 'pip install "plantood[training]"' in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_names_are_those_of_the_tables() -> None:
