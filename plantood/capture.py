@@ -46,6 +46,8 @@ QUEUE_BYTES = 32 << 20
 QUEUE_PHOTOS = 2000
 """Of them at most so many: a photo of one pixel has 70 bytes, and a verdict some thousand."""
 
+_NOT_DECODED = (ReasonCode.UNREADABLE, ReasonCode.TOO_LARGE)
+
 KEPT, OVER_CAP, DROPPED, FAILED = "kept", "over_cap", "dropped", "failed"
 OUTCOMES = (KEPT, OVER_CAP, DROPPED, FAILED)
 """What becomes of a photo that is to be kept: written; too many that day; no room in the queue, as
@@ -138,7 +140,7 @@ class Capture:
     def wants(self, verdict: Verdict) -> bool:
         """True for a photo that was refused, but could be read, and for one near the threshold."""
         if not verdict.accepted:
-            return all(reason.code != ReasonCode.UNREADABLE for reason in verdict.reasons)
+            return all(reason.code not in _NOT_DECODED for reason in verdict.reasons)
         probability = verdict.plant_probability
         return probability is not None and probability - verdict.threshold <= self._margin
 

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from plantood.errors import UnreadablePhoto
+from plantood.errors import PhotoTooLarge, UnreadablePhoto
 from plantood.gate_reference import open_store
 from plantood.images import Admit, Limits, LoadedImage, Photo, load_image, to_model_input
 from plantood.messages import DEFAULT_LANGUAGE, Messages
@@ -74,7 +74,7 @@ def prepare(
     Args:
         photo: As :func:`plantood.images.load_image` takes it.
         policy: Thresholds of the quality cues.
-        limits: Bounds on bytes and pixels; a photo above them is ``unreadable``.
+        limits: Bounds on bytes, pixels and memory; a photo above them is ``too_large``.
         messages: Sentences for the farmer.
         language: Language of the sentences, a tag or an ``Accept-Language`` header.
         model: Tag of the gate model, for the verdict.
@@ -92,7 +92,7 @@ def prepare(
     except UnreadablePhoto as error:
         verdict = Verdict(
             verdict="retake",
-            reasons=[messages.reason(ReasonCode.UNREADABLE, language, str(error))],
+            reasons=[messages.reason(code_of(error), language, str(error))],
             threshold=policy.plant_threshold,
             model=model,
             timings_ms={"decode": _ms_since(started)},
@@ -121,6 +121,12 @@ def prepare(
     timings["decode"] = round(timings["decode"] + _ms_since(started), 2)
     kept = image if keep_image else None
     return Prepared(model_input=model_input, quality=quality, timings_ms=timings, image=kept)
+
+
+def code_of(error: UnreadablePhoto) -> ReasonCode:
+    """Why a photo that was not decoded has to be taken again."""
+    too_large = isinstance(error, PhotoTooLarge)
+    return ReasonCode.TOO_LARGE if too_large else ReasonCode.UNREADABLE
 
 
 def finish(

@@ -63,7 +63,7 @@ RAW_BODY = {kind: {"schema": BINARY} for kind in ("image/*", "application/octet-
 ERRORS = {
     "400": "No photo was sent, or not in a way that can be read.",
     "408": "The upload was too slow, or stopped.",
-    "413": "The photo has more bytes or more pixels than the limit, which the message names.",
+    "413": "The upload has more bytes than the limit, which the message names.",
     "415": "The body is sent in a way that is not taken, such as compressed.",
     "429": "Too many photos at the moment; `Retry-After` says when to come again.",
     "503": "The photo could not be judged in time; `Retry-After` says when to come again.",

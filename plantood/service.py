@@ -22,7 +22,7 @@ from bentoml.exceptions import BentoMLConfigException
 
 from . import __version__, prometheus
 from .capture import ensure_usable
-from .errors import PhotoTooLarge, PlantoodError, SettingsError
+from .errors import PlantoodError, SettingsError
 from .gate_reference import GateReference
 from .graceful import keep_sockets, outlive_other_services, remove_sockets_at_exit
 from .http_app import GateService
@@ -167,8 +167,6 @@ class PlantGate:
         photo that cannot be read is a `retake` too, not an error.
         """
         judged = await self.judge.judge(image, language)
-        if isinstance(judged.error, PhotoTooLarge):
-            raise RequestRefused(f"{judged.error}.", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         if judged.error is not None and (mistake := why_not_the_farmer(image)):
             raise RequestRefused(mistake, HTTPStatus.BAD_REQUEST)
         return judged.verdict

@@ -94,7 +94,7 @@ class Settings(BaseModel):
         ge=1,
         le=178,
         description="Largest photo in millions of pixels, known from its header before it is "
-        "decoded; a larger one is a 413. See also `PLANTOOD_DECODE_MEMORY_MB`.",
+        "decoded; a larger one is `too_large`. See also `PLANTOOD_DECODE_MEMORY_MB`.",
     )
     uploads_mb: int = Field(
         default=512,
@@ -109,7 +109,7 @@ class Settings(BaseModel):
         ge=64,
         le=100_000,
         description="Memory in MiB that all photos being decoded by one worker may take together. "
-        "One photo may take three quarters of it, a larger one is refused: 110 megapixels as a "
+        "One photo may take three quarters of it, a larger one is `too_large`: 110 megapixels as a "
         "JPEG, 70 as an HEIC of a phone, 90 as a PNG, 23 as a WebP.",
     )
     max_photos: int = Field(

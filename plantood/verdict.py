@@ -15,6 +15,7 @@ class ReasonCode(StrEnum):
     """Why a photo must be taken again. The values are part of the public contract."""
 
     UNREADABLE = "unreadable"
+    TOO_LARGE = "too_large"
     TOO_SMALL = "too_small"
     TOO_DARK = "too_dark"
     TOO_BRIGHT = "too_bright"

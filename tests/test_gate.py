@@ -119,11 +119,11 @@ def test_all_quality_reasons_are_told(gate: Gate) -> None:
     assert verdict.quality.width == 50
 
 
-def test_too_large_is_unreadable_and_names_the_limit() -> None:
+def test_too_large_names_the_limit() -> None:
     gate = Gate(MODEL, threads=1, limits=Limits(max_bytes=100_000, max_pixels=10_000))
     for photo, limit in ((scene(200, 200), "10,000 pixels"), (bytes(100_001), "100,000 bytes")):
         verdict = gate.check(photo)
-        assert codes(verdict) == ["unreadable"]
+        assert codes(verdict) == ["too_large"]
         assert limit in verdict.reasons[0].detail
 
 
@@ -215,7 +215,7 @@ def test_prepare_and_finish_without_a_scorer() -> None:
     assert broken.verdict.model == "m:1"
     large = prepare(MAIZE, limits=Limits(max_bytes=10), input_size=160, **common)
     assert isinstance(large.error, PhotoTooLarge)
-    assert codes(large.verdict) == [ReasonCode.UNREADABLE]
+    assert codes(large.verdict) == [ReasonCode.TOO_LARGE]
 
 
 def test_load_from_the_store() -> None:

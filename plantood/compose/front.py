@@ -19,14 +19,14 @@ from starlette.datastructures import UploadFile
 
 from plantood.errors import PlantoodError, UnreadablePhoto
 from plantood.failures import GateUnavailable
-from plantood.gate import Gate
+from plantood.gate import Gate, code_of
 from plantood.gate_reference import GateReference
 from plantood.http_io import PhotoInput, why_not_the_farmer
 from plantood.judge import Judged
 from plantood.packing import served_gate
 from plantood.refusals import RequestRefused
 from plantood.runtime import usable_cpus
-from plantood.verdict import ReasonCode, Verdict
+from plantood.verdict import Verdict
 
 from .gate import ComposedGate, OnGateError
 from .photos import Form, as_wanted
@@ -143,7 +143,7 @@ class Front:
             try:
                 photos.append(as_wanted(outcome.photo, form, seen, gate.limits, folder))
             except UnreadablePhoto as error:
-                outcome.result = gate.refusal(ReasonCode.UNREADABLE, outcome.language, str(error))
+                outcome.result = gate.refusal(code_of(error), outcome.language, str(error))
                 accepted.remove(outcome)
         if len(accepted) < (1 if signature.many else len(signature.photos)):
             return {}

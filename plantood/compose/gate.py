@@ -15,6 +15,7 @@ from starlette.datastructures import UploadFile
 from plantood import prometheus
 from plantood.errors import SettingsError, UnreadablePhoto
 from plantood.failures import FailureKind, WrongAnswer, as_gate_failure
+from plantood.gate import code_of
 from plantood.http_io import PhotoInput, close, read
 from plantood.images import Limits, Photo
 from plantood.judge import Judge, Judged
@@ -121,7 +122,7 @@ class ComposedGate:
                     raise WrongAnswer(f"the gate answered {type(verdict).__name__}, not a verdict")
                 return Judged(verdict)
         except UnreadablePhoto as error:  # a path at which there is no file
-            return Judged(self.refusal(ReasonCode.UNREADABLE, language, str(error)), error=error)
+            return Judged(self.refusal(code_of(error), language, str(error)), error=error)
         except Exception as error:
             return Judged(self._failed(error, language))
 

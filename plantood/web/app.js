@@ -51,8 +51,6 @@ const TEXTS = {
     slow: "The upload was too slow or stopped. Try again where the network is better.",
     too_large: "This photo is too large. Send a smaller one.",
     too_many_bytes: "This photo is larger than {limit} MB. Send a smaller one.",
-    too_many_pixels: "This photo has more than {limit} MP (millions of pixels). Send a smaller one.",
-    too_heavy: "This photo is too large in its format. Send it as a JPEG.",
     crowded: "Too many photos arrive at the moment. Try again in {seconds} seconds.",
     unavailable: "Photos cannot be checked at the moment. Try again in {seconds} seconds.",
     late: "The answer took too long. Try again.",
@@ -104,8 +102,6 @@ const TEXTS = {
     slow: "L'envoi était trop lent ou s'est arrêté. Réessayez là où le réseau est meilleur.",
     too_large: "Cette photo est trop grande. Envoyez-en une plus petite.",
     too_many_bytes: "Cette photo dépasse {limit} Mo. Envoyez-en une plus petite.",
-    too_many_pixels: "Cette photo a plus de {limit} MP (millions de pixels). Envoyez-en une plus petite.",
-    too_heavy: "Cette photo est trop grande dans son format. Envoyez-la en JPEG.",
     crowded: "Trop de photos arrivent en ce moment. Réessayez dans {seconds} secondes.",
     unavailable: "Les photos ne peuvent pas être vérifiées en ce moment. Réessayez dans {seconds} secondes.",
     late: "La réponse a pris trop de temps. Réessayez.",
@@ -157,8 +153,6 @@ const TEXTS = {
     slow: "Utumaji ulikuwa wa polepole mno au ulisimama. Jaribu tena penye mtandao mzuri zaidi.",
     too_large: "Picha hii ni kubwa mno. Tuma iliyo ndogo zaidi.",
     too_many_bytes: "Picha hii inazidi MB {limit}. Tuma iliyo ndogo zaidi.",
-    too_many_pixels: "Picha hii inazidi MP {limit} (pikseli milioni). Tuma iliyo ndogo zaidi.",
-    too_heavy: "Picha hii ni kubwa mno katika muundo wake. Itume kama JPEG.",
     crowded: "Picha nyingi mno zinafika kwa sasa. Jaribu tena baada ya sekunde {seconds}.",
     unavailable: "Kwa sasa picha haziwezi kukaguliwa. Jaribu tena baada ya sekunde {seconds}.",
     late: "Jibu limechelewa mno. Jaribu tena.",
@@ -296,11 +290,8 @@ function refusal(status, answer, seconds) {
     400: "no_photo", 408: "slow", 429: "crowded", 502: "unavailable", 503: "unavailable", 504: "late",
   };
   if (status !== 413) return [keys[status] || "status", { status, seconds: number(seconds, 0) }];
-  const [, limit, unit] = /limit of ([\d,]+) (MB a photo|bytes|pixels)/.exec(answer.error) || [];
-  const most = Number(limit?.replaceAll(",", ""));
-  if (unit === "pixels") return ["too_many_pixels", { limit: number(most / 1e6, 0) }];
-  if (unit) return ["too_many_bytes", { limit: number(unit === "bytes" ? most / 2 ** 20 : most, 0) }];
-  return [/as a JPEG/.test(answer.error) ? "too_heavy" : "too_large"];
+  const [, limit] = /limit of (\d+) MB a photo/.exec(answer.error) || [];
+  return limit ? ["too_many_bytes", { limit: number(Number(limit), 0) }] : ["too_large"];
 }
 
 async function judge(photo, moveFocus = true) {

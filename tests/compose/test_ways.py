@@ -120,11 +120,11 @@ def test_the_message_is_in_the_language_asked_for(
 
 
 @pytest.mark.parametrize("way", ["service", "scorer", "url", "client", "process"])
-def test_a_photo_above_the_limits_is_unreadable(way: str, detector: Server) -> None:
+def test_a_photo_above_the_limits_is_too_large(way: str, detector: Server) -> None:
     files = {"photo": ("a.jpg", b"\xff\xd8" * (11 << 20), "image/jpeg")}
     answer = httpx.post(f"{detector.url}/verdict", files=files, data={"way": way}, timeout=90)
     verdict = Verdict.model_validate_json(answer.raise_for_status().content)
-    assert [reason.code for reason in verdict.reasons] == ["unreadable"]
+    assert [reason.code for reason in verdict.reasons] == ["too_large"]
     assert "limit" in verdict.reasons[0].detail
 
 

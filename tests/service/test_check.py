@@ -116,10 +116,13 @@ def test_a_photo_as_the_camera_wrote_it(post: Post, shared: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
-def test_more_megapixels_than_the_limit_are_413(post: Post, kind: str) -> None:
-    response = post(_photo((11_000, 11_000), kind))
-    assert response.status_code == 413
-    assert "110" in response.json()["error"]
+def test_more_megapixels_than_the_limit_are_a_verdict_that_says_what_to_do(
+    post: Post, kind: str
+) -> None:
+    verdict = verdict_of(post(_photo((11_000, 11_000), kind)))
+    assert [reason.code for reason in verdict.reasons] == ["too_large"]
+    assert "110" in verdict.reasons[0].detail
+    assert "smaller picture size" in verdict.reasons[0].message
 
 
 def _chunks(size: int) -> Iterator[bytes]:

@@ -21,7 +21,7 @@ def test_verdicts_come_in_order_and_a_bad_photo_spoils_no_other(
     assert [
         verdict["reasons"][0]["code"] if verdict["reasons"] else "accept"
         for verdict in answer.json()
-    ] == ["not_a_plant", "unreadable", "accept", "unreadable", "unreadable", "unreadable", "accept"]
+    ] == ["not_a_plant", "unreadable", "accept", "too_large", "unreadable", "unreadable", "accept"]
 
 
 def test_a_photo_gets_the_same_verdict_alone_and_in_a_batch(
