@@ -18,8 +18,8 @@ BORDER_SIDE = 256
 _LAYERS = 3
 """How often all sides are looked at: a frame around a bar around a date has three."""
 
-_LEAST = 0.3
-"""Share of the height or width that must be left for a cut to be made."""
+_LEAST, _FEWEST = 0.3, 16
+"""Share of the height or width, and rows or columns, that must be left for a cut to be made."""
 
 _FLAT = 8.0
 """Grey levels from the ground of a border within which a pixel belongs to it: traces of JPEG."""
@@ -105,7 +105,7 @@ def border(luma: np.ndarray) -> int:
     if not begin or not ahead.any():
         return 0
     cut = begin + int(ahead.argmax()) + _MIXED
-    return cut if cut <= (1 - _LEAST) * len(luma) else 0
+    return cut if _enough(len(luma) - cut, len(luma)) else 0
 
 
 def captions(luma: np.ndarray) -> tuple[int, int]:
@@ -127,7 +127,7 @@ def captions(luma: np.ndarray) -> tuple[int, int]:
     if (strokes(rest, _FAINT_STROKE) > _FAINT_STROKES).sum() > _FAINT_ROWS:
         return 0, 0
     top, bottom = top + _AROUND * (top > 0), bottom + _AROUND * (bottom > 0)
-    return (top, bottom) if height - top - bottom >= _LEAST * height else (0, 0)
+    return (top, bottom) if _enough(height - top - bottom, height) else (0, 0)
 
 
 def strokes(luma: np.ndarray, step: float) -> np.ndarray:
@@ -145,6 +145,10 @@ def strokes(luma: np.ndarray, step: float) -> np.ndarray:
     up = steps[rows, columns] > 0
     turns = (up[1:] != up[:-1]) & (rows[1:] == rows[:-1])
     return np.bincount(rows[1:][turns], minlength=len(luma))
+
+
+def _enough(left: int, of: int) -> bool:
+    return left >= max(_LEAST * of, _FEWEST)
 
 
 def _longest_run(flags: np.ndarray) -> int:

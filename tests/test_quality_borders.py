@@ -119,6 +119,14 @@ def test_tiny_and_elongated_pictures_have_a_box() -> None:
         assert 0 <= top < bottom <= size[0]
 
 
+def test_of_bars_in_bars_enough_is_left() -> None:
+    luma = np.random.default_rng(0).uniform(60, 200, (96, 96)).astype(np.float32)
+    luma[:60], luma[60:80] = 250, 0
+    for seen in (luma, luma[::-1], luma.T, luma.T[::-1]):
+        left, top, right, bottom = picture_box(seen)
+        assert sorted((right - left, bottom - top)) == [96 - 62, 96]
+
+
 @pytest.mark.parametrize("ratio", [5, 10, 20])
 def test_panoramas_are_judged_as_other_photos(ratio: int, rng: np.random.Generator) -> None:
     panorama = np.concatenate([np.asarray(scene(480, 360, seed=i)) for i in range(ratio)], axis=1)
