@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -18,8 +21,20 @@ from .uploads import UploadLimit
 
 WEB = Path(__file__).parent / "web"
 
+
+def _inline_script() -> str:
+    """The source expression of a content security policy that allows the page's one inline script.
+
+    See https://www.w3.org/TR/CSP3/#grammardef-hash-source
+    """
+    (script,) = re.findall(r"<script>(.*?)</script>", (WEB / "index.html").read_text("utf-8"))
+    digest = hashlib.sha256(script.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
 PAGE_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "Content-Security-Policy": f"default-src 'none'; script-src 'self' {_inline_script()}; "
+    "style-src 'self'; "
     "img-src 'self' blob: data:; connect-src 'self'; base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'none'",
     "Cache-Control": "no-cache",

@@ -7,7 +7,9 @@ import itertools
 import json
 import re
 import socket
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
@@ -330,6 +332,53 @@ def test_too_many_uploads_are_told(
             r"Trop de photos arrivent en ce moment\. Réessayez dans 5 secondes\.", _told(browser)
         )
     assert browser.find_element(By.ID, "again").text == "Réessayer"
+
+
+class _StripsPrefix(BaseHTTPRequestHandler):
+    """Serves at /gate what the service at `upstream` serves at /, as an ingress that rewrites."""
+
+    upstream = ""
+
+    def _forward(self) -> None:
+        prefix, path = self.path[:5], self.path[5:]
+        if prefix != "/gate":
+            self.send_error(404)
+            return
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        kind = {k: v for k, v in self.headers.items() if k.lower() in ("content-type", "accept")}
+        url = self.upstream + "/" + path.lstrip("/")
+        answer = httpx.request(self.command, url, content=body, headers=kind, timeout=30)
+        self.send_response(answer.status_code)
+        for name in ("content-type", "content-security-policy"):
+            if name in answer.headers:
+                self.send_header(name, answer.headers[name])
+        self.send_header("Content-Length", str(len(answer.content)))
+        self.end_headers()
+        self.wfile.write(answer.content)
+
+    def do_GET(self) -> None:
+        self._forward()
+
+    def do_POST(self) -> None:
+        self._forward()
+
+    def log_message(self, *_: object) -> None:
+        """Nothing is logged."""
+
+
+@pytest.mark.parametrize("path", ["/gate", "/gate?from=mail", "/gate/"])
+def test_the_page_works_behind_a_proxy_that_strips_a_prefix(
+    browser: webdriver.Chrome, server: Server, path: str
+) -> None:
+    handler = type("Handler", (_StripsPrefix,), {"upstream": server.url})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as proxy:
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        try:
+            _open(browser, f"http://127.0.0.1:{proxy.server_port}{path}", PHONE, "en")
+            _choose(browser, SAMPLES / "maize_leaf.jpg")
+            _judged(browser, "Good photo")
+        finally:
+            proxy.shutdown()
 
 
 def test_a_gate_that_cannot_judge_is_told(browser: webdriver.Chrome, other: Server) -> None:
