@@ -15,13 +15,55 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from plantood.errors import (
+        GateModelCorrupt,
+        GateModelError,
+        GateModelNotFound,
+        PhotoTooLarge,
+        PlantoodError,
+        SettingsError,
+        UnreadablePhoto,
+    )
+    from plantood.failures import GateUnavailable
     from plantood.gate import Gate
-    from plantood.verdict import Verdict
+    from plantood.images import Limits, LoadedImage
+    from plantood.verdict import Reason, ReasonCode, Verdict
 
-__all__ = ["Gate", "Verdict"]
 __version__ = "0.1.0"
 
-_HOMES = {"Gate": "plantood.gate", "Verdict": "plantood.verdict"}
+_HOMES = {
+    "Gate": "plantood.gate",
+    "GateModelCorrupt": "plantood.errors",
+    "GateModelError": "plantood.errors",
+    "GateModelNotFound": "plantood.errors",
+    "GateUnavailable": "plantood.failures",
+    "Limits": "plantood.images",
+    "LoadedImage": "plantood.images",
+    "PhotoTooLarge": "plantood.errors",
+    "PlantoodError": "plantood.errors",
+    "Reason": "plantood.verdict",
+    "ReasonCode": "plantood.verdict",
+    "SettingsError": "plantood.errors",
+    "UnreadablePhoto": "plantood.errors",
+    "Verdict": "plantood.verdict",
+}
+
+__all__ = [
+    "Gate",
+    "GateModelCorrupt",
+    "GateModelError",
+    "GateModelNotFound",
+    "GateUnavailable",
+    "Limits",
+    "LoadedImage",
+    "PhotoTooLarge",
+    "PlantoodError",
+    "Reason",
+    "ReasonCode",
+    "SettingsError",
+    "UnreadablePhoto",
+    "Verdict",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -11,6 +11,7 @@ import aiohttp
 import httpx
 from bentoml.exceptions import BentoMLException
 
+from .errors import PlantoodError
 from .refusals import RequestRefused
 
 Result = TypeVar("Result")
@@ -54,7 +55,7 @@ class GateUnavailable(RequestRefused):
         self.detail = detail
 
 
-class WrongAnswer(ValueError):
+class WrongAnswer(PlantoodError):
     """What came back is not what was asked for."""
 
 

@@ -9,13 +9,15 @@ from typing import Any
 from bentoml.exceptions import BentoMLException
 from starlette.responses import JSONResponse
 
+from .errors import PlantoodError
+
 RETRY_SECONDS = 5
 """What ``Retry-After`` says wherever the same request may be answered a little later."""
 
 _LATER = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
-class RequestRefused(BentoMLException):
+class RequestRefused(BentoMLException, PlantoodError):
     """The request itself cannot be answered; the message says why and what to send.
 
     Attributes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -10,13 +11,15 @@ from typing import Any
 import httpx
 from pydantic import ValidationError
 
-from plantood.errors import SettingsError
-from plantood.failures import FailureKind, GateUnavailable, WrongAnswer
+from plantood.errors import SettingsError, UnreadablePhoto
+from plantood.failures import FailureKind, GateUnavailable, WrongAnswer, as_gate_failure
 from plantood.images import Photo
 from plantood.settings import Settings
 from plantood.verdict import Verdict
 
-from .photos import as_file
+from .photos import as_file, portable
+
+logger = logging.getLogger(__name__)
 
 FIRST_PAUSE = 0.1
 """Seconds before the second attempt; twice as long before each further one."""
@@ -67,7 +70,9 @@ class RemoteGate:
         if address.scheme not in ("http", "https") or not address.host:
             raise SettingsError(f"{url!r} is no address of a gate; give http://host:port.")
         self.url = url
-        self.timeout_s = timeout_s or Settings.from_environment().gate_timeout_s
+        settings = Settings.from_environment()
+        self.timeout_s = timeout_s or settings.gate_timeout_s
+        self._max_bytes = settings.limits.max_bytes
         self.retries = retries
         self._client = httpx.AsyncClient(
             base_url=address,
@@ -84,26 +89,37 @@ class RemoteGate:
             language: Of the messages: a tag, or an ``Accept-Language`` header.
 
         Raises:
-            GateUnavailable: It says that it cannot judge, or answers an error.
-            WrongAnswer: Its answer is no verdict.
-            TimeoutError: There is no answer in time.
-            httpx.TransportError: There is no connection.
+            UnreadablePhoto: There is no photo at this path.
+            GateUnavailable: There is no verdict; its ``kind`` says why: no connection, no answer
+                in time, an error, or an answer that is no verdict.
         """
-        async with asyncio.timeout(self.timeout_s):
-            file = await asyncio.to_thread(as_file, photo)
-            params = {"language": language} if language else {}
-            kind = {"Content-Type": "application/octet-stream"}
-            answer = await self._post("check", params=params, content=file, headers=kind)
-            if answer.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-                # a photo above the limits has a verdict only among several
-                files = [("images", ("photo", file))]
-                answer = await self._post("check_batch", params=params, files=files)
-                return _verdict(answer, "[", "]")
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                file = await asyncio.to_thread(portable, photo, self._max_bytes)
+                return await self._check(await asyncio.to_thread(as_file, file), language)
+        except UnreadablePhoto:
+            raise
+        except Exception as error:
+            raise as_gate_failure(error) from error
+
+    async def _check(self, file: bytes, language: str | None) -> Verdict:
+        params = {"language": language} if language else {}
+        kind = {"Content-Type": "application/octet-stream"}
+        answer = await self._post("check", params=params, content=file, headers=kind)
+        if answer.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            # a photo of too many bytes has a verdict only among several
+            files = [("images", ("photo", file))]
+            answer = await self._post("check_batch", params=params, files=files)
+            return _verdict(answer, "[", "]")
         return _verdict(answer)
 
     async def is_ready(self) -> bool:
-        """True if the gate says so."""
-        return (await self._client.get("readyz", timeout=READY_SECONDS)).is_success
+        """True if the gate says so; False also if it cannot be reached."""
+        try:
+            return (await self._client.get("readyz", timeout=READY_SECONDS)).is_success
+        except httpx.TransportError as error:
+            logger.warning("The gate is not ready: %s", as_gate_failure(error).detail)
+            return False
 
     async def close(self) -> None:
         """Close its connections."""

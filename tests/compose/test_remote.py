@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from plantood.compose import ComposedGate, RemoteGate
-from plantood.errors import SettingsError
+from plantood.errors import PlantoodError, SettingsError, UnreadablePhoto
 from plantood.failures import FailureKind, GateUnavailable
 from plantood.verdict import Verdict
 from tests.service.server import SAMPLES, Server
@@ -100,11 +100,15 @@ def failure_of(answer: Answer, **options: float) -> tuple[GateUnavailable, float
 
     async def run() -> tuple[GateUnavailable, float, int]:
         async with answering(answer) as (url, connections):
-            gate = ComposedGate(RemoteGate(url, **options), timeout_s=30)
+            remote = RemoteGate(url, **options)
             started = time.monotonic()
             with pytest.raises(GateUnavailable) as caught:
-                await gate.check(PLANT)
-            return caught.value, time.monotonic() - started, len(connections)
+                await ComposedGate(remote, timeout_s=30).check(PLANT)
+            seconds, made = time.monotonic() - started, len(connections)
+            with pytest.raises(PlantoodError) as alone:  # it raises the same by itself
+                await remote.check(PLANT)
+            assert (alone.type, alone.value.kind) == (GateUnavailable, caught.value.kind)
+            return caught.value, seconds, made
 
     return asyncio.run(run())
 
@@ -133,6 +137,7 @@ def test_a_dead_server_fails_at_once() -> None:
                 await gate.check(PLANT)
         assert caught.value.kind == FailureKind.UNREACHABLE
         assert not await gate.is_ready()
+        assert not await RemoteGate(url).is_ready()
         return time.monotonic() - started
 
     assert asyncio.run(run()) < 3
@@ -236,3 +241,5 @@ def test_a_file_that_is_not_there_is_no_failure_of_the_gate(
     verdict = asyncio.run(ComposedGate(RemoteGate(elsewhere.url)).check(tmp_path / "lost.jpg"))
     assert [reason.code for reason in verdict.reasons] == ["unreadable"]
     assert "lost.jpg" in verdict.reasons[0].detail
+    with pytest.raises(UnreadablePhoto, match=r"lost\.jpg"):
+        asyncio.run(RemoteGate(elsewhere.url).check(tmp_path / "lost.jpg"))

@@ -1,0 +1,39 @@
+"""What a user imports, from outside."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import import_module
+
+import pytest
+
+import plantood
+import plantood.compose
+
+
+@pytest.mark.parametrize("package", ["plantood", "plantood.compose"])
+def test_every_public_name_is_there(package: str) -> None:
+    module = import_module(package)
+    assert sorted(module.__all__) == module.__all__
+    for name in module.__all__:
+        assert getattr(module, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        _ = module.Nothing
+
+
+def test_whatever_a_caller_may_have_to_catch_is_one_family() -> None:
+    raised = [
+        *(getattr(plantood, name) for name in plantood.__all__),
+        *(getattr(plantood.compose, name) for name in plantood.compose.__all__),
+    ]
+    errors = {one for one in raised if isinstance(one, type) and issubclass(one, Exception)}
+    assert plantood.GateUnavailable in errors
+    assert all(issubclass(error, plantood.PlantoodError) for error in errors)
+
+
+def test_importing_it_costs_nothing() -> None:
+    heavy = "{'numpy', 'PIL', 'bentoml', 'onnxruntime', 'tensorflow'}"
+    code = f"import sys, plantood; print(sorted({heavy} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
