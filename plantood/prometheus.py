@@ -89,7 +89,7 @@ def announce(model: str, backbone: str, head: str) -> None:
 
 def observe(verdict: Verdict) -> None:
     """Count one verdict."""
-    reason = verdict.reasons[0].code.value if verdict.reasons else NO_REASON
+    reason = str(verdict.reasons[0].code) if verdict.reasons else NO_REASON
     VERDICTS.labels(verdict=verdict.verdict, reason=reason).inc()
     if verdict.plant_probability is not None:
         PLANT_PROBABILITY.observe(verdict.plant_probability)

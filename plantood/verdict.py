@@ -12,7 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class ReasonCode(StrEnum):
-    """Why a photo must be taken again. The values are part of the public contract."""
+    """Why a photo must be taken again. The values are part of the public contract.
+
+    None is renamed or removed; a newer gate may have more of them.
+    """
 
     UNREADABLE = "unreadable"
     TOO_LARGE = "too_large"
@@ -30,7 +33,11 @@ class Reason(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    code: ReasonCode = Field(description="Stable code for programs.")
+    # the text of a newer gate is a reason all the same; what we know is a ReasonCode
+    code: ReasonCode | str = Field(
+        union_mode="left_to_right",
+        description="Stable code for programs. More of them may be added.",
+    )
     message: str = Field(description="A short sentence for the farmer, in the language asked for.")
     detail: str | None = Field(
         default=None, description="What exactly was wrong, in English, for the log of an engineer."

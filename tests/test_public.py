@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from importlib import import_module
 
 import pytest
@@ -30,10 +28,3 @@ def test_whatever_a_caller_may_have_to_catch_is_one_family() -> None:
     errors = {one for one in raised if isinstance(one, type) and issubclass(one, Exception)}
     assert plantood.GateUnavailable in errors
     assert all(issubclass(error, plantood.PlantoodError) for error in errors)
-
-
-def test_importing_it_costs_nothing() -> None:
-    heavy = "{'numpy', 'PIL', 'bentoml', 'onnxruntime', 'tensorflow'}"
-    code = f"import sys, plantood; print(sorted({heavy} & sys.modules.keys()))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"

@@ -143,6 +143,18 @@ def test_a_dead_server_fails_at_once() -> None:
     assert asyncio.run(run()) < 3
 
 
+def test_a_reason_that_only_a_newer_gate_has_is_a_reason() -> None:
+    newer = (
+        '{"verdict": "retake", "reasons": [{"code": "too_far", "message": "Go closer."}], "x": 1}'
+    )
+
+    async def run() -> Verdict:
+        async with answering(saying(http("200 OK", newer))) as (url, _):
+            return await RemoteGate(url).check(PLANT)
+
+    assert [reason.code for reason in asyncio.run(run()).reasons] == ["too_far"]
+
+
 @pytest.mark.parametrize("server", [silent, trickling])
 def test_a_slow_server_is_waited_for_only_so_long_and_not_asked_again(server: Answer) -> None:
     failure, seconds, connections = failure_of(server, timeout_s=1, retries=3)
