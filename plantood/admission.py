@@ -8,9 +8,9 @@ own into a log. And no more are judged at a time than there is room for.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
-from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .refusals import RequestRefused, error
 
@@ -23,12 +23,8 @@ _CONTENT_TYPE = re.compile(rb"%s/%s[ \t]*(;[\t\x20-\x7e]*)?" % (_TOKEN, _TOKEN))
 _MAX_CONTENT_TYPE = 512
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
-
-def ensure_plain(scope: Message, pickles: bool = False) -> None:
+def ensure_plain(scope: Scope, pickles: bool = False) -> None:
     """Refuse a request whose path or headers can be read in two ways (RFC 9110, section 5.3).
 
     Args:
@@ -72,11 +68,11 @@ def ensure_plain(scope: Message, pickles: bool = False) -> None:
 class PlainRequests:
     """ASGI middleware: lets in what :func:`ensure_plain` does."""
 
-    def __init__(self, app: Any, pickles: bool) -> None:
+    def __init__(self, app: ASGIApp, pickles: bool) -> None:
         self.app = app
         self.pickles = pickles
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it unread."""
         answer = self.app
         if scope["type"] == "http":
@@ -94,12 +90,12 @@ class Places:
     line, or one stranger with as many sockets, shut out everybody else.
     """
 
-    def __init__(self, app: Any, places: int) -> None:
+    def __init__(self, app: ASGIApp, places: int) -> None:
         self.app = app
         self.places = places
         self.taken = 0
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on; reading the end of its body raises `RequestRefused` (429)."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)

@@ -35,9 +35,10 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from . import prometheus
-from .admission import Message, Places, PlainRequests, Receive, Send
+from .admission import Places, PlainRequests
 from .errors import PlantoodError, SettingsError
 from .liveness import is_served
 from .protocol import bound_connections
@@ -157,14 +158,14 @@ class EdgeService(Service):
 class _KnownPathsMetrics(RunnerTrafficMetricsMiddleware):
     """BentoML's metrics of requests, with one label for all paths at which there is nothing."""
 
-    def __init__(self, app: Any, known: Container[str], **options: Any) -> None:
-        async def as_asked(scope: Message, receive: Receive, send: Send) -> None:
+    def __init__(self, app: ASGIApp, known: Container[str], **options: Any) -> None:
+        async def as_asked(scope: Scope, receive: Receive, send: Send) -> None:
             await app(scope.get(_AS_ASKED, scope), receive, send)
 
         super().__init__(as_asked, **options)
         self._known = known
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Measure a request."""
         if scope["type"] in ("http", "websocket") and scope["path"] not in self._known:
             scope = {**scope, "path": OTHER_PATHS, _AS_ASKED: scope}

@@ -105,17 +105,25 @@ def _to_wire(photo: Any) -> Any:
     return photo
 
 
+def file_of(image: Image.Image) -> bytes | None:
+    """All bytes of the file of a Pillow image that was opened but not decoded yet, else None."""
+    file = getattr(image, "fp", None)
+    if file is None:
+        return None
+    position = file.tell()
+    file.seek(0)
+    data = file.read()
+    file.seek(position)
+    return data
+
+
 def as_upload(photo: Any) -> Any:
     """What BentoML's HTTP client can upload; other services of the bento get it too.
 
     A Pillow image that was opened but not decoded yet is its file: BentoML's client would send
     what Pillow has left unread of it.
     """
-    if isinstance(photo, Image.Image) and getattr(photo, "fp", None) is not None:
-        position = photo.fp.tell()
-        photo.fp.seek(0)
-        data = photo.fp.read()
-        photo.fp.seek(position)
+    if isinstance(photo, Image.Image) and (data := file_of(photo)) is not None:
         return _PhotoBytes(data)
     if isinstance(photo, (bytes, bytearray, memoryview)):
         return _PhotoBytes(photo)

@@ -7,13 +7,11 @@ callers keep theirs: a scorer that is started to share the load would get none o
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 REQUESTS = 100
 """Requests on one connection, on average."""
-
-Message = MutableMapping[str, Any]
 
 
 class RenewConnections:
@@ -23,12 +21,10 @@ class RenewConnections:
     server only and stays.
     """
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
-    async def __call__(
-        self, scope: Message, receive: Any, send: Callable[[Message], Awaitable[None]]
-    ) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on."""
         over_tcp = scope["type"] == "http" and scope.get("client")
         if not over_tcp or random.random() * REQUESTS >= 1:

@@ -15,14 +15,14 @@ import asyncio
 import functools
 import threading
 import weakref
-from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
 from tempfile import SpooledTemporaryFile
-from typing import Any
 
 import anyio
+from bentoml.exceptions import BentoMLException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .refusals import RequestRefused, error, error_headers
 from .settings import MEBIBYTE, Settings
@@ -46,10 +46,6 @@ disk from their first piece on."""
 DISK_SPOOL_BYTES = 64 * 1024
 
 _NOTHING_LEFT = {"type": "http.request", "body": b"", "more_body": False}
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 
 class BodyTooLarge(RequestRefused):
@@ -169,17 +165,17 @@ class BoundedBody:
         BodyTooSlow: Fewer than `SLOWEST` bytes a second.
     """
 
-    def __init__(self, scope: Message, receive: Receive, photo_bytes: int, photos: int) -> None:
+    def __init__(self, scope: Scope, receive: Receive, photo_bytes: int, photos: int) -> None:
         self._receive = receive
         self._limit = photos * photo_bytes + FORM_OVERHEAD
         self._received = 0
         self._complete = False
         self._started = asyncio.get_running_loop().time()
         self.refusal: RequestRefused | None = None
+        self._too_large = BodyTooLarge(photo_bytes, photos)
         declared = dict(scope.get("headers", ())).get(b"content-length", b"")
         if declared.isdigit() and (len(declared) > 18 or int(declared) > self._limit):
-            self.refusal = BodyTooLarge(photo_bytes, photos)
-        self._too_large = BodyTooLarge(photo_bytes, photos)
+            self.refusal = self._too_large
 
     async def __call__(self) -> Message:
         """The next piece of the body; after a refusal what is left of it, unchecked."""
@@ -221,12 +217,12 @@ def bounded(request: Request, photo_bytes: int, photos: int) -> Request:
 class UploadLimit:
     """ASGI middleware: bounds the bodies of ``/check`` and ``/check_batch``."""
 
-    def __init__(self, app: Any, photo_bytes: int, max_photos: int) -> None:
+    def __init__(self, app: ASGIApp, photo_bytes: int, max_photos: int) -> None:
         self.app = app
         self.photo_bytes = photo_bytes
         self.max_photos = max_photos
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, unless its body is too large."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
@@ -236,8 +232,8 @@ class UploadLimit:
         await answer(scope, body, send)
 
 
-def refused_upload(refusal: RequestRefused) -> JSONResponse:
-    """The answer to a request that was refused while its body may still be arriving."""
+def refused_upload(refusal: BentoMLException) -> JSONResponse:
+    """The answer to a request that was refused, maybe while its body is still arriving."""
     if isinstance(refusal, (BodyTooLarge, UploadsFull)):
         return _AnswerThenDrain(refusal)
     return error(str(refusal), refusal.error_code)
@@ -251,7 +247,7 @@ class _AnswerThenDrain(JSONResponse):
         super().__init__({"error": str(refusal)}, status, error_headers(status))
         self._rest = refusal.rest
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
         receive = self._rest or receive
 

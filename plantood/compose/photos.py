@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from starlette.datastructures import UploadFile
 
 from plantood.errors import UnreadablePhoto
-from plantood.http_io import PhotoInput, read
+from plantood.http_io import PhotoInput, file_of, read
 from plantood.images import Limits, LoadedImage, Photo, format_of, load_image, load_whole
 
 
@@ -53,12 +53,7 @@ def as_file(photo: Photo) -> bytes:
         photo = Image.fromarray(photo[:, :, 0] if photo.shape[2:] == (1,) else photo)
     if not isinstance(photo, Image.Image):
         return Path(photo).read_bytes()
-    file = getattr(photo, "fp", None)
-    if file is not None:  # opened, but not decoded yet
-        position = file.tell()
-        file.seek(0)
-        data = file.read()
-        file.seek(position)
+    if (data := file_of(photo)) is not None:
         return data
     buffer = BytesIO()
     upright = ImageOps.exif_transpose(photo)

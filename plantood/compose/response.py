@@ -19,7 +19,6 @@ from pydantic import RootModel, field_validator
 from starlette.responses import JSONResponse, Response
 
 from plantood.openapi import nullable
-from plantood.refusals import RequestRefused, error
 from plantood.uploads import refused_upload
 from plantood.verdict import Verdict
 
@@ -88,7 +87,7 @@ def _one(own: type[IODescriptor], status: HTTPStatus) -> type[IODescriptor]:
         async def to_http_response(cls, obj: Any, serde: Any) -> Response:
             """Answer with an output, a verdict, or an error."""
             if isinstance(obj, BentoMLException):
-                return _answer_error(obj)
+                return refused_upload(obj)
             if not isinstance(obj, Verdict) or obj.accepted:
                 return await own.to_http_response(obj, serde)
             if status is HTTPStatus.OK:
@@ -154,7 +153,7 @@ class _Several(IORootModel[Any]):
         """Answer with the list, or with the error of the first photo that has one."""
         for item in obj if isinstance(obj, list) else [obj]:
             if isinstance(item, BentoMLException):
-                return _answer_error(item)
+                return refused_upload(item)
         return await super().to_http_response(obj, serde)
 
     @classmethod
@@ -209,9 +208,3 @@ def _either(
 
 def _is_verdict(value: Any) -> bool:
     return isinstance(value, dict) and value.keys() == Verdict.model_fields.keys()
-
-
-def _answer_error(failed: BentoMLException) -> Response:
-    if isinstance(failed, RequestRefused):
-        return refused_upload(failed)
-    return error(str(failed), failed.error_code)

@@ -113,13 +113,12 @@ def read_signature(func: Callable[..., Any], photo: str | Sequence[str] | None =
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise TypeError(f"@gated needs {name} to name its parameters, instead of {parameter}.")
     hints = _hints(func)
-    kinds = {p.name: kind for p in parameters if (kind := _photo_kind(hints.get(p.name)))}
-    chosen = _chosen(name, photo, kinds, {p.name: hints.get(p.name) for p in parameters})
+    annotated = {p.name: hints.get(p.name) for p in parameters}
+    kinds = {p: kind for p, hint in annotated.items() if (kind := _photo_kind(hint))}
+    chosen = _chosen(name, photo, kinds, annotated)
     forms = {parameter: kinds[parameter][0] for parameter in chosen}
     many = kinds[chosen[0]][1]
-    verdict = _verdict(
-        name, {p.name: hints.get(p.name) for p in parameters}, many or len(chosen) > 1
-    )
+    verdict = _verdict(name, annotated, many or len(chosen) > 1)
     context = next(
         (
             p.name

@@ -14,7 +14,7 @@ import ipaddress
 import re
 import secrets
 import socket
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.types import Message, Receive, Scope, Send
 
 COOKIE = "plantood_review"
 MIN_TOKEN = 16
@@ -40,10 +41,6 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 
 def is_loopback(host: str) -> bool:
@@ -75,7 +72,7 @@ class Guard:
         own = (socket.gethostname(), socket.getfqdn()) if token else ()
         self.names = {name.lower().rstrip(".") for name in ("localhost", *own, *names)}
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer what is refused, pass everything else on, and add the headers to all answers."""
 
         async def send_with_headers(message: Message) -> None:
