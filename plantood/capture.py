@@ -114,7 +114,7 @@ class Capture:
             settings.capture,
             margin=settings.capture_margin,
             per_day=settings.capture_per_day,
-            limits=Limits(settings.max_upload_bytes, settings.max_pixels),
+            limits=settings.limits,
         )
 
     def offer(self, photo: Any, verdict: Verdict) -> None:
