@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plantood.errors import TrainingDataError
-from training.account import Account, at_most_per_source, read_usable  # noqa: F401
+from training.account import Account, read_usable
 from training.atomic import write_csv
 from training.data import CLASS_NAMES, BadPhoto, LabelledPhoto
 from training.settings import DataSettings

@@ -26,9 +26,9 @@ COPIES = 4
 
 def store() -> Path:
     """The Bento model store."""
-    from bentoml._internal.configuration.containers import BentoMLContainer
+    from plantood.model.store import store_dir
 
-    return Path(BentoMLContainer.model_store_dir.get())
+    return store_dir()
 
 
 def ensure_writable(*folders: Path) -> None:

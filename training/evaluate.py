@@ -83,11 +83,10 @@ def photos_by_split(
     if split is not None:
         names = [name for name in names if name == split]
     if not names:
-        asked = f"in the split {split} of" if split else "in"
         why = Account.of(data, (), bad).commonest()
         raise TrainingDataError(
-            f"No usable photo {asked} {data} ({len(bad)} could not be used{why}); it has the "
-            f"splits {', '.join(found)}."
+            f"No usable photo in the split {split} of {data} ({len(bad)} could not be used{why}); "
+            f"it has the splits {', '.join(found)}."
         )
     return {name: tuple(found[name]) for name in names}, bad
 

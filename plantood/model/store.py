@@ -71,6 +71,11 @@ class GateSummary:
     bytes: int
 
 
+def store_dir() -> Path:
+    """The Bento model store."""
+    return Path(BentoMLContainer.model_store_dir.get())
+
+
 def save_gate(
     directory: str | Path, *, name: str = DEFAULT_NAME, version: str | None = None
 ) -> bentoml.Tag:
@@ -130,7 +135,7 @@ def finish_save(tag: bentoml.Tag) -> bool:
     Returns:
         Whether the store has exactly this gate model, whole.
     """
-    place = Path(BentoMLContainer.model_store_dir.get(), tag.name, str(tag.version))
+    place = store_dir() / tag.name / str(tag.version)
     if not place.is_dir():
         return False
     try:
@@ -223,8 +228,7 @@ def damage(tag: str | bentoml.Tag) -> str | None:
 
 
 def _ensure_pinned(gate: GateModel, pin: str) -> None:
-    found = sha256(gate.path / MANIFEST)
-    if pin and found != pin:
+    if pin and (found := sha256(gate.path / MANIFEST)) != pin:
         raise GateModelError(
             f"{gate.tag} is not the gate model that {SHA256_VARIABLE} pins: the SHA-256 of its "
             f"{MANIFEST} is {found}, not {pin}; name the pinned one in {variable('gate')}, or, if "
@@ -242,7 +246,7 @@ def list_gates(name: str | None = None) -> list[GateSummary]:
     gates = []
     # Not `bentoml.models.list`: it fails as a whole while another process is saving a model, and
     # for ever after one was killed doing so.
-    for record in Path(BentoMLContainer.model_store_dir.get()).glob(f"{name or '*'}/*/model.yaml"):
+    for record in store_dir().glob(f"{name or '*'}/*/model.yaml"):
         try:
             model = bentoml.models.get(f"{record.parent.parent.name}:{record.parent.name}")
         except BentoMLException:

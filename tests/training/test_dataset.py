@@ -10,8 +10,9 @@ import pytest
 
 from plantood.errors import TrainingDataError
 from training import scan as scan_module
+from training.account import at_most_per_source
 from training.data import read_data
-from training.dataset import at_most_per_source, load_dataset, write_bad
+from training.dataset import load_dataset, write_bad
 from training.scan import INDEX, scan
 from training.settings import DataSettings
 

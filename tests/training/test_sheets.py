@@ -14,7 +14,8 @@ from training.data import read_data
 from training.dataset import load_dataset
 from training.mining.labelled import read_labelled
 from training.mining.sources import entries
-from training.review.exchange.found import Choices, PhotoFinder
+from training.review.exchange.finder import PhotoFinder
+from training.review.exchange.found import Choices
 from training.review.exchange.sheet import read_sheet
 from training.settings import DataSettings
 

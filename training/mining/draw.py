@@ -46,17 +46,17 @@ def draw(round_: Round, engine: Engine) -> dict[str, int]:
         _list(work, round_)
         account = work.account(round_.info.source)
         account.show()
-        if not work.count() + work.already_labelled():
+        available, labelled = work.count(), work.already_labelled()
+        if not available + labelled:
             Path(round_.path / FILE).unlink()
             raise SourceError(f"There is no photo in {round_.info.source}{account.commonest()}.")
         progress = _Recorder(round_, work)
-        available = work.count()
         wanted = available if round_.info.sample is None else min(round_.info.sample, available)
         _score(progress, engine, wanted)
         counts = progress.counts
         return {
-            "listed": available + work.already_labelled(),
-            "already_labelled": work.already_labelled() + counts[LABELLED],
+            "listed": available + labelled,
+            "already_labelled": labelled + counts[LABELLED],
             "copies": counts[COPY],
             "sampled": progress.drawn,
             "unreadable": counts[UNREADABLE],

@@ -16,7 +16,7 @@ from training.parallel import map_in_order
 from training.paths import existing, spelled
 from training.progress import track
 from training.rounds.layout import INFO, Round
-from training.rounds.plain import read_file
+from training.rounds.plain import open_file
 from training.sheets import columns, read_table
 
 DIGEST_COLUMNS = ("sha256", "id")
@@ -111,6 +111,7 @@ def _of_csv(file: Path) -> Iterator[tuple[str, str]]:
 def _digest(path: str) -> str | None:
     """SHA-256 of a file, or None if it is not on this machine."""
     try:
-        return hashlib.sha256(read_file(path)).hexdigest()
+        with open_file(path) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return None

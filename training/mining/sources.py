@@ -221,11 +221,11 @@ def _parquet_rows(file: Any, given: str) -> Iterator[tuple[str, str]]:
     try:
         table = ParquetFile(file)
         names = table.schema_arrow.names
-        if "path" not in names:
+        if lacking := columns("path")(names):
             found = ", ".join(names) or "none"
-            raise SourceError(f"{given} lacks the column path (it has: {found}); {_REMEDY}")
-        columns = ["path", "source"] if "source" in names else ["path"]
-        for batch in table.iter_batches(batch_size=4096, columns=columns):
+            raise SourceError(f"{given} lacks {lacking} (it has: {found}); {_REMEDY}")
+        wanted = ["path", "source"] if "source" in names else ["path"]
+        for batch in table.iter_batches(batch_size=4096, columns=wanted):
             for row in batch.to_pylist():
                 if row["path"]:
                     yield str(row["path"]), str(row.get("source") or "")

@@ -100,7 +100,7 @@ class DecisionLog:
         self._forget()
         with self._alone():
             if not edits_are_taken:
-                ensure_unedited(round_)
+                self._ensure_unedited()
             self._write_labels()
 
     def refresh(self) -> int:
@@ -262,9 +262,14 @@ class DecisionLog:
         if self._written == len(self.entries):
             return
         if self._labels_file not in (None, _state(self.round.path / LABELS)):
-            ensure_unedited(self.round)
+            self._ensure_unedited()
         self._labels_file = _state(self.round.write_labels(self.photos.values(), self._resolved))
         self._written = len(self.entries)
+
+    def _ensure_unedited(self) -> None:
+        ensure_unedited(
+            self.round, self.photos.values(), (entry.decision for entry in self.entries)
+        )
 
     def _read_on(self) -> None:
         """Read the whole lines behind those already read."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import accumulate
 
 from plantood.errors import RoundError
@@ -21,8 +21,15 @@ Said = tuple[str, str]
 _NOTHING: Said = ("", "")
 
 
-def ensure_unedited(round_: Round) -> None:
+def ensure_unedited(
+    round_: Round, photos: Collection[MinedPhoto], decisions: Iterable[Decision]
+) -> None:
     """Make sure that writing ``labels.csv`` anew undoes nobody's work.
+
+    Args:
+        round_: Whose labels they are.
+        photos: Of the round.
+        decisions: All that the reviewers have said.
 
     Raises:
         RoundError: It would; the message says what to do.
@@ -32,15 +39,14 @@ def ensure_unedited(round_: Round) -> None:
         written = file.stat().st_mtime_ns
     except FileNotFoundError:
         return
-    decisions = round_.path / DECISIONS
-    newer = not decisions.exists() or written > decisions.stat().st_mtime_ns
-    photos = round_.mined()
-    said = _said(round_.decisions())
+    journal = round_.path / DECISIONS
+    newer = not journal.exists() or written > journal.stat().st_mtime_ns
+    said = _said(decisions, newer)
     found = _in_file(round_, photos)
     edited = [
         photo
         for photo in photos
-        if found.get(photo.id, _NOTHING) not in _possible(said.get(photo.id, [_NOTHING]), newer)
+        if found.get(photo.id, _NOTHING) not in said.get(photo.id, [_NOTHING])
     ]
     if edited:
         first = edited[0]
@@ -59,13 +65,19 @@ def _import(round_: Round) -> str:
     return shlex.join([*command, "--reviewer", "NAME", "--replace"])
 
 
-def _said(decisions: Iterable[Decision]) -> dict[str, list[Said]]:
-    """By photo, what was to stand in the file after each decision on it, nothing at first."""
+def _said(decisions: Iterable[Decision], newer: bool) -> dict[str, list[Said]]:
+    """By photo, what may stand in the file, the last of it now.
+
+    In a ``newer`` file only that; else what was to stand there after each decision, nothing at
+    first.
+    """
     of_photo: dict[str, list[Decision]] = defaultdict(list)
     for decision in decisions:
         of_photo[decision.id].append(decision)
     return {
-        photo: [_NOTHING, *(_result(some) for some in accumulate([d] for d in mine))]
+        photo: [_result(mine)]
+        if newer
+        else [_NOTHING, *(_result(some) for some in accumulate([d] for d in mine))]
         for photo, mine in of_photo.items()
     }
 
@@ -77,11 +89,7 @@ def _result(decisions: Sequence[Decision]) -> Said:
     return _NOTHING
 
 
-def _possible(said: Sequence[Said], newer: bool) -> Sequence[Said]:
-    return said[-1:] if newer else said
-
-
-def _in_file(round_: Round, photos: Sequence[MinedPhoto]) -> Mapping[str, Said]:
+def _in_file(round_: Round, photos: Iterable[MinedPhoto]) -> Mapping[str, Said]:
     file = round_.path / LABELS
     by_file = {photo.file: photo.id for photo in photos}
     remedy = "restore its first line, or remove the file: it is made anew."

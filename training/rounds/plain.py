@@ -38,13 +38,18 @@ def open_plain(root: Path, *names: str) -> IO[bytes]:
     return _only_a_file(file)
 
 
-def read_file(path: str | os.PathLike[str]) -> bytes:
-    """The content of a file, which may be reached by links.
+def open_file(path: str | os.PathLike[str]) -> IO[bytes]:
+    """Open a file for reading, which may be reached by links.
 
     Raises:
         OSError: There is none, it cannot be read, or it is a pipe, socket or device.
     """
-    with _only_a_file(os.open(path, _FILE & ~os.O_NOFOLLOW)) as file:
+    return _only_a_file(os.open(path, _FILE & ~os.O_NOFOLLOW))
+
+
+def read_file(path: str | os.PathLike[str]) -> bytes:
+    """The content of a file, opened as by :func:`open_file`."""
+    with open_file(path) as file:
         return file.read()
 
 

@@ -90,7 +90,8 @@ def import_(  # noqa: PLR0917 (click calls it by name)
 
     A review server may run meanwhile; its page shows them.
     """
-    from training.review.exchange.found import Choices, PhotoFinder, import_labels
+    from training.review.exchange.finder import PhotoFinder
+    from training.review.exchange.found import Choices, import_labels
     from training.review.exchange.label_studio import read_tasks
     from training.review.exchange.sheet import read_sheet
     from training.review.log import DecisionLog

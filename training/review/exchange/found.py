@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from plantood.errors import PlantoodError
-from training.review.exchange.finder import PhotoFinder as PhotoFinder  # noqa: PLC0414
 from training.review.log import DecisionLog
 from training.review.names import clean_name
 from training.rounds.labels import Decision, Kind, Label, Origin

@@ -22,12 +22,12 @@ from pydantic import BaseModel, BeforeValidator, TypeAdapter, ValidationError
 from training.atomic import write_json, write_text
 from training.paths import spelled
 from training.progress import say
+from training.review.exchange.finder import PhotoFinder
 from training.review.exchange.found import (
     WORDS,
     Choices,
     FoundLabel,
     LabelFileError,
-    PhotoFinder,
     parse_time,
     word_for,
 )

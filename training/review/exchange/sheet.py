@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from training.paths import spelled
+from training.review.exchange.finder import PhotoFinder
 from training.review.exchange.found import (
     Choices,
     FoundLabel,
     LabelFileError,
     Meaning,
-    PhotoFinder,
     parse_time,
 )
 from training.review.log import DecisionLog

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from tests.training.review.rounds import numbered_log, say
+from training.review.exchange.finder import PhotoFinder
 from training.review.exchange.found import (
     Choices,
     ImportResult,
     LabelFileError,
-    PhotoFinder,
     import_labels,
 )
 from training.review.exchange.sheet import read_sheet, write_sheet
