@@ -95,12 +95,12 @@ def save_gate(
         GateModelError: The store has this tag already, or refuses it, or the entry is a copy for
             serving only.
     """
+    if version and _in_store(wanted := bentoml.Tag(name, version)):  # before all files are hashed
+        raise GateModelError(f"The store has {wanted} already; give another version or delete it.")
     source = open_gate(directory)
     files = {name: source.path / name for name in (*source.manifest.files, MANIFEST)}
     files[KERAS] = source.keras_path
     tag = bentoml.Tag(name, version) if version else _new_tag(name, source.manifest)
-    if _in_store(tag):
-        raise GateModelError(f"The store has {tag} already; give another version or delete it.")
     manifest = source.manifest
     created = bentoml.models.create(
         tag,
