@@ -60,10 +60,10 @@ format: $(VENV)/.development ## bring the code into format
 	$(BIN)/ruff check --fix .
 
 train: $(VENV)/.development ## train a gate on DATA=folder or manifest.csv
-	$(BIN)/python -m training train $(DATA)
+	$(BIN)/plantood train $(DATA)
 
 starter: $(VENV)/.development ## train the gate that ships anew, on the shared photos
-	$(BIN)/python -m training starter $(SHARED)/data/manifest.csv --table-into README.md
+	$(BIN)/plantood starter $(SHARED)/data/manifest.csv --table-into README.md
 
 bench: $(VENV)/.development ## measure speed and quality cues, and write the tables
 	$(BIN)/python -m benchmarks.serving --write README.md

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from plantood.packing import record_gate
+from plantood.bento.packing import record_gate
 from plantood.service import PlantGate
 
 __all__ = ["PlantGate"]

@@ -18,7 +18,7 @@ import click
 from bentoml._internal.configuration import get_uv_command
 
 from plantood.model.entry import KERAS
-from training.tables import markdown, write_between_markers
+from plantood.training.common.tables import markdown, write_between_markers
 
 ROOT = Path(__file__).parents[1]
 SERVING, TENSORFLOW = ROOT / "requirements.txt", "tensorflow"

@@ -16,8 +16,8 @@ import numpy as np
 import PIL.Image
 
 from plantood.compose import ComposedGate, PlantGate, PlantScorer, RemoteGate, Verdict, gated
-from plantood.images import LoadedImage, to_model_input
-from plantood.runtime import Scorer
+from plantood.model.runtime import Scorer
+from plantood.photo.images import LoadedImage, to_model_input
 
 SIZE = 224
 

@@ -31,10 +31,10 @@ from benchmarks import bad_photos
 from benchmarks.load import LoadResult, encode, run_load, send
 from benchmarks.processes import RunningService, serve
 from benchmarks.serving import check_images, photos_of
-from plantood.gate import Gate
+from plantood.judging.gate import Gate
+from plantood.model.starter import starter_dir
 from plantood.model.store import open_gate
-from plantood.starter import starter_dir
-from training.tables import markdown, write_between_markers
+from plantood.training.common.tables import markdown, write_between_markers
 
 SIZE = (1632, 1224)
 CLIENTS = 8
@@ -92,10 +92,10 @@ def save_detector(folder: Path) -> None:
     """Export a ResNet50 with head V2 and random weights as the detector's graphs."""
     import keras
 
-    from plantood.model.backbones import build_backbone
-    from plantood.model.classifier import build_classifier
-    from plantood.model.export import export_gate
-    from plantood.model.heads import build_head
+    from plantood.training.network.backbones import build_backbone
+    from plantood.training.network.classifier import build_classifier
+    from plantood.training.network.export import export_gate
+    from plantood.training.network.heads import build_head
 
     keras.utils.set_random_seed(0)
     backbone = build_backbone("resnet50", "none")

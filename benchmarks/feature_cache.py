@@ -19,10 +19,10 @@ import numpy as np
 from PIL import Image
 from rich.console import Console
 
-from training.quiet import import_tensorflow
-from training.settings import BACKBONE_NAMES, HEAD_NAMES, LEARNING_RATES, FitSettings
-from training.shared import shared_dir
-from training.tables import markdown, write_between_markers
+from plantood.training.common.quiet import import_tensorflow
+from plantood.training.common.shared import shared_dir
+from plantood.training.common.tables import markdown, write_between_markers
+from plantood.training.train.settings import BACKBONE_NAMES, HEAD_NAMES, LEARNING_RATES, FitSettings
 
 EPOCHS = 10
 VALIDATION = 0.15
@@ -31,8 +31,8 @@ console = Console(stderr=True)
 
 def photos_for(count: int, folder: Path) -> tuple[list[Any], str]:
     """Scanned photos, and what they are: real ones from the shared folder, else generated."""
-    from training.data import LabelledPhoto, read_data
-    from training.scan import scan
+    from plantood.training.photos.data import LabelledPhoto, read_data
+    from plantood.training.photos.scan import scan
 
     shared = shared_dir()
     if shared:
@@ -73,12 +73,12 @@ def main(photos: int, backbone: str, loop_epochs: int, write: Path | None) -> No
 
 def measure(count: int, backbone_name: str, loop_epochs: int, folder: Path) -> str:
     """The table, as Markdown."""
-    from plantood.model.backbones import BACKBONES, build_backbone
-    from training.dataset import Dataset
-    from training.determinism import make_deterministic
-    from training.extractor import open_extractor
-    from training.phases import HeadTrainer
-    from training.scoring import some_photos
+    from plantood.training.common.determinism import make_deterministic
+    from plantood.training.fitting.extractor import open_extractor
+    from plantood.training.fitting.phases import HeadTrainer
+    from plantood.training.judging.scoring import some_photos
+    from plantood.training.network.backbones import BACKBONES, build_backbone
+    from plantood.training.photos.dataset import Dataset
 
     make_deterministic(0)
     photos, what = photos_for(count, folder)
@@ -116,10 +116,10 @@ def measure(count: int, backbone_name: str, loop_epochs: int, folder: Path) -> s
 
 def _seconds_in_loop(trainer: Any, head: str, epochs: int) -> float:
     """Seconds of one epoch with the frozen backbone inside the model, photos read every time."""
-    from plantood.model.classifier import build_classifier, set_backbone_trainable
-    from plantood.model.heads import build_head
-    from training.fit import fit, optimizer_for
-    from training.losses import build_loss
+    from plantood.training.fitting.fit import fit, optimizer_for
+    from plantood.training.fitting.losses import build_loss
+    from plantood.training.network.classifier import build_classifier, set_backbone_trainable
+    from plantood.training.network.heads import build_head
 
     model = build_classifier(trainer.backbone, build_head(head, trainer.cache.shape))
     set_backbone_trainable(model, False)

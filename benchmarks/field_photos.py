@@ -16,11 +16,11 @@ import click
 import numpy as np
 from PIL import Image
 
-from plantood.gate import Gate
+from plantood.judging.gate import Gate
+from plantood.model.starter import starter_dir
 from plantood.model.store import open_gate
-from plantood.starter import starter_dir
-from training.shared import shared_dir
-from training.tables import markdown, write_between_markers
+from plantood.training.common.shared import shared_dir
+from plantood.training.common.tables import markdown, write_between_markers
 
 SIDES, STEP = (256, 320), 64
 BARE_PER_PHOTO, MIN_VEGETATION = 8, 0.10

@@ -3,7 +3,7 @@
     python -m benchmarks.mining --write docs/mining.md
 
 Real photos are repeated under new names and with new bytes (a JPEG comment with a number), so that
-every one of them is read, decoded and scored. Each row is a run of ``python -m training mine`` in
+every one of them is read, decoded and scored. Each row is a run of ``plantood mine`` in
 a process of its own, from its start to its end, and the peak of its resident memory. One row draws
 a sample from 400,000 names (several links to each file). Beside it stands what one would write by
 hand, which only scores.
@@ -28,12 +28,12 @@ import click
 import numpy as np
 from rich.console import Console
 
-from plantood.cli import SAMPLES
+from plantood.cli.check import SAMPLES
+from plantood.model.starter import install_starter
 from plantood.model.store import load_gate
-from plantood.starter import install_starter
-from training.rounds.layout import Round
-from training.shared import shared_dir
-from training.tables import markdown, write_between_markers
+from plantood.training.common.shared import shared_dir
+from plantood.training.common.tables import markdown, write_between_markers
+from plantood.training.rounds.layout import Round
 
 MANY = 400_000
 """Photos that the source project had."""
@@ -163,7 +163,7 @@ def report(
 def mine(folder: Path, what: str, options: Sequence[str], source: Path | None = None) -> Run:
     """Mine once, into a round that is then removed."""
     out = folder / "round"
-    words = ["training", "mine", str(source or folder / "photos"), "--out", str(out), *options]
+    words = ["plantood", "mine", str(source or folder / "photos"), "--out", str(out), *options]
     seconds, peak = timed(what, words)
     counts = Round.open(out).info.counts
     shutil.rmtree(out)
@@ -201,7 +201,7 @@ def base_photos() -> list[Path]:
     shared = shared_dir()
     if shared is None:
         return [path for path in sorted(SAMPLES.glob("*.jpg")) if "broken" not in path.name]
-    from training.data import read_data
+    from plantood.training.photos.data import read_data
 
     photos = [photo.path for photo in read_data(shared / "data" / "manifest.csv")]
     random.Random(0).shuffle(photos)

@@ -31,10 +31,10 @@ import psutil
 
 from benchmarks.processes import serve
 from plantood.settings import Settings
-from training.tables import markdown, write_between_markers
+from plantood.training.common.tables import markdown, write_between_markers
 
 PROBES = ("/readyz", "/livez")
-SAMPLES = Path(__file__).parents[1] / "plantood" / "starter" / "samples"
+SAMPLES = Path(__file__).parents[1] / "plantood" / "model" / "starter" / "samples"
 
 MOST_SOCKETS = 4
 """Sockets that a process may have more at the end than at the start: idle connections come and go.

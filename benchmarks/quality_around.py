@@ -11,17 +11,17 @@ from rich.progress import track
 
 from benchmarks import bad_photos, overlays
 from benchmarks.intervals import share
-from plantood.images import LoadedImage, load_image, load_whole
-from plantood.policy import Policy, quality_reasons
-from plantood.quality import highlights, measure, reduce_to_luma, shadows, sharpness
+from plantood.model.policy import Policy, quality_reasons
+from plantood.photo.images import LoadedImage, load_image, load_whole
+from plantood.photo.quality import highlights, measure, reduce_to_luma, shadows, sharpness
+from plantood.training.common.tables import markdown
 from plantood.verdict import ReasonCode
-from training.tables import markdown
 
 POLICY = Policy()
 CHOSEN_ON = frozenset(
     {"apple_plantvillage", "blackgram_field", "citrus_leaves", "maize_plantvillage", "rice_leaf"}
 )
-"""Sources on which the constants of :mod:`plantood.quality_borders` were chosen."""
+"""Sources on which the constants of :mod:`plantood.photo.borders` were chosen."""
 BAD: list[tuple[str, Callable, float, ReasonCode]] = [
     ("defocus 0.02", bad_photos.defocus, 0.02, ReasonCode.TOO_BLURRY),
     ("motion 0.1", bad_photos.motion, 0.1, ReasonCode.TOO_BLURRY),

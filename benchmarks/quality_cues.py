@@ -23,12 +23,12 @@ from rich.progress import track
 from benchmarks import bad_photos
 from benchmarks.intervals import share
 from benchmarks.quality_around import at_phone_size, caught_around, lost_around, reasons
-from plantood.images import LoadedImage, load_image
-from plantood.policy import Policy, quality_reasons
-from plantood.quality import measure
+from plantood.model.policy import Policy, quality_reasons
+from plantood.photo.images import LoadedImage, load_image
+from plantood.photo.quality import measure
+from plantood.training.common.shared import VARIABLE, shared_dir
+from plantood.training.common.tables import markdown, write_between_markers
 from plantood.verdict import Quality, ReasonCode
-from training.shared import VARIABLE, shared_dir
-from training.tables import markdown, write_between_markers
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "quality.md"
 MARKER = "quality_cues"

@@ -27,11 +27,11 @@ import click
 import psutil
 from selenium import webdriver
 
-from plantood.cli import SAMPLES
-from training.review.pictures import THUMBNAILS
-from training.rounds.layout import MinedPhoto, Round, RoundInfo
-from training.shared import shared_dir
-from training.tables import markdown, write_between_markers
+from plantood.cli.check import SAMPLES
+from plantood.training.common.shared import shared_dir
+from plantood.training.common.tables import markdown, write_between_markers
+from plantood.training.review.pictures import THUMBNAILS
+from plantood.training.rounds.layout import MinedPhoto, Round, RoundInfo
 
 WAIT_SECONDS = 300
 
@@ -228,7 +228,7 @@ def wait_for_thumbnails(folder: Path, count: int) -> None:
 @contextmanager
 def review(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
     """The review server in its own process: its address, and the process."""
-    command = [sys.executable, "-u", "-m", "training", "review", str(folder), "--port", "0"]
+    command = [sys.executable, "-u", "-m", "plantood", "review", str(folder), "--port", "0"]
     process = subprocess.Popen(
         [*command, "--no-browser", "--reviewer", "benchmark"], stdout=subprocess.PIPE, text=True
     )

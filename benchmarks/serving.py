@@ -24,8 +24,8 @@ from rich.console import Console
 from benchmarks import arithmetic
 from benchmarks.load import LoadResult, run_load
 from benchmarks.processes import RunningService, serve
-from training.shared import shared_dir
-from training.tables import markdown, write_between_markers
+from plantood.training.common.shared import shared_dir
+from plantood.training.common.tables import markdown, write_between_markers
 
 SIZES = {"2 MP": (1632, 1224), "12 MP": (4032, 3024)}
 CONCURRENCIES = (1, 8)
@@ -58,8 +58,8 @@ def _as_jpeg(image: Image.Image) -> bytes:
 def check_images(size: int) -> np.ndarray:
     """The sample photos that ship, as model input: uint8 [N,S,S,3]."""
     from plantood.errors import UnreadablePhoto
-    from plantood.images import load_image, to_model_input
-    from plantood.starter import starter_dir
+    from plantood.model.starter import starter_dir
+    from plantood.photo.images import load_image, to_model_input
 
     pixels = []
     for path in sorted((starter_dir().parent / "samples").glob("*.jpg")):
@@ -74,12 +74,12 @@ def save_gates(directory: Path, calibration: np.ndarray) -> dict[str, str]:
     """Save ResNet50 + V2 with random weights as float32 and int8 gates; returns their tags."""
     import keras
 
-    from plantood.model.backbones import BACKBONES, build_backbone
-    from plantood.model.classifier import build_classifier
-    from plantood.model.export import export_gate
-    from plantood.model.heads import build_head
+    from plantood.model.policy import Policy
     from plantood.model.store import save_gate, write_entry
-    from plantood.policy import Policy
+    from plantood.training.network.backbones import BACKBONES, build_backbone
+    from plantood.training.network.classifier import build_classifier
+    from plantood.training.network.export import export_gate
+    from plantood.training.network.heads import build_head
 
     keras.utils.set_random_seed(0)
     backbone = build_backbone("resnet50", "none")
@@ -106,7 +106,7 @@ def save_gates(directory: Path, calibration: np.ndarray) -> dict[str, str]:
 
 def network_share(directory: Path, batch: int = 8, repeats: int = 8) -> dict[str, float]:
     """Milliseconds per photo of the float32 forward pass, and of its multiplications alone."""
-    from plantood.runtime import Scorer
+    from plantood.model.runtime import Scorer
 
     backbone, head = directory / "float32/backbone.onnx", directory / "float32/head.onnx"
     images = np.random.default_rng(0).integers(0, 256, (batch, 224, 224, 3), dtype=np.uint8)

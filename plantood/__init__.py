@@ -24,21 +24,21 @@ if TYPE_CHECKING:
         SettingsError,
         UnreadablePhoto,
     )
-    from plantood.failures import GateUnavailable
-    from plantood.gate import Gate
-    from plantood.images import Limits, LoadedImage
+    from plantood.judging.failures import GateUnavailable
+    from plantood.judging.gate import Gate
+    from plantood.photo.images import Limits, LoadedImage
     from plantood.verdict import Reason, ReasonCode, Verdict
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Gate": "plantood.gate",
+    "Gate": "plantood.judging.gate",
     "GateModelCorrupt": "plantood.errors",
     "GateModelError": "plantood.errors",
     "GateModelNotFound": "plantood.errors",
-    "GateUnavailable": "plantood.failures",
-    "Limits": "plantood.images",
-    "LoadedImage": "plantood.images",
+    "GateUnavailable": "plantood.judging.failures",
+    "Limits": "plantood.photo.images",
+    "LoadedImage": "plantood.photo.images",
     "PhotoTooLarge": "plantood.errors",
     "PlantoodError": "plantood.errors",
     "Reason": "plantood.verdict",

@@ -9,7 +9,7 @@ from typing import Any
 from bentoml.exceptions import BentoMLException
 from starlette.responses import JSONResponse
 
-from .errors import PlantoodError
+from plantood.errors import PlantoodError
 
 RETRY_SECONDS = 5
 """What ``Retry-After`` says wherever the same request may be answered a little later."""

@@ -20,22 +20,23 @@ import numpy as np
 from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml.exceptions import BentoMLConfigException
 
-from . import __version__, prometheus
-from .capture import ensure_usable
-from .errors import PlantoodError, SettingsError
-from .gate_reference import GateReference
-from .graceful import keep_sockets, outlive_other_services, remove_sockets_at_exit
-from .http_app import GateService
-from .http_io import CheckBatchInput, CheckInput, PhotoInput, why_not_the_farmer
-from .judge import Judge, Rules, ServiceScorer
-from .liveness import answers, runs_beside
-from .model.store import load_gate
-from .packing import served_gate
-from .refusals import RequestRefused
-from .renewal import RenewConnections
-from .scorer_app import NoInput, ScoreInput, ScorerService
-from .settings import Settings, variable
-from .verdict import Verdict
+from plantood import __version__
+from plantood.bento.gate_reference import GateReference
+from plantood.bento.graceful import keep_sockets, outlive_other_services, remove_sockets_at_exit
+from plantood.bento.liveness import answers, runs_beside
+from plantood.bento.packing import served_gate
+from plantood.bento.renewal import RenewConnections
+from plantood.errors import PlantoodError, SettingsError
+from plantood.http.gate_app import GateService
+from plantood.http.inputs import CheckBatchInput, CheckInput, PhotoInput, why_not_the_farmer
+from plantood.http.scorer_app import NoInput, ScoreInput, ScorerService
+from plantood.judging import prometheus
+from plantood.judging.capture import ensure_usable
+from plantood.judging.judge import Judge, Rules, ServiceScorer
+from plantood.model.store import load_gate
+from plantood.refusals import RequestRefused
+from plantood.settings import Settings, variable
+from plantood.verdict import Verdict
 
 try:
     settings = Settings.from_environment()

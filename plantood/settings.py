@@ -16,9 +16,9 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
-from .decoding import HEAVY_SHARE
-from .errors import SettingsError
-from .images import Limits
+from plantood.errors import SettingsError
+from plantood.photo.decoding import HEAVY_SHARE
+from plantood.photo.images import Limits
 
 PREFIX = "PLANTOOD_"
 DEFAULT_GATE = "plantood-gate:latest"

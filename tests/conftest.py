@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-SAMPLES = Path(__file__).parents[1] / "plantood" / "starter" / "samples"
+SAMPLES = Path(__file__).parents[1] / "plantood" / "model" / "starter" / "samples"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -26,7 +26,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real photos and weights outside the repository."""
-    from training.shared import VARIABLE, shared_dir
+    from plantood.training.common.shared import VARIABLE, shared_dir
 
     folder = shared_dir()
     if folder is None:
@@ -37,7 +37,7 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def sample_inputs() -> dict[str, np.ndarray]:
     """The whole sample photos that ship, as model inputs uint8 [224,224,3], by file name."""
-    from plantood.images import load_image, to_model_input
+    from plantood.photo.images import load_image, to_model_input
 
     photos = [path for path in sorted(SAMPLES.glob("*.jpg")) if path.name != "broken_upload.jpg"]
     return {path.name: to_model_input(load_image(path)) for path in photos}

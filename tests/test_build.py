@@ -22,9 +22,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from uv import find_uv_bin
 
+from plantood.bento.packing import GATE_LABEL, SHA256_LABEL
 from plantood.model.entry import MANIFEST, sha256
-from plantood.packing import GATE_LABEL, SHA256_LABEL
-from plantood.starter import starter_dir
+from plantood.model.starter import starter_dir
 from tests import standalone
 from tests.service.server import ROOT, SAMPLES, Server
 from tests.standalone import Standalone

@@ -18,8 +18,10 @@ import httpx
 import pytest
 from click.testing import CliRunner, Result
 
-from plantood.cli import LONGEST_TMPDIR, SAMPLES, main
-from plantood.gate import Gate
+from plantood.cli import main
+from plantood.cli.check import SAMPLES
+from plantood.cli.serve import LONGEST_TMPDIR
+from plantood.judging.gate import Gate
 from plantood.verdict import Verdict
 
 MAIZE = str(SAMPLES / "maize_leaf.jpg")

@@ -10,21 +10,25 @@ from typing import get_args
 import click
 import pytest
 
-from plantood.cli import main as plantood_command
+from plantood.cli import COMMANDS, main
 from plantood.compose.gate import OnGateError
-from plantood.failures import FailureKind
-from plantood.openapi import complete
-from plantood.prometheus import COMPOSED_METRICS, METRICS
+from plantood.http.openapi import complete
+from plantood.judging.failures import FailureKind
+from plantood.judging.prometheus import COMPOSED_METRICS, METRICS
 from plantood.settings import documentation
 from plantood.verdict import ReasonCode, Verdict
-from training.cli import main as training_command
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCUMENTS = README + "".join(
     path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md"))
 )
-COMMANDS = {"plantood": plantood_command, "python -m training": training_command}
+
+
+def command_of(name: str) -> click.Command:
+    command = main.get_command(click.Context(main), name)
+    assert command is not None
+    return command
 
 
 def options_of(command: click.Command) -> set[str]:
@@ -86,28 +90,26 @@ def test_every_endpoint_is_documented() -> None:
     assert not [path for path in paths if f"{path}`" not in DOCUMENTS]
 
 
-@pytest.mark.parametrize("program", COMMANDS)
-def test_every_command_is_documented(program: str) -> None:
-    for name, command in COMMANDS[program].commands.items():
-        parts = command.commands if isinstance(command, click.Group) else [""]
-        for part in parts:
-            assert f"{program} {name} {part}".strip() in DOCUMENTS
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_documented(name: str) -> None:
+    command = command_of(name)
+    parts = command.commands if isinstance(command, click.Group) else [""]
+    for part in parts:
+        assert f"plantood {name} {part}".strip() in DOCUMENTS
 
 
 @pytest.mark.parametrize("line", shown_commands())
 def test_every_command_shown_exists(line: str) -> None:
-    program = next((p for p in COMMANDS if line.startswith(p + " ")), None)
-    if program:
-        words = shlex.split(line.removeprefix(program))
-        command = COMMANDS[program].commands[words[0]]
+    words = shlex.split(line)
+    if words[0] == "plantood":
+        command = command_of(words[1])
         if isinstance(command, click.Group):
-            command = command.commands[words[1]]
+            command = command.commands[words[2]]
         unknown = {w for w in words if w.startswith("--")} - options_of(command)
         assert not unknown
-    elif line.startswith("make "):
-        target = shlex.split(line)[1]
-        assert re.search(rf"^{re.escape(target)}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    elif words[0] == "make":
+        makefile = (ROOT / "Makefile").read_text()
+        assert re.search(rf"^{re.escape(words[1])}:", makefile, re.MULTILINE)
     else:
-        module = shlex.split(line)[2]
-        path = ROOT / Path(*module.split("."))
+        path = ROOT / Path(*words[2].split("."))
         assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file()

@@ -10,7 +10,7 @@ import pytest
 from packaging.utils import canonicalize_name
 from pip_requirements_parser import RequirementsFile
 
-from plantood.starter import starter_dir
+from plantood.model.starter import starter_dir
 from tests.service.server import ROOT
 
 LICENCES = (ROOT / "docs" / "licences.md").read_text(encoding="utf-8")
@@ -98,11 +98,11 @@ def test_the_wheel_has_the_licences_of_what_it_ships() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert project["license-files"] == [
         "LICENSE",
-        "plantood/starter/NOTICE.md",
-        "plantood/starter/samples/ATTRIBUTION.md",
+        "plantood/model/starter/NOTICE.md",
+        "plantood/model/starter/samples/ATTRIBUTION.md",
     ]
     assert all((ROOT / name).is_file() for name in project["license-files"])
-    notice = (ROOT / "plantood" / "starter" / "NOTICE.md").read_text(encoding="utf-8")
+    notice = (ROOT / "plantood" / "model" / "starter" / "NOTICE.md").read_text(encoding="utf-8")
     for words in ("EfficientNet-Lite0", "Apache", "ImageNet", "6,338"):
         assert words in " ".join(notice.split())
 

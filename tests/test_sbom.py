@@ -17,7 +17,7 @@ from pip_requirements_parser import RequirementsFile
 
 from plantood import __version__
 from plantood.model.entry import MANIFEST, open_gate, sha256
-from plantood.starter import starter_dir
+from plantood.model.starter import starter_dir
 from tests.service.server import ROOT
 
 MODEL = "machine-learning-model"

@@ -1,1 +1,1 @@
-"""Training of the gate: ``python -m training COMMAND``; run from the checkout, not in the wheel."""
+"""Training of the gate: ``plantood COMMAND``; run from the checkout, not in the wheel."""

@@ -19,26 +19,26 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from plantood import reference
-from plantood.model.backbones import BACKBONES, build_backbone
-from plantood.reference import Reference
-from training.data import LABELS, LabelledPhoto, read_data
-from training.dataset import Dataset, Photos
-from training.evaluation import Evaluation, Scored
-from training.extractor import Extractor, open_extractor
-from training.finetune.data import Collection, read_collection
-from training.finetune.settings import STANDARD_ERRORS
-from training.metrics import confusion
-from training.negatives.run import SoilSettings, cut_soil
-from training.phases import HeadTrainer
-from training.scan import scan
-from training.scoring import CHECK_PHOTOS, some_photos
-from training.settings import CostSettings, FitSettings, loss_weights
-from training.shared import VARIABLE, shared_dir
-from training.splits import divide
-from training.tables import write_between_markers
-from training.threshold import bayes_threshold
-from training.train import evaluation_of
+from plantood.model import reference
+from plantood.model.reference import Reference
+from plantood.training.common.shared import VARIABLE, shared_dir
+from plantood.training.common.tables import write_between_markers
+from plantood.training.finetune.data import Collection, read_collection
+from plantood.training.finetune.settings import STANDARD_ERRORS
+from plantood.training.fitting.extractor import Extractor, open_extractor
+from plantood.training.fitting.phases import HeadTrainer
+from plantood.training.judging.evaluation import Evaluation, Scored
+from plantood.training.judging.metrics import confusion
+from plantood.training.judging.scoring import CHECK_PHOTOS, some_photos
+from plantood.training.judging.threshold import bayes_threshold
+from plantood.training.negatives.run import SoilSettings, cut_soil
+from plantood.training.network.backbones import BACKBONES, build_backbone
+from plantood.training.photos.data import LABELS, LabelledPhoto, read_data
+from plantood.training.photos.dataset import Dataset, Photos
+from plantood.training.photos.scan import scan
+from plantood.training.photos.splits import divide
+from plantood.training.train.settings import CostSettings, FitSettings, loss_weights
+from plantood.training.train.train import evaluation_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 Weights = list[NDArray[np.float32]]

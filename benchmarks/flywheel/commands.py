@@ -13,9 +13,9 @@ from pathlib import Path
 import click
 
 from benchmarks.flywheel.bench import production_labels
-from training.finetune.command import NOT_ACCEPTED
-from training.progress import console
-from training.review.client import ReviewClient
+from plantood.training.common.progress import console
+from plantood.training.finetune.command import NOT_ACCEPTED
+from plantood.training.review.client import ReviewClient
 
 ROOT = Path(__file__).resolve().parents[2]
 REVIEWER = "pool_labels"
@@ -72,7 +72,7 @@ class Commands:
 
     @contextmanager
     def _started(self, *words: str | Path | int) -> Iterator[subprocess.Popen[str]]:
-        command = [sys.executable, "-m", "training", *map(str, words)]
+        command = [sys.executable, "-m", "plantood", *map(str, words)]
         console.print(f"[bold]python {' '.join(command[1:])[:400]}[/]")
         with subprocess.Popen(
             command, cwd=self.folder, env=self.environment, stdout=subprocess.PIPE, text=True

@@ -26,10 +26,10 @@ from benchmarks.flywheel.bench import (
     write_option,
     write_result,
 )
-from training.determinism import make_deterministic
-from training.evaluation import Evaluation
-from training.settings import LOSSES
-from training.tables import markdown
+from plantood.training.common.determinism import make_deterministic
+from plantood.training.common.tables import markdown
+from plantood.training.judging.evaluation import Evaluation
+from plantood.training.train.settings import LOSSES
 
 UNSEEN = (*BARE_GROUND, "maize_plantvillage", "rice_leaf")
 SPLITS = {"test": "test", "left out": "sources never seen"}

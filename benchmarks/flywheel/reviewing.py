@@ -35,13 +35,13 @@ from benchmarks.flywheel.bench import (
     write_option,
     write_result,
 )
-from training.data import LabelledPhoto
-from training.determinism import make_deterministic
-from training.evaluation import Evaluation
-from training.metrics import auroc
-from training.progress import console
-from training.rounds import journal
-from training.tables import markdown
+from plantood.training.common.determinism import make_deterministic
+from plantood.training.common.progress import console
+from plantood.training.common.tables import markdown
+from plantood.training.judging.evaluation import Evaluation
+from plantood.training.judging.metrics import auroc
+from plantood.training.photos.data import LabelledPhoto
+from plantood.training.rounds import journal
 
 FOLDS = (
     (*BARE_GROUND, "plant_seedlings"),

@@ -36,16 +36,16 @@ from benchmarks.flywheel.bench import (
 from benchmarks.flywheel.commands import Commands
 from plantood.model.entry import GateModel
 from plantood.model.store import load_gate
-from training.data import LABELS, LabelledPhoto, read_data
-from training.dataset import Photos
-from training.evaluate import evaluation_of_gate
-from training.evaluation import Evaluation
-from training.finetune.data import gather, old_collections
-from training.finetune.settings import ReplaySettings
-from training.rounds.layout import Round
-from training.scan import scan
-from training.settings import HEAD_NAMES
-from training.tables import markdown
+from plantood.training.common.tables import markdown
+from plantood.training.finetune.data import gather, old_collections
+from plantood.training.finetune.settings import ReplaySettings
+from plantood.training.judging.evaluation import Evaluation
+from plantood.training.photos.data import LABELS, LabelledPhoto, read_data
+from plantood.training.photos.dataset import Photos
+from plantood.training.photos.scan import scan
+from plantood.training.rounds.layout import Round
+from plantood.training.train.evaluate import evaluation_of_gate
+from plantood.training.train.settings import HEAD_NAMES
 
 SOURCE_FUNNEL = ("4,992", "707", "98", "609")
 SOURCE_ACCURACY = ("0.887", "0.925", "0.925")

@@ -26,8 +26,8 @@ from benchmarks.flywheel.bench import (
 )
 from benchmarks.flywheel.commands import Commands
 from plantood.model.store import DEFAULT_NAME
-from training.finetune.command import NOT_ACCEPTED
-from training.tables import write_between_markers
+from plantood.training.common.tables import write_between_markers
+from plantood.training.finetune.command import NOT_ACCEPTED
 
 GATE = f"{DEFAULT_NAME}:latest"
 PORT = 8400
@@ -89,7 +89,7 @@ def places() -> Iterator[tuple[Path, Path]]:
 def transcript(words: Sequence[str], output: str) -> str:
     """A command and its output as a console block."""
     lines = [line.rstrip() for line in output.strip().splitlines()]
-    return "\n".join(["```console", f"$ python -m training {' '.join(words)}", *lines, "```"])
+    return "\n".join(["```console", f"$ plantood {' '.join(words)}", *lines, "```"])
 
 
 if __name__ == "__main__":

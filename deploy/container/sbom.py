@@ -23,12 +23,12 @@ from cyclonedx.validation.json import JsonStrictValidator
 from pip_requirements_parser import RequirementsFile
 
 from plantood import __version__
+from plantood.bento.gate_reference import GateReference
 from plantood.errors import PlantoodError
-from plantood.gate_reference import GateReference
 from plantood.model.entry import MANIFEST, GateModel, open_gate, sha256
+from plantood.model.starter import starter_dir
 from plantood.model.store import load_gate
 from plantood.settings import Settings
-from plantood.starter import starter_dir
 
 ROOT = Path(__file__).parents[2]
 REQUIREMENTS = ROOT / "requirements.txt"

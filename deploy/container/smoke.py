@@ -24,9 +24,9 @@ import httpx
 from deploy.container.bentos import Call, build_without_template, copy_onto, photo_call
 from deploy.container.buildah import BASE_IMAGE, Buildah, ContainerError, missing, run
 from deploy.container.container import START_SECONDS, Container, configuration, running
-from training.tables import markdown, write_between_markers
+from plantood.training.common.tables import markdown, write_between_markers
 
-SAMPLES = Path(__file__).parents[2] / "plantood" / "starter" / "samples"
+SAMPLES = Path(__file__).parents[2] / "plantood" / "model" / "starter" / "samples"
 PLANT, SOIL = SAMPLES / "maize_leaf.jpg", SAMPLES / "bare_soil.jpg"
 BENTOML_UID = 1034
 RECOVERY_SECONDS = 60

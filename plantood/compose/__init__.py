@@ -20,19 +20,17 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from plantood.failures import GateUnavailable
+from plantood.compose.gate import ComposedGate
+from plantood.compose.gated import gated
+from plantood.compose.remote import RemoteGate
+from plantood.compose.service import GatedService
+from plantood.judging.failures import GateUnavailable
 from plantood.verdict import Reason, ReasonCode, Verdict
 
-from .gate import ComposedGate
-from .gated import gated
-from .remote import RemoteGate
-from .service import GatedService
-
 if TYPE_CHECKING:
-    from plantood.gate_reference import gate_model
+    from plantood.bento.gate_reference import gate_model
+    from plantood.compose.runner import gate_runner
     from plantood.service import PlantGate, PlantScorer
-
-    from .runner import gate_runner
 
 __all__ = [
     "ComposedGate",
@@ -52,7 +50,7 @@ __all__ = [
 _HOMES = {
     "PlantGate": "plantood.service",
     "PlantScorer": "plantood.service",
-    "gate_model": "plantood.gate_reference",
+    "gate_model": "plantood.bento.gate_reference",
     "gate_runner": "plantood.compose.runner",
 }
 

@@ -13,18 +13,17 @@ from _bentoml_impl.client import HTTPClient, RemoteProxy
 from _bentoml_impl.client.proxy2 import AsyncClient
 from bentoml.legacy import Runner
 
-from plantood import prometheus
+from plantood.bento.gate_reference import open_store
+from plantood.compose.remote import RemoteGate
 from plantood.errors import SettingsError
-from plantood.failures import WrongAnswer, with_one_more_try
-from plantood.gate import Gate
-from plantood.gate_reference import open_store
-from plantood.images import Photo
-from plantood.judge import Describe, Judge, Rules, Score, ServiceScorer
+from plantood.judging import prometheus
+from plantood.judging.failures import WrongAnswer, with_one_more_try
+from plantood.judging.gate import Gate
+from plantood.judging.judge import Describe, Judge, Rules, Score, ServiceScorer
 from plantood.model.store import load_gate
+from plantood.photo.images import Photo
 from plantood.settings import Settings
 from plantood.verdict import Verdict
-
-from .remote import RemoteGate
 
 READY_SECONDS = 5.0
 AN_HOUR = 3600.0

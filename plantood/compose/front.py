@@ -17,21 +17,20 @@ import anyio
 from bentoml.exceptions import BentoMLConfigException, BentoMLException
 from starlette.datastructures import UploadFile
 
+from plantood.bento.gate_reference import GateReference
+from plantood.bento.packing import served_gate
+from plantood.compose.gate import ComposedGate, OnGateError
+from plantood.compose.request import Sent
+from plantood.compose.signature import Signature
 from plantood.errors import PlantoodError, UnreadablePhoto
-from plantood.failures import GateUnavailable
-from plantood.gate import Gate, code_of
-from plantood.gate_reference import GateReference
-from plantood.http_io import PhotoInput, why_not_the_farmer
-from plantood.judge import Judged
-from plantood.packing import served_gate
+from plantood.http.inputs import PhotoInput, why_not_the_farmer
+from plantood.judging.failures import GateUnavailable
+from plantood.judging.gate import Gate, code_of
+from plantood.judging.judge import Judged
+from plantood.model.runtime import usable_cpus
+from plantood.photo.forms import Form, as_wanted
 from plantood.refusals import RequestRefused
-from plantood.runtime import usable_cpus
 from plantood.verdict import Verdict
-
-from .gate import ComposedGate, OnGateError
-from .photos import Form, as_wanted
-from .request import Sent
-from .signature import Signature
 
 
 @dataclass

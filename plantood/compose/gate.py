@@ -12,19 +12,18 @@ import numpy as np
 from PIL import Image
 from starlette.datastructures import UploadFile
 
-from plantood import prometheus
+from plantood.compose.doors import open_door
 from plantood.errors import SettingsError, UnreadablePhoto
-from plantood.failures import FailureKind, WrongAnswer, as_gate_failure
-from plantood.gate import code_of
-from plantood.http_io import PhotoInput, close, read
-from plantood.images import Limits, Photo
-from plantood.judge import Judge, Judged
-from plantood.messages import Messages
+from plantood.http.inputs import PhotoInput, close, read
+from plantood.judging import prometheus
+from plantood.judging.failures import FailureKind, WrongAnswer, as_gate_failure
+from plantood.judging.gate import code_of
+from plantood.judging.judge import Judge, Judged
+from plantood.judging.messages import Messages
+from plantood.photo.forms import portable
+from plantood.photo.images import Limits, Photo
 from plantood.settings import Settings, naming
 from plantood.verdict import ReasonCode, Verdict
-
-from .doors import open_door
-from .photos import portable
 
 logger = logging.getLogger("bentoml.plantood")
 

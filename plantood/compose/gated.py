@@ -11,14 +11,13 @@ from typing import Any, TypeVar, overload
 import bentoml
 from _bentoml_sdk.method import APIMethod
 
-from plantood import prometheus
-from plantood.protocol import bound_connections
-
-from .front import Front
-from .gate import OnGateError, ensure_outcome
-from .request import input_of
-from .response import output_of, own_output, status_of_refusals
-from .signature import Signature, read_signature
+from plantood.compose.front import Front
+from plantood.compose.gate import OnGateError, ensure_outcome
+from plantood.compose.request import input_of
+from plantood.compose.response import output_of, own_output, status_of_refusals
+from plantood.compose.signature import Signature, read_signature
+from plantood.http.protocol import bound_connections
+from plantood.judging import prometheus
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -62,8 +61,8 @@ def gated(
 
     The parameter that takes the photo is found by its annotation: ``PIL.Image.Image`` (all of the
     photo, upright, RGB), ``pathlib.Path`` (a file that is deleted afterwards), ``bytes`` (the file
-    as it was sent), `plantood.images.LoadedImage` (upright and reduced, as the gate decoded it, so
-    that it need not be decoded twice), or a list of these. A parameter annotated `Verdict` (beside
+    as it was sent), `plantood.LoadedImage` (upright and reduced, as the gate decoded it, so that it
+    need not be decoded twice), or a list of these. A parameter annotated `Verdict` (beside
     a list: ``list[Verdict]``) gets the verdict too.
 
     A refused photo is answered with its verdict. Of a list the accepted photos reach the method

@@ -12,12 +12,11 @@ import httpx
 from pydantic import ValidationError
 
 from plantood.errors import SettingsError, UnreadablePhoto
-from plantood.failures import FailureKind, GateUnavailable, WrongAnswer, as_gate_failure
-from plantood.images import Photo
+from plantood.judging.failures import FailureKind, GateUnavailable, WrongAnswer, as_gate_failure
+from plantood.photo.forms import as_file, portable
+from plantood.photo.images import Photo
 from plantood.settings import Settings
 from plantood.verdict import Verdict
-
-from .photos import as_file, portable
 
 logger = logging.getLogger(__name__)
 

@@ -19,8 +19,9 @@ from pydantic import Field, create_model
 from starlette.datastructures import UploadFile
 from starlette.requests import ClientDisconnect, Request
 
-from plantood.admission import ensure_plain
-from plantood.http_io import (
+from plantood.compose.signature import Signature
+from plantood.http.admission import ensure_plain
+from plantood.http.inputs import (
     PhotoFile,
     PhotoInput,
     as_upload,
@@ -36,11 +37,9 @@ from plantood.http_io import (
     send_one,
     send_several,
 )
+from plantood.http.uploads import bounded
 from plantood.refusals import RequestRefused
 from plantood.settings import Settings
-from plantood.uploads import bounded
-
-from .signature import Signature
 
 MAX_FILES, MAX_FIELDS = 1000, 1000
 """In one form; Starlette's own limits."""

@@ -18,8 +18,8 @@ from bentoml.exceptions import BentoMLException
 from pydantic import RootModel, field_validator
 from starlette.responses import JSONResponse, Response
 
-from plantood.openapi import nullable
-from plantood.uploads import refused_upload
+from plantood.http.openapi import nullable
+from plantood.http.uploads import refused_upload
 from plantood.verdict import Verdict
 
 VerdictOutput = ensure_io_descriptor(Verdict)

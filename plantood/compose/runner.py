@@ -9,9 +9,9 @@ import bentoml
 import numpy as np
 from bentoml.exceptions import BentoMLConfigException
 
+from plantood.bento.gate_reference import open_store
 from plantood.errors import PlantoodError
-from plantood.gate_reference import open_store
-from plantood.judge import Rules
+from plantood.judging.judge import Rules
 from plantood.model.store import load_gate
 from plantood.settings import Settings, variable
 

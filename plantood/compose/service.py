@@ -11,11 +11,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from plantood.edge import EdgeApp, EdgeService
-from plantood.openapi import Gated, complete_gated
-
-from .front import Front, gate_of
-from .gate import ComposedGate
+from plantood.compose.front import Front, gate_of
+from plantood.compose.gate import ComposedGate
+from plantood.http.app import EdgeApp, EdgeService
+from plantood.http.openapi import Gated, complete_gated
 
 GATES = ("PlantGate", "PlantScorer")
 """Services that are asked whether they can judge, and not whether a connection can be opened."""

@@ -17,12 +17,13 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from plantood.images import LoadedImage
+from plantood.photo.forms import Form
+from plantood.photo.images import LoadedImage
 from plantood.verdict import Verdict
 
-from .photos import Form
-
-TAKES = "PIL.Image.Image, pathlib.Path, bytes or plantood.images.LoadedImage, or a list of them"
+TAKES = (
+    "PIL.Image.Image, pathlib.Path, bytes or plantood.photo.images.LoadedImage, or a list of them"
+)
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,11 +18,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from plantood import reference as reference_statistics
 from plantood.errors import GateModelCorrupt, GateModelError, GateModelNotFound
-from plantood.policy import Policy
-from plantood.reference import Reference
-from plantood.runtime import Scorer
+from plantood.model import reference as reference_statistics
+from plantood.model.policy import Policy
+from plantood.model.reference import Reference
+from plantood.model.runtime import Scorer
 
 FORMAT_VERSION = 1
 MANIFEST = "gate.json"
@@ -100,7 +100,7 @@ class GateModel:
 
     @property
     def keras_path(self) -> Path:
-        """The Keras model, for fine-tuning (`plantood.model.classifier.load_classifier`).
+        """The Keras model, for fine-tuning (`training.network.classifier.load_classifier`).
 
         Raises:
             GateModelError: This copy is for serving only and came without it.

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 
 from plantood import Gate
 from plantood.compose import ComposedGate, PlantGate, PlantScorer, RemoteGate, Verdict, gated
-from plantood.images import LoadedImage
+from plantood.photo.images import LoadedImage
 
 GATE_URL = os.environ.get("GATE_URL", "http://127.0.0.1:1")
 """Of a gate in a deployment of its own."""

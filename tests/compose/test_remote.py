@@ -17,7 +17,7 @@ from PIL import Image
 
 from plantood.compose import ComposedGate, RemoteGate
 from plantood.errors import PlantoodError, SettingsError, UnreadablePhoto
-from plantood.failures import FailureKind, GateUnavailable
+from plantood.judging.failures import FailureKind, GateUnavailable
 from plantood.verdict import Verdict
 from tests.service.server import SAMPLES, Server
 

@@ -16,13 +16,13 @@ from pydantic import BaseModel, Field
 
 from plantood import Gate
 from plantood.compose import ComposedGate, Verdict, gated
-from plantood.compose.photos import Form, as_wanted
 from plantood.compose.signature import read_signature
 from plantood.errors import SettingsError, UnreadablePhoto
-from plantood.failures import GateUnavailable
-from plantood.images import Limits, LoadedImage, load_image
+from plantood.judging.failures import GateUnavailable
+from plantood.model.starter import starter_dir
 from plantood.model.store import open_gate
-from plantood.starter import starter_dir
+from plantood.photo.forms import Form, as_wanted
+from plantood.photo.images import Limits, LoadedImage, load_image
 from tests.conftest import SAMPLES
 
 PLANT, SOIL = SAMPLES / "maize_leaf.jpg", SAMPLES / "bare_soil.jpg"

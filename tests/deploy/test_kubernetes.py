@@ -14,8 +14,8 @@ import yaml
 from cloudcoil.models.prometheus_operator import v1 as operator
 from kubernetes_validate.utils import SchemaNotFoundError
 
+from plantood.http.uploads import IN_MEMORY, SPOOL_BYTES
 from plantood.settings import MEBIBYTE, Settings, variable
-from plantood.uploads import IN_MEMORY, SPOOL_BYTES
 from tests.deploy.manifests import (
     KUBERNETES,
     OVERLAYS,
@@ -201,7 +201,7 @@ def test_the_grace_covers_the_longest_request(overlay: str, component: str) -> N
 @pytest.mark.parametrize(("overlay", "component"), deployments())
 def test_probes_are_more_patient_than_the_service(overlay: str, component: str) -> None:
     """A probe that gives up before the service has decided would restart one that is only slow."""
-    from plantood.judge import READY_SECONDS
+    from plantood.judging.judge import READY_SECONDS
 
     main = container(the(overlay, "Deployment", component))
     score_timeout = _settings(overlay, component).score_timeout_s

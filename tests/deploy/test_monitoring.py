@@ -14,7 +14,7 @@ import httpx
 import pytest
 import yaml
 
-from plantood.prometheus import COMPOSED_METRICS, METRICS
+from plantood.judging.prometheus import COMPOSED_METRICS, METRICS
 from tests.deploy import pod as pods
 from tests.deploy import prometheus as monitoring
 from tests.deploy.pod import Image, Pod

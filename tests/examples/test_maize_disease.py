@@ -16,14 +16,14 @@ import pytest
 import yaml
 
 import plantood
+from plantood.bento.packing import GATE_LABEL, SHA256_LABEL
 from plantood.model.entry import MANIFEST, sha256
-from plantood.packing import GATE_LABEL, SHA256_LABEL
-from plantood.starter import starter_dir
+from plantood.model.starter import starter_dir
+from plantood.training.common.shared import VARIABLE, shared_dir
 from plantood.verdict import Verdict
 from tests import standalone
 from tests.service.server import ROOT, Server
 from tests.standalone import Standalone
-from training.shared import VARIABLE, shared_dir
 
 EXAMPLE = ROOT / "examples" / "maize_disease"
 PHOTOS = EXAMPLE / "photos"

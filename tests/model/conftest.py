@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from plantood.model.classifier import load_classifier
-from plantood.starter import starter_dir
+from plantood.model.starter import starter_dir
+from plantood.training.network.classifier import load_classifier
 
 
 @pytest.fixture(scope="session")

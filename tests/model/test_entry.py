@@ -23,9 +23,9 @@ from plantood.model.entry import (
     sha256,
     write_entry,
 )
+from plantood.model.policy import Policy
+from plantood.model.starter import starter_dir
 from plantood.model.store import save_gate
-from plantood.policy import Policy
-from plantood.starter import starter_dir
 
 ABOUT = {
     "backbone": "efficientnet_lite0",

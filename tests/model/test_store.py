@@ -16,6 +16,7 @@ from bentoml.exceptions import NotFound
 
 from plantood.errors import GateModelCorrupt, GateModelError, GateModelNotFound
 from plantood.model.entry import FILES, HEAD, KERAS, MANIFEST, open_gate, sha256
+from plantood.model.starter import starter_dir
 from plantood.model.store import (
     SHA256_VARIABLE,
     STARTER_VERSION,
@@ -27,7 +28,6 @@ from plantood.model.store import (
     save_gate,
     verify_gate,
 )
-from plantood.starter import starter_dir
 
 NAME = "gate-under-test"
 
@@ -263,7 +263,7 @@ def test_export_and_import_elsewhere_with_bentomls_own_commands(
 
 def test_the_store_needs_no_tensorflow() -> None:
     code = (
-        "import sys, plantood.model.store, plantood.starter\n"
+        "import sys, plantood.model.store, plantood.model.starter\n"
         "print([m for m in ('tensorflow', 'keras', 'onnx', 'h5py') if m in sys.modules])"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

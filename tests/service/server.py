@@ -17,7 +17,7 @@ import httpx
 import psutil
 
 ROOT = Path(__file__).parents[2]
-SAMPLES = ROOT / "plantood" / "starter" / "samples"
+SAMPLES = ROOT / "plantood" / "model" / "starter" / "samples"
 START_SECONDS = 90
 
 

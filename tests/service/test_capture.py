@@ -12,10 +12,10 @@ import httpx
 import pytest
 from PIL import Image
 
+from plantood.training.mining.sources import entries
 from plantood.verdict import Verdict
 from tests.photos import encode, scene
 from tests.service.server import SAMPLES, Server, serving, start
-from training.mining.sources import entries
 
 PER_DAY = 6
 OWNER = "Ann Example"

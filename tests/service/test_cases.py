@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from plantood.gate import Gate
+from plantood.judging.gate import Gate
 from plantood.verdict import Verdict
 from tests.service.server import ROOT, Server
 

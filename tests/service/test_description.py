@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 
-from plantood.policy import Policy
+from plantood.model.policy import Policy
 from plantood.verdict import Verdict
 
 

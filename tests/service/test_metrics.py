@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from plantood.prometheus import METRICS
+from plantood.judging.prometheus import METRICS
 from tests.service.server import SAMPLES, Server, serving, start
 
 

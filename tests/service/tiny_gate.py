@@ -15,8 +15,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from plantood.model.entry import TrainingData
+from plantood.model.policy import Policy
 from plantood.model.store import save_gate, write_entry
-from plantood.policy import Policy
 
 SIZE = 96
 FARM = "/home/someone/farm"

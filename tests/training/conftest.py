@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from plantood.model.entry import open_gate, write_entry
+from plantood.model.policy import Policy
+from plantood.model.reference import fit
 from plantood.model.store import save_gate
-from plantood.policy import Policy
-from plantood.reference import fit
+from plantood.training.photos.data import LabelledPhoto
 from tests.service.tiny_gate import build
-from training.data import LabelledPhoto
 
 SIZE = 48
 
@@ -103,7 +103,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
 
 def write_random_weights(file: Path) -> None:
     """Weights whose features vary: Keras' own random ones shrink to nothing in 27 layers."""
-    from plantood.model.backbones import build_backbone
+    from plantood.training.network.backbones import build_backbone
 
     backbone = build_backbone("mobilenet", "none")
     rng = np.random.default_rng(0)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["training.mining.mine"])
+_context.set_forkserver_preload(["plantood.training.mining.mine"])
 
 
 def killed_at(write: int, folder: Path, work: Callable[..., object], *args: Any) -> bool:

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from plantood.cli import COMMANDS, main
+from plantood.training.common.options import HeadList, train_options
+from plantood.training.train import settings
+from plantood.training.train.settings import HEAD_NAMES, FitSettings, TrainOptions
 from tests.photos import encode, scene
-from training import settings
-from training.cli import main
-from training.options import HeadList, train_options
-from training.settings import HEAD_NAMES, FitSettings, TrainOptions
 
 
-@pytest.mark.parametrize("command", [[], *([name] for name in main.commands)])
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])
 def test_help(command: list[str]) -> None:
     result = CliRunner().invoke(main, [*command, "--help"])
     assert result.exit_code == 0
@@ -24,7 +24,7 @@ def test_help(command: list[str]) -> None:
 
 def test_help_does_not_wait_for_tensorflow() -> None:
     code = (
-        "import sys; from training.cli import main\n"
+        "import sys; from plantood.cli import main\n"
         "try: main(['train', '--help'])\n"
         "except SystemExit: pass\n"
         "heavy = {'tensorflow', 'keras', 'numpy', 'bentoml'} & set(sys.modules)\n"
@@ -44,7 +44,7 @@ def test_without_its_packages_training_says_what_to_install(missing: str, tmp_pa
             (tmp_path / label / f"{number}.jpg").write_bytes(photo)
     code = (
         f"import sys; sys.modules[{missing!r}] = None\n"
-        "from training.cli import main\n"
+        "from plantood.cli import main\n"
         f"main(['train', {str(tmp_path)!r}])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -54,9 +54,9 @@ def test_without_its_packages_training_says_what_to_install(missing: str, tmp_pa
 
 
 def test_names_are_those_of_the_tables() -> None:
-    from plantood.model.backbones import BACKBONES
-    from plantood.model.heads import HEADS
-    from training.settings import BACKBONE_NAMES, LEARNING_RATES
+    from plantood.training.network.backbones import BACKBONES
+    from plantood.training.network.heads import HEADS
+    from plantood.training.train.settings import BACKBONE_NAMES, LEARNING_RATES
 
     assert tuple(BACKBONES) == BACKBONE_NAMES
     assert HEAD_NAMES == tuple(HEADS) == tuple(LEARNING_RATES)
@@ -75,7 +75,7 @@ def test_help_says_what_each_head_is_and_what_columns_a_manifest_has() -> None:
 
 
 def test_defaults_on_the_command_line_are_those_in_the_code() -> None:
-    from training.commands import train
+    from plantood.training.train.command import train
 
     context = train.make_context("train", ["data"])
     options = train_options(dict(context.params) | {"save": "best", "quantize": None})
@@ -97,7 +97,7 @@ def test_heads_are_checked() -> None:
 def test_an_error_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text("path,label\na.jpg,weed\n")
     ran = subprocess.run(
-        [sys.executable, "-m", "training", "train", str(tmp_path / "m.csv"), "--weights", "none"],
+        [sys.executable, "-m", "plantood", "train", str(tmp_path / "m.csv"), "--weights", "none"],
         capture_output=True,
         text=True,
         check=False,

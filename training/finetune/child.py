@@ -9,14 +9,14 @@ from pathlib import Path
 import bentoml
 
 from plantood.model.entry import GateModel
-from training.card import model_card
-from training.finetune.compare import Judgement
-from training.finetune.data import Gathered
-from training.finetune.report import judgement_markdown
-from training.finetune.settings import FinetuneOptions
-from training.phases import HeadTrainer, TrainedHead
-from training.publish import publish
-from training.train import with_chosen_threshold
+from plantood.training.finetune.compare import Judgement
+from plantood.training.finetune.data import Gathered
+from plantood.training.finetune.report import judgement_markdown
+from plantood.training.finetune.settings import FinetuneOptions
+from plantood.training.fitting.phases import HeadTrainer, TrainedHead
+from plantood.training.report.card import model_card
+from plantood.training.train.publish import publish
+from plantood.training.train.train import with_chosen_threshold
 
 
 def publish_child(

@@ -1,4 +1,4 @@
-"""``python -m training finetune``: what it asks for and what it prints."""
+"""``plantood finetune``: what it asks for and what it prints."""
 
 from __future__ import annotations
 
@@ -7,13 +7,7 @@ from typing import Any
 
 import click
 
-from training.finetune.settings import (
-    MARGIN,
-    STANDARD_ERRORS,
-    FinetuneOptions,
-    ReplaySettings,
-)
-from training.options import (
+from plantood.training.common.options import (
     cost_options,
     fine_tune_options,
     fit_options,
@@ -21,7 +15,13 @@ from training.options import (
     run_options,
     settings_of,
 )
-from training.settings import CostSettings, FitSettings, loss_weights
+from plantood.training.finetune.settings import (
+    MARGIN,
+    STANDARD_ERRORS,
+    FinetuneOptions,
+    ReplaySettings,
+)
+from plantood.training.train.settings import CostSettings, FitSettings, loss_weights
 
 NOT_ACCEPTED = 3
 """Exit status if the child is not to take the place of its parent."""
@@ -94,19 +94,19 @@ def finetune(
     the same command again after an interruption: it goes on, to the same result.
 
     \b
-    python -m training finetune plantood-gate:TAG round-1/ soil/
-    python -m training finetune TAG round-1/ --replay photos/ --loss source_formula
+    plantood finetune plantood-gate:TAG round-1/ soil/
+    plantood finetune TAG round-1/ --replay photos/ --loss source_formula
     """
-    from training.commands import print_results, write_table
-    from training.finetune.data import check_collections
-    from training.quiet import import_tensorflow
+    from plantood.training.common.output import print_results, write_table
+    from plantood.training.common.quiet import import_tensorflow
+    from plantood.training.finetune.data import check_collections
 
     options = finetune_options(values)
     check_collections(options)  # before the seconds that TensorFlow takes to import
     import_tensorflow()
-    from training.finetune.report import both_figures, change_table, judgement_markdown
-    from training.finetune.run import finetune as run
-    from training.tables import AT, console_table
+    from plantood.training.common.tables import AT, console_table
+    from plantood.training.finetune.report import both_figures, change_table, judgement_markdown
+    from plantood.training.finetune.run import finetune as run
 
     result = run(options)
     judgement = result.judgement
@@ -124,7 +124,7 @@ def finetune(
             f"Saved as {result.tag}",
             "Next:",
             f"  plantood serve --gate {result.tag}",
-            f"  python -m training rounds {result.tag}",
+            f"  plantood rounds {result.tag}",
         )
     else:
         print_results(
@@ -137,7 +137,7 @@ def finetune(
 
 def finetune_options(values: dict[str, Any]) -> FinetuneOptions:
     """The options of a fine-tuning from what stands on the command line."""
-    from training.threshold import bayes_threshold
+    from plantood.training.judging.threshold import bayes_threshold
 
     weights = loss_weights(
         values["loss"], (values["false_accept_weight"], values["false_retake_weight"])

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evaluation import Evaluation, Scored
+from plantood.training.judging.evaluation import Evaluation, Scored
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def judge(
         objections.append(
             "Nobody knows what it forgot: none of the photos that its parent was trained on was "
             "replayed. Judge it on some, or on plants of your own, before you let it serve: "
-            "python -m training rounds TAG --data PHOTOS"
+            "plantood rounds TAG --data PHOTOS"
         )
     objections += [
         f"Worse on {change.source}, {comparison.split}: {change.wrong_before} {change.error} "

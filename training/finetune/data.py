@@ -16,16 +16,16 @@ from typing import Literal
 
 from plantood.errors import TrainingDataError
 from plantood.model.entry import GateModel, TrainingData
-from training.account import ensure_photos, read_usable
-from training.data import BadPhoto, Found, LabelledPhoto
-from training.dataset import Dataset, labels_digest
-from training.finetune.settings import FinetuneOptions, ReplaySettings
-from training.gates import find_gate
-from training.negatives.run import ORIGINS
-from training.paths import existing, spelled
-from training.review.log import DecisionLog
-from training.rounds.layout import INFO, LABELS, Round
-from training.splits import divide
+from plantood.training.files.paths import existing, spelled
+from plantood.training.finetune.settings import FinetuneOptions, ReplaySettings
+from plantood.training.judging.gates import find_gate
+from plantood.training.negatives.run import ORIGINS
+from plantood.training.photos.account import ensure_photos, read_usable
+from plantood.training.photos.data import BadPhoto, Found, LabelledPhoto
+from plantood.training.photos.dataset import Dataset, labels_digest
+from plantood.training.photos.splits import divide
+from plantood.training.review.log import DecisionLog
+from plantood.training.rounds.layout import INFO, LABELS, Round
 
 Kind = Literal["photos", "round", "negatives"]
 
@@ -81,9 +81,7 @@ def find_collection(collection: Collection) -> Found:
         try:
             return ensure_photos(path / LABELS)
         except TrainingDataError as error:
-            raise TrainingDataError(
-                f"{error} Review it first: python -m training review {path}"
-            ) from error
+            raise TrainingDataError(f"{error} Review it first: plantood review {path}") from error
     return ensure_photos(path / ORIGINS if collection.kind == "negatives" else path)
 
 

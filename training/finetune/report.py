@@ -10,12 +10,12 @@ from typing import Any
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from training.atomic import write_text
-from training.data import CLASS_NAMES
-from training.evaluation import Evaluation
-from training.finetune.compare import HEADER, Comparison, Judgement, change_rows
-from training.report import thumbnail_uri, write_report
-from training.tables import Row, figures_table, markdown
+from plantood.training.common.tables import Row, figures_table, markdown
+from plantood.training.files.atomic import write_text
+from plantood.training.finetune.compare import HEADER, Comparison, Judgement, change_rows
+from plantood.training.judging.evaluation import Evaluation
+from plantood.training.photos.data import CLASS_NAMES
+from plantood.training.report.html import thumbnail_uri, write_report
 
 PHOTOS = 60
 """At most so many thumbnails of each kind."""

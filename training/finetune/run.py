@@ -13,27 +13,27 @@ import bentoml
 import numpy as np
 
 from plantood.errors import TrainingDataError
-from plantood.model.backbones import BACKBONES
-from plantood.model.classifier import head_of
 from plantood.model.entry import MANIFEST, GateModel, sha256
 from plantood.model.store import finish_save
-from training.atomic import write_atomic
-from training.determinism import make_deterministic
-from training.disk import ensure_room, ensure_room_to_save, ensure_writable, store
-from training.evaluation import Evaluation, Scored
-from training.extractor import Extractor, open_extractor
-from training.finetune.child import publish_child
-from training.finetune.compare import Judgement, judge
-from training.finetune.data import Gathered, gather, new_collections, old_collections
-from training.finetune.report import write_judgement
-from training.finetune.settings import REJECTED, FinetuneOptions
-from training.gates import find_gate
-from training.phases import HeadTrainer
-from training.progress import say
-from training.run import open_run
-from training.scoring import CHECK_PHOTOS, some_photos
-from training.train import changed_settings, data_notes, evaluation_of
-from training.weights import build_backbone, load_classifier
+from plantood.training.common.determinism import make_deterministic
+from plantood.training.common.progress import say
+from plantood.training.files.atomic import write_atomic
+from plantood.training.files.disk import ensure_room, ensure_room_to_save, ensure_writable, store
+from plantood.training.files.run import open_run
+from plantood.training.finetune.child import publish_child
+from plantood.training.finetune.compare import Judgement, judge
+from plantood.training.finetune.data import Gathered, gather, new_collections, old_collections
+from plantood.training.finetune.report import write_judgement
+from plantood.training.finetune.settings import REJECTED, FinetuneOptions
+from plantood.training.fitting.extractor import Extractor, open_extractor
+from plantood.training.fitting.phases import HeadTrainer
+from plantood.training.judging.evaluation import Evaluation, Scored
+from plantood.training.judging.gates import find_gate
+from plantood.training.judging.scoring import CHECK_PHOTOS, some_photos
+from plantood.training.network.backbones import BACKBONES
+from plantood.training.network.classifier import head_of
+from plantood.training.network.weights import build_backbone, load_classifier
+from plantood.training.train.train import changed_settings, data_notes, evaluation_of
 
 BEFORE = "before.npz"
 """File of a run with the parent's P(plant) by split."""

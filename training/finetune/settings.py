@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from training.settings import CostSettings, FitSettings
+from plantood.training.train.settings import CostSettings, FitSettings
 
 MARGIN = 0.02
-"""Share of a source's photos that may get worse; see `training.finetune.compare.is_worse`."""
+"""Share of a source's photos that may get worse; see `finetune.compare.is_worse`."""
 STANDARD_ERRORS = 1.0
 """Of the validation cost, within which a threshold counts as good as the cheapest one: then the one
 that the loss was weighted for is taken, not the one that two photos happen to favour."""

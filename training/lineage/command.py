@@ -1,4 +1,4 @@
-"""``python -m training rounds``: what it asks for and what it prints."""
+"""``plantood rounds``: what it asks for and what it prints."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from training.options import FILE, FOLDER
+from plantood.training.common.options import FILE, FOLDER
 
 
 @click.command()
@@ -44,14 +44,14 @@ def rounds(  # noqa: PLR0917 click passes options by name
     With --data, all of them are judged on the same photos instead, through the graphs that serve.
 
     \b
-    python -m training rounds plantood-gate:latest
-    python -m training rounds plantood-gate:latest --data manifest.csv --split test
+    plantood rounds plantood-gate:latest
+    plantood rounds plantood-gate:latest --data manifest.csv --split test
     """
-    from training.commands import print_results, write_table
-    from training.lineage.chain import lineage
-    from training.lineage.plot import measured_steps, plot_steps, recorded_steps
-    from training.lineage.tables import lineage_table, other_lines
-    from training.tables import console_table, markdown, source_table
+    from plantood.training.common.output import print_results, write_table
+    from plantood.training.common.tables import console_table, markdown, source_table
+    from plantood.training.lineage.chain import lineage
+    from plantood.training.lineage.plot import measured_steps, plot_steps, recorded_steps
+    from plantood.training.lineage.tables import lineage_table, other_lines
 
     line = lineage(tag)
     header, rows = lineage_table(line)
@@ -62,7 +62,7 @@ def rounds(  # noqa: PLR0917 click passes options by name
     print_results(*other_lines(line))
     steps = recorded_steps(line.generations)
     if data is not None:
-        from training.evaluate import evaluation_of_gate, photos_by_split
+        from plantood.training.train.evaluate import evaluation_of_gate, photos_by_split
 
         by_split, _ = photos_by_split(data, cache, split)
         figures = [

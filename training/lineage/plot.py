@@ -13,9 +13,9 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from plantood.errors import SettingsError
-from training.atomic import write_atomic
-from training.charts import COLOURS
-from training.lineage.chain import Generation
+from plantood.training.files.atomic import write_atomic
+from plantood.training.lineage.chain import Generation
+from plantood.training.report.charts import COLOURS
 
 ERRORS = {"false_accept": ("others", COLOURS[1]), "false_retake": ("plants", COLOURS[0])}
 """Error, whose photos it is of, and its colour."""
@@ -52,7 +52,7 @@ def measured_steps(models: Sequence[Mapping[str, Any]]) -> dict[str, list[Step]]
     """By split, generations that were all measured on the same photos.
 
     Args:
-        models: `training.evaluation.Evaluation.figures` of each generation.
+        models: `plantood.training.judging.evaluation.Evaluation.figures` of each generation.
     """
     by_split = {
         split: [model["splits"][split] for model in models] for split in models[0]["splits"]

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from training.lineage.chain import Generation, Lineage
-from training.tables import MISSING, Row, shown
+from plantood.training.common.tables import MISSING, Row, shown
+from plantood.training.lineage.chain import Generation, Lineage
 
 HEADER = (
     "round",

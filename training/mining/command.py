@@ -1,4 +1,4 @@
-"""``python -m training mine``: what it asks for and what it prints."""
+"""``plantood mine``: what it asks for and what it prints."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from training.options import FOLDER
+from plantood.training.common.options import FOLDER
 
 if TYPE_CHECKING:
-    from training.rounds.layout import Round
+    from plantood.training.rounds.layout import Round
 
 
 class SampleSize(click.ParamType):
@@ -110,19 +110,19 @@ def mine(**values: Any) -> None:
     result. With another --at-most, --unlike, --margin or --skip-refused it only chooses anew.
 
     \b
-    python -m training mine photos/ --sample 5000 --at-most 0.6 --out round-1/
-    python -m training mine s3://bucket/photos --labelled labels.csv --out round-1/
-    python -m training mine list.parquet --sample all --engine ray --out round-1/
+    plantood mine photos/ --sample 5000 --at-most 0.6 --out round-1/
+    plantood mine s3://bucket/photos --labelled labels.csv --out round-1/
+    plantood mine list.parquet --sample all --engine ray --out round-1/
     """
-    from training.commands import print_results
-    from training.mining.mine import MineOptions
-    from training.mining.mine import mine as run
-    from training.tables import console_table
+    from plantood.training.common.output import print_results
+    from plantood.training.common.tables import console_table
+    from plantood.training.mining.mine import MineOptions
+    from plantood.training.mining.mine import mine as run
 
     round_ = run(MineOptions(**values))
     print_results(console_table("Funnel", ["step", "photos"], funnel(round_)))
     print_results(*unreadable(round_), summary(round_))
-    print_results("Next:", f"  python -m training review {values['out']}")
+    print_results("Next:", f"  plantood review {values['out']}")
 
 
 def funnel(round_: Round) -> list[tuple[str, str]]:
@@ -149,8 +149,8 @@ def funnel(round_: Round) -> list[tuple[str, str]]:
 
 def unreadable(round_: Round) -> list[str]:
     """Why photos could not be read, each reason with its number and an example."""
-    from training.account import Account
-    from training.mining.draw import UNREADABLE, skipped
+    from plantood.training.mining.draw import UNREADABLE, skipped
+    from plantood.training.photos.account import Account
 
     account = Account(round_.info.source)
     for line in skipped(round_, UNREADABLE):

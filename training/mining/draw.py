@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from plantood.errors import SourceError
-from training.mining.labelled import read_labelled
-from training.mining.scoring import BATCH, Outcome
-from training.mining.sources import entries
-from training.mining.worklist import FILE, Task, WorkList
-from training.progress import progress_bars
-from training.rounds import journal
-from training.rounds.layout import Round
+from plantood.training.common.progress import progress_bars
+from plantood.training.mining.labelled import read_labelled
+from plantood.training.mining.scoring import BATCH, Outcome
+from plantood.training.mining.sources import entries
+from plantood.training.mining.worklist import FILE, Task, WorkList
+from plantood.training.rounds import journal
+from plantood.training.rounds.layout import Round
 
 SKIPPED = "skipped.jsonl"
 """Photos that were drawn but not scored: path, kind, reason. Appended, as the scores are."""

@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from plantood.errors import TrainingDataError
-from training.account import ensure_photos
-from training.mining.sources import is_url
-from training.parallel import map_in_order
-from training.paths import existing, spelled
-from training.progress import track
-from training.rounds.layout import INFO, Round
-from training.rounds.plain import open_file
-from training.sheets import columns, read_table
+from plantood.training.common.parallel import map_in_order
+from plantood.training.common.progress import track
+from plantood.training.files.paths import existing, spelled
+from plantood.training.files.sheets import columns, read_table
+from plantood.training.mining.sources import is_url
+from plantood.training.photos.account import ensure_photos
+from plantood.training.rounds.layout import INFO, Round
+from plantood.training.rounds.plain import open_file
 
 DIGEST_COLUMNS = ("sha256", "id")
 """Columns of a CSV that may hold the SHA-256 of a photo's bytes; it is then not read again."""

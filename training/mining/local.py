@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 
-from plantood.images import Limits
 from plantood.model.store import GateModel
-from training.mining.scoring import BATCH, Decoded, Judge, Outcome, decode
-from training.mining.worklist import Task
-from training.parallel import map_in_order
+from plantood.photo.images import Limits
+from plantood.training.common.parallel import map_in_order
+from plantood.training.mining.scoring import BATCH, Decoded, Judge, Outcome, decode
+from plantood.training.mining.worklist import Task
 
 LONGEST_BATCH = 32 * BATCH
 """Photos that may wait for a batch to fill, unreadable ones included."""

@@ -9,17 +9,17 @@ from typing import Literal
 
 from plantood.errors import GateModelError, RoundError
 from plantood.model.entry import MANIFEST, sha256
+from plantood.model.runtime import usable_cpus
 from plantood.model.store import DEFAULT_NAME, GateModel
-from plantood.runtime import usable_cpus
-from training.gates import find_gate
-from training.mining.draw import SKIPPED, Engine, draw
-from training.mining.local import score_locally
-from training.mining.select import select
-from training.mining.sources import is_url
-from training.mining.worklist import FILE as WORK_LIST
-from training.paths import spelled
-from training.rounds.layout import DECISIONS, INFO, MINED, SCORES, Round, RoundInfo
-from training.run import differences, hold
+from plantood.training.files.paths import spelled
+from plantood.training.files.run import differences, hold
+from plantood.training.judging.gates import find_gate
+from plantood.training.mining.draw import SKIPPED, Engine, draw
+from plantood.training.mining.local import score_locally
+from plantood.training.mining.select import select
+from plantood.training.mining.sources import is_url
+from plantood.training.mining.worklist import FILE as WORK_LIST
+from plantood.training.rounds.layout import DECISIONS, INFO, MINED, SCORES, Round, RoundInfo
 
 REMOTE_READERS = 16
 """Photos fetched at a time over a network, where waiting costs more than decoding."""
@@ -160,7 +160,7 @@ def _engine(options: MineOptions, gate: GateModel) -> Engine:
     if is_url(options.source) and not options.readers:
         readers = max(REMOTE_READERS, readers)
     if options.engine == "ray":
-        from training.mining.ray_engine import score_on_ray
+        from plantood.training.mining.ray_engine import score_on_ray
 
         return partial(score_on_ray, gate, readers=readers)
     return lambda tasks, is_new, _: score_locally(gate, tasks, is_new, readers)

@@ -11,29 +11,30 @@ import itertools
 import json
 import logging
 import os
+import shutil
 import socket
 import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
 
 import plantood
-import training
 from plantood.errors import SettingsError
-from plantood.images import Limits
 from plantood.model.entry import BACKBONE, HEAD, REFERENCE, GateManifest
+from plantood.model.reference import load as load_reference
+from plantood.model.runtime import Scorer
 from plantood.model.store import GateModel
-from plantood.reference import load as load_reference
-from plantood.runtime import Scorer
+from plantood.photo.images import Limits
+from plantood.training.common.parallel import map_in_order
+from plantood.training.mining.scoring import BATCH, Decoded, Judge, Outcome, decode
+from plantood.training.mining.worklist import Task
 from plantood.verdict import Quality
-from training.mining.scoring import BATCH, Decoded, Judge, Outcome, decode
-from training.mining.worklist import Task
-from training.parallel import map_in_order
 
 CHUNK = 20_000
 """Photos in one Ray Data job; the next one begins when all of them are done."""
@@ -175,6 +176,19 @@ def _ensure_reachable(address: str) -> None:
 
 
 @contextmanager
+def _package() -> Iterator[Path]:
+    """This package as one folder, for machines that have what it needs, but not plantood itself."""
+    ours, trainer = Path(plantood.__file__).parent, Path(__file__).parents[1]
+    if trainer.parent == ours:
+        yield ours
+        return
+    with TemporaryDirectory() as folder:  # in a checkout the trainer lies beside it
+        whole = Path(shutil.copytree(ours, Path(folder, ours.name)))
+        shutil.copytree(trainer, whole / trainer.name)
+        yield whole
+
+
+@contextmanager
 def _cluster() -> Iterator[Any]:
     """Ray, connected; quiet, and disconnected (or shut down, if it is ours) afterwards."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -187,17 +201,15 @@ def _cluster() -> Iterator[Any]:
     address = os.environ.get("RAY_ADDRESS")
     if address:
         _ensure_reachable(address)
-    # Machines of a cluster have the packages, but not this checkout.
-    packages = [str(Path(package.__file__).parent) for package in (plantood, training)]
-    code = {"py_modules": packages} if address else None
     try:
-        ray.init(
-            address or "local",
-            runtime_env=code,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            include_dashboard=None if address else False,
-        )
+        with _package() as package:
+            ray.init(
+                address or "local",
+                runtime_env={"py_modules": [str(package)]} if address else None,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                include_dashboard=None if address else False,
+            )
     except (ConnectionError, ValueError) as error:
         raise SettingsError(
             f"Ray cannot use RAY_ADDRESS={address} ({error}); correct it, or unset it to use this "

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from plantood.errors import UnreadablePhoto
-from plantood.images import Limits, load_image, to_model_input
-from plantood.policy import Policy, quality_reasons, score_reasons
-from plantood.quality import measure
-from plantood.reference import Reference
-from plantood.runtime import MAX_BATCH, Scorer
+from plantood.model.policy import Policy, quality_reasons, score_reasons
+from plantood.model.reference import Reference
+from plantood.model.runtime import MAX_BATCH, Scorer
+from plantood.photo.images import Limits, load_image, to_model_input
+from plantood.photo.quality import measure
+from plantood.training.mining.sources import FetchError, read
+from plantood.training.mining.worklist import Task
 from plantood.verdict import Quality
-from training.mining.sources import FetchError, read
-from training.mining.worklist import Task
 
 BATCH = MAX_BATCH
 """Photos in one forward pass."""

@@ -11,14 +11,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from training.atomic import write_atomic, write_csv
-from training.mining.draw import UNREADABLE, FetchFailures, skipped
-from training.mining.sources import FetchError, read
-from training.parallel import map_in_order
-from training.progress import track
-from training.rounds.layout import PHOTOS, MinedPhoto, Round
-from training.rounds.layout import UNREADABLE as UNREADABLE_FILE
-from training.walk import EXTENSIONS
+from plantood.training.common.parallel import map_in_order
+from plantood.training.common.progress import track
+from plantood.training.files.atomic import write_atomic, write_csv
+from plantood.training.mining.draw import UNREADABLE, FetchFailures, skipped
+from plantood.training.mining.sources import FetchError, read
+from plantood.training.photos.walk import EXTENSIONS
+from plantood.training.rounds.layout import PHOTOS, MinedPhoto, Round
+from plantood.training.rounds.layout import UNREADABLE as UNREADABLE_FILE
 
 NETWORK_REASONS = frozenset({"not_a_plant", "unfamiliar"})
 """Reasons that the network gives; all others come from the photo's quality."""

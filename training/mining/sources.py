@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from plantood.errors import SourceError
-from training.paths import existing, spelled
-from training.rounds.layout import INFO
-from training.rounds.plain import read_file
-from training.sheets import columns, open_text, read_table
-from training.walk import HIDDEN_FOLDER, NOTHING, is_hidden, walk, why_no_photo
+from plantood.training.files.paths import existing, spelled
+from plantood.training.files.sheets import columns, open_text, read_table
+from plantood.training.photos.walk import HIDDEN_FOLDER, NOTHING, is_hidden, walk, why_no_photo
+from plantood.training.rounds.layout import INFO
+from plantood.training.rounds.plain import read_file
 
 LISTS = (".txt", ".csv", ".tsv", ".parquet")
 """Files with these endings are lists of photos."""

@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from training.account import Account
-from training.mining.labelled import Labelled
-from training.mining.sources import Entry
-from training.paths import SPELLING
+from plantood.training.files.paths import SPELLING
+from plantood.training.mining.labelled import Labelled
+from plantood.training.mining.sources import Entry
+from plantood.training.photos.account import Account
 
 FILE = "work.sqlite"
 

@@ -1,4 +1,4 @@
-"""``python -m training negatives``: what it asks for and what it prints."""
+"""``plantood negatives``: what it asks for and what it prints."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from training.options import FOLDER
+from plantood.training.common.options import FOLDER
 
 KINDS = ("soil",)
 
@@ -64,10 +64,10 @@ def negatives(  # noqa: PLR0917 click passes options by name
     Look at what was cut and remove what you do not like: it stays away.
 
     \b
-    python -m training negatives soil field_photos/ --out soil/
+    plantood negatives soil field_photos/ --out soil/
     """
-    from training.commands import print_results
-    from training.negatives.run import SoilSettings, cut_soil
+    from plantood.training.common.output import print_results
+    from plantood.training.negatives.run import SoilSettings, cut_soil
 
     found = cut_soil(photos, out, SoilSettings(least_side, at_most, source, plants))
     print_results(f"{found.windows} windows of {kind} from {found.photos} photos in {out}")
@@ -77,4 +77,4 @@ def negatives(  # noqa: PLR0917 click passes options by name
         print_results(f"  {count} windows refused: {reason}")
     for reason, count in found.without.most_common():
         print_results(f"  {count} photos without a window: {reason}")
-    print_results("Next:", f"  python -m training finetune TAG ROUND {out}")
+    print_results("Next:", f"  plantood finetune TAG ROUND {out}")

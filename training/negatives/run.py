@@ -30,17 +30,17 @@ from typing import Any
 from PIL import Image
 
 from plantood.errors import TrainingDataError, UnreadablePhoto
-from plantood.images import Limits, load_image
-from training.account import Account
-from training.atomic import write_atomic, write_csv
-from training.negatives.soil import Cut, bare_windows
-from training.negatives.windows import Square
-from training.parallel import map_in_order
-from training.progress import track
-from training.rounds import journal
-from training.rounds.plain import read_file
-from training.run import open_run
-from training.walk import walk
+from plantood.photo.images import Limits, load_image
+from plantood.training.common.parallel import map_in_order
+from plantood.training.common.progress import track
+from plantood.training.files.atomic import write_atomic, write_csv
+from plantood.training.files.run import open_run
+from plantood.training.negatives.soil import Cut, bare_windows
+from plantood.training.negatives.windows import Square
+from plantood.training.photos.account import Account
+from plantood.training.photos.walk import walk
+from plantood.training.rounds import journal
+from plantood.training.rounds.plain import read_file
 
 ORIGINS, REFUSED, DONE = "origins.csv", "refused.csv", "cut.jsonl"
 ORIGIN_COLUMNS = ("path", "label", "source", "group", "origin", "box")

@@ -1,6 +1,6 @@
 """Bare ground between the plants of one photo: pixels in, windows out, and why others are not.
 
-The vegetation is told by excess green and Otsu's threshold (:mod:`training.vegetation`), the
+The vegetation is told by excess green and Otsu's threshold (`photos.vegetation`), the
 largest windows without any are proposed, and each is looked at once more: the network is to learn
 from it that this is *no plant*, so one leaf in it does more harm than ten windows missed.
 """
@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from plantood.images import load_image
-from plantood.policy import Policy, explain, quality_reasons
-from plantood.quality import measure
-from training.augment import Photo
-from training.negatives.windows import Square, empty_squares
-from training.vegetation import (
+from plantood.model.policy import Policy, explain, quality_reasons
+from plantood.photo.images import load_image
+from plantood.photo.quality import measure
+from plantood.training.negatives.windows import Square, empty_squares
+from plantood.training.photos.augment import Photo
+from plantood.training.photos.vegetation import (
     MIN_EXCESS_GREEN,
     Mask,
     chroma,
@@ -94,7 +94,7 @@ def ground_vegetation(photo: Photo) -> tuple[Mask, float]:
     """Where plants stand, ``[H, W]``, and the threshold of excess green that says so.
 
     Otsu's threshold cuts every photo in two. If the greener half of bare ground is not green, the
-    floor of :func:`training.vegetation.vegetation_mask` keeps it bare; if even the less green half
+    floor of `vegetation_mask` keeps it bare; if even the less green half
     is green, all of it is vegetation.
     """
     index = excess_green(photo)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from training.review.log import DecisionLog
+from plantood.training.review.log import DecisionLog
 
 
 @dataclass(frozen=True)

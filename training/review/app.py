@@ -24,10 +24,10 @@ from starlette.routing import Route
 
 import plantood
 from plantood.errors import PlantoodError, UnreadablePhoto
-from training.paths import spelled
-from training.review.agreement import pairs
-from training.review.guard import Guard, refusal
-from training.review.log import (
+from plantood.training.files.paths import spelled
+from plantood.training.review.agreement import pairs
+from plantood.training.review.guard import Guard, refusal
+from plantood.training.review.log import (
     DecisionLog,
     Entry,
     NothingToUndo,
@@ -35,11 +35,11 @@ from training.review.log import (
     UnknownPhoto,
     Unsaved,
 )
-from training.review.pictures import Pictures
-from training.review.requests import LabelRequest, UndoRequest, read_body
-from training.review.second_look import second_looks
-from training.rounds.labels import Decision
-from training.rounds.layout import NoPhoto
+from plantood.training.review.pictures import Pictures
+from plantood.training.review.requests import LabelRequest, UndoRequest, read_body
+from plantood.training.review.second_look import second_looks
+from plantood.training.rounds.labels import Decision
+from plantood.training.rounds.layout import NoPhoto
 
 WEB = Path(__file__).parent / "web"
 GATE_WEB = Path(plantood.__file__).parent / "web"
@@ -75,7 +75,7 @@ class ReviewApp:
         self._turns = asyncio.Semaphore(pictures.threads)
 
     def asgi(self, token: str | None = None, names: tuple[str, ...] = ()) -> Starlette:
-        """Build the application; arguments as of :class:`training.review.guard.Guard`."""
+        """Build the application; arguments as of :class:`plantood.training.review.guard.Guard`."""
         return Starlette(
             routes=[
                 *(Route(path, _file(name), methods=["GET"]) for path, name in PAGE.items()),

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from plantood.errors import PlantoodError
-from training.rounds.labels import Kind, Label
+from plantood.training.rounds.labels import Kind, Label
 
 
 class ReviewRefused(PlantoodError):
@@ -103,7 +103,7 @@ class ReviewClient:
         except (httpx.HTTPError, ValueError) as error:
             raise ReviewRefused(
                 f"No review server answers at {self._http.base_url} ({error}); start one with "
-                "`python -m training review ROUND`."
+                "`plantood review ROUND`."
             ) from error
         if response.is_error:
             raise ReviewRefused(answer["error"])

@@ -1,4 +1,4 @@
-"""``python -m training review`` and ``labels``: what they ask for and what they print."""
+"""``plantood review`` and ``labels``: what they ask for and what they print."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from training.review.log import DecisionLog
+    from plantood.training.review.log import DecisionLog
 
 ROUND = click.argument("folder", metavar="ROUND", type=click.Path(path_type=Path))
 
@@ -54,12 +54,12 @@ def review(  # noqa: PLR0917 (click calls it by name)
     whenever you like and start it again: it goes on.
 
     \b
-    python -m training review round-1/
-    python -m training review round-1/ --host 0.0.0.0   # for others too, with a token
+    plantood review round-1/
+    plantood review round-1/ --host 0.0.0.0   # for others too, with a token
     """
-    from training.review.names import clean_name
-    from training.review.serve import serve
-    from training.rounds.layout import LABELS, Round
+    from plantood.training.review.names import clean_name
+    from plantood.training.review.serve import serve
+    from plantood.training.rounds.layout import LABELS, Round
 
     def announce(log: DecisionLog, urls: list[str]) -> None:
         labelled = log.summary()["labelled"]

@@ -16,7 +16,7 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from training.review.guard import HEADERS
+from plantood.training.review.guard import HEADERS
 
 CONNECTIONS = 250
 """At a time; more would use up the files that a process may have open (often 1,024)."""

@@ -21,11 +21,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from plantood.errors import PlantoodError, RoundError
-from training.locks import lock
-from training.rounds.edits import ensure_unedited
-from training.rounds.journal import Appended, NotTakenBack
-from training.rounds.labels import Decision, ResolvedLabel, vote
-from training.rounds.layout import DECISIONS, LABELS, MinedPhoto, Round
+from plantood.training.files.locks import lock
+from plantood.training.rounds.edits import ensure_unedited
+from plantood.training.rounds.journal import Appended, NotTakenBack
+from plantood.training.rounds.labels import Decision, ResolvedLabel, vote
+from plantood.training.rounds.layout import DECISIONS, LABELS, MinedPhoto, Round
 
 LOCK = ".review.lock"
 """Held from the look at what stands until the decision is in both files, or taken back again."""
@@ -305,7 +305,7 @@ class DecisionLog:
             ) from error
 
     def _take(self, decision: Decision) -> None:
-        """Count one more line; the rule is that of :func:`training.rounds.labels.standing`."""
+        """Count one more line; the rule is that of `rounds.labels.standing`."""
         entry = Entry(len(self.entries) + 1, decision)
         self.entries.append(entry)
         looks = self._looks[decision.id, decision.reviewer]

@@ -14,10 +14,10 @@ from typing import IO
 from PIL import Image
 
 from plantood.errors import PhotoTooLarge
-from plantood.images import Limits, load_image
-from plantood.runtime import usable_cpus
-from training.rounds.layout import Round
-from training.rounds.plain import open_plain
+from plantood.model.runtime import usable_cpus
+from plantood.photo.images import Limits, load_image
+from plantood.training.rounds.layout import Round
+from plantood.training.rounds.plain import open_plain
 
 THUMBNAILS = ".thumbnails"
 """Folder within the round; it may be deleted at any time."""

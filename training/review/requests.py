@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from training.review.names import clean_name
-from training.rounds.labels import Kind, Label
+from plantood.training.review.names import clean_name
+from plantood.training.rounds.labels import Kind, Label
 
 MAX_BODY = 64 * 1024
 """Bytes; a decision has some hundred."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from training.review.log import DecisionLog, Entry
-from training.rounds.labels import DECIDED
-from training.rounds.layout import MinedPhoto
+from plantood.training.review.log import DecisionLog, Entry
+from plantood.training.rounds.labels import DECIDED
+from plantood.training.rounds.layout import MinedPhoto
 
 STRONG = 0.8
 """Distance of the label (1 = plant, 0 = other) from P(plant), from which on the gate is strongly

@@ -16,12 +16,12 @@ import uvicorn
 from starlette.applications import Starlette
 
 from plantood.errors import RoundError, SettingsError
-from training.review.app import ReviewApp
-from training.review.connection import CONNECTIONS, HEADER_BYTES, Connection
-from training.review.guard import MIN_TOKEN, is_loopback, new_token
-from training.review.log import DecisionLog
-from training.review.pictures import Pictures
-from training.rounds.layout import Round
+from plantood.training.review.app import ReviewApp
+from plantood.training.review.connection import CONNECTIONS, HEADER_BYTES, Connection
+from plantood.training.review.guard import MIN_TOKEN, is_loopback, new_token
+from plantood.training.review.log import DecisionLog
+from plantood.training.review.pictures import Pictures
+from plantood.training.rounds.layout import Round
 
 
 def serve(

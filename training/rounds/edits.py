@@ -12,9 +12,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import accumulate
 
 from plantood.errors import RoundError
-from training.rounds.labels import Decision, resolve
-from training.rounds.layout import DECISIONS, LABELS, MinedPhoto, Round
-from training.sheets import columns, read_table
+from plantood.training.files.sheets import columns, read_table
+from plantood.training.rounds.labels import Decision, resolve
+from plantood.training.rounds.layout import DECISIONS, LABELS, MinedPhoto, Round
 
 Said = tuple[str, str]
 """Label and kind, as they stand in the file; both empty if the photo is not in it."""
@@ -61,7 +61,7 @@ def ensure_unedited(
 
 def _import(round_: Round) -> str:
     files = [str(round_.path), str(round_.path / LABELS)]
-    command = ["python", "-m", "training", "labels", "import", *files]
+    command = ["plantood", "labels", "import", *files]
     return shlex.join([*command, "--reviewer", "NAME", "--replace"])
 
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from plantood.errors import RoundError
-from training.locks import lock
-from training.paths import SPELLING
+from plantood.training.files.locks import lock
+from plantood.training.files.paths import SPELLING
 
 
 @dataclass(frozen=True)

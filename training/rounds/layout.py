@@ -27,10 +27,10 @@ from typing import IO, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from plantood.errors import RoundError
-from training.atomic import write_csv, write_json
-from training.rounds import journal
-from training.rounds.labels import Decision, ResolvedLabel, resolve
-from training.rounds.plain import open_plain
+from plantood.training.files.atomic import write_csv, write_json
+from plantood.training.rounds import journal
+from plantood.training.rounds.labels import Decision, ResolvedLabel, resolve
+from plantood.training.rounds.plain import open_plain
 
 FORMAT_VERSION = 1
 
@@ -141,7 +141,7 @@ class Round:
         if not file.is_file():
             raise RoundError(
                 f"{path} is no round: it has no {INFO}; make one with "
-                f"`python -m training mine SOURCE --gate TAG --out {path}`."
+                f"`plantood mine SOURCE --gate TAG --out {path}`."
             )
         try:
             info = RoundInfo.model_validate_json(file.read_bytes())
@@ -202,7 +202,7 @@ class Round:
         file = self.path / MINED
         if not self.is_mined:
             raise RoundError(
-                f"{self.path} is not mined to the end yet; run the same `python -m training mine` "
+                f"{self.path} is not mined to the end yet; run the same `plantood mine` "
                 "again, it goes on where it was."
             )
         with file.open(newline="", encoding="utf-8") as opened:
@@ -292,7 +292,7 @@ class Round:
     ) -> Path:
         """Make ``labels.csv`` of the decisions: the photos that can be trained on.
 
-        It is a manifest as :func:`training.data.read_data` takes it.
+        It is a manifest as :func:`plantood.training.photos.data.read_data` takes it.
 
         Args:
             photos: :meth:`mined`, if the caller has read it already.

@@ -16,13 +16,13 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from plantood.runtime import usable_cpus
-from training.atomic import write_atomic
-from training.extractor import Extractor
-from training.features import embed
-from training.progress import track
-from training.starter.draw import draw
-from training.starter.plan import Sample
+from plantood.model.runtime import usable_cpus
+from plantood.training.common.progress import track
+from plantood.training.files.atomic import write_atomic
+from plantood.training.fitting.extractor import Extractor
+from plantood.training.fitting.features import embed
+from plantood.training.starter.draw import draw
+from plantood.training.starter.plan import Sample
 
 BATCH = 32
 CHUNK = 32 * BATCH

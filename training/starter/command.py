@@ -1,4 +1,4 @@
-"""``python -m training starter``: what it asks for and what it prints."""
+"""``plantood starter``: what it asks for and what it prints."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 
 from plantood.errors import WeightsUnavailable
-from training.options import FILE, FOLDER, data_argument
-from training.quiet import import_tensorflow
-from training.shared import VARIABLE, shared_dir
+from plantood.model.starter import starter_dir
+from plantood.training.common.options import FILE, FOLDER, data_argument
+from plantood.training.common.quiet import import_tensorflow
+from plantood.training.common.shared import VARIABLE, shared_dir
 
-ENTRY = Path(__file__).parents[2] / "plantood" / "starter" / "gate"
+ENTRY = starter_dir()
 WEIGHTS = Path("weights", "efficientnet_lite0_224_imagenet_notop.weights.h5")
 
 
@@ -23,7 +24,10 @@ WEIGHTS = Path("weights", "efficientnet_lite0_224_imagenet_notop.weights.h5")
     help="ImageNet weights of EfficientNet-Lite0.  [default: those in the shared folder]",
 )
 @click.option(
-    "--out", type=FOLDER, default=ENTRY, help="Of the entry.  [default: plantood/starter/gate]"
+    "--out",
+    type=FOLDER,
+    default=ENTRY,
+    help="Of the entry.  [default: plantood/model/starter/gate]",
 )
 @click.option("--cache", type=FOLDER, default=Path("runs/cache"), show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
@@ -37,9 +41,9 @@ def starter(  # noqa: PLR0917 (click calls it by name)
     your own photos use train. Interrupted, it goes on where it was.
     """
     import_tensorflow()
-    from training.commands import print_results, write_table
-    from training.starter.train import train_starter
-    from training.tables import console_table, markdown
+    from plantood.training.common.output import print_results, write_table
+    from plantood.training.common.tables import console_table, markdown
+    from plantood.training.starter.train import train_starter
 
     if weights is None:
         shared = shared_dir()

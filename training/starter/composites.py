@@ -18,8 +18,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from training.augment import SIDE, fit, to_bytes
-from training.vegetation import Mask, Photo
+from plantood.training.photos.augment import SIDE, fit, to_bytes
+from plantood.training.photos.vegetation import Mask, Photo
 
 CutOut = NDArray[np.uint8]
 """RGBA, ``[height, width, 4]``; alpha is 0 where nothing stands."""

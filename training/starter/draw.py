@@ -10,11 +10,16 @@ import numpy as np
 from numpy.random import Generator
 from PIL import Image
 
-from training.augment import augment, brighten, fit, paint_green, split_tone
-from training.starter import composites, synthetic
-from training.starter.composites import CutOut
-from training.starter.plan import GROUND_SOURCES, WINDOW_SOURCE, Sample
-from training.vegetation import Photo, excess_green, table_leaf_mask, vegetation_mask
+from plantood.training.photos.augment import augment, brighten, fit, paint_green, split_tone
+from plantood.training.photos.vegetation import (
+    Photo,
+    excess_green,
+    table_leaf_mask,
+    vegetation_mask,
+)
+from plantood.training.starter import composites, synthetic
+from plantood.training.starter.composites import CutOut
+from plantood.training.starter.plan import GROUND_SOURCES, WINDOW_SOURCE, Sample
 
 MIN_LIGHT = 30.0
 """Mean of the darkest picture that still counts as a plant, 0..255."""

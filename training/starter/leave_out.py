@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from training.progress import track
-from training.starter.plan import Sample
+from plantood.training.common.progress import track
+from plantood.training.starter.plan import Sample
 
 Scores = Mapping[str, NDArray[np.float32]]
 """Source to the logits of its photos, from a model that has not seen the source."""

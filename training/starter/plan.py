@@ -16,7 +16,7 @@ import numpy as np
 from numpy.random import Generator
 
 from plantood.errors import TrainingDataError
-from training.starter.synthetic import FRAMES
+from plantood.training.starter.synthetic import FRAMES
 
 TABLE_SOURCES = ("apple_plantvillage", "citrus_leaves", "maize_plantvillage", "rice_leaf")
 """Leaves on a black, grey or white table: cut out by chroma."""
@@ -131,7 +131,7 @@ def read_rows(manifest: Path, doubtful: Iterable[str] = ()) -> list[Row]:
         reason = error.strerror if isinstance(error, OSError) else error
         raise TrainingDataError(
             f"{manifest} cannot be read as the manifest of the public photos ({reason}); for your "
-            "own photos use: python -m training train"
+            "own photos use: plantood train"
         ) from error
 
 
@@ -141,7 +141,7 @@ def _read_rows(manifest: Path, prefixes: tuple[str, ...]) -> list[Row]:
         if missing := COLUMNS - set(rows.fieldnames or ()):
             raise TrainingDataError(
                 f"{manifest} is not the manifest of the public photos, as it lacks the columns "
-                f"{', '.join(sorted(missing))}; for your own photos use: python -m training train"
+                f"{', '.join(sorted(missing))}; for your own photos use: plantood train"
             )
         return [
             Row(

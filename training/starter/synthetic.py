@@ -13,8 +13,8 @@ import numpy as np
 from numpy.random import Generator
 from PIL import Image, ImageDraw, ImageFont
 
-from training.augment import SIDE, to_bytes
-from training.vegetation import Photo
+from plantood.training.photos.augment import SIDE, to_bytes
+from plantood.training.photos.vegetation import Photo
 
 
 def smooth_field(rng: Generator, cells: int) -> np.ndarray:

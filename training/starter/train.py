@@ -24,31 +24,31 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from plantood import reference as reference_statistics
 from plantood.errors import TrainingDataError
-from plantood.model.backbones import BACKBONES
-from plantood.model.classifier import build_classifier
+from plantood.model import reference as reference_statistics
 from plantood.model.entry import BACKBONE, HEAD, KERAS, write_entry
-from plantood.model.export import export_gate
-from plantood.model.half import halve_keras
-from plantood.model.heads import build_head
-from plantood.policy import Policy
-from plantood.runtime import Scorer
-from training.card import model_card
-from training.dataset import Dataset, load_dataset
-from training.determinism import make_deterministic
-from training.evaluation import Evaluation, Scored
-from training.extractor import open_extractor
-from training.publish import SUMMARY
-from training.scoring import CHECK_PHOTOS, score_photos, some_photos
-from training.settings import DataSettings
-from training.starter.bank import Bank, open_bank
-from training.starter.leave_out import Scores, best_threshold, leave_out_scores, transfer
-from training.starter.plan import NEEDED_SOURCES, plan, read_rows
-from training.starter.probe import PENALTY, Probe, fit_probe
-from training.starter.weighting import sample_weights
-from training.tables import Row
-from training.weights import build_backbone
+from plantood.model.policy import Policy
+from plantood.model.runtime import Scorer
+from plantood.training.common.determinism import make_deterministic
+from plantood.training.common.tables import Row
+from plantood.training.fitting.extractor import open_extractor
+from plantood.training.judging.evaluation import Evaluation, Scored
+from plantood.training.judging.scoring import CHECK_PHOTOS, score_photos, some_photos
+from plantood.training.network.backbones import BACKBONES
+from plantood.training.network.classifier import build_classifier
+from plantood.training.network.export import export_gate
+from plantood.training.network.half import halve_keras
+from plantood.training.network.heads import build_head
+from plantood.training.network.weights import build_backbone
+from plantood.training.photos.dataset import Dataset, load_dataset
+from plantood.training.report.card import model_card
+from plantood.training.starter.bank import Bank, open_bank
+from plantood.training.starter.leave_out import Scores, best_threshold, leave_out_scores, transfer
+from plantood.training.starter.plan import NEEDED_SOURCES, plan, read_rows
+from plantood.training.starter.probe import PENALTY, Probe, fit_probe
+from plantood.training.starter.weighting import sample_weights
+from plantood.training.train.publish import SUMMARY
+from plantood.training.train.settings import DataSettings
 
 BACKBONE_NAME, HEAD_NAME = "efficientnet_lite0", "gap_l2"
 DOUBTFUL = Path(__file__).parent / "doubtful.csv"
@@ -80,7 +80,7 @@ def train_starter(
     if missing := NEEDED_SOURCES - {row.source for row in rows}:
         raise TrainingDataError(
             f"The starter's recipe cuts its pictures out of sources that {data} lacks: "
-            f"{', '.join(sorted(missing))}. For your own photos use: python -m training train"
+            f"{', '.join(sorted(missing))}. For your own photos use: plantood train"
         )
     backbone = build_backbone(BACKBONE_NAME, weights)
     dataset = load_dataset(data, DataSettings(), cache)

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from training.starter.plan import PLANT_KINDS, Sample
-from training.starter.synthetic import FRAMES
+from plantood.training.starter.plan import PLANT_KINDS, Sample
+from plantood.training.starter.synthetic import FRAMES
 
 PLANT_SHARES = {"planted": 0.25, "planted_toned": 0.06, "toned": 0.06, "closeup": 0.15}
 OTHER_SHARES = {

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from plantood.images import load_image, to_model_input
+from plantood.photo.images import load_image, to_model_input
 
 PROJECT = Path(__file__).parents[1]
 PHOTOS = PROJECT / "photos"

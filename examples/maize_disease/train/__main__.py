@@ -21,9 +21,9 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 from plantood.errors import UnreadablePhoto
-from plantood.images import load_image, to_model_input
 from plantood.model.entry import BACKBONE, open_gate
-from plantood.starter import starter_dir
+from plantood.model.starter import starter_dir
+from plantood.photo.images import load_image, to_model_input
 from sklearn.linear_model import LogisticRegression
 
 from detector import MODEL_FILE, Detector

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.training.conftest import Data, write_photo
-
-from .test_data import make_round, photos_of
+from tests.training.finetune.test_data import make_round, photos_of
 
 NAME = "gate-to-finetune"
 
@@ -30,8 +29,8 @@ class Flywheel:
 @pytest.fixture(scope="session")
 def flywheel(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Flywheel:
     """A gate trained on four sources without one of them, a reviewed round, and negatives."""
-    from training.settings import DataSettings, FitSettings, TrainOptions
-    from training.train import train
+    from plantood.training.train.settings import DataSettings, FitSettings, TrainOptions
+    from plantood.training.train.train import train
 
     folder = tmp_path_factory.mktemp("flywheel")
     result = train(

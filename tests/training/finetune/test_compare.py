@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from tests.training.conftest import make_photo
-from training.evaluation import Evaluation, Scored
-from training.finetune.compare import (
+from plantood.training.finetune.compare import (
     HEADER,
     change_rows,
     compare,
@@ -16,6 +14,8 @@ from training.finetune.compare import (
     judge,
     mcnemar_exact,
 )
+from plantood.training.judging.evaluation import Evaluation, Scored
+from tests.training.conftest import make_photo
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,8 @@ import pytest
 
 from plantood.errors import TrainingDataError
 from plantood.model.entry import TrainingData, open_gate
-from plantood.starter import starter_dir
-from tests.training.conftest import write_photo
-from training.data import read_data
-from training.dataset import labels_digest
-from training.finetune.data import (
+from plantood.model.starter import starter_dir
+from plantood.training.finetune.data import (
     Collection,
     gather,
     kind_of,
@@ -22,10 +19,13 @@ from training.finetune.data import (
     read_collection,
     some_of_each_source,
 )
-from training.finetune.settings import ReplaySettings
-from training.rounds.labels import Decision
-from training.rounds.layout import MinedPhoto, Round, RoundInfo
-from training.scan import scan
+from plantood.training.finetune.settings import ReplaySettings
+from plantood.training.photos.data import read_data
+from plantood.training.photos.dataset import labels_digest
+from plantood.training.photos.scan import scan
+from plantood.training.rounds.labels import Decision
+from plantood.training.rounds.layout import MinedPhoto, Round, RoundInfo
+from tests.training.conftest import write_photo
 
 Make = Callable[..., Path]
 
@@ -90,7 +90,7 @@ def test_a_round_gives_what_its_reviewers_agree_on(tmp_path: Path) -> None:
 
 def test_a_round_that_nobody_reviewed_says_what_to_do(tmp_path: Path) -> None:
     make_round(tmp_path / "round-1", {"plant 1": "unsure"})
-    with pytest.raises(TrainingDataError, match=r"python -m training review .*round-1"):
+    with pytest.raises(TrainingDataError, match=r"plantood review .*round-1"):
         read_collection(Collection("round", tmp_path / "round-1"))
 
 

@@ -16,13 +16,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from plantood.cli import main
 from plantood.model.store import list_gates, load_gate
-from training.cli import main
-from training.data import read_data
-from training.dataset import labels_digest
-from training.scan import scan
-
-from .conftest import NAME, Flywheel
+from plantood.training.photos.data import read_data
+from plantood.training.photos.dataset import labels_digest
+from plantood.training.photos.scan import scan
+from tests.training.finetune.conftest import NAME, Flywheel
 
 OPTIONS = ["--min-per-class", "5", "--epochs", "12", "--gate-name", NAME]
 OPTIONS += ["--fine-tune-epochs", "1", "--fine-tune-learning-rate", "1e-4"]
@@ -147,7 +146,7 @@ def test_it_does_not_learn_the_same_twice(
 def test_killed_twice_it_goes_on_to_the_same_result(
     child: tuple[str, Path], flywheel: Flywheel, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-m", "training", "finetune", flywheel.tag]
+    command = [sys.executable, "-m", "plantood", "finetune", flywheel.tag]
     command += [str(flywheel.round_1), str(flywheel.soil), "--name", "child", "--force"]
     command += [*OPTIONS, *flywheel.run_options(tmp_path), "--gate-name", f"{NAME}-again"]
     run = tmp_path / "child" / "gap"
@@ -241,9 +240,9 @@ def test_what_is_missing_is_told_in_one_line_and_at_once(
 
 
 def test_the_defaults_of_the_command_are_those_in_the_code() -> None:
-    from training.finetune.command import finetune as command
-    from training.finetune.command import finetune_options
-    from training.finetune.settings import FinetuneOptions
+    from plantood.training.finetune.command import finetune as command
+    from plantood.training.finetune.command import finetune_options
+    from plantood.training.finetune.settings import FinetuneOptions
 
     context = command.make_context("finetune", ["tag", "new"], **command.context_settings)
     options = finetune_options(dict(context.params))

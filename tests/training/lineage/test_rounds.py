@@ -13,17 +13,17 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from plantood.cli import main
 from plantood.errors import GateModelNotFound, SettingsError
 from plantood.model.entry import BACKBONE, HEAD, KERAS, TrainingData, write_entry
+from plantood.model.policy import Policy
+from plantood.model.starter import starter_dir
 from plantood.model.store import save_gate
-from plantood.policy import Policy
-from plantood.starter import starter_dir
+from plantood.training.judging.evaluation import Evaluation, Scored
+from plantood.training.lineage.chain import lineage
+from plantood.training.lineage.plot import plot_steps, recorded_steps
+from plantood.training.lineage.tables import lineage_table
 from tests.training.conftest import make_photo
-from training.cli import main
-from training.evaluation import Evaluation, Scored
-from training.lineage.chain import lineage
-from training.lineage.plot import plot_steps, recorded_steps
-from training.lineage.tables import lineage_table
 
 NAME = "gate-with-ancestors"
 PHOTOS = TrainingData(kind="photos", path="/farm/photos", photos=500, labels_sha256="a1")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from training.mining.mine import MineOptions
+from plantood.training.mining.mine import MineOptions
 
 GATE = "tiny-mining"
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from plantood.errors import TrainingDataError
-from training.mining.labelled import read_labelled
-from training.rounds.labels import Decision
-from training.rounds.layout import MinedPhoto, Round, RoundInfo
+from plantood.training.mining.labelled import read_labelled
+from plantood.training.rounds.labels import Decision
+from plantood.training.rounds.layout import MinedPhoto, Round, RoundInfo
 
 
 def digest(content: bytes) -> str:

@@ -14,20 +14,20 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from plantood.cli import main
 from plantood.errors import GateModelError, RoundError, SettingsError, SourceError
-from plantood.gate import Gate
+from plantood.judging.gate import Gate
 from plantood.model.store import save_gate
+from plantood.training.files.run import hold
+from plantood.training.mining import draw, local, sources
+from plantood.training.mining.command import funnel
+from plantood.training.mining.mine import mine
+from plantood.training.rounds import journal
+from plantood.training.rounds.labels import Decision
+from plantood.training.rounds.layout import Round
 from tests.service.tiny_gate import build
 from tests.training.conftest import write_photo
 from tests.training.killed import killed_at
-from training.cli import main
-from training.mining import draw, local, sources
-from training.mining.command import funnel
-from training.mining.mine import mine
-from training.rounds import journal
-from training.rounds.labels import Decision
-from training.rounds.layout import Round
-from training.run import hold
 
 Make = Callable[..., Any]
 RESULTS = ("round.json", "scores.jsonl", "skipped.jsonl", "unreadable.csv", "mined.csv")
@@ -263,7 +263,7 @@ def test_a_source_that_goes_away_stops_the_work_and_is_taken_up_again(
         return Path(path).read_bytes()
 
     with monkeypatch.context() as broken:
-        broken.setattr("training.mining.scoring.read", failing)
+        broken.setattr("plantood.training.mining.scoring.read", failing)
         with pytest.raises(SourceError, match=r"in a row .*network is down.*goes on"):
             mine(options(source, sample=None, readers=1))
     round_ = Round.open(tmp_path / "round")
@@ -339,13 +339,13 @@ def test_the_command(production: Make, gate: str, tmp_path: Path) -> None:
     counts = round_.info.counts
     said = f"{counts['scored']} sampled and scored by {gate}, {counts['at_most']} with P(plant)"
     assert said in result.output
-    assert f"python -m training review {out}" in result.output
+    assert f"plantood review {out}" in result.output
 
 
 def test_a_failure_of_the_command_is_one_line(tmp_path: Path, gate: str) -> None:
     command = ["mine", str(tmp_path / "nowhere"), "--gate", gate, "--out", str(tmp_path / "round")]
     ran = subprocess.run(
-        [sys.executable, "-m", "training", *command],
+        [sys.executable, "-m", "plantood", *command],
         capture_output=True,
         text=True,
         check=False,

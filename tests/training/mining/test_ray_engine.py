@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from plantood.errors import SettingsError
+from plantood.training.mining.mine import MineOptions, mine
 from tests.training.conftest import write_photo
-from training.mining.mine import MineOptions, mine
 
 ray = pytest.importorskip("ray", reason='Ray is not installed (pip install "plantood[ray]")')
 pytest.importorskip("ray.data", reason='Ray Data is not installed (pip install "plantood[ray]")')
@@ -64,7 +64,7 @@ def test_a_worker_dies_and_the_result_is_that_of_the_local_engine(
     local = mine(options(photos, "local", sample=None, unlike=9, margin=5))
 
     out = tmp_path / "ray"
-    command = [sys.executable, "-m", "training", "mine", str(photos), "--gate", gate]
+    command = [sys.executable, "-m", "plantood", "mine", str(photos), "--gate", gate]
     command += ["--sample", "all", "--unlike", "9", "--margin", "5", "--engine", "ray"]
     process = subprocess.Popen(
         [*command, "--out", str(out)],

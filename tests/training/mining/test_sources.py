@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from plantood.errors import SourceError
+from plantood.training.mining import sources
+from plantood.training.mining.sources import Entry, FetchError, entries, read
 from tests.training.conftest import write_photo
-from training.mining import sources
-from training.mining.sources import Entry, FetchError, entries, read
 
 NAMES = ["a/1.jpg", "a/b/2.PNG", "3.webp", "a/käse, 4.heic"]
 

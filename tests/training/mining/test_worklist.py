@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from training.mining.labelled import Labelled
-from training.mining.sources import Entry
-from training.mining.worklist import WorkList, order_key
+from plantood.training.mining.labelled import Labelled
+from plantood.training.mining.sources import Entry
+from plantood.training.mining.worklist import WorkList, order_key
 
 
 def listed(

@@ -16,13 +16,12 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from training.cli import main
-from training.data import read_data
-from training.scan import scan
-from training.shared import shared_dir
-from training.splits import FRACTIONS, divide
-
-from .pictures import save, soil, with_leaves
+from plantood.cli import main
+from plantood.training.common.shared import shared_dir
+from plantood.training.photos.data import read_data
+from plantood.training.photos.scan import scan
+from plantood.training.photos.splits import FRACTIONS, divide
+from tests.training.negatives.pictures import save, soil, with_leaves
 
 PHOTOS = 14
 
@@ -155,7 +154,7 @@ def test_killed_it_goes_on_to_the_same_result(
     cut: tuple[Path, str], field: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "soil"
-    arguments = [sys.executable, "-m", "training", *command(field, out)]
+    arguments = [sys.executable, "-m", "plantood", *command(field, out)]
     log = out / "cut.jsonl"
     for lines in (2, 6):
         process = subprocess.Popen(arguments, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)

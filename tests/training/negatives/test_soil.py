@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from training.negatives.soil import bare_windows, ground_vegetation, why_not
-
-from .pictures import soil, with_leaves
+from plantood.training.negatives.soil import bare_windows, ground_vegetation, why_not
+from tests.training.negatives.pictures import soil, with_leaves
 
 LEAVES = ((60, 40, 160, 120), (330, 180, 430, 300), (200, 330, 240, 380))
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.negatives.windows import Square, empty_squares, largest_empty_square
+from plantood.training.negatives.windows import Square, empty_squares, largest_empty_square
 
 
 def side_by_dynamic_programming(occupied: np.ndarray) -> int:

@@ -11,8 +11,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
+from plantood.training.rounds.layout import Round
 from tests.browser import DESKTOP, resize
-from training.rounds.layout import Round
 
 KEYS = {
     "p": ("plant", None),

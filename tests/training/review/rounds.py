@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from plantood.training.review.log import DecisionLog, Entry
+from plantood.training.rounds.labels import Decision
+from plantood.training.rounds.layout import MinedPhoto, Round, RoundInfo
 from tests.photos import encode, scene
-from training.review.log import DecisionLog, Entry
-from training.rounds.labels import Decision
-from training.rounds.layout import MinedPhoto, Round, RoundInfo
 
 INFO = RoundInfo(gate="plantood-gate:tiny", gate_sha256="0" * 64, source="pool/")
 

@@ -37,9 +37,9 @@ class ReviewServer:
 
 
 def start(round_: Path, *options: str, port: int = 0, **environment: str) -> ReviewServer:
-    """Start `python -m training review`, and wait until it has printed its addresses."""
+    """Start `plantood review`, and wait until it has printed its addresses."""
     log = round_.parent / f"{round_.name}-{time.monotonic_ns()}.log"
-    command = [sys.executable, "-m", "training", "review", str(round_), "--no-browser"]
+    command = [sys.executable, "-m", "plantood", "review", str(round_), "--no-browser"]
     clean = {k: v for k, v in os.environ.items() if k != "PLANTOOD_REVIEW_TOKEN"}
     with log.open("wb") as output:
         process = subprocess.Popen(

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
+from plantood.training.review.agreement import agreement, pairs
 from tests.training.review.rounds import numbered_log, say
-from training.review.agreement import agreement, pairs
 
 
 def test_kappa_worked_out_by_hand() -> None:

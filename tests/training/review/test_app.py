@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from plantood.training.review.app import CLIENT_GONE, GATE_WEB, PAGE, WEB, ReviewApp
+from plantood.training.review.log import DecisionLog
+from plantood.training.review.pictures import THUMBNAILS, Pictures
 from tests.training.review.rounds import make_round
-from training.review.app import CLIENT_GONE, GATE_WEB, PAGE, WEB, ReviewApp
-from training.review.log import DecisionLog
-from training.review.pictures import THUMBNAILS, Pictures
 
 
 @pytest.mark.parametrize(("gone", "status"), [(True, CLIENT_GONE), (False, 200)])

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 import uvicorn
 
+from plantood.training.review import connection
+from plantood.training.review.app import ReviewApp
+from plantood.training.review.log import DecisionLog
+from plantood.training.review.pictures import Pictures
+from plantood.training.review.serve import configure, listen
 from tests.training.review.rounds import make_round
-from training.review import connection
-from training.review.app import ReviewApp
-from training.review.log import DecisionLog
-from training.review.pictures import Pictures
-from training.review.serve import configure, listen
 
 REQUEST = b"GET /api/decisions HTTP/1.1\r\nHost: localhost\r\n\r\n"
 UPLOAD = (

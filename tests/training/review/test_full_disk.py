@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from plantood.training.photos.data import read_data
+from plantood.training.review.client import ReviewClient, ReviewRefused
+from plantood.training.rounds.layout import LABELS, Round
 from tests.training.review.rounds import make_round
 from tests.training.review.server import ReviewServer, reviewing
 from tests.training.rounds.disk import bound_files, fill, small_disk
-from training.data import read_data
-from training.review.client import ReviewClient, ReviewRefused
-from training.rounds.layout import LABELS, Round
 
 Said = list[tuple[str, str, str]]
 

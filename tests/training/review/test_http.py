@@ -16,10 +16,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from plantood.training.review.client import ReviewClient, ReviewRefused
+from plantood.training.rounds.layout import LABELS, Round
 from tests.training.review.rounds import make_round
 from tests.training.review.server import ROOT, ReviewServer, reviewing, start
-from training.review.client import ReviewClient, ReviewRefused
-from training.rounds.layout import LABELS, Round
 
 TOKEN = "a token of sixteen or more"
 
@@ -295,7 +295,7 @@ def test_a_mistake_is_told_in_one_sentence(
         port = str(taken.getsockname()[1])
         arguments = [port if option == "TAKEN" else option for option in options]
         ran = subprocess.run(
-            [sys.executable, "-m", "training", "review", str(round_), "--no-browser", *arguments],
+            [sys.executable, "-m", "plantood", "review", str(round_), "--no-browser", *arguments],
             cwd=ROOT,
             capture_output=True,
             text=True,

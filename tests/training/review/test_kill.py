@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from plantood.training.photos.data import read_data
+from plantood.training.review.client import ReviewClient, ReviewRefused
+from plantood.training.rounds.layout import LABELS, Round
 from tests.training.review.rounds import make_round
 from tests.training.review.server import reviewing, start
-from training.data import read_data
-from training.review.client import ReviewClient, ReviewRefused
-from training.rounds.layout import LABELS, Round
 
 
 @pytest.mark.parametrize("seed", range(3))

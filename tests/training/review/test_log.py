@@ -12,11 +12,18 @@ from pathlib import Path
 import pytest
 
 from plantood.errors import RoundError
+from plantood.training.photos.data import read_data
+from plantood.training.review.log import (
+    LOCK,
+    DecisionLog,
+    NothingToUndo,
+    Superseded,
+    UnknownPhoto,
+    Unsaved,
+)
+from plantood.training.rounds.labels import Decision, resolve
+from plantood.training.rounds.layout import DECISIONS, LABELS, Round
 from tests.training.review.rounds import make_round, numbered_log, say
-from training.data import read_data
-from training.review.log import LOCK, DecisionLog, NothingToUndo, Superseded, UnknownPhoto, Unsaved
-from training.rounds.labels import Decision, resolve
-from training.rounds.layout import DECISIONS, LABELS, Round
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 
+from plantood.training.photos.data import read_data
+from plantood.training.review.second_look import STRONG
+from plantood.training.rounds.layout import LABELS, Round
 from tests.training.review.page import KEYS, Page, standing
 from tests.training.review.rounds import make_round
 from tests.training.review.server import ReviewServer, reviewing, start
-from training.data import read_data
-from training.review.second_look import STRONG
-from training.rounds.layout import LABELS, Round
 
 
 def test_fifty_photos_by_keyboard_and_the_server_killed_in_the_middle(

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from plantood.errors import PhotoTooLarge, UnreadablePhoto
+from plantood.training.review.pictures import SIDE, THUMBNAILS, Pictures
+from plantood.training.rounds.layout import NoPhoto, Round
 from tests.photos import encode, scene
 from tests.training.review.rounds import make_round
-from training.review.pictures import SIDE, THUMBNAILS, Pictures
-from training.rounds.layout import NoPhoto, Round
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from plantood.training.review.log import DecisionLog
+from plantood.training.review.second_look import second_looks
 from tests.training.review.rounds import numbered_log, say
-from training.review.log import DecisionLog
-from training.review.second_look import second_looks
 
 
 @pytest.fixture

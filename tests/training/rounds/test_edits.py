@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from plantood.cli import main
 from plantood.errors import RoundError
+from plantood.training.finetune.data import Collection, read_collection
+from plantood.training.review.log import DecisionLog
+from plantood.training.rounds.labels import Decision
+from plantood.training.rounds.layout import DECISIONS, LABELS, Round
 from tests.training.review.rounds import make_round, say
-from training.cli import main
-from training.finetune.data import Collection, read_collection
-from training.review.log import DecisionLog
-from training.rounds.labels import Decision
-from training.rounds.layout import DECISIONS, LABELS, Round
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_edits_are_taken_in_as_the_message_says(round_: Round) -> None:
     with pytest.raises(RoundError) as error:
         learn(round_)
     command = shlex.split(str(error.value).split("`")[1].replace("NAME", "ann"))
-    assert command[:3] == ["python", "-m", "training"]
+    assert command[:3] == ["python", "-m", "plantood"]
     ran = CliRunner().invoke(main, command[3:])
     assert ran.exit_code == 0, ran.output
     assert learn(round_) == [1, 1, 1]

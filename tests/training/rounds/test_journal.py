@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from plantood.errors import RoundError
+from plantood.training.rounds import journal
 from tests.training.rounds.disk import bound_files, fill, small_disk
-from training.rounds import journal
 
 
 def test_what_is_appended_is_read(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from training.rounds.labels import Decision, resolve
+from plantood.training.rounds.labels import Decision, resolve
 
 A, B = "a" * 64, "b" * 64
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from plantood.errors import RoundError
-from training.data import read_data
-from training.rounds.labels import Decision
-from training.rounds.layout import MinedPhoto, Round, RoundInfo
+from plantood.training.photos.data import read_data
+from plantood.training.rounds.labels import Decision
+from plantood.training.rounds.layout import MinedPhoto, Round, RoundInfo
 
 INFO = RoundInfo(gate="plantood-gate:x", gate_sha256="0" * 64, source="photos", sample=5)
 

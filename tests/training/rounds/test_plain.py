@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from training.mining.labelled import read_labelled
-from training.mining.sources import FetchError, read
-from training.rounds.plain import read_file
-from training.scan import scan_file
+from plantood.training.mining.labelled import read_labelled
+from plantood.training.mining.sources import FetchError, read
+from plantood.training.photos.scan import scan_file
+from plantood.training.rounds.plain import read_file
 
 
 def in_time(work: object, *args: object) -> Exception | object:

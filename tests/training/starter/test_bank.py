@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from plantood.training.starter import bank as bank_module
+from plantood.training.starter.bank import open_bank, unit
+from plantood.training.starter.draw import draw
+from plantood.training.starter.plan import Sample
 from tests.training.starter.conftest import TinyExtractor
 from tests.training.starter.pictures import save, textured
-from training.starter import bank as bank_module
-from training.starter.bank import open_bank, unit
-from training.starter.draw import draw
-from training.starter.plan import Sample
 
 
 @pytest.fixture

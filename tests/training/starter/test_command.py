@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from plantood.cli import main
+from plantood.training.common.shared import VARIABLE
 from tests.training.starter.pictures import rows_of_all_sources
-from training.cli import main
-from training.shared import VARIABLE
 
 
 @pytest.fixture
@@ -54,10 +54,10 @@ def test_data_of_others(tmp_path: Path) -> None:
     weights = ("--weights", "any.weights.h5")
     own = tmp_path / "own.csv"
     own.write_text("path,label,source,split,sha256\na.jpg,plant,farm,train,00\n")
-    says(run(tmp_path, own, *weights), "apple_plantvillage", "own.csv", "python -m training train")
+    says(run(tmp_path, own, *weights), "apple_plantvillage", "own.csv", "plantood train")
     own.write_text("path,label\na.jpg,plant\n")
-    says(run(tmp_path, own, *weights), "own.csv", "source", "python -m training train")
-    says(run(tmp_path, tmp_path, *weights), str(tmp_path), "python -m training train")
+    says(run(tmp_path, own, *weights), "own.csv", "source", "plantood train")
+    says(run(tmp_path, tmp_path, *weights), str(tmp_path), "plantood train")
     says(run(tmp_path, tmp_path / "none.csv", *weights), "none.csv")
     assert not (tmp_path / "gate").exists()
 

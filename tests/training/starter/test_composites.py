@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from numpy.random import Generator
 
-from tests.training.starter.pictures import LEAF, ellipse, leaf_photo, textured
-from training.augment import SIDE
-from training.starter.composites import (
+from plantood.training.photos.augment import SIDE
+from plantood.training.starter.composites import (
     CutOut,
     compose,
     crop_ground,
@@ -15,6 +14,7 @@ from training.starter.composites import (
     recolour_ground,
     texture_leaf,
 )
+from tests.training.starter.pictures import LEAF, ellipse, leaf_photo, textured
 
 BLACK = np.zeros((SIDE, SIDE, 3), np.uint8)
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from plantood.training.photos.augment import SIDE
+from plantood.training.photos.vegetation import excess_green
+from plantood.training.starter.draw import MIN_LIGHT, bare_window, draw, leaf_window
+from plantood.training.starter.plan import COUNTS, PLANT_KINDS, Sample
+from plantood.training.starter.synthetic import FRAMES
 from tests.training.starter.pictures import LEAF, SOIL, TABLE, ellipse, leaf_photo, save, textured
-from training.augment import SIDE
-from training.starter.draw import MIN_LIGHT, bare_window, draw, leaf_window
-from training.starter.plan import COUNTS, PLANT_KINDS, Sample
-from training.starter.synthetic import FRAMES
-from training.vegetation import excess_green
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.starter.leave_out import Transfer, best_threshold, leave_out_scores, transfer
-from training.starter.plan import Sample
-from training.starter.train import _transfer_table
+from plantood.training.starter.leave_out import Transfer, best_threshold, leave_out_scores, transfer
+from plantood.training.starter.plan import Sample
+from plantood.training.starter.train import _transfer_table
 
 PLANTS = frozenset({"farm", "garden"})
 

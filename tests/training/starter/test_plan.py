@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from plantood.errors import TrainingDataError
-from tests.training.starter.pictures import PLANTS, rows_of_all_sources
-from training.starter.plan import (
+from plantood.training.starter.plan import (
     COPIES_PER_SOURCE,
     COUNTS,
     MAX_COPIES,
@@ -20,7 +19,8 @@ from training.starter.plan import (
     plan,
     read_rows,
 )
-from training.starter.train import _doubtful
+from plantood.training.starter.train import _doubtful
+from tests.training.starter.pictures import PLANTS, rows_of_all_sources
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +147,7 @@ def test_a_manifest_that_cannot_be_read(tmp_path: Path) -> None:
         (tmp_path, str(tmp_path)),
         (manifest(tmp_path, [{"path": "a.jpg", "label": "plant"}]), "sha256, source, split"),
     ):
-        with pytest.raises(TrainingDataError, match="python -m training train") as raised:
+        with pytest.raises(TrainingDataError, match="plantood train") as raised:
             read_rows(file)
         assert said in str(raised.value)
 

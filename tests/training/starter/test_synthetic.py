@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.augment import SIDE
-from training.starter.synthetic import (
+from plantood.training.photos.augment import SIDE
+from plantood.training.starter.synthetic import (
     FRAMES,
     black_frame,
     covered_lens,

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.starter.bank import Bank, unit
-from training.starter.plan import Sample
-from training.starter.probe import Probe
-from training.starter.train import fit_fold, fold_logits, probe_head
+from plantood.training.starter.bank import Bank, unit
+from plantood.training.starter.plan import Sample
+from plantood.training.starter.probe import Probe
+from plantood.training.starter.train import fit_fold, fold_logits, probe_head
 
 SOURCES = ("farm", "garden", "street", "room")
 

@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.training.starter.pictures import rows_of_all_sources
-from training.starter.plan import Sample, plan
-from training.starter.weighting import (
+from plantood.training.starter.plan import Sample, plan
+from plantood.training.starter.weighting import (
     DOUBTFUL_SOURCES,
     OTHER_SHARES,
     PLANT_SHARES,
     sample_weights,
 )
+from tests.training.starter.pictures import rows_of_all_sources
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""``python -m training labels``: labels from and for other tools."""
+"""``plantood labels``: labels from and for other tools."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from training.options import FILE
+from plantood.training.common.options import FILE
 
 ROUND = click.argument("folder", metavar="ROUND", type=click.Path(path_type=Path))
 FORMATS = {".json": "label-studio", ".csv": "csv", ".tsv": "csv"}
@@ -26,10 +26,10 @@ def labels() -> None:
     """Take labels from other tools into a round, or give them to other tools.
 
     \b
-    python -m training labels export round-1/ tasks.json    # for Label Studio
-    python -m training labels import round-1/ export.json
-    python -m training labels export round-1/ labels.csv    # for a spreadsheet
-    python -m training labels import round-1/ labels.csv --reviewer anna
+    plantood labels export round-1/ tasks.json    # for Label Studio
+    plantood labels import round-1/ export.json
+    plantood labels export round-1/ labels.csv    # for a spreadsheet
+    plantood labels import round-1/ labels.csv --reviewer anna
     """
 
 
@@ -48,9 +48,9 @@ def export(folder: Path, file: Path, format_: str | None, image_prefix: str | No
 
     For Label Studio, the labelling interface is written beside FILE, with the ending .xml.
     """
-    from training.review.exchange import label_studio, sheet
-    from training.review.log import DecisionLog
-    from training.rounds.layout import Round
+    from plantood.training.review.exchange import label_studio, sheet
+    from plantood.training.review.log import DecisionLog
+    from plantood.training.rounds.layout import Round
 
     with _writing(folder):
         log = DecisionLog(Round.open(folder))
@@ -90,12 +90,12 @@ def import_(  # noqa: PLR0917 (click calls it by name)
 
     A review server may run meanwhile; its page shows them.
     """
-    from training.review.exchange.finder import PhotoFinder
-    from training.review.exchange.found import Choices, import_labels
-    from training.review.exchange.label_studio import read_tasks
-    from training.review.exchange.sheet import read_sheet
-    from training.review.log import DecisionLog
-    from training.rounds.layout import LABELS, Round
+    from plantood.training.review.exchange.finder import PhotoFinder
+    from plantood.training.review.exchange.found import Choices, import_labels
+    from plantood.training.review.exchange.label_studio import read_tasks
+    from plantood.training.review.exchange.sheet import read_sheet
+    from plantood.training.review.log import DecisionLog
+    from plantood.training.rounds.layout import LABELS, Round
 
     round_ = Round.open(folder)
     is_csv = _format(file, format_) == "csv"
@@ -129,7 +129,7 @@ def import_(  # noqa: PLR0917 (click calls it by name)
 @contextmanager
 def _writing(place: Path) -> Iterator[None]:
     """Tell in one sentence that nothing can be written there."""
-    from training.review.exchange.found import LabelFileError
+    from plantood.training.review.exchange.found import LabelFileError
 
     try:
         yield

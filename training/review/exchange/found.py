@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from plantood.errors import PlantoodError
-from training.review.log import DecisionLog
-from training.review.names import clean_name
-from training.rounds.labels import Decision, Kind, Label, Origin
+from plantood.training.review.log import DecisionLog
+from plantood.training.review.names import clean_name
+from plantood.training.rounds.labels import Decision, Kind, Label, Origin
 
 
 class LabelFileError(PlantoodError):

@@ -19,11 +19,12 @@ from xml.sax.saxutils import quoteattr
 
 from pydantic import BaseModel, BeforeValidator, TypeAdapter, ValidationError
 
-from training.atomic import write_json, write_text
-from training.paths import spelled
-from training.progress import say
-from training.review.exchange.finder import PhotoFinder
-from training.review.exchange.found import (
+from plantood.training.common.progress import say
+from plantood.training.files.atomic import write_json, write_text
+from plantood.training.files.paths import spelled
+from plantood.training.photos.walk import why_no_photo
+from plantood.training.review.exchange.finder import PhotoFinder
+from plantood.training.review.exchange.found import (
     WORDS,
     Choices,
     FoundLabel,
@@ -31,9 +32,8 @@ from training.review.exchange.found import (
     parse_time,
     word_for,
 )
-from training.review.log import DecisionLog, Entry
-from training.rounds.layout import MinedPhoto
-from training.walk import why_no_photo
+from plantood.training.review.log import DecisionLog, Entry
+from plantood.training.rounds.layout import MinedPhoto
 
 LOCAL_FILES = "/data/local-files/?d="
 """Where Label Studio serves files of its own machine, by path below its document root."""

@@ -10,18 +10,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from training.paths import spelled
-from training.review.exchange.finder import PhotoFinder
-from training.review.exchange.found import (
+from plantood.training.files.paths import spelled
+from plantood.training.files.sheets import Row, read_table
+from plantood.training.review.exchange.finder import PhotoFinder
+from plantood.training.review.exchange.found import (
     Choices,
     FoundLabel,
     LabelFileError,
     Meaning,
     parse_time,
 )
-from training.review.log import DecisionLog
-from training.rounds.layout import write_csv
-from training.sheets import Row, read_table
+from plantood.training.review.log import DecisionLog
+from plantood.training.rounds.layout import write_csv
 
 COLUMNS = (
     "id",

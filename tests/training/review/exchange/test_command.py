@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from plantood.cli import main
+from plantood.training.review.log import DecisionLog
 from tests.training.review.rounds import numbered_log, say
 from tests.training.rounds.disk import fill, small_disk
-from training.cli import main
-from training.review.log import DecisionLog
 
 
 @pytest.fixture

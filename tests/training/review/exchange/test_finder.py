@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from plantood.cli import main
+from plantood.training.review.exchange.finder import PhotoFinder
+from plantood.training.review.log import DecisionLog
+from plantood.training.rounds.layout import Round
 from tests.training.review.rounds import INFO, mined_photo
-from training.cli import main
-from training.review.exchange.finder import PhotoFinder
-from training.review.log import DecisionLog
-from training.rounds.layout import Round
 
 A, B = "a" * 64, "b" * 64
 

@@ -14,11 +14,15 @@ from xml.etree import ElementTree
 
 import pytest
 
+from plantood.training.review.exchange.finder import PhotoFinder
+from plantood.training.review.exchange.found import Choices, LabelFileError, import_labels
+from plantood.training.review.exchange.label_studio import (
+    labelling_interface,
+    read_tasks,
+    write_tasks,
+)
+from plantood.training.review.log import DecisionLog
 from tests.training.review.rounds import mined_photo, numbered_log, photos_only, say
-from training.review.exchange.finder import PhotoFinder
-from training.review.exchange.found import Choices, LabelFileError, import_labels
-from training.review.exchange.label_studio import labelling_interface, read_tasks, write_tasks
-from training.review.log import DecisionLog
 
 EXPORT = Path(__file__).parent / "label_studio_export.json"
 

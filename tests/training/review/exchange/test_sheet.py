@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.review.rounds import numbered_log, say
-from training.review.exchange.finder import PhotoFinder
-from training.review.exchange.found import (
+from plantood.training.review.exchange.finder import PhotoFinder
+from plantood.training.review.exchange.found import (
     Choices,
     ImportResult,
     LabelFileError,
     import_labels,
 )
-from training.review.exchange.sheet import read_sheet, write_sheet
-from training.review.log import DecisionLog
+from plantood.training.review.exchange.sheet import read_sheet, write_sheet
+from plantood.training.review.log import DecisionLog
+from tests.training.review.rounds import numbered_log, say
 
 
 @pytest.fixture

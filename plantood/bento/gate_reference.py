@@ -1,0 +1,107 @@
+"""The gate model as a BentoML model reference: what ``bentoml build`` packs and a service loads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bentoml
+from bentoml.exceptions import BentoMLConfigException, BentoMLException, NotFound
+from bentoml.models import BentoModel
+
+from plantood.errors import GateModelError, GateModelNotFound, SettingsError
+from plantood.model.starter import install_starter
+from plantood.model.store import DEFAULT_NAME, STARTER_VERSION, list_gates, load_gate, newest_gate
+from plantood.settings import DEFAULT_GATE, Settings, variable
+
+STARTER = f"{DEFAULT_NAME}:{STARTER_VERSION}"
+
+
+class GateReference(BentoModel):
+    """A tag in the Bento model store that is looked up when it is needed, not at import.
+
+    If it is the default tag and the store holds no gate, or the starter gate is named and not
+    there, it is put there first, so that serving or building on a fresh machine works.
+    """
+
+    @property
+    def stored(self) -> bentoml.Model | None:
+        """The model in the store, or None."""
+        if str(self.tag) in (DEFAULT_GATE, STARTER):
+            install_starter(self.tag.name, always=str(self.tag) == STARTER)
+        if self.tag.version in (None, "latest") and (newest := newest_gate(self.tag.name)):
+            return bentoml.models.get(newest)
+        return super().stored
+
+    def resolve(self, *args: Any, **kwargs: Any) -> bentoml.Model:
+        """The model in the store.
+
+        Raises:
+            NotFound: There is none with this tag, here or in BentoCloud.
+        """
+        try:
+            return super().resolve(*args, **kwargs)
+        except BentoMLException as error:
+            raise self._not_found() from error
+
+    def to_info(self, alias: str | None = None) -> Any:
+        """What a bento records of the model, once it has been verified.
+
+        Raises:
+            NotFound: There is none with this tag, here or in BentoCloud.
+            BentoMLException: It is damaged, or another one is pinned.
+        """
+        try:
+            info = super().to_info(alias)
+        except BentoMLException as error:
+            raise self._not_found() from error
+        if self.stored is not None:
+            try:  # what is packed damaged would be found out by those who unpack it
+                load_gate(info.tag)
+            except GateModelError as error:
+                raise BentoMLException(str(error)) from error
+        return info
+
+    def _not_found(self) -> NotFound:
+        known = ", ".join(gate.tag for gate in list_gates()) or "none"
+        return NotFound(
+            f"The Bento model store has no gate model {self.tag} (gates there: {known}). Name "
+            f"another in {variable('gate')}, import one (bentoml models import FILE), train one, "
+            f"or unset {variable('gate')}: then the starter gate is installed."
+        )
+
+
+def open_store(tag: str) -> str:
+    """The full tag of a gate model in the store; the starter is installed if it is what is meant.
+
+    Args:
+        tag: ``name:version``, ``name:latest`` or ``name``.
+
+    Raises:
+        GateModelNotFound: The store has no such model.
+    """
+    try:
+        return str(GateReference(tag).resolve().tag)
+    except BentoMLException as error:
+        raise GateModelNotFound(str(error)) from error
+
+
+def gate_model(tag: str | None = None) -> GateReference:
+    """The gate in a service's own process, without another one; ``bentoml build`` packs it.
+
+    ::
+
+        @bentoml.service(service_class=GatedService)
+        class Detector:
+            gate = gate_model()
+
+    Args:
+        tag: Of the gate model; by default ``PLANTOOD_GATE``. In a bento it is the one that was
+            packed, unless another one is named.
+
+    Raises:
+        BentoMLConfigException: ``PLANTOOD_*`` holds a value that cannot be used.
+    """
+    try:
+        return GateReference(tag or Settings.from_environment().gate)
+    except SettingsError as error:
+        raise BentoMLConfigException(str(error)) from None

@@ -1,0 +1,113 @@
+"""What a bento records of the gate that it packs, and which gate a served bento then means.
+
+In a project of your own, below the service that ``bentoml build`` packs::
+
+    record_gate(MaizeDisease)
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+from _bentoml_sdk import Service
+from bentoml._internal.bento.bento import BENTO_YAML_FILENAME, Bento
+from bentoml._internal.bento.build_config import BentoEnvSchema
+
+from plantood.bento.gate_reference import GateReference
+from plantood.errors import GateModelNotFound
+from plantood.model.store import SHA256_VARIABLE
+from plantood.settings import DEFAULT_GATE, variable
+
+__all__ = ["GATE_LABEL", "SHA256_LABEL", "SHA256_VARIABLE", "record_gate", "served_gate"]
+
+GATE_LABEL = "plantood.gate"
+SHA256_LABEL = "plantood.gate.sha256"
+
+SCORER = "PlantScorer"
+"""The service whose only model is the gate's."""
+MODULE = "plantood"
+"""What made a gate model, by BentoML's record of it."""
+
+
+def record_gate(service: Service[Any]) -> None:
+    """Let ``bentoml build`` write tag and SHA-256 of the service's gate model into the bento.
+
+    Into its labels (`GATE_LABEL`, `SHA256_LABEL`), and into its environment variables
+    ``PLANTOOD_GATE`` and ``PLANTOOD_GATE_SHA256``: the only values that a Dockerfile template is
+    given, which makes labels of the image of them. The digest is that of ``gate.json``, which
+    holds those of all the other files.
+
+    In the bento that was built, the recorded digest is the pin: no other gate is loaded, unless
+    ``PLANTOOD_GATE_SHA256`` is set to that of another one, or to nothing.
+
+    Args:
+        service: The bento's main service. Its gate is that of the services it depends on; a gate
+            that runs elsewhere is not packed, and nothing is recorded.
+
+    Raises:
+        NotFound: The model store has no such gate.
+    """
+    if (record := _bento_record(service)).is_file():  # the build has recorded it
+        labels = yaml.safe_load(record.read_bytes()).get("labels") or {}
+        if digest := labels.get(SHA256_LABEL):  # BentoML leaves a bento's own variables to Docker
+            os.environ.setdefault(SHA256_VARIABLE, digest)
+        return
+    models = (model for part in service.all_services().values() for model in part.models)
+    reference = next((model for model in models if isinstance(model, GateReference)), None)
+    if reference is None:
+        return
+    gate = reference.resolve()
+    tag, digest = str(gate.tag), gate.info.metadata["manifest_sha256"]
+    service.labels |= {GATE_LABEL: tag, SHA256_LABEL: digest}
+    service.envs.append(BentoEnvSchema(variable("gate"), tag))
+    service.envs.append(BentoEnvSchema(SHA256_VARIABLE, digest))
+
+
+def served_gate(setting: str, bento: Bento | None) -> str:
+    """The tag to serve: what is set, or, in a bento and if nothing is, the gate that it packs.
+
+    Without this, a bento on a machine with newer gates would serve one of those, since BentoML
+    looks up ``latest`` in the machine's model store.
+
+    Args:
+        setting: The value of ``PLANTOOD_GATE``, or its default.
+        bento: The bento that is being served; None outside of one.
+    """
+    if bento is None or setting != DEFAULT_GATE:
+        return setting
+    parts = sorted(bento.info.services, key=lambda part: part.name != SCORER)
+    gates = (model.tag for part in parts for model in part.models if model.module == MODULE)
+    return str(next(gates, setting))
+
+
+def ensure_packed(folder: Path) -> None:
+    """Refuse whatever gate the machine has, where a bento is served that packs none.
+
+    Args:
+        folder: Working folder of the process; BentoML serves a bento from its ``src``.
+
+    Raises:
+        GateModelNotFound: No gate model is named, and the bento has none.
+    """
+    record = folder.parent / BENTO_YAML_FILENAME
+    if not record.is_file():
+        return
+    services = yaml.safe_load(record.read_bytes()).get("services") or []
+    models = [model for part in services for model in part.get("models") or []]
+    if not any(model.get("module") == MODULE for model in models):
+        raise GateModelNotFound(
+            "This bento packs no gate model, so Gate.load() would judge by whatever this machine "
+            "has; write `gate = gate_model()` in the service's class, which bentoml build packs, "
+            f"or name one: {variable('gate')}."
+        )
+
+
+def _bento_record(service: Service[Any]) -> Path:
+    """The ``bento.yaml`` of the bento that the service's code lies in, if it lies in one.
+
+    BentoML imports it from the ``src`` there.
+    """
+    return Path(service.working_dir).parent / BENTO_YAML_FILENAME

@@ -1,0 +1,55 @@
+"""``plantood models``: the gates in the store, with their figures."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from plantood.cli.output import rounded, usable_store
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="A JSON array instead of a table.")
+def models(as_json: bool) -> None:
+    """List the gates in the Bento model store, newest first, with their figures."""
+    from dataclasses import asdict
+
+    from plantood.model.store import damage, list_gates
+
+    with usable_store():
+        gates = list_gates()
+    damaged = {gate.tag: damage(gate.tag) for gate in gates}
+    if as_json:
+        listed = [asdict(gate) | {"damage": damaged[gate.tag]} for gate in gates]
+        click.echo(json.dumps(rounded(listed), default=str, indent=2))
+        return
+    if not gates:
+        click.echo("The Bento model store has no gate; `plantood check` installs the starter.")
+        return
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
+    table.add_column("Gate", overflow="fold")
+    for heading in ("Accuracy", "F1", "MB"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("Created", no_wrap=True)
+    for gate in gates:
+        made_of = ", ".join(filter(None, (gate.backbone, gate.head, gate.quantization)))
+        figures = [
+            f"{gate.metrics[name]:.3f}" if name in gate.metrics else "-"
+            for name in ("accuracy", "f1")
+        ]
+        table.add_row(
+            Text(gate.tag).append(f"\n{made_of}", "dim"),
+            *figures,
+            f"{gate.bytes / 1e6:.1f}",
+            f"{gate.created:%Y-%m-%d}",
+        )
+    Console().print(table)
+    for tag, what in damaged.items():
+        if what:
+            click.echo(f"{tag} cannot be used: {what}", err=True)

@@ -1,0 +1,1 @@
+"""The HTTP edge: what is let in, read, and answered."""

@@ -1,0 +1,208 @@
+"""The edge of a service: BentoML's web application, made fit to be called by strangers.
+
+What is bounded here, from the outside in::
+
+    CORS ─► path and headers ─► metrics (known paths only) ─► access log ─► timeout ─► places
+
+Two things more that BentoML's server does otherwise than a gate must: it wraps the message of a 400
+in a list and logs a stack trace for it, and it answers 404 and 405 in plain text.
+
+The size and the speed of what arrives are bounded below (protocol) and above
+(each API reads its body through uploads).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Container
+from http import HTTPStatus
+from typing import Any
+
+from _bentoml_impl.server.app import ServiceAppFactory
+from _bentoml_sdk import Service
+from bentoml._internal.context import server_context
+from bentoml._internal.server.http.access import AccessLogMiddleware
+from bentoml._internal.server.http.instruments import RunnerTrafficMetricsMiddleware
+from bentoml._internal.server.http.traffic import MaxConcurrencyMiddleware
+from bentoml.exceptions import BentoMLConfigException, BentoMLException
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from plantood.bento.liveness import is_served
+from plantood.errors import PlantoodError, SettingsError
+from plantood.http.admission import Places, PlainRequests
+from plantood.http.protocol import bound_connections
+from plantood.http.uploads import refused_upload
+from plantood.judging import prometheus
+from plantood.refusals import RequestRefused, error
+from plantood.settings import Settings
+
+logger = logging.getLogger("bentoml.plantood")
+
+_bentoml_logger = logging.getLogger("bentoml.serve")
+
+SENTENCES = (PlantoodError, BentoMLConfigException)
+"""Errors that say all there is to say."""
+
+OTHER_PATHS = "other"
+"""Label `endpoint` of all paths at which there is nothing; each would be a series of its own."""
+
+_AS_ASKED = "plantood.as_asked"
+
+
+class EdgeApp(ServiceAppFactory):
+    """BentoML's application of one service, with bounds and plain errors."""
+
+    def __init__(self, service: Service[Any], is_main: bool = False) -> None:
+        super().__init__(service, is_main=is_main)
+        self._known_paths: set[str] = set()
+
+    def __call__(self) -> Starlette:
+        """Build the application."""
+        app = super().__call__()
+        app.add_exception_handler(HTTPException, http_error)
+        self._known_paths.update(r.path for r in app.routes if isinstance(r, Route))
+        return app
+
+    @property
+    def middlewares(self) -> list[Middleware]:
+        """BentoML's, in another order, and with some in place of its own."""
+        outermost, inner = [], []
+        for theirs in super().middlewares:
+            if theirs.cls is CORSMiddleware:  # an app elsewhere reads refusals, too
+                outermost.append(theirs)
+            elif theirs.cls is RunnerTrafficMetricsMiddleware:
+                known = self._known_paths
+                inner.append(Middleware(_KnownPathsMetrics, known=known, **theirs.kwargs))
+            elif theirs.cls is MaxConcurrencyMiddleware:
+                inner.append(Middleware(Places, places=self.max_concurrency))
+            else:
+                inner.append(theirs)
+        plain = Middleware(PlainRequests, pickles=not self.is_main)
+        position = next(
+            (i for i, m in enumerate(inner) if m.cls is AccessLogMiddleware), len(inner)
+        )
+        return [*outermost, *inner[:position], plain, *inner[position:]]
+
+    async def create_instance(self, app: Starlette) -> None:
+        """Start the service; its metrics, too, if they have a port of their own."""
+        prometheus.forget_dead_processes()
+        port = _settings().metrics_port
+        if port and is_served(self.service.name) and server_context.worker_index in (None, 1):
+            prometheus.serve(port)
+        _bentoml_logger.addFilter(_has_no_sentence_of_its_own)
+        try:
+            await self.create_and_check(app)
+        except SENTENCES as error:
+            _end_the_server(error)
+            raise
+
+    async def create_and_check(self, app: Starlette) -> None:
+        """Create the service's object.
+
+        Raises:
+            PlantoodError: It cannot work as it is written or set up.
+            BentoMLConfigException: The same.
+        """
+        await super().create_instance(app)
+
+    async def metrics(self, request: Request) -> Response:
+        """BentoML's metrics; nothing where they have a port of their own."""
+        if _settings().metrics_port:
+            raise HTTPException(HTTPStatus.NOT_FOUND)
+        return await super().metrics(request)
+
+    async def api_endpoint(self, name: str, request: Request) -> Response:
+        """Answer an API call; what the caller did wrong is a sentence, not a stack trace."""
+        try:
+            return await super().api_endpoint(name, request)
+        except RequestRefused as refused:
+            return refused_upload(refused)
+        except BentoMLException as refused:
+            if refused.error_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                raise  # BentoML logs it, and tells the caller nothing of the inside
+            return error(str(refused), refused.error_code)
+        except HTTPException as refused:  # a form that cannot be parsed
+            return error(f"The form cannot be read: {refused.detail}", refused.status_code)
+        except ClientDisconnect:
+            return error("The upload broke off.", HTTPStatus.BAD_REQUEST)
+
+
+class EdgeService(Service):
+    """A BentoML service whose web application is :class:`EdgeApp`.
+
+    ::
+
+        @bentoml.service(service_class=EdgeService)
+        class Detector: ...
+    """
+
+    application: type[EdgeApp] = EdgeApp
+
+    def to_asgi(self, is_main: bool = True) -> Starlette:
+        """Build the application of one worker."""
+        self.inject_config()
+        bound_connections()
+        return self.application(self, is_main=is_main)()
+
+
+class _KnownPathsMetrics(RunnerTrafficMetricsMiddleware):
+    """BentoML's metrics of requests, with one label for all paths at which there is nothing."""
+
+    def __init__(self, app: ASGIApp, known: Container[str], **options: Any) -> None:
+        async def as_asked(scope: Scope, receive: Receive, send: Send) -> None:
+            await app(scope.get(_AS_ASKED, scope), receive, send)
+
+        super().__init__(as_asked, **options)
+        self._known = known
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Measure a request."""
+        if scope["type"] in ("http", "websocket") and scope["path"] not in self._known:
+            scope = {**scope, "path": OTHER_PATHS, _AS_ASKED: scope}
+        await super().__call__(scope, receive, send)
+
+
+async def http_error(request: Request, refused: HTTPException) -> Response:
+    """An answer in JSON where BentoML's is plain text."""
+    known = {
+        HTTPStatus.NOT_FOUND: f"There is nothing at {request.url.path}; see /docs.",
+        HTTPStatus.METHOD_NOT_ALLOWED: f"{request.url.path} does not answer {request.method}.",
+    }
+    response = error(known.get(refused.status_code, refused.detail), refused.status_code)
+    response.headers.update(refused.headers or {})
+    return response
+
+
+def _has_no_sentence_of_its_own(record: logging.LogRecord) -> bool:
+    """Keeps BentoML from logging a stack trace of what is said in one sentence."""
+    return not (record.exc_info and isinstance(record.exc_info[1], SENTENCES))
+
+
+def _end_the_server(error: Exception) -> None:
+    """Say in one sentence why a worker cannot start, and end all of the server with it.
+
+    BentoML would start it again and again, and the sentence would be lost among stack traces.
+    """
+    if "--worker-id" not in sys.argv:  # not a worker of BentoML's
+        return
+    logger.error("The service cannot start: %s", error)
+    os.kill(os.getppid(), signal.SIGTERM)
+    logging.shutdown()
+    os._exit(1)
+
+
+def _settings() -> Settings:
+    try:
+        return Settings.from_environment()
+    except SettingsError as wrong:
+        raise BentoMLConfigException(str(wrong)) from None

@@ -1,0 +1,105 @@
+"""The web application around the gate: the page, the model, and a completed OpenAPI document."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from plantood.http import openapi
+from plantood.http.app import EdgeApp, EdgeService
+from plantood.http.uploads import UploadLimit
+from plantood.settings import Settings
+
+WEB = Path(__file__).parent / "web"
+
+
+def _inline_script() -> str:
+    """The source expression of a content security policy that allows the page's one inline script.
+
+    See https://www.w3.org/TR/CSP3/#grammardef-hash-source
+    """
+    (script,) = re.findall(r"<script>(.*?)</script>", (WEB / "index.html").read_text("utf-8"))
+    digest = hashlib.sha256(script.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+PAGE_HEADERS = {
+    "Content-Security-Policy": f"default-src 'none'; script-src 'self' {_inline_script()}; "
+    "style-src 'self'; "
+    "img-src 'self' blob: data:; connect-src 'self'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'",
+    "Cache-Control": "no-cache",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+EXPLORER_HEADERS = PAGE_HEADERS | {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; frame-ancestors 'none'",
+}
+
+
+class GateApp(EdgeApp):
+    """The application of `PlantGate`, with the model and the page."""
+
+    @property
+    def middlewares(self) -> list[Middleware]:
+        """The edge's, and the bounds of an upload; not where another service of the bento calls.
+
+        That one hands decoded pixels over, uncompressed, and has bounded what it was sent.
+        """
+        if not self.is_main:
+            return super().middlewares
+        settings = Settings.from_environment()
+        limit = Middleware(
+            UploadLimit, photo_bytes=settings.max_upload_bytes, max_photos=settings.max_photos
+        )
+        return [*super().middlewares, limit]
+
+    @property
+    def routes(self) -> list[BaseRoute]:
+        """BentoML's routes, the model, and the page's files."""
+        return [
+            *super().routes,
+            Route("/model", self.model, methods=["GET"]),
+            Route("/docs", _file("docs.html", EXPLORER_HEADERS), methods=["GET"]),
+            Route("/app.js", _file("app.js", PAGE_HEADERS), methods=["GET"]),
+            Route("/theme.css", _file("theme.css", PAGE_HEADERS), methods=["GET"]),
+            Route("/style.css", _file("style.css", PAGE_HEADERS), methods=["GET"]),
+        ]
+
+    async def index_page(self, _: Request) -> Response:
+        """The page on which a person tries a photo."""
+        return FileResponse(WEB / "index.html", headers=PAGE_HEADERS)
+
+    async def model(self, _: Request) -> Response:
+        """The gate model that judges."""
+        text = json.dumps(self._service_instance.describe())
+        # a figure that could not be measured is NaN, which is no JSON
+        return JSONResponse(json.loads(text, parse_constant=lambda _: None))
+
+    async def openapi_spec_view(self, _: Request) -> Response:
+        """BentoML's OpenAPI document, completed."""
+        return JSONResponse(openapi.complete(self.service.openapi_spec.asdict()))
+
+
+class GateService(EdgeService):
+    """A BentoML service whose web application is :class:`GateApp`."""
+
+    application = GateApp
+
+
+def _file(name: str, headers: dict[str, str]) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(_: Request) -> Response:
+        return FileResponse(WEB / name, headers=headers)
+
+    return answer

@@ -1,0 +1,142 @@
+"""How much of a request's head the server takes, and for how long it waits for it.
+
+uvicorn bounds neither: its parser in C (httptools) collects a header that never ends until the
+memory does, and a connection on which nothing is sent stays open. A request is seen by nobody else
+before its head is complete, so this can only be done in the server's protocol. uvicorn has no
+option for it; BentoML, which starts uvicorn, none to choose the protocol. But uvicorn looks the
+class up by its name when it starts, and that is where :func:`bound_connections` puts its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from http import HTTPStatus
+from typing import Any
+
+import uvicorn.protocols.http.auto
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from plantood.refusals import error_headers
+
+HEAD_BYTES = 64 * 1024
+"""Of the request line and all headers together, and of whatever else is not body."""
+TARGET_BYTES = 8 * 1024
+"""Of the path with its query, which is written into logs."""
+HEAD_SECONDS = 20.0
+CONNECTIONS = 1000
+"""Of one worker at a time, before the number of its file descriptors (often 1,024) ends."""
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """uvicorn's protocol with limits; what passes them is answered in JSON, and hung up on."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._not_body = self._head = 0
+        self._head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """Begin to wait for a head."""
+        super().connection_made(transport)
+        self._wait_for_head()
+        if len(self.connections) > CONNECTIONS:
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "There are too many connections.")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop waiting."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what has arrived."""
+        self._not_body += len(data)
+        super().data_received(data)
+        if self._not_body > HEAD_BYTES:
+            self._refuse_large_head()
+
+    def on_message_begin(self) -> None:
+        """Begin to wait for the rest of a head."""
+        self._wait_for_head()
+        self._head = 0
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        """Take a piece of the request's target; never more than its limit and one byte."""
+        super().on_url(url)
+        self.url = self.url[: TARGET_BYTES + 1]
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
+        self._head += len(name) + len(value) + len(": \r\n")
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Hand a request on."""
+        self._stop_waiting()
+        if self._head > HEAD_BYTES:  # all in one piece, so that it was not seen to grow
+            self._refuse_large_head()
+            return
+        if len(self.url) > TARGET_BYTES:
+            self._refuse(
+                HTTPStatus.REQUEST_URI_TOO_LONG,
+                f"The address is longer than {TARGET_BYTES // 1024} kB.",
+            )
+            return
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Hand a piece of the body on."""
+        self._not_body = 0
+        if not self.transport.is_closing():
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """End a request."""
+        self._not_body = 0
+        if not self.transport.is_closing():
+            super().on_message_complete()
+
+    def _wait_for_head(self) -> None:
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(HEAD_SECONDS, self._waited_long_enough)
+
+    def _stop_waiting(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _waited_long_enough(self) -> None:
+        self._head_timer = None
+        if self._not_body:
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT, "The request did not arrive in time.")
+        else:
+            self.transport.close()  # nothing was asked
+
+    def _refuse_large_head(self) -> None:
+        self._refuse(
+            HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+            f"The headers are larger than {HEAD_BYTES // 1024} kB.",
+        )
+
+    def _refuse(self, status: HTTPStatus, sentence: str) -> None:
+        """Answer, unless a request before this one is being answered, and hang up."""
+        if self.transport.is_closing():
+            return
+        if self.cycle is None or self.cycle.response_complete:
+            content = json.dumps({"error": sentence}).encode()
+            headers = error_headers(status) | {
+                "Content-Type": "application/json",
+                "Content-Length": str(len(content)),
+                "Connection": "close",
+            }
+            lines = [f"HTTP/1.1 {status.value} {status.phrase}"]
+            lines += [f"{name}: {value}" for name, value in headers.items()]
+            self.transport.write("\r\n".join([*lines, "", ""]).encode() + content)
+        self.transport.close()
+
+
+def bound_connections() -> None:
+    """Let every uvicorn server that this process starts from now on bound its connections."""
+    if uvicorn.protocols.http.auto.AutoHTTPProtocol is HttpToolsProtocol:
+        uvicorn.protocols.http.auto.AutoHTTPProtocol = BoundedProtocol

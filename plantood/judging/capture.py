@@ -1,0 +1,377 @@
+"""Keep the photos that the gate is unsure about, for mining: opt-in, off by default.
+
+A photo that was refused, or whose plant probability is near the threshold, goes to a folder or
+fsspec URL, without the metadata of its camera, with its verdict beside it::
+
+    CAPTURE/2026-03-01/00017.jpg
+    CAPTURE/2026-03-01/00017.json
+
+The request never waits: :meth:`Capture.offer` puts the photo into a queue of bounded size and
+returns; a thread strips and writes it. A photo for which there is no room is dropped and counted.
+The number in a name is claimed by creating the JSON file exclusively, whole or not at all, so that
+the daily cap holds for all processes, machines and restarts that share a destination. The photo
+follows, whole or not at all; if it cannot be written, the claim is taken back.
+
+They are photos of strangers' farms: what is written into a folder of this machine can be read by
+nobody but the user who serves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import logging
+import os
+import secrets
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from plantood.errors import SettingsError, UnreadablePhoto
+from plantood.judging import prometheus
+from plantood.photo.images import Limits
+from plantood.photo.metadata import without_metadata
+from plantood.settings import Settings, variable
+from plantood.verdict import ReasonCode, Verdict
+
+logger = logging.getLogger("bentoml.plantood")
+
+QUEUE_BYTES = 32 << 20
+"""Photos that wait to be written, in bytes, in each process."""
+QUEUE_PHOTOS = 2000
+"""Of them at most so many: a photo of one pixel has 70 bytes, and a verdict some thousand."""
+
+_NOT_DECODED = (ReasonCode.UNREADABLE, ReasonCode.TOO_LARGE)
+
+KEPT, OVER_CAP, DROPPED, FAILED = "kept", "over_cap", "dropped", "failed"
+OUTCOMES = (KEPT, OVER_CAP, DROPPED, FAILED)
+"""What becomes of a photo that is to be kept: written; too many that day; no room in the queue, as
+the destination is too slow; not to be written, or not without its metadata."""
+
+_LOG_SECONDS = 60.0
+_PRECONDITION_FAILED = 412
+_NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+"""What file systems answer that know no hard links."""
+
+
+def ensure_usable(settings: Settings) -> None:
+    """Find out before any process starts whether photos can be kept where the settings say.
+
+    Raises:
+        SettingsError: Nothing can be written there.
+    """
+    if settings.capture:
+        _destination(settings.capture)
+
+
+class Capture:
+    """Writes photos to one destination, in a thread of its own."""
+
+    def __init__(
+        self, destination: str, *, margin: float, per_day: int, limits: Limits | None = None
+    ) -> None:
+        """Begin to keep photos.
+
+        Args:
+            destination: Absolute path of a folder, or URL of one.
+            margin: An accepted photo is kept if P(plant) is at most this far from the threshold.
+            per_day: Most photos of a day, by UTC.
+            limits: Bounds on bytes and pixels of photos that have to be decoded.
+
+        Raises:
+            SettingsError: Nothing can be written there.
+        """
+        self._margin = margin
+        self._per_day = per_day
+        self._limits = limits
+        self._destination = _destination(destination)
+        self._queue: deque[tuple[bytes, Verdict]] = deque()
+        self._queued_bytes = 0
+        self._changed = threading.Condition()
+        self._closed = False
+        self._day, self._next, self._seen = "", 1, set()
+        self._logged_at = float("-inf")
+        self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
+        self._thread.start()
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Capture | None:
+        """Keep photos as the settings say; None if they do not ask for it.
+
+        Raises:
+            SettingsError: Nothing can be written to the destination.
+        """
+        for outcome in OUTCOMES:  # a metric is exported from its first value on
+            prometheus.CAPTURED.labels(outcome=outcome)
+        if not settings.capture:
+            return None
+        return cls(
+            settings.capture,
+            margin=settings.capture_margin,
+            per_day=settings.capture_per_day,
+            limits=settings.limits,
+        )
+
+    def offer(self, photo: Any, verdict: Verdict) -> None:
+        """Keep a photo if the gate is unsure about it; returns at once, and never raises.
+
+        Args:
+            photo: The bytes of its file; of anything else (pixels, a path) nothing is kept.
+            verdict: What was made of it.
+        """
+        if not isinstance(photo, bytes) or not self.wants(verdict):
+            return
+        with self._changed:
+            is_full = (
+                self._queued_bytes + len(photo) > QUEUE_BYTES or len(self._queue) >= QUEUE_PHOTOS
+            )
+            if self._closed or is_full:
+                _count(DROPPED)
+                return
+            self._queued_bytes += len(photo)
+            self._queue.append((photo, verdict))
+            self._changed.notify_all()
+
+    def wants(self, verdict: Verdict) -> bool:
+        """True for a photo that was refused, but could be read, and for one near the threshold."""
+        if not verdict.accepted:
+            return all(reason.code not in _NOT_DECODED for reason in verdict.reasons)
+        probability = verdict.plant_probability
+        return probability is not None and probability - verdict.threshold <= self._margin
+
+    def close(self, seconds: float = 5.0) -> None:
+        """Write what is in the queue, for so long at most, and end."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        self._thread.join(seconds)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not (self._queue or self._closed):
+                    self._changed.wait()
+                if not self._queue:
+                    return
+                photo, verdict = self._queue.popleft()
+            try:
+                outcome = self._keep(photo, verdict)
+            except Exception as error:  # each kind of storage has errors of its own
+                outcome = FAILED
+                self._log(error)
+            _count(outcome)
+            with self._changed:
+                self._queued_bytes -= len(photo)
+
+    def _keep(self, photo: bytes, verdict: Verdict) -> str | None:
+        """Write one photo.
+
+        Returns:
+            What became of it; None if it was kept already, since people send photos again.
+        """
+        day = f"{datetime.now(UTC):%Y-%m-%d}"
+        if day != self._day:
+            self._day, self._next, self._seen = day, self._destination.first_free(day), set()
+        digest = hashlib.sha256(photo).digest()
+        if digest in self._seen:
+            return None
+        if self._next > self._per_day:
+            return OVER_CAP
+        try:
+            stripped, suffix = without_metadata(photo, self._limits)
+        except (UnreadablePhoto, ValueError) as error:
+            self._log(error)
+            return FAILED
+        description = verdict.model_dump_json(indent=2).encode()
+        while self._next <= self._per_day:
+            name = f"{day}/{self._next:05}"
+            if not self._destination.create(f"{name}.json", description):
+                self._next += 1  # somebody else's
+                continue
+            try:
+                self._destination.write(name + suffix, stripped)
+            except Exception:  # each kind of storage has errors of its own
+                with contextlib.suppress(Exception):
+                    self._destination.remove(f"{name}.json")  # the number is free again
+                raise
+            self._next += 1
+            self._seen.add(digest)
+            return KEPT
+        return OVER_CAP
+
+    def _log(self, error: Exception) -> None:
+        """Say what is wrong, but not for every photo."""
+        if time.monotonic() - self._logged_at > _LOG_SECONDS:
+            self._logged_at = time.monotonic()
+            what = " ".join(str(error).split())
+            logger.warning("A photo could not be kept: %s: %s", type(error).__name__, what)
+
+
+def _destination(place: str) -> _Folder | _Remote:
+    """A folder of this machine, or one at an fsspec URL."""
+    from fsspec.core import url_to_fs
+
+    try:
+        filesystem, root = url_to_fs(place, use_listings_cache=False)
+        return _Folder(Path(root)) if "file" in filesystem.protocol else _Remote(filesystem, root)
+    except ImportError as error:
+        raise SettingsError(
+            f"{variable('capture')}={place!r} needs a package that is missing ({error}): "
+            'pip install "plantood[s3]" or "plantood[gcs]".'
+        ) from error
+    except (OSError, ValueError) as error:
+        raise SettingsError(
+            f"{variable('capture')}={place!r} cannot be written to ({error}); give the "
+            "absolute path of a folder, or a URL such as s3://bucket/captured."
+        ) from error
+
+
+class _Folder:
+    """A folder of this machine. Names are those of a day's folder and of a file in it."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        _make_private(root)
+        if root.is_symlink() and root.lstat().st_uid not in (os.geteuid(), 0):
+            raise PermissionError("it is a link that another user made")
+        if not os.access(root, os.W_OK | os.X_OK):
+            raise PermissionError("no permission to write")
+
+    def first_free(self, day: str) -> int:
+        """The number after the highest one of a day."""
+        try:
+            with self._opened(day) as folder:
+                return _first_free(os.listdir(folder))  # noqa: PTH208 (not by its path)
+        except FileNotFoundError:
+            return 1
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Write a file that nobody else has, whole or not at all; False if somebody has it."""
+        day, last = name.split("/")
+        with self._opened(day, make=True) as folder, _unfinished(folder, content) as unfinished:
+            try:
+                os.link(unfinished, last, src_dir_fd=folder, dst_dir_fd=folder)
+            except FileExistsError:
+                return False
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+                return _claim_without_link(folder, last, unfinished)
+        return True
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file, whole or not at all."""
+        day, last = name.split("/")
+        with self._opened(day, make=True) as folder, _unfinished(folder, content) as unfinished:
+            os.replace(unfinished, last, src_dir_fd=folder, dst_dir_fd=folder)
+
+    def remove(self, name: str) -> None:
+        """Remove a file."""
+        day, last = name.split("/")
+        with self._opened(day) as folder:
+            os.unlink(last, dir_fd=folder)
+
+    @contextlib.contextmanager
+    def _opened(self, day: str, make: bool = False) -> Iterator[int]:
+        """The folder of a day. A link in its place, which could lead anywhere, is not followed."""
+        if make:
+            _make_private(self._root / day)
+        at = os.open(self._root / day, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            yield at
+        finally:
+            os.close(at)
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, that nobody else can look into."""
+    if folder.is_dir():
+        return
+    _make_private(folder.parent)
+    try:
+        folder.mkdir(0o700)
+        folder.chmod(0o700)  # whatever the umask
+    except FileExistsError:
+        if not folder.is_dir():  # another process may have made it
+            raise
+
+
+@contextlib.contextmanager
+def _unfinished(folder: int, content: bytes) -> Iterator[str]:
+    """A file under a name of its own, which is gone at the end unless it was renamed."""
+    name = f".{secrets.token_hex(8)}.tmp"
+    # A name that is random: others that share the folder may have the same process number.
+    opened = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=folder)
+    try:
+        with os.fdopen(opened, "wb") as file:
+            os.fchmod(opened, 0o600)  # whatever the umask
+            file.write(content)
+        yield name
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=folder)
+
+
+def _claim_without_link(folder: int, name: str, unfinished: str) -> bool:
+    """The same on file systems without hard links: a kill may leave an empty file."""
+    try:
+        os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=folder))
+    except FileExistsError:
+        return False
+    try:
+        os.replace(unfinished, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except OSError:
+        os.unlink(name, dir_fd=folder)
+        raise
+    return True
+
+
+class _Remote:
+    """A folder at an fsspec URL, whose storage says who may read it."""
+
+    def __init__(self, filesystem: Any, root: str) -> None:
+        self._fs = filesystem
+        self._root = root
+
+    def first_free(self, day: str) -> int:
+        """The number after the highest one of a day."""
+        try:
+            found = self._fs.ls(f"{self._root}/{day}", detail=False)
+        except FileNotFoundError:
+            return 1
+        return _first_free(path.rstrip("/").rpartition("/")[2] for path in found)
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Write a file that nobody else has; False if somebody has it."""
+        try:
+            self._fs.pipe_file(f"{self._root}/{name}", content, mode="create")
+        except FileExistsError:
+            return False
+        except Exception as error:
+            if getattr(error, "code", None) == _PRECONDITION_FAILED:  # as gcsfs says it
+                return False
+            raise
+        return True
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file; an object is there when all of it is."""
+        self._fs.pipe_file(f"{self._root}/{name}", content)
+
+    def remove(self, name: str) -> None:
+        """Remove a file."""
+        self._fs.rm_file(f"{self._root}/{name}")
+
+
+def _first_free(names: Iterable[str]) -> int:
+    stems = (name.partition(".")[0] for name in names)
+    return 1 + max((int(stem) for stem in stems if stem.isdecimal()), default=0)
+
+
+def _count(outcome: str | None) -> None:
+    if outcome is not None:
+        prometheus.CAPTURED.labels(outcome=outcome).inc()

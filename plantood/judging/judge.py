@@ -1,0 +1,323 @@
+"""The judge in a service's own process: everything of a gate but the network, which is elsewhere.
+
+::
+
+    photo ─► decode, quality (threads) ─► uint8 [N,S,S,3] ─► scorer ─► policy ─► Verdict
+
+`PlantGate` judges so, and so does every service that has only the scorer behind it: a BentoML
+service, a legacy runner, or a session in the same process. A photo is decoded in threads (Pillow
+releases the interpreter lock), so that the event loop is never blocked and as many photos are in
+memory as there are threads. Under load several photos travel to the scorer in one call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from plantood.errors import UnreadablePhoto
+from plantood.http.inputs import PhotoInput, close, read
+from plantood.judging import prometheus
+from plantood.judging.capture import Capture
+from plantood.judging.coalesce import Coalescer
+from plantood.judging.failures import WrongAnswer, as_gate_failure, with_one_more_try
+from plantood.judging.gate import Prepared, finish, prepare
+from plantood.judging.messages import Messages
+from plantood.judging.overload import Queue
+from plantood.model.policy import Policy, with_overrides
+from plantood.model.reference import Reference
+from plantood.model.runtime import usable_cpus
+from plantood.model.store import GateModel
+from plantood.photo.decoding import Decoders
+from plantood.photo.images import Admit, Limits, LoadedImage, Photo
+from plantood.settings import Settings, naming
+from plantood.verdict import Verdict
+
+logger = logging.getLogger("bentoml.plantood")
+
+READY_SECONDS = 2.0
+"""A scorer that does not answer a forward pass within this time is not ready; an answer is good
+for half of it, so that probes cost a busy service nothing."""
+
+DESCRIBED_SECONDS = 10.0
+"""So long is the scorer's word for which gate model it has good, while nothing breaks."""
+
+Score = Callable[[np.ndarray], Awaitable[np.ndarray]]
+"""uint8 RGB ``[N, S, S, 3]`` to float32 ``[N, 1 + C]``: P(plant), then the embedding."""
+
+Describe = Callable[[], Awaitable[dict[str, Any]]]
+"""What the scorer is: the tag of its gate ``model``."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """A gate without its network: what turns scores into verdicts.
+
+    Attributes:
+        tag: Of the gate model; the scorer must have the same.
+        input_size: Side S of the network's square input, pixels.
+        policy: Thresholds in force.
+        reference: Statistics of the training photos, or None.
+        messages: Sentences for the farmer.
+        language: Of the messages, if none is asked for that is known.
+        limits: Bounds on bytes and pixels of a photo.
+    """
+
+    tag: str
+    input_size: int
+    policy: Policy
+    reference: Reference | None
+    messages: Messages
+    language: str
+    limits: Limits
+
+    @classmethod
+    def of(cls, model: GateModel, settings: Settings) -> Rules:
+        """Those of a stored gate model under an operator's settings.
+
+        Raises:
+            SettingsError: The settings' policy or messages cannot be used.
+            GateModelCorrupt: The reference statistics cannot be read.
+        """
+        with naming("policy"):
+            policy = with_overrides(model.manifest.policy, settings.policy)
+        with naming("messages_file"):
+            messages = Messages.load(settings.messages_file)
+        with naming("language"):
+            messages.ensure_known(settings.language)
+        return cls(
+            tag=model.tag,
+            input_size=model.manifest.input_size,
+            policy=policy,
+            reference=model.reference(),
+            messages=messages,
+            language=settings.language,
+            limits=settings.limits,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """A verdict, and what was seen on the way to it.
+
+    Attributes:
+        verdict: The verdict.
+        image: The decoded photo, if it was to be kept and is fit to be used.
+        error: Why the photo is unreadable, or None.
+    """
+
+    verdict: Verdict
+    image: LoadedImage | None = None
+    error: UnreadablePhoto | None = None
+
+
+class Judge:
+    """Judges photos with a scorer that runs elsewhere. Belongs to one event loop."""
+
+    def __init__(
+        self, rules: Rules, score: Score, settings: Settings, describe: Describe | None = None
+    ) -> None:
+        """Judge by ``rules``.
+
+        Args:
+            rules: The gate without its network.
+            score: The network.
+            settings: Sizes of the pools, and how long to wait for a score.
+            describe: Asks the scorer which gate model it has. Given that, a photo is never judged
+                by the scores of another one.
+
+        Raises:
+            SettingsError: Photos are to be captured where nothing can be written.
+        """
+        self.rules = rules
+        self._score = score
+        self._describe = describe
+        self._described_at = float("-inf")
+        self._timeout = settings.score_timeout_s
+        self._decoders = Decoders(
+            settings.decode_threads or usable_cpus(), settings.decode_memory_bytes
+        )
+        self._queue = Queue(settings.max_latency_ms / 1000)
+        self._preparing = 0
+        self._rows = Coalescer(
+            self._scores, settings.max_batch_size, more_coming=lambda: self._preparing > 0
+        )
+        self._scored_at = float("-inf")
+        self._capture = Capture.from_settings(settings)
+
+    def close(self) -> None:
+        """Let the decoding threads end, and write what is still to be captured."""
+        self._decoders.close()
+        if self._capture is not None:
+            self._capture.close()
+
+    async def check(self, photo: PhotoInput, language: str | None = None) -> Verdict:
+        """Judge one photo; whatever is wrong with it is a verdict.
+
+        Args:
+            photo: Bytes, a path, a Pillow image, a uint8 array ``[H, W, 3]`` (RGB), or an upload.
+            language: Of the messages: a tag, or an ``Accept-Language`` header.
+
+        Raises:
+            GateUnavailable: The scorer is gone, too slow, overloaded, or gave a wrong answer.
+            TypeError: ``photo`` is of none of these types.
+            ValueError: It is an array of another shape.
+        """
+        return (await self.judge(photo, language)).verdict
+
+    async def judge(
+        self, photo: PhotoInput, language: str | None = None, *, keep: bool = False
+    ) -> Judged:
+        """As :meth:`check`, with more of what was seen.
+
+        Args:
+            photo: As :meth:`check` takes it.
+            language: As in :meth:`check`.
+            keep: Hand on the decoded photo, and leave an upload's file open.
+        """
+        context = {
+            "policy": self.rules.policy,
+            "messages": self.rules.messages,
+            "language": self.rules.messages.negotiate(language, self.rules.language),
+            "model": self.rules.tag,
+        }
+        with self._queue.place():
+            prepared, data = await self._prepared(photo, keep, context)
+            verdict = prepared.verdict or await self._scored(prepared, context)
+        prometheus.observe(verdict)
+        if self._capture is not None:
+            self._capture.offer(data, verdict)
+        return Judged(verdict, prepared.image, prepared.error)
+
+    async def _prepared(
+        self, photo: PhotoInput, keep: bool, context: dict[str, Any]
+    ) -> tuple[Prepared, Photo | None]:
+        """The photo before the network, and what was read of it if it may have to be kept."""
+        submitted = started = time.perf_counter()
+
+        def prepare_now(admit: Admit) -> tuple[Prepared, Photo | None]:
+            nonlocal started
+            started = time.perf_counter()
+            return self._prepare(photo, keep, context, admit)
+
+        self._preparing += 1
+        try:
+            prepared = await self._decoders.run(prepare_now)
+        finally:
+            self._preparing -= 1
+        prometheus.STAGE_SECONDS.labels(stage="wait").observe(started - submitted)
+        return prepared
+
+    async def _scored(self, prepared: Prepared, context: dict[str, Any]) -> Verdict:
+        """The verdict by the network."""
+        started = time.perf_counter()
+        plant_probability, embedding = await self.score(prepared.model_input)
+        unfamiliarity = None
+        if self.rules.reference is not None:
+            unfamiliarity = float(self.rules.reference.unfamiliarity(embedding[np.newaxis])[0])
+        score_ms = (time.perf_counter() - started) * 1000
+        return finish(prepared, plant_probability, unfamiliarity, score_ms=score_ms, **context)
+
+    async def score(self, pixels: np.ndarray) -> tuple[float, np.ndarray]:
+        """Plant probability and embedding float32 ``[C]`` of one photo, uint8 ``[S, S, 3]``.
+
+        Raises:
+            GateUnavailable: The scorer is gone, too slow, overloaded, or gave a wrong answer.
+        """
+        try:
+            async with asyncio.timeout(self._timeout):
+                row = await self._rows(pixels)
+            if not (np.isfinite(row).all() and 0 <= row[0] <= 1):
+                raise WrongAnswer("the scores are not numbers, or P(plant) is not in 0 to 1")
+        except Exception as error:
+            prometheus.SCORER_ERRORS.inc()
+            self._described_at = float("-inf")  # what comes back may have another model
+            failure = as_gate_failure(error)
+            logger.warning("The scorer gave no answer: %s", failure.detail)
+            raise failure from failure.__cause__
+        self._scored_at = time.monotonic()
+        return float(row[0]), row[1:]
+
+    async def is_ready(self) -> bool:
+        """True if a photo can be judged now: threads decode, the scorer answers a forward pass."""
+        if time.monotonic() - self._scored_at < READY_SECONDS / 2:
+            return True
+        size = self.rules.input_size
+        self._described_at = float("-inf")
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                await self._decoders.run(lambda admit: None)
+                await self.score(np.zeros((size, size, 3), np.uint8))
+        except Exception:  # logged where it happened
+            return False
+        return True
+
+    def is_alive(self) -> bool:
+        """False if only a restart can help: a decoding thread hangs."""
+        return not self._decoders.is_stuck()
+
+    def _prepare(
+        self, photo: PhotoInput, keep: bool, context: dict[str, Any], admit: Admit
+    ) -> tuple[Prepared, Photo | None]:
+        """Read, decode and measure one photo; runs in a decoding thread.
+
+        Returns:
+            The photo before the network, and what was read of it if it may have to be kept.
+        """
+        data = read(photo)
+        prepared = prepare(
+            data,
+            limits=self.rules.limits,
+            input_size=self.rules.input_size,
+            keep_image=keep,
+            admit=admit,
+            **context,
+        )
+        if not keep:
+            close(photo)
+        return prepared, None if self._capture is None else data
+
+    async def _scores(self, images: np.ndarray) -> np.ndarray:
+        """One call of the scorer, uint8 ``[N, S, S, 3]`` to float32 ``[N, 1 + C]``."""
+        async with asyncio.timeout(self._timeout):
+            now = time.monotonic()
+            if self._describe is not None and now - self._described_at > DESCRIBED_SECONDS:
+                found = (await self._describe())["model"]
+                if found != self.rules.tag:
+                    raise WrongAnswer(f"the scorer has {found}, the gate {self.rules.tag}")
+                self._described_at = now
+            scores = np.asarray(await self._score(images))
+        reference = self.rules.reference
+        fits = (
+            scores.ndim == 2
+            and len(scores) == len(images)
+            and scores.dtype.kind == "f"
+            and (reference is None or scores.shape[1] == 1 + len(reference.mean))
+        )
+        if not fits:
+            raise WrongAnswer(
+                f"the scorer answered {scores.dtype} {list(scores.shape)} to {len(images)} photos"
+            )
+        return scores
+
+
+class ServiceScorer:
+    """The scorer as another BentoML service: what ``bentoml.depends(PlantScorer)`` resolves to."""
+
+    def __init__(self, service: Any) -> None:
+        """Call ``service``, BentoML's proxy of a service, or an instance of it in this process."""
+        self._service = service
+
+    async def score(self, images: np.ndarray) -> np.ndarray:
+        """Score photos, as :data:`Score`."""
+        return await with_one_more_try(lambda: self._service.to_async.score(images=images))
+
+    async def describe(self) -> dict[str, Any]:
+        """What it is, as :data:`Describe`."""
+        return await with_one_more_try(self._service.to_async.describe)

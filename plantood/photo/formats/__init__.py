@@ -1,0 +1,1 @@
+"""What is read of a file before anything decodes it: is it whole, how large, how turned."""

@@ -1,0 +1,103 @@
+"""A photo in the form in which it is wanted: as a file for another service, or for a detector."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from enum import Enum
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+from starlette.datastructures import UploadFile
+
+from plantood.errors import UnreadablePhoto
+from plantood.http.inputs import PhotoInput, file_of, read
+from plantood.photo.images import Limits, LoadedImage, Photo, format_of, load_image, load_whole
+
+
+class Form(Enum):
+    """What a gated method may take a photo as."""
+
+    PIL = Image.Image  # all of it, upright, RGB
+    PATH = Path
+    BYTES = bytes
+    LOADED = LoadedImage  # upright and reduced, as the gate saw it
+
+
+def portable(photo: Photo, max_bytes: int) -> Photo:
+    """A photo that can leave this process: the bytes of the file at a path, or pixels.
+
+    Of a file above the limit comes one byte more than that, so that the gate refuses it.
+    Blocks, so it belongs into a thread.
+
+    Raises:
+        UnreadablePhoto: There is no file at the path.
+    """
+    if not isinstance(photo, (str, os.PathLike)):
+        return photo
+    try:
+        with Path(photo).open("rb") as file:
+            return file.read(max_bytes + 1)
+    except (OSError, ValueError) as error:
+        raise UnreadablePhoto(f"{photo}: the file cannot be read: {error}") from error
+
+
+def as_file(photo: Photo) -> bytes:
+    """The bytes of a photo's file; pixels become a PNG, and so lose nothing."""
+    if isinstance(photo, (bytes, bytearray, memoryview)):
+        return bytes(photo)
+    if isinstance(photo, np.ndarray):
+        photo = Image.fromarray(photo[:, :, 0] if photo.shape[2:] == (1,) else photo)
+    if not isinstance(photo, Image.Image):
+        return Path(photo).read_bytes()
+    if (data := file_of(photo)) is not None:
+        return data
+    buffer = BytesIO()
+    upright = ImageOps.exif_transpose(photo)
+    if upright.mode not in ("1", "L", "LA", "P", "RGB", "RGBA"):
+        upright = upright.convert("RGB")
+    upright.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def as_wanted(
+    photo: PhotoInput, form: Form, seen: LoadedImage | None, limits: Limits, folder: Path | None
+) -> Any:
+    """An accepted photo as a detector takes it. Blocks, so it belongs into a thread.
+
+    Args:
+        photo: As it came.
+        form: As it is wanted.
+        seen: The photo as the gate decoded it, if it did so in this process.
+        limits: Bounds on bytes and pixels.
+        folder: Where a file may be written, if it is wanted as a path.
+
+    Raises:
+        UnreadablePhoto: It cannot be decoded; only if no gate has seen it.
+    """
+    if form is Form.LOADED:
+        return seen or load_image(read(photo), limits)
+    if form is Form.PATH and isinstance(photo, (str, os.PathLike)):
+        return Path(photo)
+    given = read(photo)
+    if form is Form.PIL:
+        return load_whole(given, limits)
+    data = as_file(given)
+    if form is Form.BYTES:
+        return data
+    name = photo.filename if isinstance(photo, UploadFile) else None
+    with tempfile.NamedTemporaryFile(dir=folder, suffix=_suffix(name, data), delete=False) as file:
+        file.write(data)
+    return Path(file.name)
+
+
+def _suffix(name: str | None, data: bytes) -> str:
+    """The file's own suffix, else that of its format; libraries choose their decoder by it."""
+    suffix = Path(name or "").suffix
+    if suffix[1:].isalnum() and len(suffix) < 8:
+        return suffix.lower()
+    kind = format_of(data)
+    return f".{kind}" if kind else ""

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from plantood.http.admission import PICKLE, Places, ensure_plain
+from plantood.refusals import RequestRefused
+
+Headers = list[tuple[bytes, bytes]]
+
+
+def _scope(headers: Headers, path: str = "/check") -> dict[str, Any]:
+    return {"type": "http", "path": path, "headers": headers}
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        b"image/jpeg",
+        b"Image/JPEG",
+        b"multipart/form-data; boundary=----WebKitFormBoundary7MA4YWxkTrZu0gW",
+        b'text/plain; charset="utf-8"',
+        b"application/x-www-form-urlencoded",
+        b" image/png ",
+        b"",
+    ],
+)
+def test_a_usual_content_type_passes(kind: bytes) -> None:
+    ensure_plain(_scope([(b"content-type", kind), (b"content-encoding", b"identity")]))
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ([(b"content-type", b"image/jpeg"), (b"content-type", b"image/jpeg")], 400),
+        ([(b"content-length", b"1"), (b"content-length", b"2")], 400),
+        ([(b"host", b"a"), (b"host", b"b")], 400),
+        ([(b"content-type", b"image/jpeg, image/png")], 400),
+        ([(b"content-type", b"image")], 400),
+        ([(b"content-type", b"image/jpeg\xff")], 400),
+        ([(b"content-type", b"a/" + b"b" * 1000)], 400),
+        ([(b"content-type", PICKLE.encode())], 415),
+        ([(b"content-type", PICKLE.upper().encode())], 415),
+        ([(b"content-type", b" " + PICKLE.encode() + b"; a=b")], 415),
+        ([(b"content-encoding", b"gzip")], 415),
+    ],
+)
+def test_what_can_be_read_in_two_ways_is_refused(headers: Headers, status: int) -> None:
+    with pytest.raises(RequestRefused) as refused:
+        ensure_plain(_scope(headers))
+    assert refused.value.error_code == status
+
+
+def test_another_service_of_the_bento_sends_pickles_in_the_one_way_that_bentoml_does() -> None:
+    ensure_plain(_scope([(b"content-type", PICKLE.encode())]), pickles=True)
+    with pytest.raises(RequestRefused):
+        ensure_plain(_scope([(b"content-type", PICKLE.upper().encode())]), pickles=True)
+
+
+@pytest.mark.parametrize("path", ["/a\r\nb", "/a\x00", "/\x1b[2J", "/\u2028", "/\x85"])
+def test_a_path_cannot_write_a_line_of_its_own_into_a_log(path: str) -> None:
+    with pytest.raises(RequestRefused):
+        ensure_plain(_scope([], path))
+
+
+def test_a_request_takes_a_place_when_its_upload_is_complete() -> None:
+    """Three come at once, for one place: one still uploads, one is judged, one is refused."""
+
+    async def scenario() -> None:
+        events: dict[str, asyncio.Queue[dict[str, Any]]] = {n: asyncio.Queue() for n in "abc"}
+        read: dict[str, asyncio.Event] = {n: asyncio.Event() for n in "abc"}
+        may_end = asyncio.Event()
+
+        async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+            while (await receive()).get("more_body"):
+                pass
+            read[scope["path"]].set()
+            await may_end.wait()
+
+        places = Places(app, 1)
+        running = {
+            name: asyncio.create_task(
+                places({"type": "http", "path": name}, events[name].get, None)
+            )
+            for name in "abc"
+        }
+        events["a"].put_nowait({"type": "http.request", "body": b"x", "more_body": True})
+        events["b"].put_nowait({"type": "http.request", "body": b"x", "more_body": False})
+        await asyncio.wait_for(read["b"].wait(), 2)
+        events["c"].put_nowait({"type": "http.request", "body": b"x", "more_body": False})
+        with pytest.raises(RequestRefused) as refused:
+            await running["c"]
+        assert refused.value.error_code == 429
+        may_end.set()
+        await running["b"]
+        events["a"].put_nowait({"type": "http.request", "body": b"x", "more_body": False})
+        await running["a"]
+        assert places.taken == 0
+
+    asyncio.run(scenario())

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+from threading import Thread
+from typing import Any
+
+import pytest
+import uvicorn
+
+from plantood.http import protocol
+from plantood.http.protocol import HEAD_BYTES, TARGET_BYTES, BoundedProtocol, bound_connections
+from tests.security.attacks import post, status
+
+
+async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """Answers how many bytes of body there were."""
+    received, more = 0, True
+    while more:
+        event = await receive()
+        received += len(event.get("body", b""))
+        more = event.get("more_body", False)
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"%d" % received})
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """A uvicorn server as BentoML starts one: it is not told which protocol to use."""
+    bound_connections()
+    config = uvicorn.Config(app, log_level="warning", lifespan="off")
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = Thread(target=lambda: asyncio.run(server.serve(sockets=[listening])))
+        thread.start()
+        yield listening.getsockname()[1]
+        server.should_exit = True
+        thread.join(10)
+    assert config.http_protocol_class is BoundedProtocol
+
+
+def ask(port: int, *pieces: bytes) -> bytes:
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        answer = b""
+        with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+            for piece in pieces:
+                connection.sendall(piece)
+            connection.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(ConnectionResetError):
+            while received := connection.recv(65536):
+                answer += received
+    return answer
+
+
+def test_a_usual_request_is_answered(port: int) -> None:
+    assert ask(port, post("/a", b"x" * 1_000_000)).endswith(b"1000000\r\n0\r\n\r\n")
+
+
+def test_a_body_in_tiny_chunks_is_no_head(port: int) -> None:
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert b"50000" in ask(port, head + b"1\r\nx\r\n" * 50_000 + b"0\r\n\r\n")
+
+
+def test_requests_one_after_the_other_on_a_connection(port: int) -> None:
+    answer = ask(port, post("/", b"a" * 10) + post("/", b"b" * 20))
+    assert answer.count(b"HTTP/1.1 200") == 2
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "expected"),
+    [
+        (b"GET /" + b"a" * (TARGET_BYTES - 1) + b" HTTP/1.1\r\nHost: a\r\n\r\n", 200),
+        (b"GET /" + b"a" * TARGET_BYTES + b" HTTP/1.1\r\nHost: a\r\n\r\n", 414),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * (HEAD_BYTES - 100) + b"\r\n\r\n", 200),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * HEAD_BYTES + b"\r\n\r\n", 431),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 20_000 + b"\r\n", 431),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 1_000_000, 431),
+    ],
+    ids=["long path", "too long path", "long header", "too long", "too many", "endless"],
+)
+def test_a_head_has_an_end(port: int, request_bytes: bytes, expected: int) -> None:
+    assert status(ask(port, request_bytes)) == expected
+
+
+def test_a_head_that_does_not_come_is_not_waited_for(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.3)
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as silent:
+        assert silent.recv(100) == b""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as slow:
+        slow.sendall(b"GET / HTTP/1.1\r\nHo")
+        assert status(slow.recv(1000)) == 408
+        assert slow.recv(1000) == b""
+
+
+def test_there_is_an_end_to_connections(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "CONNECTIONS", 3)
+    with contextlib.ExitStack() as stack:
+        for _ in range(3):
+            connection = socket.create_connection(("127.0.0.1", port), timeout=10)
+            stack.enter_context(connection)
+            connection.sendall(b"GET")
+        refused = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+        answer = refused.recv(1000)
+        assert status(answer) == 503
+        assert b"retry-after" in answer.lower()

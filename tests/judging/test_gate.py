@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+import itertools
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from plantood.errors import GateModelNotFound, PhotoTooLarge, SettingsError, UnreadablePhoto
+from plantood.judging.gate import Gate, finish, prepare
+from plantood.judging.messages import Messages
+from plantood.model.policy import Policy
+from plantood.model.runtime import Scorer
+from plantood.model.starter import install_starter, starter_dir
+from plantood.model.store import open_gate
+from plantood.photo.images import Limits, to_model_input
+from plantood.verdict import ReasonCode, Verdict
+from tests.photos import encode, scene
+
+SAMPLES = Path(__file__).parents[2] / "plantood" / "model" / "starter" / "samples"
+MAIZE = SAMPLES / "maize_leaf.jpg"
+SOIL = SAMPLES / "bare_soil.jpg"
+MODEL = open_gate(starter_dir(), "starter:gate")
+
+
+@pytest.fixture(scope="module")
+def gate() -> Gate:
+    return Gate(MODEL, threads=1)
+
+
+@pytest.fixture
+def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Sizes of the batches that the network really scores."""
+    sizes = []
+    score = Scorer.score
+
+    def counted(self: Scorer, batch: np.ndarray) -> object:
+        sizes.append(len(batch))
+        return score(self, batch)
+
+    monkeypatch.setattr(Scorer, "score", counted)
+    return sizes
+
+
+def codes(verdict: Verdict) -> list[str]:
+    return [reason.code for reason in verdict.reasons]
+
+
+def test_a_plant_is_accepted(gate: Gate) -> None:
+    verdict = gate.check(MAIZE)
+    assert verdict.accepted
+    assert verdict.reasons == []
+    assert verdict.plant_probability > verdict.threshold == gate.policy.plant_threshold
+    assert verdict.model == "starter:gate"
+    assert verdict.quality.sharpness > gate.policy.min_sharpness
+    assert set(verdict.timings_ms) == {"decode", "quality", "score"}
+
+
+def test_soil_is_not_a_plant(gate: Gate) -> None:
+    verdict = gate.check(SOIL)
+    assert codes(verdict) == ["not_a_plant"]
+    assert verdict.plant_probability < verdict.threshold
+
+
+def test_every_kind_of_photo_gets_the_same_verdict(gate: Gate) -> None:
+    with Image.open(MAIZE) as image:
+        pixels = np.asarray(image)
+        photos = [MAIZE, str(MAIZE), MAIZE.read_bytes(), image, pixels]
+        scores = [gate.check(photo).plant_probability for photo in photos]
+    assert scores == pytest.approx([scores[0]] * len(photos), abs=1e-3)
+
+
+def test_the_score_is_the_scorers(gate: Gate) -> None:
+    with Image.open(SOIL) as image:
+        pixels = np.asarray(image)
+    expected = MODEL.scorer(1).score(to_model_input(pixels, 224)[None])
+    verdict = gate.check(pixels)
+    assert verdict.plant_probability == pytest.approx(
+        float(expected.plant_probability[0]), abs=1e-5
+    )
+    reference = MODEL.reference()
+    if reference is not None:
+        distance = reference.unfamiliarity(expected.embedding)[0]
+        assert verdict.unfamiliarity == pytest.approx(float(distance), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("photo", "code"),
+    [
+        (b"", "unreadable"),
+        (b"not a photo", "unreadable"),
+        (encode(scene(300, 300))[:9000], "unreadable"),
+        (SAMPLES / "none.jpg", "unreadable"),
+        (np.zeros((0, 9, 3), np.uint8), "unreadable"),
+        (Image.new("RGB", (300, 300), (2, 2, 2)), "too_dark"),
+        (Image.new("RGB", (300, 300), "white"), "too_bright"),
+        (Image.new("RGB", (300, 300), (90, 120, 80)), "too_blurry"),
+        (scene(90, 300), "too_small"),
+    ],
+)
+def test_a_bad_photo_is_a_verdict_and_costs_no_pass(
+    gate: Gate, passes: list[int], photo: object, code: str
+) -> None:
+    verdict = gate.check(photo)
+    assert verdict.verdict == "retake"
+    assert code in codes(verdict)
+    assert all(reason.message and reason.detail for reason in verdict.reasons)
+    assert verdict.plant_probability is None
+    assert "score" not in verdict.timings_ms
+    assert passes == []
+
+
+def test_all_quality_reasons_are_told(gate: Gate) -> None:
+    verdict = gate.check(Image.new("RGB", (50, 50)))
+    assert codes(verdict) == ["too_small", "too_dark", "too_blurry"]
+    assert verdict.quality.width == 50
+
+
+def test_too_large_names_the_limit() -> None:
+    gate = Gate(MODEL, threads=1, limits=Limits(max_bytes=100_000, max_pixels=10_000))
+    for photo, limit in ((scene(200, 200), "10,000 pixels"), (bytes(100_001), "100,000 bytes")):
+        verdict = gate.check(photo)
+        assert codes(verdict) == ["too_large"]
+        assert limit in verdict.reasons[0].detail
+
+
+def test_misuse_raises(gate: Gate) -> None:
+    with pytest.raises(TypeError):
+        gate.check(7)
+    with pytest.raises(TypeError):
+        gate.check_many([MAIZE, np.zeros((9, 9, 3))])
+    with pytest.raises(ValueError, match="batch_size"):
+        gate.check_many([MAIZE], batch_size=0)
+
+
+def test_language_and_operators_messages(gate: Gate, tmp_path: Path) -> None:
+    english, french = gate.check(b""), gate.check(b"", "fr-CA, en;q=0.5")
+    assert "opened" in english.reasons[0].message
+    assert "ouverte" in french.reasons[0].message
+    file = tmp_path / "messages.json"
+    file.write_text('{"en": {"not_a_plant": "Show me the crop."}}')
+    verdict = Gate(MODEL, threads=1, messages=file).check(SOIL)
+    assert verdict.reasons[0].message == "Show me the crop."
+
+
+def test_policy_overrides_decide() -> None:
+    strict = Gate(MODEL, threads=1, policy={"plant_threshold": 1.0, "min_shorter_side": 0})
+    verdict = strict.check(MAIZE)
+    assert codes(verdict) == ["not_a_plant"]
+    assert verdict.threshold == 1.0
+    if MODEL.reference() is not None:
+        wary = Gate(MODEL, threads=1, policy={"max_unfamiliarity": 0.0})
+        assert codes(wary.check(MAIZE)) == ["unfamiliar"]
+    with pytest.raises(SettingsError):
+        Gate(MODEL, policy={"threshold": 1})
+
+
+def test_many_keep_their_order_and_fill_batches(gate: Gate, passes: list[int]) -> None:
+    kinds = [MAIZE, b"", SOIL, scene(200, 200), Image.new("RGB", (200, 200)), MAIZE]
+    photos = list(itertools.islice(itertools.cycle(kinds), 21))
+    verdicts = gate.check_many(photos, batch_size=4)
+    passes_of_many = passes.copy()
+    expected = [gate.check(photo) for photo in photos]
+    assert [codes(verdict) for verdict in verdicts] == [codes(verdict) for verdict in expected]
+    scores = [verdict.plant_probability for verdict in verdicts if verdict.plant_probability]
+    assert scores == pytest.approx(
+        [verdict.plant_probability for verdict in expected if verdict.plant_probability], abs=1e-3
+    )
+    assert passes_of_many == [4, 4, 4, len(scores) - 12]
+    assert gate.check_many([]) == []
+
+
+def test_photos_are_taken_as_needed_and_memory_stays_bounded(gate: Gate) -> None:
+    taken = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield encode(scene(700, 700, seed=taken % 2)) if taken % 3 else b""
+
+    verdicts = gate.iter_check(endless(), batch_size=2)
+    tracemalloc.start()
+    for _ in range(30):
+        next(verdicts)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    verdicts.close()
+    assert taken <= 30 + 12
+    assert peak < 60e6
+
+
+def test_bad_photos_are_answered_without_waiting_for_a_batch(gate: Gate) -> None:
+    stream = gate.iter_check(iter([b"", MAIZE]), batch_size=16)
+    assert codes(next(stream)) == ["unreadable"]
+    assert next(stream).accepted
+
+
+def test_prepare_and_finish_without_a_scorer() -> None:
+    common = {"policy": Policy(), "messages": Messages.load(), "language": "en", "model": "m:1"}
+    prepared = prepare(MAIZE, limits=None, input_size=160, **common)
+    assert prepared.verdict is None
+    assert prepared.model_input.shape == (160, 160, 3)
+    verdict = finish(prepared, 0.9, 0.4, score_ms=12.3456, **common)
+    assert verdict.accepted
+    assert verdict.unfamiliarity == 0.4
+    assert verdict.timings_ms["score"] == 12.35
+    assert verdict.quality == prepared.quality
+
+    broken = prepare(b"", limits=None, input_size=160, **common)
+    assert isinstance(broken.error, UnreadablePhoto)
+    assert broken.verdict.model == "m:1"
+    large = prepare(MAIZE, limits=Limits(max_bytes=10), input_size=160, **common)
+    assert isinstance(large.error, PhotoTooLarge)
+    assert codes(large.verdict) == [ReasonCode.TOO_LARGE]
+
+
+def test_load_from_the_store() -> None:
+    tag = install_starter("gate-test-gate")
+    gate = Gate.load(str(tag), threads=1)
+    assert gate.tag == str(tag)
+    assert gate.check(MAIZE).model == str(tag)
+    with pytest.raises(GateModelNotFound, match="no-such-gate"):
+        Gate.load("no-such-gate:latest")

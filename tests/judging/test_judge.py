@@ -1,0 +1,239 @@
+"""The judge with scorers that are written here, in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from bentoml.exceptions import ServiceUnavailable
+
+from plantood.judging.failures import FailureKind, GateUnavailable, with_one_more_try
+from plantood.judging.gate import Gate
+from plantood.judging.judge import Judge, Rules
+from plantood.model.starter import starter_dir
+from plantood.model.store import open_gate
+from plantood.photo import decoding
+from plantood.photo.images import LoadedImage
+from plantood.settings import Settings
+from tests.conftest import SAMPLES
+
+PLANT, SOIL = SAMPLES / "maize_leaf.jpg", SAMPLES / "bare_soil.jpg"
+QUICK = Settings(max_latency_ms=100)
+GATE = Gate(open_gate(starter_dir()))
+RULES = Rules.of(open_gate(starter_dir()), Settings())
+
+
+async def real(images: np.ndarray) -> np.ndarray:
+    return GATE.scorer.score(images).rows()
+
+
+def check(score: Callable[[np.ndarray], Awaitable[Any]], describe: Any = None) -> Any:
+    judge = Judge(RULES, score, QUICK, describe)
+    try:
+        return asyncio.run(judge.check(PLANT))
+    finally:
+        judge.close()
+
+
+def test_it_judges_as_the_gate_does() -> None:
+    async def run() -> list:
+        judge = Judge(RULES, real, Settings())
+        return await asyncio.gather(*(judge.check(photo) for photo in (PLANT, SOIL) * 6))
+
+    verdicts = asyncio.run(run())
+    for verdict, photo in zip(verdicts, (PLANT, SOIL) * 6, strict=True):
+        known = GATE.check(photo)
+        assert verdict.verdict == known.verdict
+        assert verdict.plant_probability == pytest.approx(known.plant_probability, abs=1e-4)
+        assert verdict.unfamiliarity == pytest.approx(known.unfamiliarity, abs=1e-3)
+
+
+def test_photos_that_come_together_travel_together() -> None:
+    sizes = []
+
+    async def counting(images: np.ndarray) -> np.ndarray:
+        sizes.append(len(images))
+        return await real(images)
+
+    async def run() -> None:
+        judge = Judge(RULES, counting, Settings(max_batch_size=4))
+        await asyncio.gather(*(judge.check(PLANT) for _ in range(12)))
+
+    asyncio.run(run())
+    assert sum(sizes) == 12
+    assert 1 < max(sizes) <= 4
+
+
+def test_it_hands_on_what_it_decoded_only_if_asked() -> None:
+    async def run() -> list:
+        judge = Judge(RULES, real, Settings())
+        return [
+            await judge.judge(PLANT, keep=True),
+            await judge.judge(PLANT),
+            await judge.judge(SAMPLES / "broken_upload.jpg", keep=True),
+        ]
+
+    kept, not_kept, broken = asyncio.run(run())
+    assert isinstance(kept.image, LoadedImage)
+    assert kept.image.pixels.shape == (256, 256, 3)
+    assert not_kept.image is None
+    assert (broken.image, broken.verdict.accepted) == (None, False)
+    assert "broke off" in str(broken.error)
+
+
+def wrong(make: Callable[[np.ndarray], Any]) -> Callable[[np.ndarray], Awaitable[Any]]:
+    async def score(images: np.ndarray) -> Any:
+        return make(GATE.scorer.score(images).rows())
+
+    return score
+
+
+def raising(error: Exception) -> Callable[[np.ndarray], Awaitable[Any]]:
+    async def score(images: np.ndarray) -> Any:
+        raise error
+
+    return score
+
+
+async def hanging(images: np.ndarray) -> Any:
+    await asyncio.sleep(60)
+
+
+@pytest.mark.parametrize(
+    ("score", "kind"),
+    [
+        (wrong(lambda rows: np.full_like(rows, np.nan)), FailureKind.WRONG_ANSWER),
+        (wrong(lambda rows: rows + np.inf), FailureKind.WRONG_ANSWER),
+        (wrong(lambda rows: rows + 2), FailureKind.WRONG_ANSWER),
+        (wrong(lambda rows: rows[:, :1]), FailureKind.WRONG_ANSWER),  # another network's embedding
+        (wrong(lambda rows: rows[0]), FailureKind.WRONG_ANSWER),
+        (wrong(lambda rows: rows[:0]), FailureKind.WRONG_ANSWER),
+        (wrong(lambda rows: np.concatenate([rows, rows])), FailureKind.WRONG_ANSWER),
+        (wrong(lambda rows: rows.astype(int)), FailureKind.WRONG_ANSWER),
+        (wrong(lambda rows: {"error": "busy"}), FailureKind.WRONG_ANSWER),
+        (wrong(lambda rows: None), FailureKind.WRONG_ANSWER),
+        (raising(ServiceUnavailable("busy")), FailureKind.UNAVAILABLE),
+        (raising(ConnectionRefusedError()), FailureKind.UNREACHABLE),
+        (raising(RuntimeError("Session is closed")), FailureKind.FAILED),
+    ],
+)
+def test_a_scorer_that_fails_gives_no_verdict(score: Any, kind: FailureKind) -> None:
+    with pytest.raises(GateUnavailable) as caught:
+        check(score)
+    assert caught.value.kind == kind
+    assert caught.value.error_code == 503
+    assert caught.value.detail
+
+
+def test_a_hanging_scorer_is_waited_for_no_longer_than_the_settings_say() -> None:
+    async def run() -> float:
+        judge = Judge(RULES, hanging, QUICK)
+        started = asyncio.get_running_loop().time()
+        with pytest.raises(GateUnavailable) as caught:
+            await judge.check(PLANT)
+        assert caught.value.kind == FailureKind.TIMEOUT
+        return asyncio.get_running_loop().time() - started
+
+    assert asyncio.run(run()) < QUICK.score_timeout_s + 3
+
+
+def test_the_scores_of_another_gate_model_are_never_used() -> None:
+    models = [RULES.tag]
+    asked = []
+
+    async def describe() -> dict[str, Any]:
+        asked.append(models[-1])
+        return {"model": models[-1], "input_size": 224}
+
+    async def run() -> None:
+        calls = iter([None, None, RuntimeError("died"), None, None])
+
+        async def score(images: np.ndarray) -> np.ndarray:
+            if error := next(calls):
+                raise error
+            return await real(images)
+
+        judge = Judge(RULES, score, Settings(), describe)
+        assert (await judge.check(PLANT)).accepted
+        assert (await judge.check(PLANT)).accepted
+        assert len(asked) == 1  # once is enough while nothing breaks
+        with pytest.raises(GateUnavailable):
+            await judge.check(PLANT)
+        models.append("plantood-gate:another")  # what came back has another one
+        for _ in range(2):
+            with pytest.raises(GateUnavailable) as caught:
+                await judge.check(PLANT)
+            assert caught.value.kind == FailureKind.WRONG_ANSWER
+            assert "plantood-gate:another" in caught.value.detail
+        models.append(RULES.tag)
+        assert (await judge.check(PLANT)).accepted
+
+    asyncio.run(run())
+
+
+def test_ready_means_that_a_forward_pass_is_answered() -> None:
+    async def ready(score: Any, describe: Any = None) -> bool:
+        return await Judge(RULES, score, QUICK, describe).is_ready()
+
+    async def another() -> dict[str, Any]:
+        return {"model": "plantood-gate:another"}
+
+    assert asyncio.run(ready(real))
+    assert not asyncio.run(ready(hanging))
+    assert not asyncio.run(ready(real, another))
+
+
+def test_decoding_threads_that_hang_make_it_not_ready_and_then_not_alive(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As a pipe does to which nobody writes; a photo by its path comes from this process only."""
+    monkeypatch.setattr(decoding, "STUCK_SECONDS", 1.0)
+    monkeypatch.setattr("plantood.judging.judge.READY_SECONDS", 0.3)
+    os.mkfifo(pipe := tmp_path / "pipe")
+
+    async def run() -> None:
+        judge = Judge(RULES, real, Settings(decode_threads=2))
+        assert await judge.is_ready()
+        await asyncio.sleep(0.2)  # an answer is good for half of the time
+        hanging = [asyncio.create_task(judge.check(pipe)) for _ in range(2)]
+        await asyncio.sleep(0.2)
+        assert not await judge.is_ready()
+        assert judge.is_alive()
+        await asyncio.sleep(1)
+        assert not judge.is_alive()
+        os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))  # nobody writes: both are at the end
+        verdicts = await asyncio.gather(*hanging)
+        assert {verdict.reasons[0].code for verdict in verdicts} == {"unreadable"}
+        assert judge.is_alive()
+        assert await judge.is_ready()
+        judge.close()
+
+    asyncio.run(run())
+
+
+def test_no_reference_statistics_no_unfamiliarity() -> None:
+    judge = Judge(replace(RULES, reference=None), real, Settings())
+    assert asyncio.run(judge.check(PLANT)).unfamiliarity is None
+
+
+def test_only_a_broken_connection_is_tried_again() -> None:
+    async def run(error: Exception) -> int:
+        calls = []
+
+        async def call() -> None:
+            calls.append(1)
+            raise error
+
+        with pytest.raises(type(error)):
+            await with_one_more_try(call)
+        return len(calls)
+
+    assert asyncio.run(run(ConnectionResetError())) == 2
+    assert asyncio.run(run(TimeoutError())) == 1
+    assert asyncio.run(run(ValueError())) == 1

@@ -1,0 +1,112 @@
+"""What decoding a photo takes in memory is what it says before it takes it."""
+
+from __future__ import annotations
+
+import functools
+import subprocess
+import sys
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pillow_heif
+import pytest
+from PIL import Image
+
+from tests.photos import encode
+from tests.security import payloads
+
+WIDTH, HEIGHT = 4000, 2500
+
+MEASURE = """
+import sys
+from pathlib import Path
+from plantood.errors import PhotoTooLarge
+from plantood.photo.images import Limits, load_image
+
+def status(line):
+    text = Path("/proc/self/status").read_text()
+    return int(text.partition(line + ":")[2].split()[0]) * 1024
+
+data = Path(sys.argv[1]).read_bytes()
+load_image(Path(sys.argv[2]))  # what is imported and allocated with the first photo
+asked = []
+Path("/proc/self/clear_refs").write_text("5")
+before = status("VmRSS")
+load_image(data, Limits(max_bytes=1 << 30, max_memory=1 << 40), asked.append)
+print(asked[0], status("VmHWM") - before)
+"""
+
+
+@functools.cache
+def _picture(mode: str) -> Image.Image:
+    """Soft colours that no encoder can leave out, and quick to encode."""
+    noise = np.random.default_rng(0).integers(0, 256, (25, 40, 4), np.uint8)
+    return Image.fromarray(noise).resize((WIDTH, HEIGHT)).convert(mode)
+
+
+def _grey_16() -> Image.Image:
+    return Image.fromarray(np.asarray(_picture("L")).astype(np.uint16) * 257)
+
+
+def _heic(mode: str, **options: object) -> bytes:
+    """Smaller than the others: its encoder takes its time."""
+    file, size = BytesIO(), (WIDTH // 2, HEIGHT // 2)
+    if mode == "RGB;16":
+        pixels = np.asarray(_picture("RGB").resize(size)).astype(np.uint16) * 257
+        pillow_heif.encode(mode, size, pixels.tobytes(), file, quality=40)
+    else:
+        pillow_heif.from_pillow(_picture(mode).resize(size)).save(file, quality=40, **options)
+    return file.getvalue()
+
+
+PHOTOS = {
+    "jpeg": lambda: encode(_picture("RGB")),
+    "jpeg progressive": lambda: encode(_picture("RGB"), progressive=True),
+    "jpeg progressive 4:4:4": lambda: encode(_picture("RGB"), progressive=True, subsampling=0),
+    "jpeg cmyk progressive": lambda: encode(_picture("CMYK"), progressive=True),
+    "png rgb": lambda: encode(_picture("RGB"), "PNG", compress_level=1),
+    "png rgba": lambda: encode(_picture("RGBA"), "PNG", compress_level=1),
+    "png la": lambda: encode(_picture("LA"), "PNG", compress_level=1),
+    "png l": lambda: encode(_picture("L"), "PNG", compress_level=1),
+    "png palette": lambda: encode(_picture("P"), "PNG", compress_level=1),
+    "png palette, transparent": lambda: encode(
+        _picture("P"), "PNG", compress_level=1, transparency=3
+    ),
+    "png bits": lambda: encode(_picture("1"), "PNG"),
+    "png 16 bits": lambda: encode(_grey_16(), "PNG", compress_level=1),
+    "webp": lambda: encode(_picture("RGB"), "WEBP", method=0),
+    "webp alpha": lambda: encode(_picture("RGBA"), "WEBP", method=0),
+    "webp lossless": lambda: payloads.flat("WEBP", WIDTH, HEIGHT, lossless=True, method=0),
+    "avif": lambda: encode(_picture("RGB"), "AVIF", speed=10),
+    "avif 4:4:4": lambda: encode(_picture("RGB"), "AVIF", speed=10, subsampling="4:4:4"),
+    "avif alpha": lambda: encode(_picture("RGBA"), "AVIF", speed=10),
+    "gif": lambda: encode(_picture("P"), "GIF"),
+    "bmp": lambda: encode(_picture("RGB"), "BMP"),
+    "tiff": lambda: encode(_picture("RGB"), "TIFF"),
+    "tiff lzw": lambda: encode(_picture("RGB"), "TIFF", compression="tiff_lzw"),
+    "tiff jpeg, turned": lambda: encode(
+        _picture("RGB"), "TIFF", compression="jpeg", tiffinfo={0x0112: 6}
+    ),
+    "tiff cmyk": lambda: encode(_picture("CMYK"), "TIFF", compression="tiff_deflate"),
+    "tiff float": lambda: encode(_picture("F"), "TIFF", compression="tiff_deflate"),
+    "tiff 32 bits": lambda: encode(_picture("I"), "TIFF", compression="tiff_deflate"),
+    "heic": lambda: _heic("RGB"),
+    "heic 4:4:4": lambda: _heic("RGB", chroma=444),
+    "heic alpha": lambda: _heic("RGBA"),
+    "heic 10 bits": lambda: _heic("RGB;16"),
+    "a long strip": lambda: payloads.flat("PNG", 600, 11_000),
+}
+
+
+@pytest.mark.parametrize("name", PHOTOS)
+def test_a_photo_takes_what_it_asked_for(name: str, tmp_path: Path) -> None:
+    photo, small = tmp_path / "photo", tmp_path / "small"
+    photo.write_bytes(PHOTOS[name]())
+    small.write_bytes(encode(Image.new("RGB", (700, 700), "green"), "PNG"))
+    measured = subprocess.run(
+        [sys.executable, "-c", MEASURE, photo, small], check=True, capture_output=True, text=True
+    )
+    asked, taken = map(int, measured.stdout.split())
+    assert taken <= asked, f"{taken / 1e6:.0f} MB taken, {asked / 1e6:.0f} asked for"
+    assert asked < 4 * max(taken, 16 << 20), "far more is asked for than is taken"

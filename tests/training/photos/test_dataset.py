@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from plantood.errors import TrainingDataError
+from plantood.training.photos import scan as scan_module
+from plantood.training.photos.account import at_most_per_source
+from plantood.training.photos.data import read_data
+from plantood.training.photos.dataset import load_dataset, write_bad
+from plantood.training.photos.scan import INDEX, scan
+from plantood.training.train.settings import DataSettings
+from tests.training.conftest import make_photo, write_photo
+
+FEW = DataSettings(min_per_class=2)
+
+
+def test_folder_to_splits(photo_folder: Callable[..., Path], tmp_path: Path) -> None:
+    dataset = load_dataset(photo_folder(20), FEW, tmp_path / "cache")
+    assert len(dataset.photos) == 80
+    assert len(dataset.train) > len(dataset.val) > 0
+    assert dataset.sources == ["farm", "garden", "room", "street"]
+    assert dataset.bad == ()
+    assert sum(row["train"] for row in dataset.counts()) == len(dataset.train)
+
+
+def test_names_and_order_do_not_decide_the_split(
+    photo_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = photo_folder(10)
+    before = load_dataset(folder, FEW, tmp_path / "cache")
+    for path in sorted(folder.rglob("*.jpg")):
+        path.rename(path.with_name(f"z{9 - int(path.stem)}-{path.stem}.jpg"))
+    after = load_dataset(folder, FEW, tmp_path / "cache")
+    assert after.fingerprint() == before.fingerprint()
+    assert {p.sha256: p.split for p in after.photos} == {p.sha256: p.split for p in before.photos}
+
+
+def test_bad_files_are_listed_and_skipped(manifest: Callable[..., Path], tmp_path: Path) -> None:
+    rows = [
+        {"path": f"{name}{i}.jpg", "label": name, "split": split}
+        for name in ("plant", "other")
+        for i, split in enumerate(["train", "train", "train", "val"])
+    ]
+    (tmp_path / "text.jpg").write_text("not a photo")
+    (tmp_path / "empty.jpg").touch()
+    rows += [{"path": p, "label": "plant"} for p in ("text.jpg", "empty.jpg", "missing/gone.jpg")]
+    file = manifest(rows, columns="path,label,split")
+    (tmp_path / "missing" / "gone.jpg").unlink()
+    shutil.copy(tmp_path / "plant0.jpg", tmp_path / "zz_copy.jpg")
+    shutil.copy(tmp_path / "plant1.jpg", tmp_path / "zz_disputed.jpg")
+    with file.open("a") as out:
+        out.write("zz_copy.jpg,plant,\nzz_disputed.jpg,other,\n")
+    dataset = load_dataset(file, FEW, tmp_path / "cache")
+    reasons = {bad.path.name: bad.reason for bad in dataset.bad}
+    assert set(reasons) == {
+        "text.jpg",
+        "empty.jpg",
+        "gone.jpg",
+        "zz_copy.jpg",
+        "zz_disputed.jpg",
+        "plant1.jpg",
+    }
+    assert "no such file" in reasons["gone.jpg"]
+    assert "same bytes as" in reasons["zz_copy.jpg"]
+    assert "both plant and other" in reasons["plant1.jpg"]
+    assert len(dataset.photos) == 7
+    write_bad(dataset.bad, tmp_path / "bad.csv")
+    assert len((tmp_path / "bad.csv").read_text().splitlines()) == 7
+
+
+def test_an_unreadable_folder_is_no_crash(tmp_path: Path) -> None:
+    (tmp_path / "folder.jpg").mkdir()
+    assert "directory" in scan_module.scan_file(tmp_path / "folder.jpg").error
+
+
+def test_only_new_files_are_opened(
+    photo_folder: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, cache = photo_folder(3), tmp_path / "cache"
+    first, _ = scan(read_data(folder), cache)
+    with (cache / INDEX).open("r+b") as index:  # as a kill may leave it
+        index.truncate((cache / INDEX).stat().st_size - 20)
+    write_photo(folder / "plant" / "farm" / "new.jpg", 1, 99)
+    opened = []
+
+    def counting(path: Path) -> scan_module.Scanned:
+        opened.append(path.name)
+        return real(path)
+
+    real = scan_module.scan_file
+    monkeypatch.setattr(scan_module, "scan_file", counting)
+    second, bad = scan(read_data(folder), cache)
+    assert bad == []
+    assert len(opened) == 2  # the new photo, and the one whose line was cut off
+    assert "new.jpg" in opened
+    assert set(first) < set(second)
+
+
+def test_a_file_that_changed_is_read_again(
+    photo_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = photo_folder(2)
+    before, _ = scan(read_data(folder), tmp_path / "cache")
+    path = write_photo(folder / "plant" / "farm" / "0.jpg", 1, 77)
+    os.utime(path, ns=(1, 1))
+    after, _ = scan(read_data(folder), tmp_path / "cache")
+    assert len({p.sha256 for p in before} ^ {p.sha256 for p in after}) == 2
+
+
+def test_too_few_photos_say_so(photo_folder: Callable[..., Path], tmp_path: Path) -> None:
+    with pytest.raises(TrainingDataError, match=r"Only \d+ usable photos of class .* at least 40"):
+        load_dataset(photo_folder(10), DataSettings(min_per_class=40), tmp_path / "cache")
+
+
+def test_no_validation_photo_of_a_class_says_so(
+    manifest: Callable[..., Path], tmp_path: Path
+) -> None:
+    rows = [{"path": f"p{i}.jpg", "label": "plant", "split": "train"} for i in range(4)]
+    rows += [{"path": f"v{i}.jpg", "label": "plant", "split": "val"} for i in range(2)]
+    rows += [{"path": f"o{i}.jpg", "label": "other", "split": "train"} for i in range(4)]
+    with pytest.raises(TrainingDataError, match="Only 0 usable photos of class other in split val"):
+        load_dataset(manifest(rows), FEW, tmp_path / "cache")
+
+
+def test_leaving_out(photo_folder: Callable[..., Path], tmp_path: Path) -> None:
+    dataset = load_dataset(photo_folder(10), FEW, tmp_path / "cache")
+    rest = dataset.leaving_out(["farm"])
+    assert {p.source for p in rest.left_out} == {"farm"}
+    assert len(rest.left_out) == 10
+    assert "farm" not in {p.source for p in (*rest.train, *rest.val, *rest.test)}
+    assert len(rest.photos) == len(dataset.photos)
+    with pytest.raises(TrainingDataError, match="No source is called farn; there are: farm"):
+        dataset.leaving_out(["farn"])
+
+
+def test_at_most_per_source_is_stable() -> None:
+    photos = [make_photo(f"{i:064x}", i % 2, source=f"s{i % 4}") for i in range(40)]
+    few = at_most_per_source(photos, 3)
+    assert Counter(p.source for p in few) == {f"s{i}": 3 for i in range(4)}
+    assert at_most_per_source(photos[::-1], 3) == few

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from plantood.cli import main
+from plantood.training.photos.dataset import load_dataset
+from plantood.training.train.leave_one_out import by_source_table, leave_one_out
+from plantood.training.train.settings import DataSettings, FitSettings, TrainOptions
+from plantood.training.train.train import train
+from tests.training.conftest import Data
+
+
+@pytest.fixture(scope="module")
+def options(data: Data, tmp_path_factory: pytest.TempPathFactory) -> TrainOptions:
+    folder = tmp_path_factory.mktemp("leave-one-out")
+    return TrainOptions(
+        data.photos,
+        backbone="mobilenet",
+        weights=str(data.weights),
+        heads=("gap",),
+        dataset=DataSettings(min_per_class=5),
+        fit=FitSettings(epochs=5, fine_tune_epochs=0),
+        runs=folder / "runs",
+        cache=folder / "cache",
+        save="none",
+    )
+
+
+def test_every_source_in_turn(options: TrainOptions) -> None:
+    result = leave_one_out(replace(options, name="all"))
+    folds = json.loads((result.folder / "report.json").read_text())["folds"]
+    assert [(fold["source"], fold["label"], fold["count"]) for fold in folds] == [
+        ("a", "plant", 14),
+        ("b", "plant", 14),
+        ("c", "other", 14),
+        ("d", "other", 14),
+    ]
+    split = result.report["models"][0]["splits"]["sources never seen"]
+    accepted = sum(fold["accepted_at_half"] * fold["count"] for fold in folds)
+    confusion = split["at_half"]["confusion"]
+    assert confusion["true_accept"] + confusion["false_accept"] == pytest.approx(accepted)
+    assert "| mean of 2 sources | plants kept |" in (result.folder / "table.md").read_text()
+    assert not list(result.folder.rglob("phase*.npz"))
+
+
+def test_a_fold_is_the_training_that_leaves_it_out_and_an_interrupted_run_goes_on(
+    options: TrainOptions,
+) -> None:
+    first = leave_one_out(replace(options, name="folds"))
+    without_a = replace(options.dataset, leave_out=("a",))
+    alone = train(replace(options, dataset=without_a, name="without-a"))
+    (fold,) = first.folder.glob("a-*/gap/scores.npz")
+    with np.load(fold) as found, np.load(alone.folder / "gap" / "scores.npz") as expected:
+        np.testing.assert_array_equal(found["left out"], expected["left out"])
+    assert alone.report["models"][0]["splits"]["left out"]["at_half"]["count"] == 14
+    assert alone.tags == {}
+
+    shutil.rmtree(fold.parent)
+    kept = {path: path.stat().st_mtime_ns for path in first.folder.glob("*/gap/scores.npz")}
+    again = leave_one_out(replace(options, name="folds"))
+    assert again.rows == first.rows
+    assert all(path.stat().st_mtime_ns == time for path, time in kept.items())
+
+
+def test_the_features_are_computed_once(options: TrainOptions, data: Data) -> None:
+    count = len(load_dataset(data.photos, options.dataset, options.cache).photos)
+    leave_one_out(replace(options, name="once"))
+    blocks = list(options.cache.glob("mobilenet-*/maps/*.npy"))
+    assert sum(len(np.load(block, mmap_mode="r")) for block in blocks) == count
+
+
+def test_a_class_with_one_source_cannot_be_left_out(
+    options: TrainOptions, data: Data, tmp_path: Path
+) -> None:
+    photos = tmp_path / "photos"
+    shutil.copytree(data.photos, photos)
+    shutil.rmtree(photos / "other" / "d")
+    result = leave_one_out(replace(options, data=photos, name="one"))
+    assert [row[0] for row in result.rows] == ["a", "b", "mean of 2 sources"]
+    assert any(note.startswith("c cannot be left out") for note in result.report["notes"])
+
+
+def test_a_source_of_each_class_leaves_nothing_to_compare(data: Data, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    for name, source in (("plant", "a"), ("other", "c")):
+        shutil.copytree(data.photos / name / source, photos / name / source)
+    places = ["--runs", str(tmp_path / "runs"), "--cache", str(tmp_path / "cache")]
+    command = ["leave-one-out", str(photos), "--backbone", "mobilenet", "--min-per-class", "5"]
+    ran = CliRunner().invoke(main, [*command, "--weights", str(data.weights), *places])
+    assert ran.exit_code == 1
+    last = ran.output.splitlines()[-1]
+    assert last.startswith("Error: Without any one of the 2 sources, too few photos")
+    assert "a cannot be left out" in last
+    assert "Name more sources of each class" in last
+    assert "Sources never seen" not in ran.output
+    assert not list((tmp_path / "cache").glob("mobilenet*"))  # told before the work
+
+
+def test_table_means_are_over_sources_not_photos() -> None:
+    folds = [
+        {
+            "source": source,
+            "head": "gap",
+            "label": "plant",
+            "count": count,
+            "accepted_at_half": kept,
+            "accepted_at_threshold": 0.0,
+        }
+        for source, count, kept in (("x", 1000, 1.0), ("y", 10, 0.5))
+    ]
+    _, rows = by_source_table(folds, ("gap",))
+    assert rows[-1] == ["mean of 2 sources", "plants kept", "", "75.0%", "0.0%"]

@@ -1,0 +1,260 @@
+"""Options that several commands share, and how they become settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from plantood.training.train.settings import (
+    BACKBONE_NAMES,
+    BALANCES,
+    HEAD_NAMES,
+    HEADS,
+    LEARNING_RATES,
+    LOSSES,
+    CostSettings,
+    DataSettings,
+    FitSettings,
+    TrainOptions,
+)
+
+F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
+DEFAULTS = FitSettings()
+
+
+def options(*decorators: Callable[[F], F]) -> Callable[[F], F]:
+    """Several options as one decorator, in this order."""
+
+    def decorate(function: F) -> F:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate
+
+
+class HeadList(click.ParamType):
+    """Names of heads, separated by commas."""
+
+    name = "NAMES"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """Check the names and drop repetitions."""
+        if isinstance(value, tuple):
+            return value
+        names = tuple(dict.fromkeys(name.strip().lower() for name in value.split(",")))
+        if unknown := [name for name in names if name not in HEAD_NAMES]:
+            self.fail(f"{', '.join(unknown)}: heads are {', '.join(HEAD_NAMES)}", param, ctx)
+        return names
+
+
+def backbone_options(heads: str) -> Callable[[F], F]:
+    """What is trained."""
+    return options(
+        click.option(
+            "--backbone", type=click.Choice(BACKBONE_NAMES), default="resnet50", show_default=True
+        ),
+        click.option(
+            "--weights",
+            default="imagenet",
+            show_default=True,
+            metavar="imagenet|none|starter|FILE",
+            help="Weights that the backbone starts from: ImageNet's (downloaded once), none "
+            "(random), those of the starter gate (always here), or a .weights.h5 or .keras file.",
+        ),
+        click.option(
+            "--heads",
+            type=HeadList(),
+            default=heads,
+            show_default=True,
+            help="Heads to train, separated by commas. "
+            + " ".join(f"{name}: {what}." for name, what in HEADS.items()),
+        ),
+    )
+
+
+def _learning_rates() -> str:
+    """The heads' own learning rates, in words."""
+    of_rate: dict[float, list[str]] = {}
+    for head, rate in LEARNING_RATES.items():
+        of_rate.setdefault(rate, []).append(head)
+    return "; ".join(f"{rate:g} for {', '.join(heads)}" for rate, heads in of_rate.items())
+
+
+min_per_class_option = click.option(
+    "--min-per-class",
+    type=click.IntRange(2),
+    default=DataSettings().min_per_class,
+    show_default=True,
+    help="Fewer usable training photos of a class are an error.",
+)
+
+data_options = options(
+    min_per_class_option,
+    click.option(
+        "--at-most-per-source",
+        type=click.IntRange(1),
+        help="Take only this many photos of each source, for a quick try; chosen by content.",
+    ),
+)
+
+fit_options = options(
+    click.option(
+        "--epochs",
+        type=click.IntRange(1),
+        default=DEFAULTS.epochs,
+        show_default=True,
+        help="Most epochs of the first phase, backbone frozen, on cached features.",
+    ),
+    click.option(
+        "--patience",
+        type=click.IntRange(1),
+        default=DEFAULTS.patience,
+        show_default=True,
+        help="Epochs without a lower validation loss before the first phase stops.",
+    ),
+    click.option(
+        "--learning-rate",
+        type=click.FloatRange(0, min_open=True),
+        help=f"Of the first phase.  [default: {_learning_rates()}]",
+    ),
+    click.option(
+        "--batch-size", type=click.IntRange(1), default=DEFAULTS.batch_size, show_default=True
+    ),
+    click.option(
+        "--dropout",
+        type=click.FloatRange(0, 1, max_open=True),
+        default=DEFAULTS.dropout,
+        show_default=True,
+    ),
+    click.option(
+        "--weight-decay",
+        type=click.FloatRange(0),
+        default=DEFAULTS.weight_decay,
+        show_default=True,
+        help="Decoupled weight decay (AdamW).",
+    ),
+    click.option(
+        "--loss",
+        type=click.Choice(list(LOSSES)),
+        default=DEFAULTS.loss,
+        show_default=True,
+        help="bce: cross-entropy. weighted: a false accept weighs 3. source_formula: a false "
+        "retake weighs 3, as the source project's code has it.",
+    ),
+    click.option(
+        "--false-accept-weight", type=click.FloatRange(0, min_open=True), help="In the loss."
+    ),
+    click.option(
+        "--false-retake-weight", type=click.FloatRange(0, min_open=True), help="In the loss."
+    ),
+    click.option(
+        "--balance",
+        type=click.Choice(BALANCES),
+        default=DEFAULTS.balance,
+        show_default=True,
+        help="Sample weights: both classes the same; each source by the root of its size; both.",
+    ),
+    click.option("--seed", type=int, default=DEFAULTS.seed, show_default=True),
+)
+
+fine_tune_options = options(
+    click.option(
+        "--fine-tune-epochs",
+        type=click.IntRange(0),
+        default=DEFAULTS.fine_tune_epochs,
+        show_default=True,
+        help="Epochs of the second phase, backbone unfrozen, BatchNorm in inference mode. Kept "
+        "only if the validation loss falls.",
+    ),
+    click.option("--no-fine-tune", is_flag=True, help="The same as --fine-tune-epochs 0."),
+    click.option(
+        "--fine-tune-learning-rate",
+        type=float,
+        default=DEFAULTS.fine_tune_learning_rate,
+        show_default=True,
+    ),
+    click.option(
+        "--augment/--no-augment",
+        default=DEFAULTS.augment,
+        show_default=True,
+        help="Crop, turn, relight and recompress the photos of the second phase.",
+    ),
+)
+
+cost_options = options(
+    click.option(
+        "--false-accept-cost",
+        type=click.FloatRange(0, min_open=True),
+        default=CostSettings().false_accept_cost,
+        show_default=True,
+        help="Cost of an other let through, when the threshold is chosen.",
+    ),
+    click.option(
+        "--false-retake-cost",
+        type=click.FloatRange(0, min_open=True),
+        default=CostSettings().false_retake_cost,
+        show_default=True,
+        help="Cost of a plant sent back, when the threshold is chosen.",
+    ),
+)
+
+FOLDER = click.Path(file_okay=False, path_type=Path)
+FILE = click.Path(dir_okay=False, path_type=Path)
+
+run_options = options(
+    click.option("--name", help="Name of the run's folder; by default one made of the choices."),
+    click.option(
+        "--runs", type=FOLDER, default=Path("runs"), show_default=True, help="Folder of all runs."
+    ),
+    click.option(
+        "--cache",
+        type=FOLDER,
+        default=Path("runs/cache"),
+        show_default=True,
+        help="Features of frozen backbones, shared by all runs.",
+    ),
+    click.option(
+        "--table-into",
+        type=FILE,
+        metavar="FILE",
+        help="Also write the table between the markers of this Markdown document.",
+    ),
+    click.option(
+        "--table-name", metavar="NAME", help="Of the markers, <!-- NAME --> and <!-- /NAME -->."
+    ),
+)
+data_argument = click.argument("data", type=click.Path(path_type=Path))
+
+
+def settings_of(kind: type[T], values: dict[str, Any], **groups: type) -> T:
+    """An instance of ``kind`` from what stands on the command line, some fields made of others.
+
+    Args:
+        kind: a dataclass; only those of ``values`` that it has a field for are used.
+        values: by the name of the parameter.
+        groups: fields that are dataclasses themselves, each made of the values of its own names.
+    """
+    if values.pop("no_fine_tune", False):
+        values["fine_tune_epochs"] = 0
+
+    def part(of: type) -> dict[str, Any]:
+        names = {field.name for field in fields(of)}
+        return {name: value for name, value in values.items() if name in names}
+
+    made = {name: group(**part(group)) for name, group in groups.items()}
+    return kind(**{**part(kind), **made})
+
+
+def train_options(values: dict[str, Any]) -> TrainOptions:
+    """The options of a run from what stands on the command line."""
+    return settings_of(
+        TrainOptions, values, dataset=DataSettings, fit=FitSettings, costs=CostSettings
+    )

@@ -1,0 +1,103 @@
+"""Tables that a user gives, as spreadsheets and scripts write them; all commands read them here.
+
+Commas, semicolons, tabs or bars separate; column names may have capitals; the text is UTF-8 or
+UTF-16, with or without a mark, and names in it may be in whatever encoding the file system has.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+from collections.abc import Callable, Iterator, Sequence
+from typing import IO, NoReturn
+
+from plantood.errors import PlantoodError
+from plantood.training.files.paths import spelled
+
+DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+_LOOKED_AT = 4096
+_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+Row = dict[str, str]
+"""By the name of the column in small letters; empty where the table says nothing."""
+Missing = Callable[[Sequence[str]], str]
+"""What is missing among the columns, in words that go on after "lacks"; empty if nothing is."""
+
+
+def columns(*needed: str) -> Missing:
+    """All of these have to be there."""
+
+    def missing(found: Sequence[str]) -> str:
+        names = [name for name in needed if name not in found]
+        return f"the column {' and '.join(names)}" if names else ""
+
+    return missing
+
+
+def read_table(
+    file: IO[bytes], name: object, error: type[PlantoodError], missing: Missing, remedy: str
+) -> Iterator[tuple[int, Row]]:
+    """The number of its line in the file, and its cells, for each row.
+
+    Args:
+        file: From its beginning.
+        name: Of the table, for messages.
+        error: To raise.
+        missing: Looks at the columns.
+        remedy: Sentence to end with if one is missing.
+
+    Raises:
+        PlantoodError: ``error``: it is no table, or lacks a column.
+    """
+    text = open_text(file)
+    try:
+        header = text.readline()
+        text.seek(0)
+        delimiter = max(DELIMITERS, key=header.count)
+        rows = csv.reader(text, delimiter=delimiter)
+        names = [cell.strip().lower() for cell in next(rows, [])]
+        what = missing(names)
+        if what and not _is_text(header):
+            _refuse(name, error, "its first line is no text")
+        if not what and (twice := sorted({n for n in names if n and names.count(n) > 1})):
+            what = f"one meaning, as it has the column {twice[0]} twice"
+        if what:
+            found = ", ".join(_shown(n) for n in names if n) or "none"
+            by = f", split at {DELIMITERS[delimiter]}" if delimiter in header else ""
+            raise error(f"{name} lacks {what} (it has: {found}){by}; {remedy}")
+        for cells in rows:
+            if not cells:
+                continue
+            if len(cells) < len(names) and not _is_text("".join(cells)):
+                _refuse(name, error, f"line {rows.line_num} is neither text nor a row")
+            row = dict.fromkeys(names, "") | dict(zip(names, map(str.strip, cells), strict=False))
+            yield rows.line_num, row
+    except (UnicodeError, csv.Error) as reason:
+        _refuse(name, error, str(reason), reason)
+
+
+def open_text(file: IO[bytes]) -> io.TextIOWrapper:
+    """A text file in whichever encoding it is; bytes that are not UTF-8 stay what they are."""
+    head = file.read(_LOOKED_AT)
+    file.seek(0)
+    if head.startswith(_MARKS):
+        return io.TextIOWrapper(file, "utf-16", newline="")
+    for encoding, zeros in (("utf-16-le", head[1::2]), ("utf-16-be", head[::2])):
+        if 4 * zeros.count(0) > len(head):  # more than half of them: letters of ASCII
+            return io.TextIOWrapper(file, encoding, newline="")
+    return io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline="")
+
+
+def _refuse(
+    name: object, error: type[PlantoodError], why: str, reason: Exception | None = None
+) -> NoReturn:
+    raise error(f"{name} is not a CSV file ({why}).") from reason
+
+
+def _is_text(text: str) -> bool:
+    return "\0" not in text and text.encode("utf-8", "replace").decode() == text
+
+
+def _shown(name: str) -> str:
+    return spelled(name if len(name) <= 40 else f"{name[:40]}...")

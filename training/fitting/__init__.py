@@ -1,0 +1,1 @@
+"""From photos to features, and from features to a head."""

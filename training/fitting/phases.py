@@ -1,0 +1,287 @@
+"""The two phases of one head: on cached features, then with the backbone unfrozen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import Progress
+
+from plantood.errors import TrainingDataError
+from plantood.model.runtime import usable_cpus
+from plantood.photo.images import load_image, to_model_input
+from plantood.training.common.progress import progress_bars
+from plantood.training.files.atomic import write_atomic
+from plantood.training.fitting.features import FeatureCache, FeatureRows, read_input
+from plantood.training.fitting.fit import (
+    Batches,
+    FitResult,
+    array_batches,
+    fit,
+    load_result,
+    optimizer_for,
+    predict,
+    save_result,
+)
+from plantood.training.fitting.losses import build_loss
+from plantood.training.network.classifier import build_classifier, head_of, set_backbone_trainable
+from plantood.training.network.heads import build_head
+from plantood.training.photos.augment import augment
+from plantood.training.photos.balance import sample_weights
+from plantood.training.photos.dataset import Dataset, Photos, labels_of
+from plantood.training.train.settings import LEARNING_RATES, FitSettings
+
+SCORES = "scores.npz"
+"""File of each head with P(plant) by split."""
+
+POOLED_HEADS = frozenset({"gap"})
+"""Heads that begin with the global average pool: on pooled features they train the same weights
+from a fiftieth of the numbers."""
+
+
+@dataclass
+class TrainedHead:
+    """A classifier with its best weights, what it scored, and how it got there."""
+
+    model: keras.Model
+    val_loss: float
+    probabilities: dict[str, NDArray[np.float32]]
+    """P(plant) by split: all but ``train``."""
+    history: dict[str, list[dict[str, float]]]
+    tuned: bool
+    """Whether the second phase was kept: only if it lowered the validation loss."""
+    improved: bool = True
+    """False if no epoch was better than the weights that it began with."""
+
+
+@dataclass
+class HeadTrainer:
+    """Everything that the heads of a run have in common."""
+
+    backbone: keras.Model
+    cache: FeatureCache
+    dataset: Dataset
+    settings: FitSettings
+    folder: Path
+    start: Sequence[NDArray] | None = None
+    """Weights of a head to go on from; then they stay unless an epoch is better. None: new ones."""
+
+    def __post_init__(self) -> None:
+        """Remember the pretrained weights: the second phase of each head starts from them."""
+        self._pretrained = self.backbone.get_weights()
+
+    def train(self, name: str) -> TrainedHead:
+        """Train one head in both phases, going on where an earlier process was stopped."""
+        folder = self.folder / name
+        folder.mkdir(parents=True, exist_ok=True)
+        self.backbone.set_weights(self._pretrained)
+        first, weights = _resumable(folder / "phase1.npz", lambda state: self._phase1(name, state))
+        # A fresh head: the trained one carries an optimizer that has no place in what is saved.
+        # Seeded here, so that its dropout does not depend on whether phase 1 ran in this process.
+        keras.utils.set_random_seed(self.settings.seed)
+        head = build_head(name, self.cache.shape, self.settings.dropout)
+        head.set_weights(weights)
+        model = build_classifier(self.backbone, head)
+        result, tuned = first, False
+        history = {"frozen backbone": first.history}
+        if self.settings.fine_tune_epochs:
+            second, weights = _resumable(
+                folder / "phase2.npz", lambda state: self._phase2(name, model, state)
+            )
+            history["fine-tuning"] = second.history
+            if second.best_epoch > 0:
+                model.set_weights(weights)
+                result, tuned = second, True
+        return TrainedHead(
+            model=build_classifier(self.backbone, head),
+            val_loss=result.val_loss,
+            probabilities=self._scores(name, model, result, tuned),
+            history=history,
+            tuned=tuned,
+            improved=tuned or first.best_epoch > 0,
+        )
+
+    def scores_at_start(self, name: str) -> dict[str, NDArray[np.float32]]:
+        """P(plant) of every split but ``train`` by the head that training goes on from."""
+        if self.start is None:
+            raise ValueError("there is no head to go on from")
+        return {
+            split: self._head_scores(name, self.start, photos)
+            for split, photos in self.dataset.splits().items()
+            if split != "train"
+        }
+
+    def _phase1(self, name: str, state: Path) -> tuple[FitResult, list[NDArray]]:
+        keras.utils.set_random_seed(self.settings.seed)
+        train, val = self.dataset.train, self.dataset.val
+        train_features = features_for(name, self.cache.rows(train))
+        val_features = features_for(name, self.cache.rows(val))
+        head = build_head(name, train_features.shape[1:], self.settings.dropout)
+        if self.start is not None:
+            head.set_weights(self.start)
+        options = {"batch_size": self.settings.batch_size}
+        result = self._fit(
+            f"{name}, backbone frozen",
+            head,
+            array_batches(
+                train_features,
+                labels_of(train),
+                sample_weights(train, self.settings.balance),
+                seed=self.settings.seed,
+                **options,
+            ),
+            array_batches(val_features, labels_of(val), **options),
+            epochs=self.settings.epochs,
+            patience=self.settings.patience,
+            optimizer=optimizer_for(
+                self.settings, self.settings.learning_rate or LEARNING_RATES[name]
+            ),
+            state=state,
+            from_start=self.start is not None,
+        )
+        return result, head.get_weights()
+
+    def _phase2(
+        self, name: str, model: keras.Model, state: Path
+    ) -> tuple[FitResult, list[NDArray]]:
+        set_backbone_trainable(model, True)
+        try:
+            result = self._fit(
+                f"{name}, fine-tuning",
+                model,
+                self.photo_batches(self.dataset.train, training=True),
+                self.photo_batches(self.dataset.val),
+                epochs=self.settings.fine_tune_epochs,
+                patience=self.settings.fine_tune_epochs,
+                optimizer=optimizer_for(self.settings, self.settings.fine_tune_learning_rate),
+                state=state,
+                from_start=True,
+            )
+        finally:
+            set_backbone_trainable(model, False)
+        # Nothing better than the start: then phase 1 has all that is needed.
+        return result, model.get_weights() if result.best_epoch else []
+
+    def photo_batches(self, photos: Photos, *, training: bool = False) -> Batches:
+        """Batches read from the photo files: in order, or shuffled, weighted and augmented."""
+        size = self.backbone.input_shape[1]
+        seed = self.settings.seed
+
+        def gather(indices: NDArray[np.int64], epoch: int) -> NDArray[np.uint8]:
+            if not (training and self.settings.augment):
+                return np.stack([read_input(photos[i].path, size) for i in indices])
+            return np.stack(
+                [
+                    to_model_input(
+                        augment(
+                            load_image(photos[i].path).pixels,
+                            np.random.default_rng((seed, epoch, int(i))),
+                        ),
+                        size,
+                    )
+                    for i in indices
+                ]
+            )
+
+        return Batches(
+            gather,
+            labels_of(photos),
+            sample_weights(photos, self.settings.balance) if training else None,
+            batch_size=self.settings.batch_size,
+            seed=seed if training else None,
+            threads=usable_cpus(),
+        )
+
+    def _fit(
+        self,
+        description: str,
+        model: keras.Model,
+        train: Batches,
+        val: Batches,
+        *,
+        epochs: int,
+        **options: Any,
+    ) -> FitResult:
+        """`plantood.training.fitting.fit.fit` with the run's loss and a progress bar."""
+        loss = build_loss(
+            self.settings.loss,
+            (self.settings.false_accept_weight, self.settings.false_retake_weight),
+        )
+        with progress_bars() as bars:
+            task = bars.add_task(description, total=epochs * len(train), note="")
+            result = fit(
+                model,
+                train,
+                val,
+                loss=loss,
+                epochs=epochs,
+                on_batch=lambda: bars.advance(task),
+                on_epoch=lambda figures: _show_epoch(bars, task, figures, len(train)),
+                **options,
+            )
+            bars.update(task, total=len(result.history) * len(train))
+        if not np.isfinite(result.val_loss):
+            raise TrainingDataError(
+                f"The validation loss of {description} is not a number; lower the learning rate."
+            )
+        return result
+
+    def _scores(
+        self, name: str, model: keras.Model, result: FitResult, tuned: bool
+    ) -> dict[str, NDArray[np.float32]]:
+        """P(plant) of every split but ``train``; a tuned backbone must see the photos again."""
+        file = self.folder / name / SCORES
+        if not file.exists():
+            scores = {"val": result.val_probabilities}
+            for split, photos in self.dataset.splits().items():
+                if split not in ("train", "val"):
+                    scores[split] = self._predict(name, model, photos, tuned)
+            write_atomic(file, lambda out: np.savez(out, **scores))
+        with np.load(file, allow_pickle=False) as stored:
+            return dict(stored)
+
+    def _predict(
+        self, name: str, model: keras.Model, photos: Photos, tuned: bool
+    ) -> NDArray[np.float32]:
+        if tuned:
+            return predict(model, self.photo_batches(photos))
+        return self._head_scores(name, head_of(model).get_weights(), photos)
+
+    def _head_scores(
+        self, name: str, weights: Sequence[NDArray], photos: Photos
+    ) -> NDArray[np.float32]:
+        """P(plant) by a head on the cached features."""
+        if not photos:
+            return np.zeros(0, np.float32)
+        features = features_for(name, self.cache.rows(photos))
+        head = build_head(name, features.shape[1:], self.settings.dropout)
+        head.set_weights(weights)
+        return predict(head, array_batches(features, labels_of(photos)))
+
+
+def features_for(head: str, rows: FeatureRows) -> FeatureRows | NDArray[np.float32]:
+    """What a head is trained on: the maps ``[N, h, w, C]``, or pooled ones ``[N, 1, 1, C]``."""
+    return rows.pooled()[:, None, None, :] if head in POOLED_HEADS else rows
+
+
+def _resumable(
+    file: Path, phase: Callable[[Path], tuple[FitResult, list[NDArray]]]
+) -> tuple[FitResult, list[NDArray]]:
+    """The stored result of a phase, or the phase, stored when it is done."""
+    state = file.with_suffix(".state.npz")
+    if not file.exists():
+        result, weights = phase(state)
+        save_result(file, result, weights)
+    state.unlink(missing_ok=True)
+    result, weights, _ = load_result(file)
+    return result, weights
+
+
+def _show_epoch(bars: Progress, task: Any, figures: dict[str, float], steps: int) -> None:
+    note = f"epoch {figures['epoch']}: val loss {figures['val_loss']:.4f}"
+    bars.update(task, completed=figures["epoch"] * steps, note=note)

@@ -1,0 +1,1 @@
+"""How good a gate is: scores, metrics, thresholds."""

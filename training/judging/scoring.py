@@ -1,0 +1,35 @@
+"""Photos through the exported graph, decoded beside it. Needs no TensorFlow."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plantood.model.runtime import Scorer, Scores
+from plantood.training.common.parallel import map_in_order
+from plantood.training.common.progress import track
+from plantood.training.fitting.features import BATCH, batches_of, read_input
+from plantood.training.photos.dataset import Photos
+
+CHECK_PHOTOS = 32
+"""Photos on which an exported graph must agree with the Keras model."""
+
+
+def some_photos(photos: Photos, count: int, size: int) -> NDArray[np.uint8]:
+    """Inputs ``[n, size, size, 3]`` of up to ``count`` photos, spread over all of them."""
+    chosen = np.unique(np.linspace(0, len(photos) - 1, min(count, len(photos))).astype(int))
+    images = map_in_order(lambda i: read_input(photos[i].path, size), chosen.tolist())
+    return np.stack(list(images))
+
+
+def score_photos(scorer: Scorer, photos: Photos, description: str) -> Scores:
+    """P(plant) ``[N]`` and embeddings ``[N, C]`` by the exported graph, decoding beside it."""
+    images = map_in_order(
+        lambda photo: read_input(photo.path, scorer.input_size), photos, ahead=2 * BATCH
+    )
+    scores = [
+        scorer.score(batch) for batch in batches_of(track(images, len(photos), description), BATCH)
+    ]
+    if not scores:
+        return scorer.score(np.zeros((0, scorer.input_size, scorer.input_size, 3), np.uint8))
+    return Scores(*(np.concatenate(part) for part in zip(*scores, strict=True)))

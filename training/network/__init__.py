@@ -1,0 +1,1 @@
+"""The networks, in Keras, and their export to what serves."""

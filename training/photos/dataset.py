@@ -1,0 +1,172 @@
+"""From DATA on the command line to photos that are read, divided and checked."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plantood.errors import TrainingDataError
+from plantood.training.files.atomic import write_csv
+from plantood.training.photos.account import Account, read_usable
+from plantood.training.photos.data import CLASS_NAMES, BadPhoto, LabelledPhoto
+from plantood.training.photos.splits import divide
+from plantood.training.train.settings import DataSettings
+
+Photos = tuple[LabelledPhoto, ...]
+
+
+def labels_of(photos: Sequence[LabelledPhoto]) -> NDArray[np.float32]:
+    """Labels ``[N]``, 1 = plant."""
+    return np.array([photo.label for photo in photos], np.float32)
+
+
+def labels_digest(photos: Iterable[LabelledPhoto]) -> str:
+    """Digest of which photo is what, independent of paths, sources, splits and order."""
+    lines = sorted(f"{photo.sha256} {CLASS_NAMES[photo.label]}" for photo in photos)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Photos by split, the ones left out on purpose, and the ones that cannot be used."""
+
+    train: Photos
+    val: Photos
+    test: Photos
+    left_out: Photos = ()
+    bad: tuple[BadPhoto, ...] = ()
+    crossings: tuple[Photos, ...] = ()
+
+    @property
+    def photos(self) -> Photos:
+        """All usable photos, left out or not."""
+        return self.train + self.val + self.test + self.left_out
+
+    @property
+    def sources(self) -> list[str]:
+        """Names of all sources, sorted."""
+        return sorted({photo.source for photo in self.photos})
+
+    def splits(self) -> dict[str, Photos]:
+        """Photos by the name of their split; ``left out`` only if there are any."""
+        named = {"train": self.train, "val": self.val, "test": self.test}
+        return named | ({"left out": self.left_out} if self.left_out else {})
+
+    def fingerprint(self) -> str:
+        """Digest of which photo has which label in which split, independent of paths and order."""
+        lines = [
+            f"{photo.sha256} {photo.label} {photo.source} {name}"
+            for name, photos in self.splits().items()
+            for photo in photos
+        ]
+        return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+
+    def counts(self) -> list[dict[str, str | int]]:
+        """Photos of each source and class by split, for tables."""
+        cells: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+        for name, photos in self.splits().items():
+            for photo in photos:
+                cells[CLASS_NAMES[photo.label], photo.source][name] += 1
+        return [
+            {"source": source, "label": label} | {name: count[name] for name in self.splits()}
+            for (label, source), count in sorted(cells.items(), reverse=True)
+        ]
+
+    def leaving_out(self, sources: Iterable[str]) -> Dataset:
+        """The same photos with all of these sources set aside, whatever their split.
+
+        Raises:
+            TrainingDataError: if there is no such source.
+        """
+        names = set(sources)
+        if unknown := sorted(names - set(self.sources)):
+            raise TrainingDataError(
+                f"No source is called {', '.join(unknown)}; there are: {', '.join(self.sources)}."
+            )
+
+        def others(photos: Photos) -> Photos:
+            return tuple(photo for photo in photos if photo.source not in names)
+
+        return Dataset(
+            train=others(self.train),
+            val=others(self.val),
+            test=others(self.test),
+            left_out=tuple(photo for photo in self.photos if photo.source in names),
+            bad=self.bad,
+            crossings=self.crossings,
+        )
+
+    def require(self, min_per_class: int) -> None:
+        """Check that there is enough to train on and to choose a threshold by.
+
+        Raises:
+            TrainingDataError: with fewer than ``min_per_class`` photos of a class in ``train``, or
+                none of a class in ``val``.
+        """
+        for name, photos, least in (("train", self.train, min_per_class), ("val", self.val, 1)):
+            count = Counter(photo.label for photo in photos)
+            for label, class_name in CLASS_NAMES.items():
+                if count[label] < least:
+                    raise TrainingDataError(
+                        f"Only {count[label]} usable photos of class {class_name} in split {name}, "
+                        f"at least {least} are needed ({self._unused()}); {self._remedy(name)}."
+                    )
+
+    def _unused(self) -> str:
+        why = Account.of("", (), self.bad).commonest()
+        return f"{len(self.bad)} files could not be used{why}"
+
+    def _remedy(self, split: str) -> str:
+        """What to do where a split has too few photos of a class."""
+        if split == "train":
+            return "add photos, or lower --min-per-class"
+        return (
+            "add photos, or, where a manifest names the splits, name val for some photos of both "
+            "classes, or leave the column split empty"
+        )
+
+
+def load_dataset(data: str | Path, settings: DataSettings, cache: Path) -> Dataset:
+    """Read, scan, divide and check the photos of a folder or manifest.
+
+    Raises:
+        TrainingDataError: if the data cannot be trained on.
+    """
+    photos, bad = read_usable(data, cache, at_most=settings.at_most_per_source)
+    division = divide(photos)
+
+    def part(name: str) -> Photos:
+        return tuple(photo for photo in division.photos if photo.split == name)
+
+    dataset = Dataset(
+        train=part("train"),
+        val=part("val"),
+        test=part("test"),
+        bad=tuple(bad),
+        crossings=division.crossings,
+    )
+    if settings.leave_out:
+        dataset = dataset.leaving_out(settings.leave_out)
+    dataset.require(settings.min_per_class)
+    return dataset
+
+
+def write_bad(bad: Sequence[BadPhoto], file: Path) -> None:
+    """List the files that are left out, with reasons, as CSV."""
+    write_csv(file, ("path", "reason"), map(vars, bad))
+
+
+def write_crossings(crossings: Sequence[Photos], file: Path) -> None:
+    """List near-duplicates that the manifest puts into different splits, as CSV."""
+    rows = (
+        {"group": number, "path": photo.path, "split": photo.split}
+        for number, group in enumerate(crossings, start=1)
+        for photo in group
+    )
+    write_csv(file, ("group", "path", "split"), rows)

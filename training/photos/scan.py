@@ -1,0 +1,136 @@
+"""Open every photo once: its digest, what it looks like, and whether it can be read at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from plantood.errors import UnreadablePhoto
+from plantood.photo.images import load_image
+from plantood.training.common.parallel import map_in_order
+from plantood.training.common.progress import track
+from plantood.training.photos.data import CLASS_NAMES, BadPhoto, LabelledPhoto
+from plantood.training.photos.hashes import perceptual_hash
+from plantood.training.photos.walk import NOWHERE
+from plantood.training.rounds.plain import read_file
+
+INDEX = "scanned.jsonl"
+DISPUTED = "labelled both plant and other"
+
+
+@dataclass(frozen=True)
+class Scanned:
+    """What one look at a file gave: ``error`` is empty if it is a photo."""
+
+    sha256: str = ""
+    look: str = ""
+    error: str = ""
+
+
+def scan(
+    photos: Sequence[LabelledPhoto], cache: Path
+) -> tuple[list[LabelledPhoto], list[BadPhoto]]:
+    """The photos that can be trained on, each once, with digest and perceptual hash; and the rest.
+
+    Left out, with the reason: files that are missing or unreadable, copies of the same bytes (one
+    stays), and bytes that were labelled both plant and other (none stays). What was read is kept
+    in the folder ``cache`` by path, size and time of change, so that only new files (and bad ones,
+    which may have been repaired) are opened the next time.
+    """
+    if not photos:
+        return [], []
+    known = _read_index(cache / INDEX)
+    keys = [_key(photo.path) for photo in photos]
+    new = list({key: photo.path for key, photo in zip(keys, photos, strict=True) if key}.items())
+    new = [(key, path) for key, path in new if key not in known]
+    found = map_in_order(lambda item: scan_file(item[1]), new)
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / INDEX).open("a", encoding="utf-8") as index:
+        for (key, _), result in track(zip(new, found, strict=True), len(new), "Reading photos"):
+            known[key] = result
+            # One line a photo; a line cut off by a kill does not parse and is scanned again.
+            if not result.error:
+                index.write(json.dumps([key, result.sha256, result.look]) + "\n")
+    return _select(photos, [known[key] if key else None for key in keys])
+
+
+def scan_file(path: Path) -> Scanned:
+    """Read and decode one file as serving does."""
+    try:
+        content = read_file(path)
+        image = load_image(content)
+    except UnreadablePhoto as error:
+        return Scanned(error=str(error))
+    except OSError as error:
+        return Scanned(error=error.strerror or str(error))
+    return Scanned(hashlib.sha256(content).hexdigest(), perceptual_hash(image.pixels).hex())
+
+
+def _select(
+    photos: Sequence[LabelledPhoto], results: Sequence[Scanned | None]
+) -> tuple[list[LabelledPhoto], list[BadPhoto]]:
+    good: dict[str, LabelledPhoto] = {}
+    bad: list[BadPhoto] = []
+    disputed: set[str] = set()
+    # By path, so that the copy that stays does not depend on the order of the manifest.
+    for photo, result in sorted(
+        zip(photos, results, strict=True), key=lambda pair: str(pair[0].path)
+    ):
+        if result is None:
+            bad.append(_bad(photo, _why_missing(photo.path), "there is no such file"))
+        elif result.error:
+            bad.append(_bad(photo, result.error))
+        elif (first := good.get(result.sha256)) is not None:
+            if first.label != photo.label:
+                disputed.add(result.sha256)
+                bad.append(_bad(photo, f"{DISPUTED}, also as {first.path}", DISPUTED))
+            else:
+                bad.append(_bad(photo, f"same bytes as {first.path}", "same bytes as another"))
+        else:
+            good[result.sha256] = replace(
+                photo, sha256=result.sha256, look=bytes.fromhex(result.look)
+            )
+    for digest in sorted(disputed):
+        bad.append(_bad(good.pop(digest), DISPUTED))
+    return list(good.values()), bad
+
+
+def _bad(photo: LabelledPhoto, reason: str, kind: str = "") -> BadPhoto:
+    return BadPhoto(photo.path, reason, CLASS_NAMES[photo.label], photo.source, kind)
+
+
+def _why_missing(path: Path) -> str:
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return NOWHERE if path.is_symlink() else "there is no such file"
+    except OSError as error:
+        return NOWHERE if path.is_symlink() else error.strerror or str(error)
+    except ValueError as error:  # a null character in the name
+        return str(error)
+    return "there is no such file"
+
+
+def _key(path: Path) -> str | None:
+    """Name of a file's present content in the index; None if there is no such file."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    return f"{path.resolve()}|{status.st_size}|{status.st_mtime_ns}"
+
+
+def _read_index(index: Path) -> dict[str, Scanned]:
+    known: dict[str, Scanned] = {}
+    if not index.exists():
+        return known
+    for line in index.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            key, *values = json.loads(line)
+            known[key] = Scanned(*values)
+        except (ValueError, TypeError):
+            continue
+    return known

@@ -1,0 +1,105 @@
+"""The model card in Markdown: what a gate is for, what it saw, how it did, where it fails.
+
+Fields after Mitchell et al. 2019, *Model Cards for Model Reporting*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from plantood.training.common.tables import figures_table, markdown, source_table
+
+INTENDED_USE = """\
+A gate in front of a plant-disease detector: it judges whether a farmer's photo shows a plant that
+can be diagnosed, and asks for another photo if not. Positive class: plant (1); everything else is
+other (0). It does not diagnose, does not name species, and is not a measure of photo quality."""
+
+LIMITS = """\
+- Each source is one camera, one place, one background. Figures on the test split hold for photos
+  like those; for cameras and fields never seen, look at leave-one-source-out figures instead.
+- P(plant) is the sigmoid as trained, without calibration afterwards; the table has its error.
+- The threshold was chosen for the stated costs; with other costs or another share of bad photos
+  choose it again."""
+
+
+def model_card(
+    figures: Mapping[str, Any],
+    *,
+    backbone: str,
+    weights: str,
+    head: str,
+    counts: Sequence[Mapping[str, str | int]],
+    bad: int,
+    left_out: Sequence[str] = (),
+    unseen: Sequence[Sequence[str]] = (),
+    parent: str | None = None,
+    notes: str = "",
+) -> str:
+    """The card.
+
+    Args:
+        figures: of `plantood.training.judging.evaluation.Evaluation.figures`.
+        backbone: its name.
+        weights: where its weights came from.
+        head: its name.
+        counts: photos by source and split, of `plantood.training.photos.dataset.Dataset.counts`.
+        bad: number of files that could not be used.
+        left_out: sources that were set aside.
+        unseen: header and rows of a leave-one-source-out table, if one was measured.
+        parent: tag that it was fine-tuned from.
+        notes: more, in Markdown: where data and weights come from, and under which licence.
+    """
+    chosen = figures.get("chosen_threshold", {})
+    data_header = list(counts[0]) if counts else []
+    data_rows = [[str(value) for value in row.values()] for row in counts]
+    parts = [
+        f"# Gate model: {backbone}, head {head}",
+        f"## Intended use\n\n{INTENDED_USE}",
+        f"## Model\n\nBackbone {backbone} (weights: {weights}), head {head}"
+        + (f", fine-tuned from {parent}" if parent else "")
+        + ".\n\n"
+        + _training(figures),
+        "## Training data\n\n"
+        + markdown(data_header, data_rows)
+        + f"\n\n{bad} files could not be used."
+        + (f" Left out on purpose: {', '.join(left_out)}." if left_out else ""),
+        "## Metrics\n\n" + markdown(*figures_table([figures])),
+    ]
+    parts += [
+        f"### By source, {split}\n\n" + markdown(*source_table([figures], split))
+        for split in figures["splits"]
+        if split != "val"
+    ]
+    if unseen:
+        parts.append("### Sources never seen\n\n" + markdown(unseen[0], unseen[1:]))
+    if chosen:
+        parts.append(
+            f"## Threshold\n\n{chosen['threshold']:.4f}, chosen on the validation split for the "
+            f"lowest cost with a false accept at {chosen['false_accept_cost']:g} and a false "
+            f"retake at {chosen['false_retake_cost']:g}"
+            + (
+                f", or as near to {chosen['towards']:g} as {chosen['standard_errors']:g} standard "
+                "error above that allows"
+                if chosen.get("standard_errors")
+                else ""
+            )
+            + f": {_confusion(chosen['confusion'])}."
+        )
+    parts.append(f"## Limits\n\n{LIMITS}")
+    if notes:
+        parts.append(f"## Notes\n\n{notes.strip()}")
+    return "\n\n".join(parts) + "\n"
+
+
+def _training(figures: Mapping[str, Any]) -> str:
+    settings = figures.get("settings", {})
+    listed = ", ".join(f"{key} {value}" for key, value in settings.items() if value is not None)
+    tuned = {True: "kept", False: "not kept (no lower validation loss)"}.get(figures.get("tuned"))
+    if not settings.get("fine_tune_epochs"):
+        tuned = "not run"
+    return f"Training: {listed}. Second phase, backbone unfrozen: {tuned}."
+
+
+def _confusion(confusion: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name.replace('_', ' ')}s" for name, count in confusion.items())

@@ -1,0 +1,1 @@
+"""Train, leave one out, evaluate, publish."""

@@ -1,0 +1,200 @@
+"""The commands: what they ask for and what they print. The work is in modules of their own.
+
+Those modules are imported when a command runs, so that help does not wait for TensorFlow.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from plantood.training.common.options import (
+    FILE,
+    FOLDER,
+    backbone_options,
+    cost_options,
+    data_argument,
+    data_options,
+    fine_tune_options,
+    fit_options,
+    run_options,
+    train_options,
+)
+from plantood.training.common.output import print_results, write_table
+from plantood.training.common.quiet import import_tensorflow
+from plantood.training.files.paths import spelled
+
+
+def _fail_early(data: Path) -> None:
+    """Tell of a wrong manifest at once, not after the seconds that TensorFlow takes to import."""
+    from plantood.training.photos.account import ensure_photos
+
+    ensure_photos(data)
+
+
+@click.command()
+@data_argument
+@backbone_options(heads="v1,v2,v3,gap")
+@data_options
+@click.option(
+    "--leave-out",
+    multiple=True,
+    metavar="SOURCE",
+    help="Train without this source and report on it; may be given several times.",
+)
+@fit_options
+@fine_tune_options
+@cost_options
+@click.option(
+    "--save",
+    type=click.Choice(["best", "all", "none"]),
+    help="Which heads go into the Bento model store; the best one by validation loss is saved "
+    "last, so that it is the latest.  [default: best; none with --leave-out]",
+)
+@click.option(
+    "--gate-name", default="plantood-gate", show_default=True, help="Name in the model store."
+)
+@click.option(
+    "--quantize",
+    type=click.Choice(["none", "float16", "int8"]),
+    default="none",
+    show_default=True,
+    help="Of the saved graph; its figures are then measured anew on the graph itself.",
+)
+@click.option(
+    "--card-notes",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Markdown for the end of the model card: origin and licence of photos and weights.",
+)
+@run_options
+def train(table_into: Path | None, table_name: str | None, quantize: str, **values: Any) -> None:
+    """Train heads on the photos in DATA and save the best gate.
+
+    DATA is a folder with plant/ and other/ inside (sub-folders of these are sources, also linked
+    ones), or a CSV manifest with the columns path,label[,split][,source][,group]: paths relative to
+    the manifest, labels plant or other (rows without one are ignored), splits train, val or test,
+    and as group any name that photos of one scene share. Photos without a split get one by their
+    content, near-duplicates and photos of one group together. A table says first what was found,
+    used and left out, and why.
+
+    Each head is trained in two phases: on the features of the frozen backbone, which are computed
+    once and cached, then with the backbone unfrozen. The run's folder receives report.html,
+    report.json, table.md, bad_files.csv and near_duplicates.csv. Run the same command again after
+    an interruption: it goes on, to the same result.
+
+    \b
+    plantood train photos/ --backbone efficientnet_lite0 --weights starter --heads gap
+    plantood train manifest.csv --weights resnet50.weights.h5 --save all
+    plantood train manifest.csv --weights resnet50.weights.h5 --leave-out my_phone
+    """
+    _fail_early(values["data"])
+    values["leave_out"] = tuple(map(spelled, values["leave_out"]))
+    import_tensorflow()
+    from plantood.training.common.tables import (
+        AT,
+        console_table,
+        figures_table,
+        source_table,
+        summary_markdown,
+    )
+    from plantood.training.train.train import train as run
+
+    values["save"] = values["save"] or ("none" if values["leave_out"] else "best")
+    values["quantize"] = None if quantize == "none" else quantize
+    result = run(train_options(values))
+    figures = result.report["models"]
+    print_results(console_table("Validation and test", *figures_table(figures), AT))
+    splits = list(figures[0]["splits"])
+    print_results(console_table(f"By source, {splits[-1]}", *source_table(figures, splits[-1])))
+    write_table(table_into, table_name, "training", summary_markdown(figures))
+    print_results(f"Best head: {result.best}", f"Report: {result.folder / 'report.html'}")
+    for head, tag in result.tags.items():
+        print_results(f"Saved {head} as {tag}")
+    if result.tags:
+        tag = result.tags[result.best]
+        print_results(
+            "Next:", f"  plantood check PHOTO... --gate {tag}", f"  plantood serve --gate {tag}"
+        )
+
+
+@click.command("leave-one-out")
+@data_argument
+@backbone_options(heads="gap")
+@data_options
+@fit_options
+@cost_options
+@run_options
+def leave_one_out(table_into: Path | None, table_name: str | None, **values: Any) -> None:
+    """Train without each source in turn, and report on the one left out.
+
+    The only honest figure for a camera and a field never seen. Uses the cached features and the
+    first phase only; DATA and the options are those of train.
+
+    \b
+    plantood leave-one-out manifest.csv --weights starter --backbone efficientnet_lite0
+    plantood leave-one-out manifest.csv --weights FILE --weight-decay 0.01 --balance both
+    """
+    _fail_early(values["data"])
+    import_tensorflow()
+    from plantood.training.common.tables import console_table
+    from plantood.training.train.leave_one_out import leave_one_out as run
+
+    result = run(train_options(values))
+    print_results(console_table("Sources never seen", result.header, result.rows))
+    write_table(table_into, table_name, "leave-one-out", result.markdown)
+    print_results(f"Report: {result.folder / 'report.html'}")
+
+
+@click.command()
+@click.argument("tag")
+@data_argument
+@click.option(
+    "--split", type=click.Choice(["train", "val", "test", "all"]), help="Only this split."
+)
+@click.option(
+    "--threshold", type=click.FloatRange(0, 1), help="Instead of the one in the gate's policy."
+)
+@click.option("--out", type=FOLDER, help="Folder for the report.  [default: made of tag and data]")
+@click.option("--runs", type=FOLDER, default=Path("runs"), show_default=True)
+@click.option("--cache", type=FOLDER, default=Path("runs/cache"), show_default=True)
+@click.option("--table-into", type=FILE, metavar="FILE", help="As for train.")
+@click.option("--table-name", metavar="NAME", help="As for train.")
+def evaluate(  # noqa: PLR0917 click passes options by name
+    tag: str,
+    data: Path,
+    split: str | None,
+    threshold: float | None,
+    out: Path | None,
+    runs: Path,
+    cache: Path,
+    table_into: Path | None,
+    table_name: str | None,
+) -> None:
+    """Judge the stored gate TAG on the photos in DATA, through the graph that serves.
+
+    Gives the table and the report of train. DATA is a folder or manifest as for train; splits
+    that a manifest names are told apart, other photos form the split "all".
+
+    \b
+    plantood evaluate plantood-gate:latest manifest.csv --split test
+    """
+    from plantood.training.common.tables import (
+        AT,
+        console_table,
+        figures_table,
+        source_table,
+        summary_markdown,
+    )
+    from plantood.training.files.run import short_name
+    from plantood.training.train.evaluate import evaluate as run
+
+    out = out or runs / f"evaluate-{tag.replace(':', '-')}-{short_name(data)}"
+    report = run(tag, data, out=out, cache=cache, split=split, threshold=threshold)
+    figures = report["models"]
+    print_results(console_table(f"{report['tag']} on {data}", *figures_table(figures), AT))
+    for name in figures[0]["splits"]:
+        print_results(console_table(f"By source, {name}", *source_table(figures, name)))
+    write_table(table_into, table_name, "evaluation", summary_markdown(figures))
+    print_results(f"Report: {out / 'report.html'}")

@@ -1,0 +1,210 @@
+"""Every source in turn left out of training: the only honest figure for a field never seen."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plantood.errors import TrainingDataError
+from plantood.training.common.determinism import make_deterministic
+from plantood.training.common.progress import say
+from plantood.training.common.tables import Row, markdown
+from plantood.training.files.atomic import write_text
+from plantood.training.files.disk import ensure_room, ensure_writable
+from plantood.training.files.run import open_run, run_name
+from plantood.training.fitting.extractor import open_extractor
+from plantood.training.fitting.phases import SCORES, HeadTrainer
+from plantood.training.judging.evaluation import Evaluation, Scored
+from plantood.training.judging.scoring import CHECK_PHOTOS, some_photos
+from plantood.training.judging.threshold import choose_threshold
+from plantood.training.network.backbones import BACKBONES
+from plantood.training.network.weights import build_backbone
+from plantood.training.photos.data import CLASS_NAMES
+from plantood.training.photos.dataset import Dataset, load_dataset
+from plantood.training.report.html import write_report
+from plantood.training.train.settings import TrainOptions
+
+SPLIT = "sources never seen"
+THRESHOLDS = ("accepted_at_half", "accepted_at_threshold")
+
+
+@dataclass(frozen=True)
+class LeaveOneOutResult:
+    """What was measured, and where it is written."""
+
+    folder: Path
+    report: dict[str, Any]
+    header: Row
+    rows: list[Row]
+
+    @property
+    def markdown(self) -> str:
+        """The table by source."""
+        return markdown(self.header, self.rows)
+
+
+def leave_one_out(options: TrainOptions) -> LeaveOneOutResult:
+    """Train the heads once for each source, without it, on cached features; report on it.
+
+    Only the first phase: a second one for each source would take hours. A source without which a
+    class has too few photos is reported as such. A run that was interrupted goes on.
+
+    Raises:
+        TrainingDataError: if the photos cannot be trained on, or no source can be left out.
+        WeightsUnavailable: if the backbone's weights are not to be had.
+    """
+    fit = replace(options.fit, fine_tune_epochs=0)
+    make_deterministic(fit.seed)
+    ensure_writable(options.runs, options.cache)
+    dataset = load_dataset(options.data, options.dataset, options.cache)
+    rests, notes = without_each(dataset, options.dataset.min_per_class)
+    backbone = build_backbone(options.backbone, options.weights)
+    size = BACKBONES[options.backbone].input_size
+    check_images = some_photos(dataset.val, CHECK_PHOTOS, size)
+    extractor = open_extractor(options.backbone, backbone, options.cache, check_images)
+    identity = {
+        "leave_one_out": True,
+        "backbone": options.backbone,
+        "backbone_digest": extractor.digest,
+        "photos": dataset.fingerprint(),
+        **fit.as_dict(),
+    }
+    name = options.name or run_name(options.data, f"leave-one-out-{options.backbone}", identity)
+    with open_run(options.runs / name, identity) as folder:
+        ensure_room(dataset.photos, extractor.cache, backbone, options.cache)
+        extractor.cache.fill(dataset.photos, extractor.scorer.feature_map, size)
+        scored: dict[str, list[Scored]] = {head: [] for head in options.heads}
+        folds: list[dict[str, Any]] = []
+        for source, rest in rests.items():
+            say(f"Without {source}")
+            trainer = HeadTrainer(
+                backbone, extractor.cache, rest, fit, folder / _folder_name(source)
+            )
+            for head in options.heads:
+                probabilities = _fold(trainer, head)
+                left_out = Scored(rest.left_out, probabilities["left out"])
+                val = Scored(rest.val, probabilities["val"])
+                chosen = choose_threshold(val.labels, val.probabilities, **options.costs.as_dict())
+                scored[head].append(left_out)
+                folds += _fold_rows(source, head, left_out, chosen.threshold)
+        header, rows = by_source_table(folds, options.heads)
+        evaluations = [
+            Evaluation(
+                head, {SPLIT: _joined(parts)}, threshold=0.5, details={"settings": fit.as_dict()}
+            )
+            for head, parts in scored.items()
+        ]
+        report = write_report(
+            folder,
+            f"Leave one source out: {options.backbone}",
+            evaluations,
+            facts=[
+                ("data", f"{options.data} ({len(dataset.photos)} photos)"),
+                ("backbone", f"{options.backbone}, frozen, weights {options.weights}"),
+                ("reading", "every photo is judged by a model that saw no photo of its source"),
+            ],
+            notes=notes,
+            extra={"folds": folds},
+        )
+        text = markdown(header, rows) + "\n"
+        write_text(folder / "table.md", text)
+    return LeaveOneOutResult(folder, report, header, rows)
+
+
+def without_each(dataset: Dataset, min_per_class: int) -> tuple[dict[str, Dataset], list[str]]:
+    """The photos without each source that can be left out, by its name; and why others cannot.
+
+    Raises:
+        TrainingDataError: none can.
+    """
+    rests, notes = {}, []
+    for source in dataset.sources:
+        rest = dataset.leaving_out([source])
+        try:
+            rest.require(min_per_class)
+        except TrainingDataError as error:
+            notes.append(f"{source} cannot be left out: {error}")
+        else:
+            rests[source] = rest
+    if not rests:
+        raise TrainingDataError(
+            f"Without any one of the {len(dataset.sources)} sources, too few photos of a class are "
+            f"left, so nothing can be compared (for example: {notes[0]}) Name more sources of each "
+            "class, by sub-folders of plant/ and other/ or by the column source of the manifest."
+        )
+    for note in notes:
+        say(note, "yellow")
+    return rests, notes
+
+
+def by_source_table(
+    folds: list[dict[str, Any]], heads: tuple[str, ...]
+) -> tuple[Row, list[list[str]]]:
+    """Plants kept and false accepts of each source never seen, with the means over sources."""
+    header = ["source left out", "figure", "photos"]
+    for head in heads:
+        header += [f"{head} at 0.5", f"{head} at its threshold"]
+    rows = []
+    for label in ("plant", "other"):
+        figure = "plants kept" if label == "plant" else "false accepts"
+        mine = [fold for fold in folds if fold["label"] == label]
+        for source in sorted({fold["source"] for fold in mine}):
+            by_head = {fold["head"]: fold for fold in mine if fold["source"] == source}
+            count = str(by_head[heads[0]]["count"])
+            cells = [f"{by_head[head][key]:.1%}" for head in heads for key in THRESHOLDS]
+            rows.append([source, figure, count, *cells])
+        if mine:
+            means = [
+                f"{np.mean([fold[key] for fold in mine if fold['head'] == head]):.1%}"
+                for head in heads
+                for key in THRESHOLDS
+            ]
+            sources = len({fold["source"] for fold in mine})
+            rows.append([f"mean of {sources} sources", figure, "", *means])
+    return header, rows
+
+
+def _fold(trainer: HeadTrainer, head: str) -> dict[str, NDArray[np.float32]]:
+    """Scores of one head of one fold, from disk if they are there; its weights are not kept."""
+    folder = trainer.folder / head
+    if not (folder / SCORES).exists():
+        trainer.train(head)
+    (folder / "phase1.npz").unlink(missing_ok=True)
+    with np.load(folder / SCORES, allow_pickle=False) as stored:
+        return dict(stored)
+
+
+def _fold_rows(source: str, head: str, left_out: Scored, threshold: float) -> list[dict[str, Any]]:
+    rows = []
+    for label in np.unique(left_out.labels).astype(int).tolist():
+        mine = left_out.probabilities[left_out.labels == label]
+        rows.append(
+            {
+                "source": source,
+                "head": head,
+                "label": CLASS_NAMES[label],
+                "count": len(mine),
+                "threshold": threshold,
+                "accepted_at_half": float(np.mean(mine >= 0.5)),
+                "accepted_at_threshold": float(np.mean(mine >= threshold)),
+            }
+        )
+    return rows
+
+
+def _joined(parts: list[Scored]) -> Scored:
+    """All folds as one; every photo occurs once, in the fold without its source."""
+    photos = tuple(photo for part in parts for photo in part.photos)
+    scores = [part.probabilities for part in parts]
+    return Scored(photos, np.concatenate(scores) if scores else np.zeros(0, np.float32))
+
+
+def _folder_name(source: str) -> str:
+    """A name for a folder that no two sources share, whatever characters they have."""
+    readable = "".join(c if c.isalnum() or c in "-_" else "_" for c in source)[:60]
+    return f"{readable}-{hashlib.sha256(source.encode()).hexdigest()[:8]}"

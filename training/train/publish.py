@@ -1,0 +1,134 @@
+"""From a trained classifier to an entry of the Bento model store."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import keras
+
+from plantood.model import reference as reference_statistics
+from plantood.model.entry import BACKBONE, HEAD, KERAS, TrainingData
+from plantood.model.policy import Policy
+from plantood.model.reference import Reference
+from plantood.model.runtime import Scorer
+from plantood.model.store import save_gate, write_entry
+from plantood.training.fitting.features import FeatureCache
+from plantood.training.judging.evaluation import Evaluation, Scored
+from plantood.training.judging.scoring import CHECK_PHOTOS, score_photos, some_photos
+from plantood.training.network.backbones import BACKBONES
+from plantood.training.network.export import export_gate
+from plantood.training.photos.dataset import Dataset
+
+CALIBRATION_PHOTOS = 256
+"""Photos from which int8 takes its activation ranges."""
+SUMMARY = ("loss", "accuracy", "precision", "recall", "f1", "auroc", "fpr_at_95_tpr")
+"""Figures shown in listings: of the test split, at the threshold 0.5."""
+
+
+def publish(
+    model: keras.Model,
+    evaluation: Evaluation,
+    dataset: Dataset,
+    *,
+    backbone: str,
+    head: str,
+    card: Callable[[dict[str, Any]], str],
+    cache: FeatureCache | None,
+    decide: Callable[[Evaluation], Evaluation],
+    quantize: Literal["float16", "int8"] | None = None,
+    name: str = "plantood-gate",
+    version: str | None = None,
+    parent: str | None = None,
+    data: Sequence[TrainingData] = (),
+) -> str:
+    """Export, describe and save one gate model; returns its tag.
+
+    Args:
+        model: classifier, never compiled.
+        evaluation: its scores.
+        dataset: the photos.
+        backbone: name of the backbone.
+        head: name of the head.
+        card: makes the model card of the figures.
+        cache: features of the backbone, if ``model`` still has the frozen weights; else None.
+        decide: chooses the threshold again, where the graph saved is not the one that was scored.
+        quantize: of the exported graph; its scores are then measured anew.
+        name: in the store.
+        version: in the store; by default a unique one.
+        parent: tag that it was fine-tuned from.
+        data: what it was trained on.
+
+    Raises:
+        ExportMismatch: if graph and model disagree; then nothing is saved.
+    """
+    spec = BACKBONES[backbone]
+    with tempfile.TemporaryDirectory(prefix="plantood-") as staging:
+        folder = Path(staging)
+        model.save(folder / KERAS)
+        report = export_gate(
+            model,
+            folder,
+            some_photos(dataset.val, CHECK_PHOTOS, spec.input_size),
+            quantize=quantize,
+            calibration_images=some_photos(dataset.train, CALIBRATION_PHOTOS, spec.input_size)
+            if quantize == "int8"
+            else None,
+        )
+        scorer = Scorer(folder / BACKBONE, folder / HEAD)
+        if quantize:
+            evaluation = decide(_rescored(evaluation, scorer))
+        figures = evaluation.figures() | {"export": report.as_dict()}
+        write_entry(
+            folder,
+            backbone=backbone,
+            head=head,
+            input_size=spec.input_size,
+            preprocessing=spec.preprocessing.as_dict(),
+            policy=Policy(plant_threshold=evaluation.threshold),
+            metrics=figures,
+            card=card(figures),
+            metrics_summary=_summary(figures),
+            reference=_reference(dataset, scorer, None if quantize else cache),
+            quantization=quantize,
+            parent=parent,
+            data=data,
+        )
+        return str(save_gate(folder, name=name, version=version))
+
+
+def _rescored(evaluation: Evaluation, scorer: Scorer) -> Evaluation:
+    """The same evaluation by the exported graph."""
+    splits = {
+        split: Scored(
+            scored.photos,
+            score_photos(scorer, scored.photos, f"Scoring {split}").plant_probability,
+        )
+        for split, scored in evaluation.splits.items()
+    }
+    return dataclasses.replace(evaluation, splits=splits)
+
+
+def _reference(dataset: Dataset, scorer: Scorer, cache: FeatureCache | None) -> Reference | None:
+    """Statistics of the training plants, scaled on the validation plants; None if too few."""
+    plants, unseen = (
+        tuple(photo for photo in photos if photo.label == 1)
+        for photos in (dataset.train, dataset.val)
+    )
+    if len(plants) < 3 or not unseen:
+        return None
+    if cache is not None:
+        known, fresh = cache.rows(plants).pooled(), cache.rows(unseen).pooled()
+    else:
+        known = score_photos(scorer, plants, "Embedding training plants").embedding
+        fresh = score_photos(scorer, unseen, "Embedding validation plants").embedding
+    return reference_statistics.fit(known, calibration=fresh)
+
+
+def _summary(figures: dict[str, Any]) -> dict[str, float]:
+    splits = figures["splits"]
+    half = splits.get("test", splits["val"])["at_half"]
+    return {key: round(half[key], 6) for key in SUMMARY if half[key] is not None}

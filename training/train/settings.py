@@ -1,0 +1,130 @@
+"""Choices of a training run, as data. Imports nothing heavy, so that help is instant."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+BACKBONE_NAMES = (
+    "resnet50",
+    "efficientnet_lite0",
+    "mobilenet",
+    "mobilenet_v3_small",
+    "efficientnetv2_b0",
+)
+HEADS = {
+    "v1": "Flatten, Dense 150 (ReLU, Dropout, BatchNorm), Dense 1",
+    "v2": "Flatten, Dense 256, 128, 64 (each ReLU, Dropout, BatchNorm), Dense 1",
+    "v3": "Conv 32 3x3, MaxPool, Flatten, Dense 256 (ReLU, Dropout, BatchNorm), Dense 1",
+    "gap": "GlobalAveragePooling, Dropout, Dense 1",
+    "gap_l2": "GlobalAveragePooling, L2 normalisation, Dropout, Dense 1",
+}
+HEAD_NAMES = tuple(HEADS)
+"""The tables `network.backbones.BACKBONES` and `network.heads.HEADS`, which need TensorFlow and so
+cannot be imported here. A test holds them together."""
+
+LOSSES: dict[str, tuple[float, float]] = {
+    "bce": (1.0, 1.0),
+    "weighted": (3.0, 1.0),
+    "source_formula": (1.0, 3.0),
+}
+"""``(false_accept_weight, false_retake_weight)`` by name: plain cross-entropy, the stated reason
+of the source project, and what its code does."""
+
+
+def loss_weights(
+    name: str, given: tuple[float | None, float | None] = (None, None)
+) -> tuple[float, float]:
+    """Weights of the loss of this name, replaced where they are given."""
+    accept, retake = LOSSES[name]
+    return (
+        accept if given[0] is None else given[0],
+        retake if given[1] is None else given[1],
+    )
+
+
+BALANCES = ("none", "class", "source", "both")
+"""What the sample weights even out; see :func:`plantood.training.photos.balance.sample_weights`."""
+
+
+LEARNING_RATES = {"v1": 1e-4, "v2": 1e-4, "v3": 1e-4, "gap": 1e-3, "gap_l2": 3e-2}
+"""Of the first phase, by head: the single layer of GAP needs larger steps than the millions of
+weights of the others, which at 1e-3 are best after one or two epochs; with embeddings of length 1
+its weights have farther to go."""
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """How heads are fitted. Everything here changes the result, so it names the run."""
+
+    loss: str = "bce"
+    false_accept_weight: float | None = None
+    false_retake_weight: float | None = None
+    balance: str = "none"
+    epochs: int = 50
+    patience: int = 5
+    learning_rate: float | None = None
+    """Of the first phase; None takes the head's own in `LEARNING_RATES`."""
+    batch_size: int = 32
+    dropout: float = 0.5
+    weight_decay: float = 0.0
+    fine_tune_epochs: int = 2
+    fine_tune_learning_rate: float = 1e-5
+    augment: bool = False
+    seed: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Which photos are used, and how they are divided."""
+
+    min_per_class: int = 20
+    leave_out: tuple[str, ...] = ()
+    at_most_per_source: int | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self) | {"leave_out": sorted(self.leave_out)}
+
+
+@dataclass(frozen=True)
+class CostSettings:
+    """How the threshold is chosen: what errors cost, in false retakes, and what breaks ties.
+
+    See :func:`plantood.training.judging.threshold.choose_threshold`.
+    """
+
+    false_accept_cost: float = 3.0
+    false_retake_cost: float = 1.0
+    towards: float = 0.5
+    standard_errors: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What is asked of one run."""
+
+    data: Path
+    backbone: str = "resnet50"
+    weights: str = "imagenet"
+    heads: tuple[str, ...] = ("v1", "v2", "v3", "gap")
+    dataset: DataSettings = field(default_factory=DataSettings)
+    fit: FitSettings = field(default_factory=FitSettings)
+    costs: CostSettings = field(default_factory=CostSettings)
+    name: str | None = None
+    runs: Path = Path("runs")
+    cache: Path = Path("runs/cache")
+    save: Literal["best", "all", "none"] = "best"
+    gate_name: str = "plantood-gate"
+    quantize: Literal["float16", "int8"] | None = None
+    card_notes: Path | None = None
+    """Markdown for the end of the model card."""

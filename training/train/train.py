@@ -1,0 +1,241 @@
+"""The run: photos to heads, heads to figures, the best of them to the store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from plantood.model.entry import TrainingData
+from plantood.model.store import list_gates
+from plantood.training.common.determinism import make_deterministic
+from plantood.training.common.progress import say
+from plantood.training.files.atomic import write_json
+from plantood.training.files.disk import ensure_room, ensure_room_to_save, ensure_writable, store
+from plantood.training.files.paths import spelled
+from plantood.training.files.run import open_run, read_json, run_name
+from plantood.training.fitting.extractor import Extractor, open_extractor
+from plantood.training.fitting.phases import HeadTrainer, TrainedHead
+from plantood.training.judging.evaluation import Evaluation, Scored
+from plantood.training.judging.scoring import CHECK_PHOTOS, some_photos
+from plantood.training.judging.threshold import choose_threshold
+from plantood.training.network.backbones import BACKBONES
+from plantood.training.network.weights import build_backbone
+from plantood.training.photos.dataset import (
+    Dataset,
+    labels_digest,
+    load_dataset,
+    write_bad,
+    write_crossings,
+)
+from plantood.training.report.card import model_card
+from plantood.training.report.html import write_report
+from plantood.training.train.publish import publish
+from plantood.training.train.settings import LEARNING_RATES, CostSettings, FitSettings, TrainOptions
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run left behind."""
+
+    folder: Path
+    report: dict[str, Any]
+    best: str
+    tags: dict[str, str]
+    """Tags of the saved gate models by head."""
+    notes: list[str]
+
+
+def train(options: TrainOptions) -> RunResult:
+    """Train all heads and save the best; a run that was interrupted goes on.
+
+    Raises:
+        TrainingDataError: if the photos cannot be trained on.
+        WeightsUnavailable: if the backbone's weights are not to be had.
+        SettingsError: if the run's folder belongs to a run with other choices.
+        ExportMismatch: if a gate model's graph disagrees with its Keras model.
+    """
+    make_deterministic(options.fit.seed)
+    saves = options.save != "none"
+    ensure_writable(options.runs, options.cache, *([store()] if saves else ()))
+    dataset = load_dataset(options.data, options.dataset, options.cache)
+    backbone = build_backbone(options.backbone, options.weights)
+    size = BACKBONES[options.backbone].input_size
+    check_images = some_photos(dataset.val, CHECK_PHOTOS, size)
+    extractor = open_extractor(options.backbone, backbone, options.cache, check_images)
+    identity = {
+        "backbone": options.backbone,
+        "backbone_digest": extractor.digest,
+        "photos": dataset.fingerprint(),
+        "left_out": sorted(options.dataset.leave_out),
+        **options.fit.as_dict(),
+    }
+    name = options.name or run_name(options.data, options.backbone, identity)
+    with open_run(options.runs / name, identity) as folder:
+        notes = data_notes(dataset, folder)
+        for note in notes:
+            say(note, "yellow")
+        ensure_room(dataset.photos, extractor.cache, backbone, options.cache)
+        if saves:
+            ensure_room_to_save(backbone)
+        extractor.cache.fill(dataset.photos, extractor.scorer.feature_map, size)
+        trainer = HeadTrainer(backbone, extractor.cache, dataset, options.fit, folder)
+        evaluations, val_losses = {}, {}
+        for head in options.heads:
+            trained = trainer.train(head)
+            val_losses[head] = trained.val_loss
+            evaluations[head] = evaluation_of(head, trained, dataset, options.fit, options.costs)
+        best = min(val_losses, key=val_losses.__getitem__)
+        ordered = [evaluations[best], *(e for h, e in evaluations.items() if h != best)]
+        report = write_report(
+            folder,
+            f"Training of {name}",
+            ordered,
+            facts=_facts(options, dataset, folder, best, extractor),
+            notes=notes,
+            extra={"best": best, "counts": dataset.counts(), "seed": options.fit.seed},
+        )
+        tags = _save(options, trainer, evaluations, best)
+    return RunResult(folder, report, best, tags, notes)
+
+
+def evaluation_of(
+    head: str, trained: TrainedHead, dataset: Dataset, settings: FitSettings, costs: CostSettings
+) -> Evaluation:
+    """The scores of a trained head, with the threshold of the lowest cost."""
+    splits = {
+        name: Scored(photos, trained.probabilities[name])
+        for name, photos in dataset.splits().items()
+        if name != "train" and photos
+    }
+    evaluation = Evaluation(
+        name=head,
+        splits=splits,
+        threshold=0.5,
+        details={
+            "val_loss": trained.val_loss,
+            "tuned": trained.tuned,
+            "settings": {
+                **settings.as_dict(),
+                "learning_rate": settings.learning_rate or LEARNING_RATES[head],
+            },
+            "history": trained.history,
+        },
+        history=trained.history,
+    )
+    return with_chosen_threshold(evaluation, costs)
+
+
+def with_chosen_threshold(evaluation: Evaluation, costs: CostSettings) -> Evaluation:
+    """The evaluation with the threshold of the lowest cost on its validation split."""
+    val = evaluation.splits["val"]
+    chosen = choose_threshold(val.labels, val.probabilities, **costs.as_dict())
+    details = {**evaluation.details, "chosen_threshold": chosen.as_dict()}
+    return replace(evaluation, threshold=chosen.threshold, details=details)
+
+
+def data_notes(dataset: Dataset, folder: Path) -> list[str]:
+    """What a reader must know of the data; the lists go into the run's folder."""
+    write_bad(dataset.bad, folder / "bad_files.csv")
+    write_crossings(dataset.crossings, folder / "near_duplicates.csv")
+    notes = []
+    if dataset.bad:
+        notes.append(f"{len(dataset.bad)} files were left out; bad_files.csv says why.")
+    if dataset.crossings:
+        notes.append(
+            f"The manifest puts near-duplicates on different sides in {len(dataset.crossings)} "
+            "cases; near_duplicates.csv lists them."
+        )
+    if not dataset.test:
+        notes.append("No photo fell into the test split; there are no test figures.")
+    return notes
+
+
+def _facts(
+    options: TrainOptions, dataset: Dataset, folder: Path, best: str, extractor: Extractor
+) -> list[tuple[str, str]]:
+    sizes = ", ".join(f"{len(photos)} {name}" for name, photos in dataset.splits().items())
+    facts = [
+        ("data", f"{options.data} ({sizes}; {len(dataset.sources)} sources)"),
+        ("backbone", f"{options.backbone}, weights {options.weights} ({extractor.digest[:16]})"),
+        ("best head", f"{best}, by validation loss"),
+        ("settings", changed_settings(options.fit)),
+        ("run", folder.name),
+    ]
+    if options.dataset.leave_out:
+        facts.append(("left out", ", ".join(options.dataset.leave_out)))
+    return facts
+
+
+def changed_settings(settings: FitSettings) -> str:
+    """The settings that are not the defaults of training, in words."""
+    defaults = FitSettings().as_dict()
+    changed = {k: v for k, v in settings.as_dict().items() if v != defaults[k]}
+    return ", ".join(f"{k} {v}" for k, v in changed.items()) or "defaults"
+
+
+def _save(
+    options: TrainOptions,
+    trainer: HeadTrainer,
+    evaluations: dict[str, Evaluation],
+    best: str,
+) -> dict[str, str]:
+    """Save what is asked for into the store, the best last, so that it is ``latest``."""
+    heads: Sequence[str] = {
+        "none": (),
+        "best": (best,),
+        "all": (*(head for head in options.heads if head != best), best),
+    }[options.save]
+    record = trainer.folder / "published.json"
+    published = read_json(record, {})
+    in_store = {gate.tag for gate in list_gates()} if heads else set()
+    tags = {}
+    for head in heads:
+        key = f"{options.gate_name} {head} {options.quantize} {options.costs.as_dict()}"
+        if published.get(key) not in in_store:
+            published[key] = _publish_head(head, options, trainer, evaluations[head])
+            write_json(record, published)
+        tags[head] = published[key]
+    return tags
+
+
+def _publish_head(
+    head: str, options: TrainOptions, trainer: HeadTrainer, evaluation: Evaluation
+) -> str:
+    trained = trainer.train(head)  # from its files: the backbone may be another head's now
+    return publish(
+        trained.model,
+        evaluation,
+        trainer.dataset,
+        backbone=options.backbone,
+        head=head,
+        card=partial(
+            model_card,
+            backbone=options.backbone,
+            weights=spelled(Path(options.weights).name),
+            head=head,
+            counts=trainer.dataset.counts(),
+            bad=len(trainer.dataset.bad),
+            left_out=options.dataset.leave_out,
+            notes=options.card_notes.read_text(encoding="utf-8") if options.card_notes else "",
+        ),
+        cache=None if trained.tuned else trainer.cache,
+        decide=partial(with_chosen_threshold, costs=options.costs),
+        quantize=options.quantize,
+        name=options.gate_name,
+        data=(training_data(options, trainer.dataset),),
+    )
+
+
+def training_data(options: TrainOptions, dataset: Dataset) -> TrainingData:
+    """What a gate model says of the photos that it was trained on; fine-tuning replays them."""
+    return TrainingData(
+        kind="photos",
+        path=spelled(options.data.resolve()),
+        photos=len(dataset.photos),
+        labels_sha256=labels_digest(dataset.photos),
+        left_out=tuple(sorted(options.dataset.leave_out)),
+        at_most_per_source=options.dataset.at_most_per_source,
+    )
