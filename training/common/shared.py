@@ -11,6 +11,6 @@ VARIABLE = "PLANTOOD_SHARED"
 
 def shared_dir() -> Path | None:
     """The shared folder, or None if there is none on this machine."""
-    beside_checkout = Path(__file__).resolve().parents[2] / "shared"
+    beside_checkout = Path(__file__).resolve().parents[3] / "shared"
     folder = Path(os.environ.get(VARIABLE) or beside_checkout)
     return folder if folder.is_dir() else None
