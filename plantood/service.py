@@ -17,7 +17,6 @@ from typing import Any
 
 import bentoml
 import numpy as np
-from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml.exceptions import BentoMLConfigException
 
 from plantood import __version__
@@ -26,6 +25,7 @@ from plantood.bento.graceful import keep_sockets, outlive_other_services, remove
 from plantood.bento.liveness import answers, runs_beside
 from plantood.bento.packing import served_gate
 from plantood.bento.renewal import RenewConnections
+from plantood.bentoml_private import has_trace_exporter
 from plantood.errors import PlantoodError, SettingsError
 from plantood.http.gate_app import GateService
 from plantood.http.inputs import CheckBatchInput, CheckInput, PhotoInput, why_not_the_farmer
@@ -71,7 +71,7 @@ def _before_start() -> None:
         raise BentoMLConfigException(str(error)) from None
     os.environ[variable("gate")] = gate.tag
     remove_sockets_at_exit()
-    if not BentoMLContainer.tracing.exporter_type.get():
+    if not has_trace_exporter():
         # Without an exporter BentoML still records a span for every piece of an upload.
         os.environ.setdefault("OTEL_SDK_DISABLED", "true")
 

@@ -14,10 +14,11 @@ import shutil
 import signal
 import tempfile
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import psutil
-from bentoml._internal.configuration.containers import BentoMLContainer
-from bentoml._internal.utils.uri import uri_to_path
+
+from plantood.bentoml_private import address_of
 
 POLL_SECONDS = 0.05
 _KEPT = "-kept-"
@@ -110,5 +111,5 @@ def _remove_sockets(supervisor: int) -> None:
 
 def _socket_folder(service: str) -> Path | None:
     """Where a service's Unix socket lies, or None if it has none."""
-    address = BentoMLContainer.remote_runner_mapping.get().get(service, "")
-    return Path(uri_to_path(address)).parent if address.startswith("file://") else None
+    address = urlsplit(address_of(service))
+    return Path(unquote(address.path)).parent if address.scheme == "file" else None

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from bentoml._internal.configuration.containers import BentoMLContainer
+from plantood.bentoml_private import address_of
 
 
 def runs_beside(service: str) -> bool:
@@ -14,8 +14,7 @@ def runs_beside(service: str) -> bool:
 
     The other way is one that runs elsewhere, named by ``--depends NAME=http://...``.
     """
-    address = BentoMLContainer.remote_runner_mapping.get().get(service, "")
-    return not address.startswith(("http://", "https://"))
+    return not address_of(service).startswith(("http://", "https://"))
 
 
 def is_served(service: str) -> bool:
@@ -23,8 +22,7 @@ def is_served(service: str) -> bool:
 
     BentoML gives every worker the addresses of all services: those of helpers are Unix sockets.
     """
-    address = BentoMLContainer.remote_runner_mapping.get().get(service, "")
-    return address.startswith(("http://", "https://"))
+    return address_of(service).startswith(("http://", "https://"))
 
 
 async def answers(question: Callable[[], Awaitable[Any]], seconds: float) -> bool:

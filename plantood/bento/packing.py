@@ -12,17 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from _bentoml_sdk import Service
-from bentoml._internal.bento.bento import BENTO_YAML_FILENAME, Bento
-from bentoml._internal.bento.build_config import BentoEnvSchema
+from bentoml import Bento, Service
 
 from plantood.bento.gate_reference import GateReference
+from plantood.bentoml_private import BentoEnvSchema
 from plantood.errors import GateModelNotFound
 from plantood.model.store import SHA256_VARIABLE
 from plantood.settings import DEFAULT_GATE, variable
 
 __all__ = ["GATE_LABEL", "SHA256_LABEL", "SHA256_VARIABLE", "record_gate", "served_gate"]
 
+RECORD = "bento.yaml"
+"""What BentoML says of a bento, at its top."""
 GATE_LABEL = "plantood.gate"
 SHA256_LABEL = "plantood.gate.sha256"
 
@@ -92,7 +93,7 @@ def ensure_packed(folder: Path) -> None:
     Raises:
         GateModelNotFound: No gate model is named, and the bento has none.
     """
-    record = folder.parent / BENTO_YAML_FILENAME
+    record = folder.parent / RECORD
     if not record.is_file():
         return
     services = yaml.safe_load(record.read_bytes()).get("services") or []
@@ -110,4 +111,4 @@ def _bento_record(service: Service[Any]) -> Path:
 
     BentoML imports it from the ``src`` there.
     """
-    return Path(service.working_dir).parent / BENTO_YAML_FILENAME
+    return Path(service.working_dir).parent / RECORD

@@ -9,11 +9,10 @@ from typing import Any, Protocol
 
 import aiohttp
 import numpy as np
-from _bentoml_impl.client import HTTPClient, RemoteProxy
-from _bentoml_impl.client.proxy2 import AsyncClient
 from bentoml.legacy import Runner
 
 from plantood.bento.gate_reference import open_store
+from plantood.bentoml_private import AsyncClient, HTTPClient, RemoteProxy, session_of
 from plantood.compose.remote import RemoteGate
 from plantood.errors import SettingsError
 from plantood.judging import prometheus
@@ -95,12 +94,10 @@ class GateService:
 
     async def is_ready(self) -> bool:
         """True if the gate says so."""
-        client = self._service.to_async
-        if not hasattr(client, "_session_manager"):  # an instance in this process
+        session = await session_of(self._service.to_async)
+        if session is None:
             return await self._service.__is_ready__()
-        session = await client._session_manager.get_session()
         timeout = aiohttp.ClientTimeout(READY_SECONDS)
-        # BentoML's own `is_ready` never gives its connection back
         async with session.get("/readyz", timeout=timeout) as answer:
             return answer.status == 200
 

@@ -9,8 +9,8 @@ from http import HTTPStatus
 from typing import Any, TypeVar, overload
 
 import bentoml
-from _bentoml_sdk.method import APIMethod
 
+from plantood.bentoml_private import APIMethod
 from plantood.compose.front import Front
 from plantood.compose.gate import OnGateError, ensure_outcome
 from plantood.compose.request import input_of

@@ -13,11 +13,12 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, ClassVar, get_origin
 
-from _bentoml_sdk.io_models import IODescriptor, IORootModel, ensure_io_descriptor
+from bentoml import IODescriptor
 from bentoml.exceptions import BentoMLException
 from pydantic import RootModel, field_validator
 from starlette.responses import JSONResponse, Response
 
+from plantood.bentoml_private import IORootModel, ensure_io_descriptor
 from plantood.http.openapi import nullable
 from plantood.http.uploads import refused_upload
 from plantood.verdict import Verdict

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from http import HTTPStatus
 
-from _bentoml_sdk.method import APIMethod
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
+from plantood.bentoml_private import APIMethod
 from plantood.compose.front import Front, gate_of
 from plantood.compose.gate import ComposedGate
 from plantood.http.app import EdgeApp, EdgeService

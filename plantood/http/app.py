@@ -21,12 +21,7 @@ from collections.abc import Container
 from http import HTTPStatus
 from typing import Any
 
-from _bentoml_impl.server.app import ServiceAppFactory
-from _bentoml_sdk import Service
-from bentoml._internal.context import server_context
-from bentoml._internal.server.http.access import AccessLogMiddleware
-from bentoml._internal.server.http.instruments import RunnerTrafficMetricsMiddleware
-from bentoml._internal.server.http.traffic import MaxConcurrencyMiddleware
+from bentoml import Service, server_context
 from bentoml.exceptions import BentoMLConfigException, BentoMLException
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -38,6 +33,12 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from plantood.bento.liveness import is_served
+from plantood.bentoml_private import (
+    AccessLogMiddleware,
+    MaxConcurrencyMiddleware,
+    RunnerTrafficMetricsMiddleware,
+    ServiceAppFactory,
+)
 from plantood.errors import PlantoodError, SettingsError
 from plantood.http.admission import Places, PlainRequests
 from plantood.http.protocol import bound_connections

@@ -17,7 +17,6 @@ from typing import Annotated, Any, BinaryIO, TypeAlias
 
 import bentoml
 import numpy as np
-from _bentoml_impl.serde import PickleSerde
 from PIL import Image
 from pydantic import Field
 from pydantic.json_schema import GetJsonSchemaHandler, JsonSchemaValue
@@ -27,6 +26,7 @@ from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
+from plantood.bentoml_private import PickleSerde
 from plantood.http.uploads import uploads_of_process
 from plantood.judging.messages import MAX_ACCEPT
 from plantood.photo.images import Photo

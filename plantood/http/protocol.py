@@ -2,9 +2,7 @@
 
 uvicorn bounds neither: its parser in C (httptools) collects a header that never ends until the
 memory does, and a connection on which nothing is sent stays open. A request is seen by nobody else
-before its head is complete, so this can only be done in the server's protocol. uvicorn has no
-option for it; BentoML, which starts uvicorn, none to choose the protocol. But uvicorn looks the
-class up by its name when it starts, and that is where :func:`bound_connections` puts its own.
+before its head is complete, so this can only be done in the server's protocol.
 """
 
 from __future__ import annotations
@@ -14,9 +12,9 @@ import json
 from http import HTTPStatus
 from typing import Any
 
-import uvicorn.protocols.http.auto
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from plantood.bentoml_private import serve_by
 from plantood.refusals import error_headers
 
 HEAD_BYTES = 64 * 1024
@@ -138,5 +136,4 @@ class BoundedProtocol(HttpToolsProtocol):
 
 def bound_connections() -> None:
     """Let every uvicorn server that this process starts from now on bound its connections."""
-    if uvicorn.protocols.http.auto.AutoHTTPProtocol is HttpToolsProtocol:
-        uvicorn.protocols.http.auto.AutoHTTPProtocol = BoundedProtocol
+    serve_by(BoundedProtocol)

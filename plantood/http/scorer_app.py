@@ -19,12 +19,10 @@ from typing import Any
 
 import bentoml
 import numpy as np
-from _bentoml_impl.serde import Payload, PickleSerde
-from _bentoml_sdk import Service
-from bentoml._internal.marshal.dispatcher import Optimizer
 from starlette.middleware import Middleware
 from starlette.requests import Request
 
+from plantood.bentoml_private import Optimizer, Payload, PickleSerde
 from plantood.http.app import EdgeApp, EdgeService
 from plantood.http.inputs import is_of_the_bento
 from plantood.http.uploads import UploadLimit
@@ -120,7 +118,7 @@ class Eager(Optimizer):
 class ScorerApp(EdgeApp):
     """The application of `PlantScorer`."""
 
-    def __init__(self, service: Service[Any], is_main: bool = False) -> None:
+    def __init__(self, service: bentoml.Service[Any], is_main: bool = False) -> None:
         super().__init__(service, is_main=is_main)
         for dispatcher in self.dispatchers.values():
             dispatcher.optimizer = Eager(dispatcher.max_latency)

@@ -12,11 +12,11 @@ import socket
 from pathlib import Path
 
 import psutil
-from bentoml._internal.configuration.containers import BentoMLContainer
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
+from plantood.bentoml_private import count_in, metrics_folder
 from plantood.errors import SettingsError
 from plantood.settings import variable
 from plantood.verdict import ReasonCode, Verdict
@@ -105,12 +105,12 @@ def keep_apart() -> None:
     """
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:  # a worker, or somebody's choice
         return
-    folder = Path(BentoMLContainer.bentoml_home.get(), "prometheus_multiproc_dir")
+    folder = metrics_folder()
     for left in folder.parent.glob(f"{folder.name}-*"):
         pid = left.name.rpartition("-")[2]
         if pid.isdecimal() and not psutil.pid_exists(int(pid)):
             shutil.rmtree(left, ignore_errors=True)
-    BentoMLContainer.prometheus_multiproc_dir.set(f"{folder}-{os.getpid()}")
+    count_in(folder.with_name(f"{folder.name}-{os.getpid()}"))
 
 
 def serve(port: int) -> None:

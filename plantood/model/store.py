@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import bentoml
-from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml.exceptions import BentoMLException, NotFound
 
+from plantood.bentoml_private import model_store
 from plantood.errors import GateModelError, GateModelNotFound
 from plantood.model.entry import (
     KERAS,
@@ -73,7 +73,7 @@ class GateSummary:
 
 def store_dir() -> Path:
     """The Bento model store."""
-    return Path(BentoMLContainer.model_store_dir.get())
+    return model_store()
 
 
 def save_gate(
