@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 from pathlib import Path
 from typing import IO, Any
+
+from filelock import lock_descriptor
 
 from plantood.training.common.progress import say
 
 _UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
+_POLL = 0.005
+"""Seconds between two looks whether a lock is free: short beside what is done under one."""
 _told: set[Path] = set()
 
 
-def lock(file: IO[Any], how: int) -> None:
-    """``flock``; without effect, but with a warning, where files cannot be locked.
+def lock(file: IO[Any], *, wait: bool = True) -> bool:
+    """Keep others out of an open file until it is closed, which a kill does too.
 
-    Raises:
-        BlockingIOError: Another process has the lock, and ``how`` says not to wait for it.
+    Where files cannot be locked it is without effect, but for a warning.
+
+    Args:
+        file: To lock; nothing is changed in it.
+        wait: For whoever has the lock.
+
+    Returns:
+        False if another has the lock and ``wait`` says not to wait for it.
     """
     try:
-        fcntl.flock(file, how)
+        return lock_descriptor(file.fileno(), blocking=wait, poll_interval=_POLL)
     except OSError as error:
         if error.errno not in _UNSUPPORTED:
             raise
@@ -32,3 +41,4 @@ def lock(file: IO[Any], how: int) -> None:
                 "make sure yourself that no other process works there.",
                 "yellow",
             )
+        return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
@@ -36,10 +35,8 @@ def hold(folder: Path) -> Iterator[None]:
     """
     ensure_writable(folder)
     with (folder / ".lock").open("w") as file:
-        try:
-            lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise SettingsError(f"Another process is at work in {folder}.") from error
+        if not lock(file, wait=False):
+            raise SettingsError(f"Another process is at work in {folder}.")
         yield
 
 

@@ -9,7 +9,6 @@ one that he saw standing; if another one stands by now, he is told so instead (:
 
 from __future__ import annotations
 
-import fcntl
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -105,12 +104,12 @@ class DecisionLog:
 
     def refresh(self) -> int:
         """Take in what others have appended; return the number of the newest decision."""
-        with self._locked(fcntl.LOCK_SH):
+        with self._locked():
             return len(self.entries)
 
     def since(self, number: int) -> list[Entry]:
         """The decisions after this number, in order."""
-        with self._locked(fcntl.LOCK_SH):
+        with self._locked():
             return self.entries[max(0, number) :]
 
     def looks(self, photo: str, reviewer: str) -> Sequence[Entry]:
@@ -204,20 +203,20 @@ class DecisionLog:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Nobody else decides meanwhile, in this process or another; all is read before."""
-        with self._locked(fcntl.LOCK_EX):
+        with self._locked():
             if self._refused:
                 self._take_back()
                 self._read_on()
             yield
 
     @contextmanager
-    def _locked(self, kind: int) -> Iterator[None]:
-        """Hold the lock; all is read before. Readers hold it too (``LOCK_SH``).
+    def _locked(self) -> Iterator[None]:
+        """Hold the lock; all is read before. Readers hold it too.
 
         Without it they could read a decision of another process that is going to be taken back.
         """
         with self._thread_lock, (self.round.path / LOCK).open("ab") as file:
-            lock(file, kind)  # released when the file is closed, also by a kill
+            lock(file)  # released when the file is closed, also by a kill
             self._read_on()
             yield
 

@@ -8,7 +8,6 @@ says the truth, also after the next start.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -43,7 +42,7 @@ class Appended:
         """
         try:
             with self.path.open("r+b", buffering=0) as file:
-                lock(file, fcntl.LOCK_EX)
+                lock(file)
                 self._remove(file)
         except FileNotFoundError:
             return
@@ -98,7 +97,7 @@ def append(
         return None
     # Unbuffered: a buffer would try once more when the file is closed, and perhaps find room.
     with path.open("a+b", buffering=0) as file:
-        lock(file, fcntl.LOCK_EX)  # released when the file is closed, also by a kill
+        lock(file)  # released when the file is closed, also by a kill
         _drop_torn_line(file)
         appended = Appended(path, file.seek(0, os.SEEK_END), lines)
         try:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import multiprocessing
 import os
 import sqlite3
 import subprocess
+import threading
 from collections.abc import Callable
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,7 +19,7 @@ from click.testing import CliRunner, Result
 
 from plantood.cli import INTERRUPTED, main
 from plantood.errors import SettingsError
-from plantood.training.files import disk, locks
+from plantood.training.files import disk
 from plantood.training.files.disk import (
     ensure_room,
     ensure_room_for_graphs,
@@ -159,7 +162,7 @@ def test_a_disk_without_locks_is_no_other_process(
     def refuse(*_: object) -> None:
         raise OSError(why, os.strerror(why))
 
-    monkeypatch.setattr(locks.fcntl, "flock", refuse)
+    monkeypatch.setattr(fcntl, "flock", refuse)
     for _ in range(2):
         with hold(tmp_path / "run"):
             pass
@@ -173,8 +176,26 @@ def test_a_disk_without_locks_is_no_other_process(
     assert capsys.readouterr().err.count("cannot be locked") == 1
 
 
-def test_another_process_is_one_still(tmp_path: Path) -> None:
-    with (tmp_path / ".lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(SettingsError, match="Another process"), hold(tmp_path):
+def _hold_for_ever(folder: Path, held: Event) -> None:
+    with hold(folder):
+        held.set()
+        threading.Event().wait()
+
+
+def test_another_process_is_one_until_it_is_killed(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    held = context.Event()
+    other = context.Process(target=_hold_for_ever, args=(tmp_path, held))
+    other.start()
+    try:
+        assert held.wait(60)
+        with (
+            pytest.raises(SettingsError, match=f"^Another process is at work in {tmp_path}.$"),
+            hold(tmp_path),
+        ):
             pass
+    finally:
+        other.kill()
+        other.join(60)
+    with hold(tmp_path):
+        pass
