@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn import metrics as sk
 
 EPSILON = 1e-7
 """Probabilities are kept this far from 0 and 1 in logarithms; the same as Keras."""
@@ -43,26 +44,21 @@ def roc_curve(
 
     Starts at (0, 0) with an infinite threshold and ends at (1, 1). A rate whose class is absent
     is NaN.
+
+    Raises:
+        ValueError: Without photos.
     """
-    y = np.asarray(labels).ravel() == 1
-    p = np.asarray(probabilities, np.float64).ravel()
-    order = np.argsort(-p, kind="stable")
-    y, p = y[order], p[order]
-    last_of_each = (
-        np.append(np.flatnonzero(np.diff(p)), len(p) - 1) if len(p) else np.array([], int)
+    fpr, tpr, thresholds = sk.roc_curve(
+        np.ravel(labels), np.ravel(probabilities), pos_label=1, drop_intermediate=False
     )
-    positives, negatives = y.sum(), (~y).sum()
-    with np.errstate(invalid="ignore"):
-        tpr = np.cumsum(y)[last_of_each] / (positives or np.nan)
-        fpr = np.cumsum(~y)[last_of_each] / (negatives or np.nan)
-    return np.append(0.0, fpr), np.append(0.0, tpr), np.append(np.inf, p[last_of_each])
+    return fpr, tpr, thresholds
 
 
 def auroc(labels: ArrayLike, probabilities: ArrayLike) -> float | None:
     """Area under the ROC curve: P(a plant scores above an other), ties counted half."""
-    fpr, tpr, _ = roc_curve(labels, probabilities)
-    area = float(np.sum(np.diff(fpr) * (tpr[1:] + tpr[:-1]) / 2))
-    return None if np.isnan(area) or len(fpr) < 2 else area
+    if not _has_both_classes(labels):
+        return None
+    return float(sk.roc_auc_score(np.ravel(labels), np.ravel(probabilities)))
 
 
 def fpr_at_tpr(labels: ArrayLike, probabilities: ArrayLike, tpr: float = 0.95) -> float | None:
@@ -70,10 +66,14 @@ def fpr_at_tpr(labels: ArrayLike, probabilities: ArrayLike, tpr: float = 0.95) -
 
     The usual figure of out-of-distribution detection (Hendrycks and Gimpel 2017; FPR at 95 % TPR).
     """
-    fpr, kept, _ = roc_curve(labels, probabilities)
-    if len(fpr) < 2 or np.isnan(fpr[-1]) or np.isnan(kept[-1]):
+    if not _has_both_classes(labels):
         return None
+    fpr, kept, _ = roc_curve(labels, probabilities)
     return float(fpr[np.flatnonzero(kept >= tpr)[0]])
+
+
+def _has_both_classes(labels: ArrayLike) -> bool:
+    return len(np.unique(np.asarray(labels))) == 2
 
 
 def reliability(
@@ -109,32 +109,38 @@ def calibration_error(labels: ArrayLike, probabilities: ArrayLike, bins: int = 1
     return float(sum(b["count"] * abs(b["observed"] - b["predicted"]) for b in filled) / total)
 
 
-def ratio(part: float, whole: float) -> float | None:
-    """``part / whole``, or None if there is nothing to divide by."""
-    return float(part / whole) if whole else None
-
-
 def summary(labels: ArrayLike, probabilities: ArrayLike, threshold: float = 0.5) -> dict[str, Any]:
-    """All figures of one split: counts, loss, accuracy, precision, recall, F1, AUROC and more."""
-    y = np.asarray(labels).ravel()
-    counts = confusion(y, probabilities, threshold)
-    tp, fn = counts["true_accept"], counts["false_retake"]
-    fp, tn = counts["false_accept"], counts["true_retake"]
+    """All figures of one split: counts, loss, accuracy, precision, recall, F1, AUROC and more.
+
+    Raises:
+        ValueError: Without photos.
+    """
+    y = np.ravel(labels)
+    p = np.ravel(probabilities)
+    plant, accepted = y == 1, p >= threshold
+    counts = confusion(y, p, threshold)
+    precision, recall, f1, _ = sk.precision_recall_fscore_support(
+        plant, accepted, average="binary", zero_division=np.nan
+    )
     return {
         "count": len(y),
-        "plants": tp + fn,
-        "others": fp + tn,
+        "plants": counts["true_accept"] + counts["false_retake"],
+        "others": counts["false_accept"] + counts["true_retake"],
         "threshold": float(threshold),
-        "loss": float(cross_entropy(y, probabilities).mean()) if len(y) else None,
-        "accuracy": ratio(tp + tn, len(y)),
-        "precision": ratio(tp, tp + fp),
-        "recall": ratio(tp, tp + fn),
-        "f1": ratio(2 * tp, 2 * tp + fp + fn),
-        "auroc": auroc(y, probabilities),
-        "fpr_at_95_tpr": fpr_at_tpr(y, probabilities),
-        "calibration_error": calibration_error(y, probabilities),
+        "loss": float(cross_entropy(y, p).mean()),
+        "accuracy": float(sk.accuracy_score(plant, accepted)),
+        "precision": _defined(precision),
+        "recall": _defined(recall),
+        "f1": _defined(f1),
+        "auroc": auroc(y, p),
+        "fpr_at_95_tpr": fpr_at_tpr(y, p),
+        "calibration_error": calibration_error(y, p),
         "confusion": counts,
     }
+
+
+def _defined(figure: float) -> float | None:
+    return None if np.isnan(figure) else float(figure)
 
 
 def by_source(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -44,20 +43,16 @@ def agreement(one: Sequence[str], other: Sequence[str]) -> Agreement:
     """Percent agreement and Cohen's kappa of two lists of labels for the same items.
 
     J. Cohen, "A coefficient of agreement for nominal scales", Educational and Psychological
-    Measurement 20 (1960), 37-46. With ``p_o`` the share of items labelled alike, and ``p_e`` the
-    share expected by chance from how often each of the two uses each label::
-
-        kappa = (p_o - p_e) / (1 - p_e)
+    Measurement 20 (1960), 37-46.
 
     Args:
         one: Labels, at least one.
         other: As many labels, in the same order.
     """
-    count = len(one)
-    share = sum(a == b for a, b in zip(one, other, strict=True)) / count
-    used, used_by_other = Counter(one), Counter(other)
-    by_chance = sum(used[label] * used_by_other[label] for label in used) / count**2
-    return Agreement(share, (share - by_chance) / (1 - by_chance) if by_chance < 1 else None)
+    from sklearn.metrics import accuracy_score, cohen_kappa_score  # slow: not before it is asked
+
+    kappa = float(cohen_kappa_score(one, other)) if len({*one, *other}) > 1 else None
+    return Agreement(float(accuracy_score(one, other)), kappa)
 
 
 def pairs(log: DecisionLog) -> list[Pair]:

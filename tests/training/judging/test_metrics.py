@@ -2,50 +2,49 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn import metrics as sk
 
 from plantood.training.judging import metrics
 
-
-@pytest.fixture(params=["spread", "tied", "saturated"])
-def scored(request: pytest.FixtureRequest) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(7)
-    labels = rng.integers(0, 2, 400)
-    probabilities = np.clip(rng.normal(0.3 + 0.4 * labels, 0.25), 0, 1)
-    if request.param == "tied":
-        probabilities = np.round(probabilities, 1)
-    if request.param == "saturated":
-        probabilities = np.where(rng.random(400) < 0.5, np.round(probabilities), probabilities)
-    return labels, probabilities
+PLANTS, OTHERS = [0.9, 0.8, 0.6, 0.4, 0.3], [0.7, 0.2, 0.1]
+LABELS = [1] * len(PLANTS) + [0] * len(OTHERS)
 
 
-def test_agrees_with_scikit_learn(scored: tuple[np.ndarray, np.ndarray]) -> None:
-    labels, probabilities = scored
-    found = metrics.summary(labels, probabilities, 0.5)
-    called = probabilities >= 0.5
-    clipped = np.clip(probabilities, metrics.EPSILON, 1 - metrics.EPSILON)
-    assert found["loss"] == pytest.approx(sk.log_loss(labels, clipped))
-    assert found["accuracy"] == pytest.approx(sk.accuracy_score(labels, called))
-    assert found["precision"] == pytest.approx(sk.precision_score(labels, called))
-    assert found["recall"] == pytest.approx(sk.recall_score(labels, called))
-    assert found["f1"] == pytest.approx(sk.f1_score(labels, called))
-    assert found["auroc"] == pytest.approx(sk.roc_auc_score(labels, probabilities))
-    tn, fp, fn, tp = sk.confusion_matrix(labels, called).ravel()
+def test_figures_by_hand() -> None:
+    found = metrics.summary(LABELS, PLANTS + OTHERS, 0.5)
     assert found["confusion"] == {
-        "true_accept": tp,
-        "false_retake": fn,
-        "false_accept": fp,
-        "true_retake": tn,
+        "true_accept": 3,
+        "false_retake": 2,
+        "false_accept": 1,
+        "true_retake": 2,
     }
+    assert (found["count"], found["plants"], found["others"]) == (8, 5, 3)
+    assert found["accuracy"] == 5 / 8
+    assert found["precision"] == 3 / 4
+    assert found["recall"] == 3 / 5
+    assert found["f1"] == pytest.approx(2 / 3)  # 2 * 3 / (2 * 3 + 1 + 2)
+    # The other at 0.7 has two of the plants above it, those at 0.2 and 0.1 all five.
+    assert found["auroc"] == pytest.approx(12 / 15)
+    right = np.prod([*PLANTS, *(1 - p for p in OTHERS)])
+    assert found["loss"] == pytest.approx(-np.log(right) / 8)
 
 
-def test_roc_curve_agrees_with_scikit_learn(scored: tuple[np.ndarray, np.ndarray]) -> None:
-    labels, probabilities = scored
+def test_a_certain_mistake_has_a_loss_that_can_be_added() -> None:
+    assert metrics.cross_entropy([1, 0], [0.0, 1.0]) == pytest.approx(-np.log(metrics.EPSILON))
+
+
+def test_roc_curve_by_hand_with_a_tie() -> None:
+    labels, probabilities = [1, 0, 1, 0], [0.8, 0.5, 0.5, 0.2]
     fpr, tpr, thresholds = metrics.roc_curve(labels, probabilities)
-    expected = sk.roc_curve(labels, probabilities, drop_intermediate=False)
-    np.testing.assert_allclose(fpr, expected[0])
-    np.testing.assert_allclose(tpr, expected[1])
-    np.testing.assert_allclose(thresholds, expected[2])
+    assert fpr.tolist() == [0, 0, 0.5, 1]
+    assert tpr.tolist() == [0, 0.5, 1, 1]
+    assert thresholds.tolist() == [np.inf, 0.8, 0.5, 0.2]
+    # Of four pairs the plant is above the other in three, and one is a tie.
+    assert metrics.auroc(labels, probabilities) == pytest.approx(3.5 / 4)
+
+
+def test_roc_curve_has_a_point_for_every_probability() -> None:
+    fpr, _, _ = metrics.roc_curve([1, 1, 1, 0], [0.9, 0.8, 0.7, 0.1])
+    assert len(fpr) == 5
 
 
 def test_fpr_at_95_tpr_by_hand() -> None:
@@ -78,8 +77,18 @@ def test_one_class_leaves_figures_undefined_not_wrong() -> None:
     assert found["auroc"] is None
     assert found["fpr_at_95_tpr"] is None
     assert found["recall"] is None
+    assert found["precision"] == 0
+    assert found["f1"] == 0
     assert found["accuracy"] == 0.5
-    assert metrics.summary([], [])["loss"] is None
+    found = metrics.summary([0, 0], [0.2, 0.3])
+    assert (found["precision"], found["recall"], found["f1"]) == (None, None, None)
+    found = metrics.summary([1, 1], [0.2, 0.3])
+    assert (found["precision"], found["recall"], found["f1"]) == (None, 0, 0)
+
+
+def test_there_are_no_figures_of_no_photos() -> None:
+    with pytest.raises(ValueError, match="minimum of 1 sample"):
+        metrics.summary([], [])
 
 
 def test_shape_batch_1_gives_the_same_figures() -> None:
