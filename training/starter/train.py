@@ -34,6 +34,7 @@ from plantood.training.common.tables import Row
 from plantood.training.fitting.extractor import open_extractor
 from plantood.training.judging.evaluation import Evaluation, Scored
 from plantood.training.judging.scoring import CHECK_PHOTOS, score_photos, some_photos
+from plantood.training.judging.unseen import unseen_table
 from plantood.training.network.backbones import BACKBONES
 from plantood.training.network.classifier import build_classifier
 from plantood.training.network.export import export_gate
@@ -43,7 +44,7 @@ from plantood.training.network.weights import build_backbone
 from plantood.training.photos.dataset import Dataset, load_dataset
 from plantood.training.report.card import model_card
 from plantood.training.starter.bank import Bank, open_bank
-from plantood.training.starter.leave_out import Scores, best_threshold, leave_out_scores, transfer
+from plantood.training.starter.leave_out import best_threshold, leave_each_out
 from plantood.training.starter.plan import NEEDED_SOURCES, plan, read_rows
 from plantood.training.starter.probe import PENALTY, Probe, fit_probe
 from plantood.training.starter.weighting import sample_weights
@@ -89,14 +90,12 @@ def train_starter(
     extractor = open_extractor(BACKBONE_NAME, backbone, cache, check_images)
     bank = open_bank(plan(rows, seed), extractor, cache)
 
-    plants = frozenset(row.source for row in rows if row.plant)
-    sources = sorted({row.source for row in rows})
     doubtful = frozenset(row.path for row in rows if not row.trusted)
-    scores = leave_out_scores(bank.samples, partial(fold_logits, bank, doubtful), sources)
-    threshold = best_threshold(scores, plants)
+    unseen = leave_each_out(bank.samples, partial(fold_logits, bank, doubtful))
+    threshold = best_threshold(unseen)
     probe = fit_fold(bank, doubtful, frozenset())
     shifted = replace(probe, bias=probe.bias - float(np.log(threshold / (1 - threshold))))
-    table = _transfer_table(scores, plants, threshold)
+    table = unseen_table({"starter": unseen.accepted(threshold)})
     _write(
         build_classifier(backbone, probe_head(shifted, backbone.output_shape[1:])),
         dataset,
@@ -139,24 +138,6 @@ def _doubtful() -> list[str]:
     """Prefixes of the SHA-256 sums of photos whose label a look at them contradicts."""
     with DOUBTFUL.open(newline="", encoding="utf-8") as file:
         return [row["sha256_prefix"] for row in csv.DictReader(file)]
-
-
-def _transfer_table(
-    scores: Scores, plants: frozenset[str], threshold: float
-) -> tuple[Row, list[Row]]:
-    """Every source as judged by a fit that left it out, at the shipped threshold."""
-    figures = transfer(scores, plants, threshold)
-    rows: list[list[str]] = []
-    for name, shares, mean in (
-        ("plants kept", figures.kept, figures.mean_kept),
-        ("false accepts", figures.false_accepts, figures.mean_false_accepts),
-    ):
-        rows += [
-            [source, name, str(len(scores[source])), f"{share:.1%}"]
-            for source, share in sorted(shares.items())
-        ]
-        rows.append([f"mean of {len(shares)} sources", name, "", f"{mean:.1%}"])
-    return ["source left out", "figure", "photos", "starter"], rows
 
 
 def _write(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,15 +23,14 @@ from plantood.training.fitting.phases import SCORES, HeadTrainer
 from plantood.training.judging.evaluation import Evaluation, Scored
 from plantood.training.judging.scoring import CHECK_PHOTOS, some_photos
 from plantood.training.judging.threshold import choose_threshold
+from plantood.training.judging.unseen import Accepted, accepted_shares, unseen_table
 from plantood.training.network.backbones import BACKBONES
 from plantood.training.network.weights import build_backbone
-from plantood.training.photos.data import CLASS_NAMES
 from plantood.training.photos.dataset import Dataset, load_dataset
 from plantood.training.report.html import write_report
 from plantood.training.train.settings import TrainOptions
 
 SPLIT = "sources never seen"
-THRESHOLDS = ("accepted_at_half", "accepted_at_threshold")
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,7 @@ def leave_one_out(options: TrainOptions) -> LeaveOneOutResult:
         ensure_room(dataset.photos, extractor.cache, backbone, options.cache)
         extractor.cache.fill(dataset.photos, extractor.scorer.feature_map, size)
         scored: dict[str, list[Scored]] = {head: [] for head in options.heads}
+        shares: dict[str, list[Accepted]] = defaultdict(list)
         folds: list[dict[str, Any]] = []
         for source, rest in rests.items():
             say(f"Without {source}")
@@ -91,8 +92,24 @@ def leave_one_out(options: TrainOptions) -> LeaveOneOutResult:
                 val = Scored(rest.val, probabilities["val"])
                 chosen = choose_threshold(val.labels, val.probabilities, **options.costs.as_dict())
                 scored[head].append(left_out)
-                folds += _fold_rows(source, head, left_out, chosen.threshold)
-        header, rows = by_source_table(folds, options.heads)
+                of_fold = left_out.labels, left_out.probabilities, left_out.sources
+                at_half = accepted_shares(*of_fold, 0.5)
+                at_threshold = accepted_shares(*of_fold, chosen.threshold)
+                shares[f"{head} at 0.5"] += at_half
+                shares[f"{head} at its threshold"] += at_threshold
+                folds += [
+                    {
+                        "source": source,
+                        "head": head,
+                        "label": half.label,
+                        "count": half.count,
+                        "threshold": chosen.threshold,
+                        "accepted_at_half": half.share,
+                        "accepted_at_threshold": own.share,
+                    }
+                    for half, own in zip(at_half, at_threshold, strict=True)
+                ]
+        header, rows = unseen_table(shares)
         evaluations = [
             Evaluation(
                 head, {SPLIT: _joined(parts)}, threshold=0.5, details={"settings": fit.as_dict()}
@@ -142,33 +159,6 @@ def without_each(dataset: Dataset, min_per_class: int) -> tuple[dict[str, Datase
     return rests, notes
 
 
-def by_source_table(
-    folds: list[dict[str, Any]], heads: tuple[str, ...]
-) -> tuple[Row, list[list[str]]]:
-    """Plants kept and false accepts of each source never seen, with the means over sources."""
-    header = ["source left out", "figure", "photos"]
-    for head in heads:
-        header += [f"{head} at 0.5", f"{head} at its threshold"]
-    rows = []
-    for label in ("plant", "other"):
-        figure = "plants kept" if label == "plant" else "false accepts"
-        mine = [fold for fold in folds if fold["label"] == label]
-        for source in sorted({fold["source"] for fold in mine}):
-            by_head = {fold["head"]: fold for fold in mine if fold["source"] == source}
-            count = str(by_head[heads[0]]["count"])
-            cells = [f"{by_head[head][key]:.1%}" for head in heads for key in THRESHOLDS]
-            rows.append([source, figure, count, *cells])
-        if mine:
-            means = [
-                f"{np.mean([fold[key] for fold in mine if fold['head'] == head]):.1%}"
-                for head in heads
-                for key in THRESHOLDS
-            ]
-            sources = len({fold["source"] for fold in mine})
-            rows.append([f"mean of {sources} sources", figure, "", *means])
-    return header, rows
-
-
 def _fold(trainer: HeadTrainer, head: str) -> dict[str, NDArray[np.float32]]:
     """Scores of one head of one fold, from disk if they are there; its weights are not kept."""
     folder = trainer.folder / head
@@ -177,24 +167,6 @@ def _fold(trainer: HeadTrainer, head: str) -> dict[str, NDArray[np.float32]]:
     (folder / "phase1.npz").unlink(missing_ok=True)
     with np.load(folder / SCORES, allow_pickle=False) as stored:
         return dict(stored)
-
-
-def _fold_rows(source: str, head: str, left_out: Scored, threshold: float) -> list[dict[str, Any]]:
-    rows = []
-    for label in np.unique(left_out.labels).astype(int).tolist():
-        mine = left_out.probabilities[left_out.labels == label]
-        rows.append(
-            {
-                "source": source,
-                "head": head,
-                "label": CLASS_NAMES[label],
-                "count": len(mine),
-                "threshold": threshold,
-                "accepted_at_half": float(np.mean(mine >= 0.5)),
-                "accepted_at_threshold": float(np.mean(mine >= threshold)),
-            }
-        )
-    return rows
 
 
 def _joined(parts: list[Scored]) -> Scored:

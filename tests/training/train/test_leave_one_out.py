@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from plantood.cli import main
 from plantood.training.photos.dataset import load_dataset
-from plantood.training.train.leave_one_out import by_source_table, leave_one_out
+from plantood.training.train.leave_one_out import leave_one_out
 from plantood.training.train.settings import DataSettings, FitSettings, TrainOptions
 from plantood.training.train.train import train
 from tests.training.conftest import Data
@@ -101,19 +101,3 @@ def test_a_source_of_each_class_leaves_nothing_to_compare(data: Data, tmp_path: 
     assert "Name more sources of each class" in last
     assert "Sources never seen" not in ran.output
     assert not list((tmp_path / "cache").glob("mobilenet*"))  # told before the work
-
-
-def test_table_means_are_over_sources_not_photos() -> None:
-    folds = [
-        {
-            "source": source,
-            "head": "gap",
-            "label": "plant",
-            "count": count,
-            "accepted_at_half": kept,
-            "accepted_at_threshold": 0.0,
-        }
-        for source, count, kept in (("x", 1000, 1.0), ("y", 10, 0.5))
-    ]
-    _, rows = by_source_table(folds, ("gap",))
-    assert rows[-1] == ["mean of 2 sources", "plants kept", "", "75.0%", "0.0%"]

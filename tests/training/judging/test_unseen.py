@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from plantood.training.judging.unseen import Accepted, accepted_shares, mean_share, unseen_table
+
+PHOTOS = [
+    ("farm", 1, 0.9),
+    ("farm", 1, 0.7),
+    ("farm", 1, 0.4),
+    ("farm", 1, 0.8),
+    ("garden", 1, 0.6),
+    ("street", 0, 0.2),
+    ("street", 0, 0.7),
+    ("farm", 0, 0.1),
+]
+
+
+def shares(threshold: float) -> list[Accepted]:
+    sources, labels, probabilities = zip(*PHOTOS, strict=True)
+    return accepted_shares(labels, probabilities, sources, threshold)
+
+
+def test_shares_by_hand() -> None:
+    assert sorted(shares(0.5), key=lambda one: (one.label, one.source)) == [
+        Accepted("farm", "other", 1, 0.0),
+        Accepted("street", "other", 2, 0.5),
+        Accepted("farm", "plant", 4, 0.75),
+        Accepted("garden", "plant", 1, 1.0),
+    ]
+    strict = {(one.source, one.label): one.share for one in shares(0.7)}
+    assert strict["farm", "plant"] == 0.75  # the threshold itself is accepted
+    assert strict["garden", "plant"] == 0.0
+    assert strict["street", "other"] == 0.5
+
+
+def test_means_are_over_sources_not_photos() -> None:
+    found = [
+        Accepted("x", "plant", 1000, 1.0),
+        Accepted("y", "plant", 10, 0.5),
+        Accepted("z", "other", 1, 0.25),
+    ]
+    assert mean_share(found, "plant") == pytest.approx(0.75)
+    assert mean_share(found, "other") == 0.25
+    assert math.isnan(mean_share(found[2:], "plant"))
+
+
+def test_the_table_shows_every_source_and_the_means() -> None:
+    header, rows = unseen_table({"at half": shares(0.5), "strict": shares(0.7)})
+    assert header == ["source left out", "figure", "photos", "at half", "strict"]
+    assert rows == [
+        ["farm", "plants kept", "4", "75.0%", "75.0%"],
+        ["garden", "plants kept", "1", "100.0%", "0.0%"],
+        ["mean of 2 sources", "plants kept", "", "87.5%", "37.5%"],
+        ["farm", "false accepts", "1", "0.0%", "0.0%"],
+        ["street", "false accepts", "2", "50.0%", "50.0%"],
+        ["mean of 2 sources", "false accepts", "", "25.0%", "25.0%"],
+    ]
+
+
+def test_a_class_without_a_source_has_no_row() -> None:
+    _, rows = unseen_table({"a": accepted_shares([1], np.array([0.9]), ["x"], 0.5)})
+    assert [row[0] for row in rows] == ["x", "mean of 1 sources"]

@@ -1,0 +1,84 @@
+"""Leave-one-source-out: what a gate is worth on cameras and fields that it has not seen.
+
+Each source is judged by a model that was trained without it. A source counts as much as any other,
+whatever its size, since the next camera is one more source, not some more photos.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from plantood.training.common.tables import Row
+from plantood.training.judging.metrics import by_source
+
+FIGURES = {"plant": "plants kept", "other": "false accepts"}
+"""What the share of photos accepted is called, by class."""
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """How many photos of one class of one source are accepted."""
+
+    source: str
+    label: str
+    """``plant`` or ``other``."""
+    count: int
+    """Photos of it."""
+    share: float
+    """Of them accepted, 0..1: 1 is best for plants, 0 for others."""
+
+
+def accepted_shares(
+    labels: ArrayLike, probabilities: ArrayLike, sources: Sequence[str], threshold: float
+) -> list[Accepted]:
+    """Every source and class of some photos, by models that have not seen their source.
+
+    Args:
+        labels: ``[N]``, 1 = plant, 0 = other.
+        probabilities: P(plant), ``[N]``, 0..1; accepted from ``threshold`` up.
+        sources: of each photo, ``[N]``.
+        threshold: 0..1.
+    """
+    return [
+        Accepted(
+            row["source"],
+            row["label"],
+            row["count"],
+            (row["count"] - row["wrong"] if row["label"] == "plant" else row["wrong"])
+            / row["count"],
+        )
+        for row in by_source(labels, probabilities, sources, threshold)
+    ]
+
+
+def mean_share(shares: Sequence[Accepted], label: str) -> float:
+    """Mean over the sources of one class; not a number if there are none."""
+    mine = [one.share for one in shares if one.label == label]
+    return float(np.mean(mine)) if mine else float("nan")
+
+
+def unseen_table(columns: Mapping[str, Sequence[Accepted]]) -> tuple[Row, list[Row]]:
+    """Plants kept and false accepts of each source, with the means over the sources.
+
+    Args:
+        columns: by their titles; all of the same sources.
+    """
+    rows: list[Row] = []
+    first = next(iter(columns.values()))
+    for label, figure in FIGURES.items():
+        by_name = [
+            {one.source: one for one in shares if one.label == label} for shares in columns.values()
+        ]
+        counts = {one.source: one.count for one in first if one.label == label}
+        rows += [
+            [source, figure, str(counts[source]), *(f"{one[source].share:.1%}" for one in by_name)]
+            for source in sorted(counts)
+        ]
+        if counts:
+            means = [f"{mean_share(shares, label):.1%}" for shares in columns.values()]
+            rows.append([f"mean of {len(counts)} sources", figure, "", *means])
+    return ["source left out", "figure", "photos", *columns], rows
