@@ -6,6 +6,7 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
+import pillow_heif
 from PIL import Image, ImageDraw
 
 
@@ -26,4 +27,10 @@ def scene(width: int = 640, height: int = 480, seed: int = 0) -> Image.Image:
 def encode(image: Image.Image, format: str = "JPEG", **options: Any) -> bytes:
     file = BytesIO()
     image.save(file, format, **options)
+    return file.getvalue()
+
+
+def heic(image: Image.Image, **options: Any) -> bytes:
+    file = BytesIO()
+    pillow_heif.from_pillow(image).save(file, **options)
     return file.getvalue()

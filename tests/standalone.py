@@ -23,7 +23,8 @@ from pathlib import Path
 import psutil
 from uv import find_uv_bin
 
-from tests.service.server import ROOT, Server, launch, running
+from tests.service import server
+from tests.service.server import ROOT, Server
 
 AUDIT = """
 import os, sys
@@ -57,37 +58,34 @@ class Standalone:
         return self.environment / "bin" / "python"
 
 
-def clean_environment(**variables: str) -> dict[str, str]:
-    """The environment without anything that leads to the checkout or to another Bento store."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("PLANTOOD_", "BENTO", "PYTHON", "VIRTUAL_ENV"))
-        and (name == "PATH" or str(ROOT) not in value)
-    }
-    kept["PATH"] = os.pathsep.join(
-        folder for folder in kept["PATH"].split(os.pathsep) if str(ROOT) not in folder
-    )
-    return kept | {"BENTOML_DO_NOT_TRACK": "True", **variables}
+def _inside(environment: Path, home: Path, **variables: str) -> dict[str, str]:
+    """As after activating a virtual environment."""
+    path = f"{environment / 'bin'}{os.pathsep}{server.environment(home)['PATH']}"
+    return server.environment(home, VIRTUAL_ENV=str(environment), PATH=path, **variables)
 
 
-def _inside(environment: Path) -> dict[str, str]:
-    """What activating a virtual environment sets."""
-    path = f"{environment / 'bin'}{os.pathsep}{clean_environment()['PATH']}"
-    return {"VIRTUAL_ENV": str(environment), "PATH": path}
+def copy_sources(folder: Path) -> Path:
+    """What a wheel of plantood is built from; building in the checkout would leave files there."""
+    folder.mkdir()
+    for file in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
+        shutil.copy(ROOT / file, folder)
+    for package in ("plantood", "training"):
+        leave = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / package, folder / package, ignore=leave)
+    return folder
 
 
 def build(project: Path, home: Path, **variables: str) -> str:
     """`bentoml build` in a project's folder, into the store ``home``; returns the tag."""
     command = [sys.executable, "-m", "bentoml", "build", "--output", "tag", "."]
-    output = _run(command, project, clean_environment(BENTOML_HOME=str(home), **variables))
+    output = _run(command, project, server.environment(home, **variables))
     return output.rsplit("__tag__:", 1)[1].strip()
 
 
 def export(tag: str, home: Path, archive: Path) -> Path:
     """`bentoml export`: the bento as one file, its models in it; `.tar` is the fastest."""
     command = [sys.executable, "-m", "bentoml", "export", tag, str(archive)]
-    _run(command, archive.parent, clean_environment(BENTOML_HOME=str(home)))
+    _run(command, archive.parent, server.environment(home))
     return archive
 
 
@@ -112,8 +110,8 @@ def install_archive(tag: str, archive: Path, work: Path) -> Standalone:
     # Both ways of installing look for uv on the path, where the tests' own need not be.
     uv = str(shutil.copy(find_uv_bin(), work / "uv"))
     _run([uv, "venv", "--quiet", "--python", sys._base_executable, str(environment)], work)
-    inside = _inside(environment)
-    variables = clean_environment(**inside | {"PATH": f"{inside['PATH']}{os.pathsep}{work}"})
+    variables = _inside(environment, home)
+    variables["PATH"] += f"{os.pathsep}{work}"
     script = unpacked / "env" / "python" / "install.sh"
     if script.is_file():
         _run(["bash", str(script)], work, variables)
@@ -128,7 +126,7 @@ def install_archive(tag: str, archive: Path, work: Path) -> Standalone:
     home.mkdir()
     python = str(environment / "bin" / "python")
     command = [python, "-m", "bentoml", "import", str(archive)]
-    _run(command, work, clean_environment(BENTOML_HOME=str(home)))
+    _run(command, work, server.environment(home))
     name, version = tag.split(":")
     return Standalone(tag, archive, environment, home, home / "bentos" / name / version)
 
@@ -136,30 +134,27 @@ def install_archive(tag: str, archive: Path, work: Path) -> Standalone:
 @contextlib.contextmanager
 def serving(standalone: Standalone, **settings: str) -> Iterator[Server]:
     """Start it by its own entrypoint, as its image would; stopped afterwards."""
-    variables = clean_environment(
-        BENTOML_HOME=str(standalone.home),
-        BENTO_PATH=str(standalone.bento),
-        **_inside(standalone.environment),
-        **settings,
+    variables = _inside(
+        standalone.environment, standalone.home, BENTO_PATH=str(standalone.bento), **settings
     )
     entrypoint = ["bash", str(standalone.bento / "env" / "docker" / "entrypoint.sh")]
-    process, server = launch(
-        entrypoint, cwd=standalone.bento, environment=variables, log=standalone.home / "serve.log"
-    )
-    with running(process, server):
-        server.wait_until_ready()
-        yield server
+    log = standalone.home / "serve.log"
+    with server.launch(
+        entrypoint, folder=standalone.bento, environment=variables, log=log
+    ) as started:
+        started.wait_until_ready()
+        yield started
 
 
-def traces_of_checkout(server: Server) -> list[str]:
+def traces_of_checkout(running: Server) -> list[str]:
     """Whatever ties the running service's processes to the checkout; empty if it stands alone.
 
     Working folders, programs, mapped libraries, open files, the environment, and every file that
     was opened since the start.
     """
-    traces = [line for line in server.output.splitlines() if line.startswith("OPENED ")]
+    traces = [line for line in running.output.splitlines() if line.startswith("OPENED ")]
     inside = f"{ROOT}{os.sep}"
-    for process in [server.supervisor, *server.supervisor.children(recursive=True)]:
+    for process in [running.supervisor, *running.supervisor.children(recursive=True)]:
         proc = Path(f"/proc/{process.pid}")
         links = [proc / "cwd", proc / "exe", *(proc / "fd").iterdir()]
         seen = [str(link.readlink()) for link in links if link.is_symlink()]

@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import time
 import tomllib
 from collections.abc import Iterator
@@ -26,7 +25,8 @@ from plantood.bento.packing import GATE_LABEL, SHA256_LABEL
 from plantood.model.entry import MANIFEST, sha256
 from plantood.model.starter import starter_dir
 from tests import standalone
-from tests.service.server import ROOT, SAMPLES, Server
+from tests.service import tiny_gate
+from tests.service.server import ROOT, SAMPLES, Server, environment
 from tests.standalone import Standalone
 
 PACKAGE = ROOT / "plantood"
@@ -41,12 +41,7 @@ def bento(tmp_path_factory: pytest.TempPathFactory) -> Standalone:
 @pytest.fixture(scope="module")
 def server(bento: Standalone) -> Iterator[Server]:
     """The bento served by itself, on a machine whose store also has a newer gate."""
-    subprocess.run(
-        [sys.executable, "-m", "tests.service.tiny_gate", "newest"],
-        env=os.environ | {"BENTOML_HOME": str(bento.home)},
-        cwd=ROOT,
-        check=True,
-    )
+    tiny_gate.save(bento.home, "newest")
     with standalone.serving(bento) as server:
         yield server
 
@@ -81,12 +76,7 @@ def test_it_says_what_it_is_and_which_gate_it_has(bento: Standalone) -> None:
 
 def test_another_gate_is_packed_by_its_tag(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    subprocess.run(
-        [sys.executable, "-m", "tests.service.tiny_gate", "mine"],
-        env=os.environ | {"BENTOML_HOME": str(home)},
-        cwd=ROOT,
-        check=True,
-    )
+    tiny_gate.save(home, "mine")
     tag = standalone.build(ROOT, home, PLANTOOD_GATE="plantood-gate:mine")
     about = yaml.safe_load((home / "bentos" / tag.replace(":", "/") / "bento.yaml").read_text())
     assert about["labels"][GATE_LABEL] == "plantood-gate:mine"
@@ -139,7 +129,8 @@ def test_a_file_with_another_hash_is_not_installed(
     requirements = packed / "requirements.txt"
     for digest in _hashes(requirements)[tampered]:
         requirements.write_text(requirements.read_text().replace(digest, "0" * 64))
-    inside = standalone.clean_environment(
+    inside = environment(
+        bento.home,
         VIRTUAL_ENV=str(tmp_path / "environment"),
         PATH=f"{Path(find_uv_bin()).parent}:{os.environ['PATH']}",
     )
@@ -157,7 +148,7 @@ def test_the_bento_has_the_locked_packages_and_bentoml(bento: Standalone) -> Non
     installed = subprocess.run(
         [str(bento.python), "-c", code],
         cwd=bento.home,
-        env=standalone.clean_environment(),
+        env=environment(bento.home),
         capture_output=True,
         text=True,
         check=True,
@@ -185,7 +176,7 @@ def test_nothing_of_the_checkout_is_reachable(bento: Standalone, server: Server)
     run = subprocess.run(
         [str(bento.python), "-c", code],
         cwd=bento.bento / "src",
-        env=standalone.clean_environment(BENTOML_HOME=str(bento.home)),
+        env=environment(bento.home),
         capture_output=True,
         text=True,
         check=True,
@@ -201,7 +192,7 @@ def test_what_finds_traces_of_the_checkout_finds_them(bento: Standalone, tmp_pat
         process = subprocess.Popen(
             [str(bento.python), "-c", "open('README.md').close(); input()"],
             cwd=ROOT,
-            env=standalone.clean_environment(),
+            env=environment(bento.home),
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,
@@ -278,12 +269,12 @@ def test_the_image_s_health_check_knows_a_service_that_is_down(
     code = re.search(r'HEALTHCHECK .*?"-c", \\\s+"(.*?)"\]', template, re.DOTALL)[1]
 
     def check(port: str) -> int:
-        environment = standalone.clean_environment(PORT=port)
+        variables = environment(bento.home, PORT=port)
         return subprocess.run(
-            [str(bento.python), "-c", code], env=environment, check=False
+            [str(bento.python), "-c", code], env=variables, check=False
         ).returncode
 
-    assert check(server.url.rpartition(":")[2]) == 0
+    assert check(str(server.address[1])) == 0
     assert check("9") != 0
 
 

@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import bentoml
 import httpx
 import pytest
 from click.testing import CliRunner, Result
@@ -23,6 +22,7 @@ from plantood.cli.check import SAMPLES
 from plantood.cli.serve import LONGEST_TMPDIR
 from plantood.judging.gate import Gate
 from plantood.verdict import Verdict
+from tests.service.server import environment, free_ports, launch
 
 MAIZE = str(SAMPLES / "maize_leaf.jpg")
 BROKEN = str(SAMPLES / "broken_upload.jpg")
@@ -97,7 +97,7 @@ def test_operators_messages(tmp_path: Path) -> None:
         (["check", MAIZE, "--policy", "plants=1"], "no threshold plants", EXIT_NOT_JUDGED),
         (
             ["check", MAIZE, "--policy", "plant_threshold"],
-            "--policy='plant_threshold' cannot be used",
+            "--policy: 'plant_threshold' is not of the form name=number",
             EXIT_NOT_JUDGED,
         ),
         (["serve", "--gate", "nothing:here"], "no gate model nothing:here", EXIT_ERROR),
@@ -129,8 +129,9 @@ def test_serve_says_that_it_starts_only_if_nothing_is_known_to_stop_it(
     setting: dict[str, str], said: str
 ) -> None:
     with folder_of_length(LONGEST_TMPDIR + 1) as long:
-        environment = {name: value.format(long=long) for name, value in setting.items()}
-        result = plantood("serve", "--host", "127.0.0.1", "--port", str(free_port()), **environment)
+        variables = {name: value.format(long=long) for name, value in setting.items()}
+        address = ("--host", "127.0.0.1", "--port", str(free_ports(1)[0]))
+        result = plantood("serve", *address, **variables)
     assert result.returncode == EXIT_ERROR
     assert said in result.stderr
     assert result.stderr.startswith("Error: ")
@@ -155,11 +156,11 @@ def test_a_store_that_cannot_be_used_is_one_sentence(arguments: list[str], tmp_p
         assert full.stderr.count("\n") == 1
 
 
-def plantood(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def plantood(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """The command in a process and an environment of its own."""
     return subprocess.run(
         [sys.executable, "-m", "plantood", *arguments],
-        env=os.environ | {"BENTOML_DO_NOT_TRACK": "True"} | environment,
+        env=os.environ | variables,
         capture_output=True,
         text=True,
         timeout=120,
@@ -173,11 +174,6 @@ def folder_of_length(characters: int) -> Iterator[Path]:
         folder = Path(short) / "".ljust(characters - len(short) - 1, "x")
         folder.mkdir()
         yield folder
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return free.getsockname()[1]
 
 
 def test_what_is_missing_keeps_nothing_else_from_being_judged(tmp_path: Path) -> None:
@@ -298,10 +294,7 @@ def test_models_lists_what_the_store_holds() -> None:
 
 
 def test_models_of_an_empty_store(tmp_path: Path) -> None:
-    environment = os.environ | {"BENTOML_HOME": str(tmp_path)}
-    command = [sys.executable, "-m", "plantood", "models"]
-    shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert "no gate" in shown.stdout
+    assert "no gate" in plantood("models", BENTOML_HOME=str(tmp_path)).stdout
 
 
 def test_help_is_instant_and_names_every_command() -> None:
@@ -334,52 +327,26 @@ def test_serve_says_that_the_port_is_taken(
     assert "--port" in result.stderr
 
 
-@pytest.fixture(params=["127.0.0.1", "::1", "::"])
-def served(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
-    port = free_port()
-    command = [sys.executable, "-m", "plantood", "serve", "--host", request.param]
-    log = tmp_path / "log"
-    host = {"127.0.0.1": "127.0.0.1", "::1": "[::1]", "::": "localhost"}[request.param]
-    with log.open("w") as output, folder_of_length(LONGEST_TMPDIR) as longest:
-        server = subprocess.Popen(
-            [*command, "--port", str(port)],
-            cwd=tmp_path,
-            env=os.environ | {"TMPDIR": str(longest)},
-            stdout=output,
-            stderr=output,
-        )
-        url = f"http://{host}:{port}"
-        try:
-            _wait_until_ready(url, server, log)
-            assert f"Starting the gate at {url};" in log.read_text()
-            yield url
-        finally:
-            server.terminate()
-            server.wait(30)
-
-
-def _wait_until_ready(url: str, server: subprocess.Popen, log: Path) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            if httpx.get(f"{url}/readyz", timeout=5).status_code == httpx.codes.OK:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.5)
-    pytest.fail(f"the service did not start:\n{log.read_text()[-3000:]}")
-
-
-def test_serve_serves_from_any_directory(served: str) -> None:
-    answer = httpx.post(
-        f"{served}/check",
-        content=Path(MAIZE).read_bytes(),
-        headers={"Content-Type": "image/jpeg"},
-        timeout=60,
-    )
-    verdict = Verdict.model_validate(answer.json())
-    assert verdict.accepted
-    assert bentoml.models.get(verdict.model).info.labels["kind"] == "plantood-gate"
+@pytest.mark.parametrize(
+    ("host", "shown"), [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]"), ("::", "localhost")]
+)
+def test_serve_serves_from_any_directory(host: str, shown: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "plantood", "serve"]
+    with folder_of_length(LONGEST_TMPDIR) as longest:
+        variables = environment(tmp_path, TMPDIR=str(longest))
+        log = tmp_path / "log"
+        with launch(command, folder=tmp_path, environment=variables, log=log, host=host) as server:
+            server.wait_until_ready()
+            url = f"http://{shown}:{server.address[1]}"
+            assert f"Starting the gate at {url};" in server.output
+            answer = httpx.post(
+                f"{url}/check",
+                content=Path(MAIZE).read_bytes(),
+                headers={"Content-Type": "image/jpeg"},
+                timeout=60,
+            )
+    assert Verdict.model_validate(answer.json()).accepted
+    assert (tmp_path / "models" / "plantood-gate" / "starter" / "gate.json").is_file()
 
 
 def test_models_says_which_gate_is_damaged(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -7,18 +8,23 @@ import pytest
 from plantood.errors import SettingsError
 from plantood.settings import Settings, documentation, documentation_table, variable
 
+@pytest.fixture(autouse=True)
+def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("PLANTOOD_")]:
+        monkeypatch.delenv(name)
+
+
 DOCUMENT = Path(__file__).parents[1] / "docs" / "configuration.md"
 
 
 def test_nothing_set_gives_the_defaults() -> None:
-    settings = Settings.from_environment({})
-    assert settings == Settings()
+    settings = Settings.from_environment()
     assert settings.gate == "plantood-gate:latest"
     assert settings.max_upload_bytes == 20 * 1024 * 1024
     assert settings.max_pixels == 110_000_000
 
 
-def test_every_field_is_read_from_its_variable() -> None:
+def test_every_field_is_read_from_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     environment = {
         "PLANTOOD_GATE": "plantood-gate:v2",
         "PLANTOOD_GATE_SHA256": "0f" * 32,
@@ -44,7 +50,9 @@ def test_every_field_is_read_from_its_variable() -> None:
         "PLANTOOD_CAPTURE_PER_DAY": "200",
     }
     assert set(environment) == {variable(field) for field in Settings.model_fields}
-    assert Settings.from_environment(environment).model_dump() == {
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert Settings.from_environment().model_dump() == {
         "gate": "plantood-gate:v2",
         "gate_sha256": "0f" * 32,
         "policy": {"plant_threshold": 0.7, "max_unfamiliarity": None},
@@ -70,8 +78,11 @@ def test_every_field_is_read_from_its_variable() -> None:
     }
 
 
-def test_an_empty_variable_counts_as_not_set() -> None:
-    assert Settings.from_environment({"PLANTOOD_WORKERS": " "}) == Settings()
+@pytest.mark.parametrize("empty", ["", " "])
+def test_an_empty_variable_counts_as_not_set(empty: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    default = Settings.from_environment()
+    monkeypatch.setenv("PLANTOOD_WORKERS", empty)
+    assert Settings.from_environment() == default
 
 
 @pytest.mark.parametrize(
@@ -89,9 +100,12 @@ def test_an_empty_variable_counts_as_not_set() -> None:
         ("PLANTOOD_CAPTURE_MARGIN", "1.5", "a number from 0 to 1"),
     ],
 )
-def test_a_wrong_value_is_named_with_what_is_allowed(name: str, value: str, allowed: str) -> None:
+def test_a_wrong_value_is_named_with_what_is_allowed(
+    name: str, value: str, allowed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError) as caught:
-        Settings.from_environment({name: value})
+        Settings.from_environment()
     sentence = str(caught.value)
     assert sentence.startswith(f"{name}={value!r}")
     assert allowed in sentence
@@ -120,10 +134,15 @@ def test_the_document_holds_the_table() -> None:
         ("PLANTOOD_MAX_UPLOADS_MB", "PLANTOOD_MAX_UPLOAD_MB"),
     ],
 )
-def test_a_slip_in_a_name_is_noticed(name: str, meant: str) -> None:
+def test_a_slip_in_a_name_is_noticed(
+    name: str, meant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "1")
     with pytest.raises(SettingsError, match=f"{name} is no setting; is {meant} meant"):
-        Settings.from_environment({name: "1"})
+        Settings.from_environment()
 
 
-def test_other_variables_are_nobody_s_business() -> None:
-    Settings.from_environment({"PLANTOOD_SHARED": "/photos", "PLANTOOD_PORT": "tcp://10.0.0.1"})
+def test_other_variables_are_nobody_s_business(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLANTOOD_SHARED", "/photos")
+    monkeypatch.setenv("PLANTOOD_PORT", "tcp://10.0.0.1")
+    Settings.from_environment()

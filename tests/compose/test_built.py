@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 import sys
@@ -12,9 +13,10 @@ import httpx
 import pytest
 from uv import find_uv_bin
 
-from tests.compose.test_examples import EXAMPLES, WAYS, assert_it_judges
-from tests.service.server import ROOT, SAMPLES, Server, launch, running
-from tests.standalone import clean_environment
+from tests import standalone
+from tests.compose.examples import EXAMPLES, TARGETS, assert_it_judges, diagnose
+from tests.service import tiny_gate
+from tests.service.server import ROOT, Server, environment, launch
 
 BENTOFILE = """
 service: "{service}"
@@ -34,9 +36,9 @@ class Team:
     def run(self, *command: str, folder: Path, home: Path, **variables: str) -> str:
         """Run a command of the environment; what it printed."""
         done = subprocess.run(
-            self.command(*command),
+            self._command(*command),
             cwd=folder,
-            env=self.environment(home, **variables),
+            env=environment(home, **variables),
             capture_output=True,
             text=True,
             check=False,
@@ -44,22 +46,23 @@ class Team:
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
-    def command(self, *command: str) -> list[str]:
-        return [str(self.folder / "environment" / "bin" / "python"), "-m", *command]
+    def start(
+        self, tag: str, home: Path, **variables: str
+    ) -> contextlib.AbstractContextManager[Server]:
+        """Serve a bento of a store."""
+        command = self._command("bentoml", "serve", tag)
+        variables = environment(home, **variables)
+        return launch(command, folder=home, environment=variables, log=home / "serve.log")
 
-    def environment(self, home: Path, **variables: str) -> dict[str, str]:
-        return clean_environment(BENTOML_HOME=str(home), **variables)
+    def _command(self, *command: str) -> list[str]:
+        return [str(self.folder / "environment" / "bin" / "python"), "-m", *command]
 
 
 @pytest.fixture(scope="session")
 def team(tmp_path_factory: pytest.TempPathFactory) -> Team:
     folder = tmp_path_factory.mktemp("team")
     pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
-    source = folder / "source"  # not the checkout itself, where a build would leave its traces
-    source.mkdir()
-    for file in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / file, source)
-    shutil.copytree(ROOT / "plantood", source / "plantood")
+    source = standalone.copy_sources(folder / "source")
     subprocess.run([*pip, "--wheel-dir", str(folder), str(source)], check=True)
     (wheel,) = folder.glob("plantood-*.whl")
     python = folder / "environment" / "bin" / "python"
@@ -73,6 +76,15 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Team:
         check=True,
     )
     return Team(folder)
+
+
+def _project(work: Path, name: str) -> Path:
+    """Another team's folder with one of the examples."""
+    project = work / "project"
+    project.mkdir()
+    for file in (f"{name}.py", "my_detector.py"):
+        shutil.copy(EXAMPLES / file, project)
+    return project
 
 
 def _built(
@@ -89,7 +101,7 @@ def _built(
     return tag, home
 
 
-@pytest.mark.parametrize("name", WAYS)
+@pytest.mark.parametrize("name", TARGETS)
 def test_it_is_built_and_served_from_an_empty_store(
     name: str, team: Team, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
@@ -97,60 +109,23 @@ def test_it_is_built_and_served_from_an_empty_store(
     if name == "elsewhere":
         gate: Server = request.getfixturevalue("elsewhere")
         variables["GATE_URL"] = gate.url
-    legacy = name == "legacy_runner"
-    project = tmp_path / "project"
-    project.mkdir()
-    for file in (f"{name}.py", "my_detector.py"):
-        shutil.copy(EXAMPLES / file, project)
-    service = f"{name}:{'service' if legacy else 'Detector'}"
-    tag, home = _built(team, project, tmp_path, service, **variables)
-    process, server = launch(
-        team.command("bentoml", "serve", tag),
-        cwd=tmp_path,
-        environment=team.environment(home, **variables),
-        log=tmp_path / "serve.log",
-    )
-
-    def post(photo: str) -> httpx.Response:
-        data = (SAMPLES / f"{photo}.jpg").read_bytes()
-        if legacy:
-            kind = {"Content-Type": "image/jpeg"}
-            url = f"{server.url}/diagnose_photo"
-            return httpx.post(url, content=data, headers=kind, timeout=60)
-        files = {"photo": ("photo.jpg", data, "image/jpeg")}
-        return httpx.post(f"{server.url}/diagnose", files=files, timeout=60)
-
-    with running(process, server):
+    project = _project(tmp_path, name)
+    tag, home = _built(team, project, tmp_path, TARGETS[name], **variables)
+    with team.start(tag, home, **variables) as server:
         server.wait_until_ready()
         document = httpx.get(f"{server.url}/docs.json").raise_for_status().json()
-        assert ("/diagnose_photo" if legacy else "/diagnose") in document["paths"]
-        assert_it_judges(name, post)
-    assert "Traceback" not in server.output
+        assert {"/diagnose", "/diagnose_photo"} & document["paths"].keys()
+        assert_it_judges(name, server)
 
 
 def test_a_bento_judges_by_the_gate_that_it_packs(team: Team, tmp_path: Path) -> None:
     """And not by a newer one of the machine."""
-    project = tmp_path / "project"
-    project.mkdir()
-    for file in ("in_process.py", "my_detector.py"):
-        shutil.copy(EXAMPLES / file, project)
-    tag, home = _built(team, project, tmp_path, "in_process:Detector")
-    subprocess.run(
-        [sys.executable, "-m", "tests.service.tiny_gate", "newest"],
-        env=team.environment(home),
-        cwd=ROOT,
-        check=True,
-    )
-    process, server = launch(
-        team.command("bentoml", "serve", tag),
-        cwd=tmp_path,
-        environment=team.environment(home),
-        log=tmp_path / "serve.log",
-    )
-    with running(process, server):
+    name = "in_process"
+    tag, home = _built(team, _project(tmp_path, name), tmp_path, TARGETS[name])
+    tiny_gate.save(home, "newest")
+    with team.start(tag, home) as server:
         server.wait_until_ready()
-        files = {"photo": ("photo.jpg", (SAMPLES / "bare_soil.jpg").read_bytes(), "image/jpeg")}
-        verdict = httpx.post(f"{server.url}/diagnose", files=files, timeout=60).json()
+        verdict = diagnose(name, server, "bare_soil").json()
     assert verdict["model"] == "plantood-gate:starter"
 
 
@@ -178,13 +153,7 @@ def test_a_gate_that_is_in_no_bento_is_not_replaced_by_what_the_machine_has(
     project.mkdir()
     (project / "service.py").write_text(LOADS_ITSELF)
     tag, home = _built(team, project, tmp_path, "service:Detector")
-    process, server = launch(
-        team.command("bentoml", "serve", tag),
-        cwd=tmp_path,
-        environment=team.environment(home),
-        log=tmp_path / "serve.log",
-    )
-    with running(process, server):
-        process.wait(40)
+    with team.start(tag, home) as server:
+        server.supervisor.wait(40)
     assert "This bento packs no gate model" in server.output
     assert "Traceback" not in server.output

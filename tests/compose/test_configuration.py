@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,7 +13,8 @@ import httpx
 import pytest
 
 from plantood.verdict import Verdict
-from tests.service.server import ROOT, SAMPLES, Server, serving
+from tests.service import tiny_gate
+from tests.service.server import ROOT, SAMPLES, Server, environment, serving
 
 PLANT = SAMPLES / "maize_leaf.jpg"
 SETTINGS = {
@@ -35,13 +35,7 @@ print(Gate.load().check(sys.argv[1]).model_dump_json())
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with the tiny gate, and a newer one."""
     home = tmp_path_factory.mktemp("configured")
-    for version in ("tiny", "newest"):
-        subprocess.run(
-            [sys.executable, "-m", "tests.service.tiny_gate", version],
-            env=os.environ | {"BENTOML_HOME": str(home)},
-            cwd=ROOT,
-            check=True,
-        )
+    tiny_gate.save(home, "tiny", "newest")
     return home
 
 
@@ -65,11 +59,9 @@ def legacy(home: Path) -> Iterator[Server]:
 
 
 def _run(home: Path, *command: str) -> Any:
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("PLANTOOD_")}
-    environment |= {"BENTOML_HOME": str(home), **SETTINGS}
-    done = subprocess.run(
-        [sys.executable, *command], env=environment, cwd=ROOT, capture_output=True, check=True
-    )
+    command = (sys.executable, *command)
+    variables = environment(home, **SETTINGS)
+    done = subprocess.run(command, env=variables, cwd=ROOT, capture_output=True, check=True)
     return json.loads(done.stdout)
 
 
@@ -142,10 +134,9 @@ def test_every_way_obeys_it(way: str, request: pytest.FixtureRequest) -> None:
 def test_a_wrong_value_is_said_in_one_sentence(
     name: str, value: str, says: str, command: list[str], tmp_path: Path
 ) -> None:
-    environment = os.environ | {"BENTOML_HOME": str(tmp_path), name: value}
     done = subprocess.run(
         [sys.executable, *command, str(PLANT)],
-        env=environment,
+        env=environment(tmp_path, **{name: value}),
         cwd=ROOT,
         capture_output=True,
         text=True,

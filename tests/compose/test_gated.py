@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 from PIL import Image
 
 from plantood.verdict import Verdict
+from tests.photos import encode
 from tests.service.server import SAMPLES, Server
 
 FORMS = ("as_path", "as_loaded", "as_loaded_twice", "by_scorer", "by_service")
@@ -69,9 +69,7 @@ def rotated(size: tuple[int, int] = (1200, 900)) -> bytes:
     with Image.open(SAMPLES / "maize_leaf.jpg") as image:
         exif = Image.Exif()
         exif[0x0112] = 6
-        buffer = io.BytesIO()
-        image.resize(size).save(buffer, "JPEG", exif=exif, quality=95)
-    return buffer.getvalue()
+        return encode(image.resize(size), exif=exif, quality=95)
 
 
 def test_a_pillow_image_is_whole_and_upright(http: httpx.Client) -> None:
@@ -99,9 +97,9 @@ def test_a_path_is_a_file_of_the_request_and_gone_afterwards(
     assert (seen["size"], seen["note"]) == ([256, 256], ".jpg")
     assert not Path(seen["form"]).exists()
     assert not Path(seen["form"]).parent.exists()
-    png = io.BytesIO()
-    Image.open(SAMPLES / "maize_leaf.jpg").save(png, "PNG")
-    assert raw(http, "as_path", png.getvalue()).json()["note"] == ".png"
+    with Image.open(SAMPLES / "maize_leaf.jpg") as image:
+        png = encode(image, "PNG")
+    assert raw(http, "as_path", png).json()["note"] == ".png"
 
 
 def test_other_parameters_come_from_the_form_or_the_query(

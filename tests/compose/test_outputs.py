@@ -15,6 +15,7 @@ import pytest
 from plantood.compose import gated
 from plantood.verdict import Verdict
 from tests.compose.outputs import OBJECTS, OUTPUTS
+from tests.service import openapi
 from tests.service.server import SAMPLES, Server, serving
 
 PLANT, SOIL = SAMPLES / "maize_leaf.jpg", SAMPLES / "bare_soil.jpg"
@@ -120,26 +121,7 @@ def test_the_documents_describe_both(kinds: Server) -> None:
             assert schema == {"$ref": "#/components/schemas/Error"}
         assert {"language", "Accept-Language"} <= {p["name"] for p in behind["parameters"]}
         assert {"multipart/form-data", "image/*"} <= behind["requestBody"]["content"].keys()
-    assert _unresolved(document) == []
-
-
-def _unresolved(document: dict[str, Any]) -> list[str]:
-    found: list[str] = []
-
-    def walk(value: Any) -> None:
-        if isinstance(value, dict):
-            if isinstance(reference := value.get("$ref"), str):
-                name = reference.removeprefix("#/components/schemas/")
-                if name not in document["components"]["schemas"]:
-                    found.append(reference)
-            for item in value.values():
-                walk(item)
-        elif isinstance(value, list):
-            for item in value:
-                walk(item)
-
-    walk(document)
-    return found
+    assert openapi.references(document) <= openapi.defined(document)
 
 
 def test_a_refusal_that_could_be_taken_for_an_output_is_not_to_be_had() -> None:

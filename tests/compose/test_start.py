@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
-from tests.service.server import launch, running
+from tests.service.server import start
 
 HEAD = """
 import bentoml
@@ -55,23 +53,14 @@ MISTAKES = {
 }
 
 
-def _environment(home: Path, **variables: str) -> dict[str, str]:
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PLANTOOD_", "BENTOML"))}
-    return kept | {"BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True", **variables}
-
-
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_it_ends_the_start(mistake: str, tmp_path: Path) -> None:
     source, sentence = MISTAKES[mistake]
     (tmp_path / "service.py").write_text(source)
-    command = [sys.executable, "-m", "bentoml", "serve", "service:Detector"]
-    process, server = launch(
-        command, cwd=tmp_path, environment=_environment(tmp_path), log=tmp_path / "log"
-    )
-    with running(process, server):
+    with start(tmp_path / "home", "service:Detector", folder=tmp_path) as server:
         try:
-            process.wait(40)
-        except subprocess.TimeoutExpired:
+            server.supervisor.wait(40)
+        except psutil.TimeoutExpired:
             pytest.fail(f"it still runs:\n{server.output}")
     assert server.output.count(sentence) == 1, server.output
 
@@ -89,11 +78,9 @@ def test_wrong_settings_of_a_decorated_service_end_it(
 ) -> None:
     source = HEAD + "    gate = bentoml.depends(PlantScorer)\n" + METHOD
     (tmp_path / "service.py").write_text(source)
-    command = [sys.executable, "-m", "bentoml", "serve", "service:Detector"]
-    environment = _environment(tmp_path, **{name: value})
-    process, server = launch(command, cwd=tmp_path, environment=environment, log=tmp_path / "log")
-    with running(process, server):
-        process.wait(40)
+    home = tmp_path / "home"
+    with start(home, "service:Detector", folder=tmp_path, **{name: value}) as server:
+        server.supervisor.wait(40)
     assert value.partition("=")[0] in server.output
     assert name in server.output, server.output
     assert "Traceback" not in server.output

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -14,11 +13,11 @@ import httpx
 import psutil
 import pytest
 
+from tests.compose.examples import EXAMPLES, TARGETS
 from tests.security import payloads
 from tests.security.attacks import PLANT, exchange, post, status
-from tests.service.server import ROOT, SAMPLES, Server, launch, running
+from tests.service.server import SAMPLES, Server, serving, start
 
-EXAMPLES = ROOT / "examples" / "compose"
 PICKLE = b"application/vnd.bentoml+pickle"
 
 
@@ -26,13 +25,7 @@ PICKLE = b"application/vnd.bentoml+pickle"
 def decorated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The documents' own file."""
     home = tmp_path_factory.mktemp("decorated")
-    environment = {
-        k: v for k, v in os.environ.items() if not k.startswith(("PLANTOOD_", "BENTOML"))
-    } | {"BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True"}
-    command = [sys.executable, "-m", "bentoml", "serve", "decorated:Detector"]
-    process, server = launch(command, cwd=EXAMPLES, environment=environment, log=home / "serve.log")
-    with running(process, server):
-        server.wait_until_ready()
+    with serving(home, TARGETS["decorated"], folder=EXAMPLES) as server:
         yield server
 
 
@@ -154,24 +147,7 @@ def test_the_documents_own_service_is_ready_when_its_gate_is(decorated: Server) 
 
 
 def test_a_gate_elsewhere_that_is_gone_makes_it_not_ready(tmp_path: Path) -> None:
-    environment = {
-        k: v for k, v in os.environ.items() if not k.startswith(("PLANTOOD_", "BENTOML"))
-    } | {
-        "BENTOML_HOME": str(tmp_path),
-        "BENTOML_DO_NOT_TRACK": "True",
-        "GATE_URL": "http://127.0.0.1:1",
-    }
-    command = [sys.executable, "-m", "bentoml", "serve", "elsewhere:Detector"]
-    process, server = launch(
-        command, cwd=EXAMPLES, environment=environment, log=tmp_path / "serve.log"
-    )
-    with running(process, server):
-        for _ in range(300):
-            try:
-                answer = httpx.get(f"{server.url}/readyz", timeout=10)
-                break
-            except httpx.TransportError:
-                assert process.poll() is None, server.output
-                time.sleep(0.1)
-        assert answer.status_code == 503
+    gone = "http://127.0.0.1:1"
+    with start(tmp_path, TARGETS["elsewhere"], folder=EXAMPLES, GATE_URL=gone) as server:
+        server.wait_until_ready(status=503)
         assert httpx.get(f"{server.url}/livez").status_code == 200

@@ -16,7 +16,6 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -29,7 +28,7 @@ import psutil
 
 from tests import standalone
 from tests.deploy.manifests import Manifest, container, environment, of_kind, the
-from tests.service.server import ROOT, Server
+from tests.service.server import ROOT, Server, free_ports
 
 IMAGE_BENTO = "/home/bentoml/bento"
 
@@ -88,10 +87,6 @@ class Pod(Server):
     """Whether it has namespaces of its own."""
     metrics_url: str
     """Where the port is that the manifest calls `metrics`."""
-
-    @property
-    def port(self) -> str:
-        return self.url.rpartition(":")[2]
 
     def metrics(self) -> dict[str, float]:
         """Every sample on /metrics: its name with its labels, and its value."""
@@ -166,7 +161,9 @@ def launch(overlay: str, component: str, image: Image, work: Path, **changes: st
     spec, main = manifest["spec"]["template"]["spec"], container(manifest)
     work.mkdir(parents=True)
     ports = {port["name"]: str(port["containerPort"]) for port in main["ports"]}
-    free = dict(zip(ports, free_ports(len(ports)), strict=True))  # pods share this machine's
+    free = dict(
+        zip(ports, map(str, free_ports(len(ports))), strict=True)
+    )  # pods share this machine's
     variables = image.environment | environment(overlay, component) | changes
     assert variables["PLANTOOD_METRICS_PORT"] == ports["metrics"]
     variables["PLANTOOD_METRICS_PORT"] = free["metrics"]
@@ -209,15 +206,6 @@ def launch(overlay: str, component: str, image: Image, work: Path, **changes: st
     first = first.children()[0] if isolated else first
     url, metrics_url = (f"http://127.0.0.1:{free[name]}" for name in ("http", "metrics"))
     return Pod(url, log, first, manifest, process, isolated, metrics_url)
-
-
-def free_ports(count: int) -> list[str]:
-    """Ports that nobody listens on."""
-    with contextlib.ExitStack() as taken:
-        sockets = [taken.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [str(one.getsockname()[1]) for one in sockets]
 
 
 def _volumes(overlay: str, spec: Manifest, work: Path) -> dict[str, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.service.server import ROOT
+from tests.service.server import ROOT, free_ports
 
 MONITORING = ROOT / "deploy" / "monitoring"
 Series = dict[str, list[dict[str, str]]]
@@ -112,9 +111,8 @@ def scraping(target: str, work: Path, labels: dict[str, str]) -> Iterator[httpx.
         "scrape_configs": [_scrape(target, labels)],
     }
     (work / "prometheus.yaml").write_text(yaml.safe_dump(config))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    (port,) = free_ports(1)
+    address = f"127.0.0.1:{port}"
     command = [tool("prometheus"), f"--config.file={work / 'prometheus.yaml'}"]
     command += [f"--storage.tsdb.path={work / 'data'}", f"--web.listen-address={address}"]
     with (work / "log").open("wb") as log:

@@ -17,7 +17,7 @@ import pytest
 from deploy.container.bentos import copy_onto, photo_call
 from deploy.container.buildah import ContainerError, missing
 from tests import standalone
-from tests.service.server import ROOT
+from tests.service.server import ROOT, environment
 
 LARGEST_MB = 650
 EXAMPLE = ROOT / "examples" / "maize_disease"
@@ -27,15 +27,15 @@ STORE_MODEL = "store_model.py"
 @pytest.mark.skipif(bool(missing()), reason=f"this machine lacks {', '.join(missing())}")
 def test_the_images_of_both_bentos(tmp_path: Path) -> None:
     home = tmp_path / "bentoml"
-    environment = standalone.clean_environment(BENTOML_HOME=str(home))
+    variables = environment(home)
     for command in (["make", "wheel", f"PYTHON={sys.executable}"], [sys.executable, STORE_MODEL]):
-        subprocess.run(command, cwd=EXAMPLE, env=environment, check=True)
+        subprocess.run(command, cwd=EXAMPLE, env=variables, check=True)
     tags = [standalone.build(project, home) for project in (ROOT, EXAMPLE)]
     command = [sys.executable, "-m", "deploy.container.smoke", *tags]
     command += ["--work", str(tmp_path / "work")]
     try:
         run = subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+            command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False
         )
     finally:
         shutil.rmtree(tmp_path / "work", ignore_errors=True)  # gigabytes

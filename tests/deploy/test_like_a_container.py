@@ -57,11 +57,10 @@ def test_the_gate_model_is_the_one_that_the_manifest_says(gate: Pod) -> None:
 
 def test_slow_uploads_shut_nobody_out(gate: Pod) -> None:
     """As many as bentoml.yaml has places, and more."""
-    host, port = "127.0.0.1", int(gate.port)
     with contextlib.ExitStack() as slow:
         for _ in range(80):
             connection = slow.enter_context(
-                contextlib.closing(http.client.HTTPConnection(host, port, timeout=30))
+                contextlib.closing(http.client.HTTPConnection(*gate.address, timeout=30))
             )
             connection.putrequest("POST", "/check")
             connection.putheader("Content-Type", "image/jpeg")

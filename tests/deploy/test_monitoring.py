@@ -19,7 +19,7 @@ from tests.deploy import pod as pods
 from tests.deploy import prometheus as monitoring
 from tests.deploy.pod import Image, Pod
 from tests.deploy.prometheus import MONITORING, Series, filled_in, grouped_by, selectors
-from tests.service.server import ROOT, SAMPLES, Server, serving
+from tests.service.server import ROOT, SAMPLES, Server, free_ports, serving
 
 TARGET = {"namespace", "pod", "job", "instance"}
 """Labels that every scraped metric gets from where it was scraped."""
@@ -52,9 +52,9 @@ class Detector(Server):
 def detector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Detector]:
     """A detector with the gate in front, which has judged photos of three kinds."""
     home = tmp_path_factory.mktemp("monitored")
-    (port,) = pods.free_ports(1)
+    (port,) = free_ports(1)
     settings = {
-        "PLANTOOD_METRICS_PORT": port,
+        "PLANTOOD_METRICS_PORT": str(port),
         "PLANTOOD_CAPTURE": str(home / "captured"),  # has a metric only if it is set
     }
     with serving(home, target="tests.deploy.behind:Detector", **settings) as server:

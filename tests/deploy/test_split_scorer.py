@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import threading
+import functools
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +14,9 @@ import pytest
 from tests.deploy import pod as pods
 from tests.deploy.balancer import Balancer, balancing
 from tests.deploy.pod import Image, Pod
-from tests.service.server import SAMPLES
+from tests.security.attacks import PLANT, in_the_background, post_until
 
 OVERLAY = "production-split"
-PLANT = (SAMPLES / "maize_leaf.jpg").read_bytes()
 
 
 @dataclass
@@ -34,7 +32,7 @@ def split(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sp
     """One gate and one scorer, and between them what the Service of the scorers is."""
     work = tmp_path_factory.mktemp("split")
     scorer = pods.launch(OVERLAY, "scorer", image, work / "scorer")
-    with balancing(int(scorer.port)) as service:
+    with balancing(scorer.address[1]) as service:
         host = f"127.0.0.1:{service.port}"
         changes = {"SCORER_HOST": host, "PLANTOOD_MAX_LATENCY_MS": "3000"}  # 503 after 8 s
         gate = pods.launch(OVERLAY, "gate", image, work / "gate", **changes)
@@ -53,35 +51,23 @@ def test_the_verdict_is_that_of_the_gate_with_its_own_scorer(split: Split) -> No
 def test_a_scorer_added_under_load_gets_its_share_and_one_that_ends_loses_no_photo(
     split: Split, image: Image, tmp_path: Path
 ) -> None:
-    stop = threading.Event()
-
-    def client(_: int) -> list[int]:
-        statuses = []
-        with httpx.Client(base_url=split.gate.url, timeout=60) as http:
-            while not stop.is_set():
-                statuses.append(http.post("/check", content=PLANT).status_code)
-        return statuses
-
-    with ThreadPoolExecutor(6) as pool:
-        load: list[Future[list[int]]] = [pool.submit(client, number) for number in range(6)]
-        try:
-            added = pods.launch(OVERLAY, "scorer", image, tmp_path / "added")
-            with pods.running(added):
-                split.service.pods.append(int(added.port))
-                deadline = time.monotonic() + 60
-                while _scored(added) < 5:
-                    assert time.monotonic() < deadline, "the added scorer got no photo"
-                    time.sleep(0.2)
-                # the pod leaves the Service; meanwhile it runs its preStop, then gets SIGTERM
-                split.service.pods.remove(int(added.port))
-                added.before_stop()
-                assert added.terminate() == 0
-                time.sleep(0.5)
-        finally:
-            stop.set()
-        answers = [status for future in load for status in future.result()]
-    assert len(answers) > 50
-    assert set(answers) == {200}
+    statuses: list[int] = []
+    load = functools.partial(post_until, split.gate, photo=PLANT, statuses=statuses)
+    with in_the_background(load, 6):
+        added = pods.launch(OVERLAY, "scorer", image, tmp_path / "added")
+        with pods.running(added):
+            split.service.pods.append(added.address[1])
+            deadline = time.monotonic() + 60
+            while _scored(added) < 5:
+                assert time.monotonic() < deadline, "the added scorer got no photo"
+                time.sleep(0.2)
+            # the pod leaves the Service; meanwhile it runs its preStop, then gets SIGTERM
+            split.service.pods.remove(added.address[1])
+            added.before_stop()
+            assert added.terminate() == 0
+            time.sleep(0.5)
+    assert len(statuses) > 50
+    assert set(statuses) == {200}
 
 
 def test_a_gate_whose_scorer_is_gone_is_not_ready_but_is_not_restarted(split: Split) -> None:
@@ -99,7 +85,7 @@ def test_a_gate_whose_scorer_is_gone_is_not_ready_but_is_not_restarted(split: Sp
         for child in split.scorer.supervisor.children(recursive=True):
             child.resume()
         split.scorer.supervisor.resume()
-        split.service.pods.append(int(split.scorer.port))
+        split.service.pods.append(split.scorer.address[1])
     deadline = time.monotonic() + 30
     while split.gate.probe("readinessProbe") != 200:
         assert time.monotonic() < deadline

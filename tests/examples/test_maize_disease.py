@@ -22,7 +22,7 @@ from plantood.model.starter import starter_dir
 from plantood.training.common.shared import VARIABLE, shared_dir
 from plantood.verdict import Verdict
 from tests import standalone
-from tests.service.server import ROOT, Server
+from tests.service.server import ROOT, Server, environment
 from tests.standalone import Standalone
 
 EXAMPLE = ROOT / "examples" / "maize_disease"
@@ -36,10 +36,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("project")
     leave = shutil.ignore_patterns("__pycache__", "build", "wheels", "*.egg-info", ".*_cache")
     project = shutil.copytree(EXAMPLE, folder / "maize_disease", ignore=leave)
-    source = folder / "plantood"  # building in the checkout would leave files there
-    shutil.copytree(ROOT / "plantood", source / "plantood", ignore=leave)
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source)
+    source = standalone.copy_sources(folder / "plantood")
     subprocess.run(
         ["make", "wheel", f"PYTHON={sys.executable}", f"PLANTOOD={source}"],
         cwd=project,
@@ -54,7 +51,7 @@ def bento(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Standalone
     subprocess.run(
         [sys.executable, "store_model.py"],
         cwd=project,
-        env=standalone.clean_environment(BENTOML_HOME=str(work / "builder")),
+        env=environment(work / "builder"),
         check=True,
     )
     return standalone.install(project, work)
@@ -95,7 +92,7 @@ def test_nothing_of_the_checkout_is_reachable(bento: Standalone, server: Server)
     run = subprocess.run(
         [str(bento.python), "-c", "import plantood, sys; print(plantood.__file__, *sys.path)"],
         cwd=bento.bento / "src",
-        env=standalone.clean_environment(BENTOML_HOME=str(bento.home)),
+        env=environment(bento.home),
         capture_output=True,
         text=True,
         check=True,

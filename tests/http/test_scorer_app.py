@@ -12,6 +12,7 @@ from _bentoml_impl.serde import Payload, PickleSerde
 from bentoml._internal.marshal.dispatcher import CorkDispatcher
 
 from plantood.http.scorer_app import ArraySerde, Eager
+from tests.security.payloads import Evil
 
 Array = Callable[[], np.ndarray]
 
@@ -31,14 +32,6 @@ def test_arrays_arrive_as_bentoml_sends_them(make: Array) -> None:
     received = ArraySerde().deserialize_value(payload)["images"]
     assert received.dtype == make().dtype
     assert np.array_equal(received, make())
-
-
-class Evil:
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Path.touch, (self.path,)
 
 
 def test_code_in_a_pickle_does_not_run(tmp_path: Path) -> None:

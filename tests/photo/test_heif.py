@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import tomllib
 
 import numpy as np
-import pillow_heif
 import pytest
 from packaging.requirements import Requirement
 from PIL import Image
 
 from plantood.photo.images import Limits, load_image
+from tests.photos import encode, heic
 from tests.service.server import ROOT, SAMPLES
 
 
@@ -19,12 +18,6 @@ from tests.service.server import ROOT, SAMPLES
 def picture() -> Image.Image:
     with Image.open(SAMPLES / "bean_plant.jpg") as image:
         return image.convert("RGB").resize((1280, 960))
-
-
-def heic(image: Image.Image, **options: object) -> bytes:
-    file = io.BytesIO()
-    pillow_heif.from_pillow(image).save(file, quality=90, **options)
-    return file.getvalue()
 
 
 def difference(left: np.ndarray, right: np.ndarray) -> float:
@@ -66,9 +59,7 @@ def test_turned_upright_as_jpeg_is(picture: Image.Image, orientation: int) -> No
     exif = Image.Exif()
     exif[0x0112] = orientation
     small = picture.resize((320, 240))
-    file = io.BytesIO()
-    small.save(file, "JPEG", quality=95, exif=exif)
-    upright = load_image(file.getvalue())
+    upright = load_image(encode(small, quality=95, exif=exif))
     loaded = load_image(heic(small, exif=exif.tobytes()))
     assert (loaded.width, loaded.height) == (upright.width, upright.height)
     assert difference(loaded.pixels, upright.pixels) < 5

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import random
 import struct
 import subprocess
@@ -19,7 +18,7 @@ from PIL import Image, ImageFile
 
 from plantood.errors import PhotoTooLarge, UnreadablePhoto
 from plantood.photo.images import FORMATS, SHORTER_SIDE, Limits, load_image, to_model_input
-from tests.photos import encode, scene
+from tests.photos import encode, heic, scene
 
 JPEGS = {
     "baseline": {},
@@ -64,14 +63,12 @@ def test_every_format_gives_the_same_pixels(picture: Image.Image, format: str) -
 
 
 def test_heic_as_iphones_send_it(picture: Image.Image) -> None:
-    pillow_heif = pytest.importorskip("pillow_heif")
     image = picture.resize((320, 240))
-    file = io.BytesIO()
-    pillow_heif.from_pillow(image).save(file, quality=90)
-    loaded = load_image(file.getvalue())
+    photo = heic(image, quality=90)
+    loaded = load_image(photo)
     assert loaded.format == "HEIF"
     assert difference(loaded.pixels, np.asarray(image)) < 15
-    assert not readable(file.getvalue()[:-2000])
+    assert not readable(photo[:-2000])
 
 
 def test_bytes_path_image_and_array_are_the_same_photo(

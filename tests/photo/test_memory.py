@@ -13,7 +13,7 @@ import pillow_heif
 import pytest
 from PIL import Image
 
-from tests.photos import encode
+from tests.photos import encode, heic
 from tests.security import payloads
 
 WIDTH, HEIGHT = 4000, 2500
@@ -51,12 +51,11 @@ def _grey_16() -> Image.Image:
 
 def _heic(mode: str, **options: object) -> bytes:
     """Smaller than the others: its encoder takes its time."""
-    file, size = BytesIO(), (WIDTH // 2, HEIGHT // 2)
-    if mode == "RGB;16":
-        pixels = np.asarray(_picture("RGB").resize(size)).astype(np.uint16) * 257
-        pillow_heif.encode(mode, size, pixels.tobytes(), file, quality=40)
-    else:
-        pillow_heif.from_pillow(_picture(mode).resize(size)).save(file, quality=40, **options)
+    size = WIDTH // 2, HEIGHT // 2
+    if mode != "RGB;16":
+        return heic(_picture(mode).resize(size), quality=40, **options)
+    file, pixels = BytesIO(), np.asarray(_picture("RGB").resize(size)).astype(np.uint16) * 257
+    pillow_heif.encode(mode, size, pixels.tobytes(), file, quality=40)
     return file.getvalue()
 
 

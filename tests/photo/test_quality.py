@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
@@ -178,9 +177,7 @@ def test_leaf_with_parallel_veins_is_sharp() -> None:
 
 def test_nothing_is_lost_by_measuring_a_reduced_jpeg() -> None:
     large = scene(4000, 3000)
-    file = io.BytesIO()
-    large.save(file, "JPEG", quality=92)
-    reduced = measure(load_image(file.getvalue()))
+    reduced = measure(load_image(encode(large, quality=92)))
     whole = sharpness(reduce_to_luma(np.asarray(large)))
     assert reduced.sharpness == pytest.approx(whole, abs=0.05)
 

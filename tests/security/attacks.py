@@ -66,8 +66,7 @@ def lone_ms(server: Server, photos: int = 9) -> float:
 
 def exchange(server: Server, request: bytes, seconds: float = 20) -> bytes:
     """What is answered to some bytes on a connection; empty if nothing is."""
-    host, port = server.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=seconds) as connection:
+    with socket.create_connection(server.address, timeout=seconds) as connection:
         connection.sendall(request)
         answer = b""
         with contextlib.suppress(TimeoutError, ConnectionResetError):
@@ -95,7 +94,7 @@ def status(answer: bytes) -> int:
 
 
 @contextlib.contextmanager
-def in_the_background(work: Callable[[threading.Event], None], threads: int) -> Iterator[None]:
+def in_the_background(work: Callable[[threading.Event], None], threads: int = 1) -> Iterator[None]:
     """Do something in so many threads until the block ends."""
     stop = threading.Event()
     with ThreadPoolExecutor(threads) as pool:
@@ -189,8 +188,7 @@ def endless_headers(server: Server) -> str:
     piece = b"x" * 65_536
 
     def send(start: bytes) -> int:
-        host, port = server.url.removeprefix("http://").split(":")
-        with socket.create_connection((host, int(port)), timeout=10) as connection:
+        with socket.create_connection(server.address, timeout=10) as connection:
             sent = 0
             try:
                 connection.sendall(start)
@@ -221,8 +219,7 @@ def endless_headers(server: Server) -> str:
 @attack("no body passes the limit of an upload, whatever its headers say")
 def upload_limit(server: Server) -> str:
     def send(*headers: bytes) -> int:
-        host, port = server.url.removeprefix("http://").split(":")
-        with socket.create_connection((host, int(port)), timeout=20) as connection:
+        with socket.create_connection(server.address, timeout=20) as connection:
             lines = [b"POST /check HTTP/1.1", b"Host: a", b"Transfer-Encoding: chunked", *headers]
             connection.sendall(b"\r\n".join([*lines, b"", b""]))
             piece = b"100000\r\n" + bytes(MEBIBYTE) + b"\r\n"
@@ -325,12 +322,11 @@ def heavy_files(server: Server) -> str:
 
 @attack("slow senders take no place from others, and are hung up on")
 def slow_senders(server: Server, senders: int = 80) -> str:
-    host, port = server.url.removeprefix("http://").split(":")
     head = post("/check", b"", b"Content-Type: image/jpeg").replace(b": 0", b": 9999")
     with contextlib.ExitStack() as stack:
         slow = []
         for number in range(senders):
-            connection = socket.create_connection((host, int(port)), timeout=60)
+            connection = socket.create_connection(server.address, timeout=60)
             slow.append(stack.enter_context(connection))
             connection.sendall(head + b"\xff\xd8" if number % 2 else head[:30])
         time.sleep(0.5)
@@ -353,9 +349,9 @@ def slow_senders(server: Server, senders: int = 80) -> str:
 @attack("all uploads together have a limit; what passes it is a 429 with Retry-After")
 def spooled_bytes(server: Server) -> str:
     content = PLANT + bytes(19 * MEBIBYTE - len(PLANT))
-    largest, stop = 0, threading.Event()
+    largest = 0
 
-    def watch() -> None:
+    def watch(stop: threading.Event) -> None:
         nonlocal largest
         while not stop.wait(0.02):
             used = 0
@@ -370,14 +366,8 @@ def spooled_bytes(server: Server) -> str:
         files = [("images", ("a.jpg", content, "image/jpeg"))] * 16
         return httpx.post(f"{server.url}/check_batch", files=files, timeout=120)
 
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        with ThreadPoolExecutor(3) as pool:
-            answers = list(pool.map(batch, range(3)))
-    finally:
-        stop.set()
-        watcher.join()
+    with in_the_background(watch), ThreadPoolExecutor(3) as pool:
+        answers = list(pool.map(batch, range(3)))
     statuses = sorted(answer.status_code for answer in answers)
     assert set(statuses) <= {200, 429}, statuses
     assert 429 in statuses

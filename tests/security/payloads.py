@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-import io
 import struct
 import zlib
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
+
+from tests.photos import encode
 
 EMPTY_SCAN = b"\xff\xda\x00\x08\x01\x01\x00\x01\x01\x00"
 """One more look at one coefficient of a progressive JPEG, with nothing in it."""
 
 
-def encoded(image: Image.Image, format: str, **options: object) -> bytes:
-    file = io.BytesIO()
-    image.save(file, format, **options)
-    return file.getvalue()
+class Evil:
+    """Pickled, it makes a file where it is read."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.mark,)
 
 
 def flat(format: str, width: int, height: int, mode: str = "RGB", **options: object) -> bytes:
     """A small file of a large picture."""
-    return encoded(Image.new(mode, (width, height), 0), format, **options)
+    return encode(Image.new(mode, (width, height), 0), format, **options)
 
 
 def progressive_with_scans(width: int, height: int, scans: int) -> bytes:

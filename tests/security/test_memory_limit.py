@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -15,10 +14,10 @@ import pytest
 import yaml
 
 from tests.security import payloads
-from tests.security.attacks import HEAVY_FILES, PLANT
+from tests.security.attacks import HEAVY_FILES, PLANT, in_the_background
 from tests.security.cgroup import MemoryLimit
 from tests.security.conftest import MANIFEST_SETTINGS
-from tests.service.server import ROOT, Server, launch, running
+from tests.service.server import GATE, ROOT, Server, environment, launch
 
 DEPLOYMENT = ROOT / "deploy" / "kubernetes" / "base" / "deployment.yaml"
 MEBIBYTE = 1 << 20
@@ -47,18 +46,10 @@ def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Limited]:
         pytest.skip(f"no memory limit can be set here: {error}")
 
     home = tmp_path_factory.mktemp("limited")
-    environment = {
-        k: v for k, v in os.environ.items() if not k.startswith(("PLANTOOD_", "BENTOML"))
-    }
-    environment |= {
-        "BENTOML_HOME": str(home),
-        "BENTOML_DO_NOT_TRACK": "True",
-        "BENTOML_CONFIG": str(MANIFEST_SETTINGS),
-    }
-    command = limit.command([sys.executable, "-m", "bentoml", "serve", "service:PlantGate"])
-    process, server = launch(command, cwd=ROOT, environment=environment, log=home / "serve.log")
+    variables = environment(home, BENTOML_CONFIG=str(MANIFEST_SETTINGS))
+    command = limit.command([sys.executable, "-m", "bentoml", "serve", GATE])
     try:
-        with running(process, server):
+        with launch(command, folder=ROOT, environment=variables, log=home / "serve.log") as server:
             server.wait_until_ready()
             yield Limited(server, limit, size)
     finally:
@@ -89,9 +80,9 @@ def _requests() -> dict[str, tuple[str, dict[str, object]]]:
 
 def test_it_stays_below_the_limit_of_the_manifest(limited: Limited) -> None:
     requests = _requests()
-    most, stop = 0, threading.Event()
+    most = 0
 
-    def watch() -> None:
+    def watch(stop: threading.Event) -> None:
         nonlocal most
         while not stop.wait(0.01):
             most = max(most, limited.limit.in_use)
@@ -101,20 +92,14 @@ def test_it_stays_below_the_limit_of_the_manifest(limited: Limited) -> None:
         answer = httpx.post(f"{limited.server.url}/{path}", timeout=120, **body)
         return answer.status_code
 
-    watcher = threading.Thread(target=watch)
-    watcher.start()
     workers = limited.server.workers("PlantGate") + limited.server.workers("PlantScorer")
     heaviest = ["WebP 22 MP", "PNG 90 MP", "JPEG 60 MP, progressive, 4:4:4", "16 WebP of 22 MP"]
     pairs = [(name, name) for name in requests] + list(itertools.combinations(heaviest, 2))
-    try:
-        with ThreadPoolExecutor(2) as pool:
-            for pair in pairs:
-                statuses = list(pool.map(send, pair))
-                assert set(statuses) <= {200, 413, 429}, (pair, statuses)
-                assert limited.limit.killed == 0, pair
-    finally:
-        stop.set()
-        watcher.join()
+    with in_the_background(watch), ThreadPoolExecutor(2) as pool:
+        for pair in pairs:
+            statuses = list(pool.map(send, pair))
+            assert set(statuses) <= {200, 413, 429}, (pair, statuses)
+            assert limited.limit.killed == 0, pair
     assert all(process.is_running() for process in workers)
     print(f"at most {most / MEBIBYTE:.0f} of {limited.bytes / MEBIBYTE:.0f} MB")
     assert most < 0.8 * limited.bytes

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 from _bentoml_impl.serde import PickleSerde
 
-from tests.service.server import ROOT, Server, launch, running
+from tests.security.payloads import Evil
+from tests.service.server import GATE, ROOT, Server, environment, launch
 
 PICKLE = {"Content-Type": "application/vnd.bentoml+pickle"}
 
@@ -23,26 +22,15 @@ PICKLE = {"Content-Type": "application/vnd.bentoml+pickle"}
 def scorer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """As deploy/kubernetes/scorer starts it."""
     home = tmp_path_factory.mktemp("scorer")
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PLANTOOD_", "BENTOML"))}
-    environment = kept | {"BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True"}
     command = [sys.executable, "-m", "bentoml_cli._internal.start", "start-http-server"]
-    process, server = launch(
-        [*command, "service:PlantGate", "--service-name", "PlantScorer"],
-        cwd=ROOT,
-        environment=environment,
+    with launch(
+        [*command, GATE, "--service-name", "PlantScorer"],
+        folder=ROOT,
+        environment=environment(home),
         log=home / "serve.log",
-    )
-    with running(process, server):
+    ) as server:
         server.wait_until_ready()
         yield server
-
-
-class Evil:
-    def __init__(self, mark: Path) -> None:
-        self.mark = mark
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Path.touch, (self.mark,)
 
 
 def test_it_scores_what_a_gate_sends(scorer: Server) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -19,6 +18,7 @@ import psutil
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "plantood" / "model" / "starter" / "samples"
 START_SECONDS = 90
+GATE = "service:PlantGate"
 
 
 @dataclass
@@ -30,6 +30,12 @@ class Server:
     @property
     def output(self) -> str:
         return self.log.read_text(errors="replace")
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port, as a socket takes them."""
+        url = httpx.URL(self.url)
+        return url.host, url.port
 
     def workers(self, service: str) -> list[psutil.Process]:
         """The processes of one of the two services."""
@@ -58,60 +64,69 @@ class Server:
         lines = [line for line in text.splitlines() if line and not line.startswith("#")]
         return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
 
-    def wait_until_ready(self, seconds: float = START_SECONDS) -> None:
+    def wait_until_ready(self, seconds: float = START_SECONDS, status: int = 200) -> None:
+        """Wait until the probe of its readiness has this answer."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             assert self.supervisor.is_running(), self.output
             assert self.supervisor.status() != psutil.STATUS_ZOMBIE, self.output
             with contextlib.suppress(httpx.TransportError):
-                if httpx.get(f"{self.url}/readyz", timeout=5).status_code == 200:
+                if httpx.get(f"{self.url}/readyz", timeout=5).status_code == status:
                     return
             time.sleep(0.1)
-        raise AssertionError(f"not ready after {seconds} s:\n{self.output}")
+        raise AssertionError(f"/readyz is not {status} after {seconds} s:\n{self.output}")
 
 
-def launch(
-    command: list[str], *, cwd: Path, environment: dict[str, str], log: Path
-) -> tuple[subprocess.Popen, Server]:
-    """Start a command that serves, told a free port; it is not ready yet."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [*command, "--host", "127.0.0.1", "--port", str(port)]
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, cwd=cwd, env=environment, stdout=output, stderr=subprocess.STDOUT
-        )
-    return process, Server(f"http://127.0.0.1:{port}", log, psutil.Process(process.pid))
-
-
-def start(
-    home: Path, target: str = "service:PlantGate", **settings: str
-) -> tuple[subprocess.Popen, Server]:
-    """Start `bentoml serve`; it is not ready yet."""
-    home.mkdir(parents=True, exist_ok=True)
-    environment = {
-        k: v for k, v in os.environ.items() if not k.startswith(("PLANTOOD_", "BENTOML"))
+def environment(home: Path, **variables: str) -> dict[str, str]:
+    """This environment without anything that leads to the checkout, or to another Bento store."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PLANTOOD_", "BENTO", "PYTHON", "VIRTUAL_ENV"))
+        and (name == "PATH" or str(ROOT) not in value)
     }
-    environment |= {"BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True", **settings}
-    command = [sys.executable, "-m", "bentoml", "serve", target]
-    log = home / f"serve-{time.monotonic_ns()}.log"
-    return launch(command, cwd=ROOT, environment=environment, log=log)
+    kept["PATH"] = os.pathsep.join(
+        folder for folder in kept["PATH"].split(os.pathsep) if str(ROOT) not in folder
+    )
+    return kept | {"BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True", **variables}
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on."""
+    with contextlib.ExitStack() as taken:
+        sockets = [taken.enter_context(socket.create_server(("", 0))) for _ in range(count)]
+        return [one.getsockname()[1] for one in sockets]
 
 
 @contextlib.contextmanager
-def running(process: subprocess.Popen, server: Server) -> Iterator[Server]:
-    """Stop what was started, with all of its processes, at the end of the block."""
+def launch(
+    command: list[str],
+    *,
+    folder: Path,
+    environment: dict[str, str],
+    log: Path,
+    host: str = "127.0.0.1",
+) -> Iterator[Server]:
+    """Start a command that serves, told a free port; it is not ready yet.
+
+    At the end of the block it is stopped, with all of its processes.
+    """
+    (port,) = free_ports(1)
+    command = [*command, "--host", host, "--port", str(port)]
+    with log.open("wb") as output:
+        process = psutil.Popen(
+            command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
     try:
-        yield server
+        yield Server(f"http://{f'[{host}]' if ':' in host else host}:{port}", log, process)
     finally:
         children: list[psutil.Process] = []
         with contextlib.suppress(psutil.NoSuchProcess):  # a test may have stopped it
-            children = server.supervisor.children(recursive=True)
-        process.send_signal(signal.SIGTERM)
+            children = process.children(recursive=True)
+            process.terminate()
         try:
             process.wait(20)
-        except subprocess.TimeoutExpired:
+        except psutil.TimeoutExpired:
             process.kill()
         _, alive = psutil.wait_procs(children, timeout=5)
         for child in alive:
@@ -119,8 +134,24 @@ def running(process: subprocess.Popen, server: Server) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def serving(home: Path, target: str = "service:PlantGate", **settings: str) -> Iterator[Server]:
+def start(
+    home: Path, target: str = GATE, *, folder: Path = ROOT, **settings: str
+) -> Iterator[Server]:
+    """`bentoml serve` in a folder, with a Bento store of its own; it is not ready yet."""
+    home.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "bentoml", "serve", target]
+    log = home / f"serve-{time.monotonic_ns()}.log"
+    with launch(
+        command, folder=folder, environment=environment(home, **settings), log=log
+    ) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def serving(
+    home: Path, target: str = GATE, *, folder: Path = ROOT, **settings: str
+) -> Iterator[Server]:
     """A service that is ready, stopped afterwards."""
-    with running(*start(home, target, **settings)) as server:
+    with start(home, target, folder=folder, **settings) as server:
         server.wait_until_ready()
         yield server

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from io import BytesIO
 from pathlib import Path
 
 import httpx
@@ -43,10 +42,8 @@ def with_owner(file: Path, number: int) -> bytes:
     exif = Image.Exif()
     exif[0x010F] = OWNER
     exif.get_ifd(0x8825)[2] = (1.0, 17.0, 12.5 + number)
-    saved = BytesIO()
     with Image.open(file) as image:
-        image.save(saved, "JPEG", exif=exif, quality=90)
-    return saved.getvalue()
+        return encode(image, exif=exif, quality=90)
 
 
 def captured(server: Server) -> dict[str, float]:
@@ -125,8 +122,8 @@ def test_a_destination_that_breaks_fails_no_request(
     ],
 )
 def test_a_place_that_cannot_be_used_stops_the_start(tmp_path: Path, place: str, says: str) -> None:
-    process, server = start(tmp_path, PLANTOOD_CAPTURE=place)
-    assert process.wait(90) != 0
+    with start(tmp_path, PLANTOOD_CAPTURE=place) as server:
+        assert server.supervisor.wait(90) != 0
     assert f"PLANTOOD_CAPTURE='{place}'" in server.output
     assert says in server.output
     assert "Traceback" not in server.output

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from plantood.verdict import Verdict
+from tests.photos import encode
 from tests.service.server import SAMPLES, Server
 
 MEBIBYTE = 1 << 20
@@ -77,9 +78,7 @@ def test_a_raw_body_may_claim_to_be_anything(http: httpx.Client, plant: bytes, k
 
 
 def _photo(size: tuple[int, int], kind: str) -> bytes:
-    buffer = io.BytesIO()
-    Image.new("L", size, 128).save(buffer, kind)
-    return buffer.getvalue()
+    return encode(Image.new("L", size, 128), kind)
 
 
 UNREADABLE = {
@@ -132,7 +131,7 @@ def _chunks(size: int) -> Iterator[bytes]:
 
 def test_fifty_megabytes_are_413_before_they_are_read(server: Server) -> None:
     """The headers alone are answered: not one byte of the body has been sent."""
-    connection = HTTPConnection(server.url.removeprefix("http://"), timeout=5)
+    connection = HTTPConnection(*server.address, timeout=5)
     connection.putrequest("POST", "/check")
     connection.putheader("Content-Length", str(50 * MEBIBYTE))
     connection.endheaders()
@@ -173,13 +172,12 @@ def test_huge_uploads_at_once_leave_memory_bounded_and_the_service_alive(
 
 def test_eight_twelve_megapixel_photos_at_once(server: Server, plant: bytes) -> None:
     with Image.open(io.BytesIO(plant)) as image:
-        buffer = io.BytesIO()
-        image.resize((4032, 3024)).save(buffer, "JPEG")
+        large = encode(image.resize((4032, 3024)))
     server.reset_peak_memory()
     base = server.peak_memory("PlantGate")
 
     def post(_: int) -> Verdict:
-        return verdict_of(httpx.post(f"{server.url}/check", content=buffer.getvalue(), timeout=60))
+        return verdict_of(httpx.post(f"{server.url}/check", content=large, timeout=60))
 
     with ThreadPoolExecutor(8) as pool:
         verdicts = list(pool.map(post, range(16)))

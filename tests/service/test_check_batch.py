@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-import io
-
 import httpx
-from PIL import Image
+
+from tests.security import payloads
 
 
 def _form(*photos: bytes) -> list[tuple[str, tuple[str, bytes, str]]]:
@@ -13,9 +12,8 @@ def _form(*photos: bytes) -> list[tuple[str, tuple[str, bytes, str]]]:
 def test_verdicts_come_in_order_and_a_bad_photo_spoils_no_other(
     http: httpx.Client, plant: bytes, soil: bytes
 ) -> None:
-    bomb = io.BytesIO()
-    Image.new("L", (11_000, 11_000)).save(bomb, "PNG")
-    photos = [soil, b"text", plant, bomb.getvalue(), b"", plant[:6000], plant]
+    bomb = payloads.flat("PNG", 11_000, 11_000, "L")
+    photos = [soil, b"text", plant, bomb, b"", plant[:6000], plant]
     answer = http.post("/check_batch", files=_form(*photos))
     assert answer.status_code == 200, answer.text
     assert [

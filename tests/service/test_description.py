@@ -6,6 +6,7 @@ import httpx
 
 from plantood.model.policy import Policy
 from plantood.verdict import Verdict
+from tests.service import openapi
 
 
 def test_the_model_endpoint_tells_which_gate_judges(http: httpx.Client) -> None:
@@ -50,22 +51,9 @@ def test_the_openapi_examples_are_real_verdicts(http: httpx.Client) -> None:
 
 def test_every_reference_of_the_openapi_document_resolves(http: httpx.Client) -> None:
     document = http.get("/docs.json").json()
-    schemas = document["components"]["schemas"]
-    references: set[str] = set()
-
-    def collect(node: object) -> None:
-        if isinstance(node, dict):
-            if isinstance(node.get("$ref"), str):
-                references.add(node["$ref"])
-            for value in node.values():
-                collect(value)
-        elif isinstance(node, list):
-            for value in node:
-                collect(value)
-
-    collect(document)
+    references = openapi.references(document)
     assert "#/components/schemas/Verdict" in references
-    assert {ref.removeprefix("#/components/schemas/") for ref in references} <= schemas.keys()
+    assert references <= openapi.defined(document)
 
 
 def test_the_api_explorer_is_at_docs_without_outside_resources(http: httpx.Client) -> None:

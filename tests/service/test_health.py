@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -13,8 +10,8 @@ import httpx
 import psutil
 import pytest
 
+from tests.service import tiny_gate
 from tests.service.server import ROOT, SAMPLES, Server, serving, start
-from tests.service.tiny_gate import FARM
 
 PLANT = (SAMPLES / "maize_leaf.jpg").read_bytes()
 SOIL = (SAMPLES / "bare_soil.jpg").read_bytes()
@@ -24,13 +21,7 @@ SOIL = (SAMPLES / "bare_soil.jpg").read_bytes()
 def configured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A gate of another size, not the newest; two workers, another language and limits."""
     home = tmp_path_factory.mktemp("configured")
-    for version in ("tiny", "newest"):
-        subprocess.run(
-            [sys.executable, "-m", "tests.service.tiny_gate", version],
-            env=os.environ | {"BENTOML_HOME": str(home)},
-            cwd=ROOT,
-            check=True,
-        )
+    tiny_gate.save(home, "tiny", "newest")
     document = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
     bentoml_settings = home / "bentoml.yaml"
     bentoml_settings.write_text(document.split("```yaml\n")[1].split("```")[0])
@@ -51,7 +42,7 @@ def configured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def test_the_configuration_names_the_gate_that_judges(configured: Server) -> None:
     answer = httpx.get(f"{configured.url}/model")
     model = answer.json()
-    assert FARM not in answer.text
+    assert tiny_gate.FARM not in answer.text
     assert (model["model"], model["input_size"]) == ("plantood-gate:tiny", 96)
     assert model["policy"]["plant_threshold"] == 0.6
     assert model["metrics"] == {"auroc": None}  # it was saved as not a number
@@ -222,15 +213,15 @@ def test_a_stop_leaves_no_sockets_and_another_server_no_harm(tmp_path: Path) -> 
         assert first.metrics()[key] == 1
         with serving(tmp_path, TMPDIR=str(temporary)) as second:
             assert second.metrics()[key] == 0
-            process, _ = start(tmp_path, PLANTOOD_WORKERS="none")
-            assert process.wait(60) != 0
+            with start(tmp_path, PLANTOOD_WORKERS="none") as third:
+                assert third.supervisor.wait(60) != 0
             assert first.metrics()[key] == 1
     assert not [path for path in temporary.iterdir() if path.name.startswith("bentoml-uds")]
 
 
 def test_a_gate_that_is_not_in_the_store_says_what_to_do(tmp_path: Path) -> None:
-    process, server = start(tmp_path, PLANTOOD_GATE="plantood-gate:lost")
-    assert process.wait(60) != 0
+    with start(tmp_path, PLANTOOD_GATE="plantood-gate:lost") as server:
+        assert server.supervisor.wait(60) != 0
     assert "has no gate model plantood-gate:lost" in server.output
     assert "PLANTOOD_GATE" in server.output
     assert "Traceback" not in server.output
@@ -247,8 +238,8 @@ def test_a_gate_that_is_not_in_the_store_says_what_to_do(tmp_path: Path) -> None
 def test_a_wrong_setting_stops_the_start_with_a_sentence(
     tmp_path: Path, name: str, value: str, sentence: str
 ) -> None:
-    process, server = start(tmp_path, **{name: value})
-    assert process.wait(60) != 0
+    with start(tmp_path, **{name: value}) as server:
+        assert server.supervisor.wait(60) != 0
     assert sentence in server.output
     assert "Traceback" not in server.output
 

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from plantood.judging.prometheus import METRICS
-from tests.service.server import SAMPLES, Server, serving, start
+from tests.service.server import SAMPLES, Server, free_ports, serving, start
 
 
 def _key(name: str, **labels: str) -> str:
@@ -65,8 +65,7 @@ def test_every_metric_of_the_module_is_exported(http: httpx.Client) -> None:
 
 
 def test_metrics_on_a_port_of_their_own_are_nowhere_else(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     with serving(tmp_path, PLANTOOD_METRICS_PORT=str(port), PLANTOOD_WORKERS="2") as server:
         httpx.post(f"{server.url}/check", content=(SAMPLES / "bare_soil.jpg").read_bytes())
         apart = httpx.get(f"http://127.0.0.1:{port}/metrics").text
@@ -78,7 +77,7 @@ def test_metrics_on_a_port_of_their_own_are_nowhere_else(tmp_path: Path) -> None
 def test_a_port_for_metrics_that_is_taken_stops_the_start(tmp_path: Path) -> None:
     with socket.create_server(("", 0)) as taken:
         port = taken.getsockname()[1]
-        process, server = start(tmp_path, PLANTOOD_METRICS_PORT=str(port))
-        assert process.wait(60) != 0
+        with start(tmp_path, PLANTOOD_METRICS_PORT=str(port)) as server:
+            assert server.supervisor.wait(60) != 0
     assert f"PLANTOOD_METRICS_PORT={port} cannot be listened on" in server.output
     assert "Traceback" not in server.output

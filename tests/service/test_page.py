@@ -317,7 +317,6 @@ def test_too_many_uploads_are_told(
     browser: webdriver.Chrome, other: Server, tmp_path: Path
 ) -> None:
     _open(browser, other.url, PHONE, "fr")
-    host, _, port = other.url.removeprefix("http://").partition(":")
     head = (
         b"POST /check HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n"
         b"Content-Type: multipart/form-data; boundary=b\r\n\r\n"
@@ -325,7 +324,7 @@ def test_too_many_uploads_are_told(
     )
     with contextlib.ExitStack() as stack:  # all the room there is, and then nothing more comes
         for _ in range(2):
-            stalled = stack.enter_context(socket.create_connection((host, int(port))))
+            stalled = stack.enter_context(socket.create_connection(other.address))
             stalled.sendall(head + bytes(950_000))
         _choose(browser, _noise(tmp_path / "noise.bmp", 0.7))
         assert re.fullmatch(

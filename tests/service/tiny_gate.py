@@ -1,11 +1,9 @@
-"""A gate model unlike the starter: 96 pixels a side, three channels, "greener than red" as plant.
-
-``python -m tests.service.tiny_gate VERSION`` saves it into the Bento model store.
-"""
+"""A gate unlike the starter: 96 pixels a side, three channels, "greener than red" as plant."""
 
 from __future__ import annotations
 
 import math
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -17,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from plantood.model.entry import TrainingData
 from plantood.model.policy import Policy
 from plantood.model.store import save_gate, write_entry
+from tests.service.server import ROOT, environment
 
 SIZE = 96
 FARM = "/home/someone/farm"
@@ -75,7 +74,14 @@ def build(directory: Path) -> None:
     )
 
 
+def save(home: Path, *versions: str) -> None:
+    """Save it into the Bento store of a folder; this process has another one."""
+    command = [sys.executable, "-m", "tests.service.tiny_gate", *versions]
+    subprocess.run(command, env=environment(home), cwd=ROOT, check=True)
+
+
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         build(Path(folder))
-        print(save_gate(folder, version=sys.argv[1]))
+        for version in sys.argv[1:]:
+            save_gate(folder, version=version)

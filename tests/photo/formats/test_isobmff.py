@@ -2,10 +2,8 @@ from __future__ import annotations
 
 import struct
 from contextlib import suppress
-from io import BytesIO
 from pathlib import Path
 
-import pillow_heif
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,22 +11,12 @@ from hypothesis import strategies as st
 from plantood.errors import PhotoTooLarge, UnreadablePhoto
 from plantood.photo.formats import av1, isobmff
 from plantood.photo.images import load_image
-from tests.photos import encode, scene
+from tests.photos import encode, heic, scene
 from tests.security import payloads
 
-
-def _tiled_heic() -> bytes:
-    """As phones write it: of tiles, each with a place of its own in the file."""
-    file = BytesIO()
-    pillow_heif.options.GRID_TILE_SIZE = 256
-    try:
-        pillow_heif.from_pillow(scene(1200, 900)).save(file, quality=60)
-    finally:
-        pillow_heif.options.GRID_TILE_SIZE = 0
-    return file.getvalue()
-
-
-HEIC, AVIF = _tiled_heic(), encode(scene(), "AVIF")
+HEIC = heic(scene(1200, 900), quality=60, tile_size=256)
+"""As phones write it: of tiles, each with a place of its own in the file."""
+AVIF = encode(scene(), "AVIF")
 
 
 @pytest.mark.parametrize("photo", [HEIC, AVIF], ids=["heic", "avif"])

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import struct
 import zlib
-from io import BytesIO
 
 import numpy as np
 import pytest
@@ -11,13 +10,12 @@ from PIL import Image
 from plantood.errors import UnreadablePhoto
 from plantood.photo.formats.segments import MAX_SEGMENTS, ensure_few_segments
 from plantood.photo.images import load_image
+from tests.photos import encode
 
 
 def encoded(format: str, **options: object) -> bytes:
     pixels = np.random.default_rng(0).integers(0, 256, (1200, 1600, 3), dtype=np.uint8)
-    buffer = BytesIO()
-    Image.fromarray(pixels).save(buffer, format, **options)
-    return buffer.getvalue()
+    return encode(Image.fromarray(pixels), format, **options)
 
 
 def chunk(kind: bytes, data: bytes = b"") -> bytes:
