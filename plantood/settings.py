@@ -8,13 +8,14 @@ from __future__ import annotations
 import difflib
 import os
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from plantood.errors import SettingsError
 from plantood.photo.decoding import HEAVY_SHARE
@@ -25,7 +26,7 @@ DEFAULT_GATE = "plantood-gate:latest"
 MEBIBYTE = 1 << 20
 
 
-def _parse_policy(value: Any) -> Any:
+def parse_policy(value: Any) -> Any:
     """``plant_threshold=0.6, max_unfamiliarity=none`` -> a mapping of numbers or None."""
     if not isinstance(value, str):
         return value
@@ -51,10 +52,18 @@ def _absolute(place: str | None) -> str | None:
     return place
 
 
-class Settings(BaseModel):
-    """The service's configuration; every field is the variable ``PLANTOOD_<FIELD>``."""
+class Settings(BaseSettings):
+    """The configuration; every field is the variable ``PLANTOOD_<FIELD>``.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    Read it by :meth:`from_environment`, whose errors are one sentence each.
+    """
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix=PREFIX,
+        str_strip_whitespace=True,
+    )
 
     gate: str = Field(
         default=DEFAULT_GATE,
@@ -69,7 +78,7 @@ class Settings(BaseModel):
         description="SHA-256 of the `gate.json` of the only gate model that may judge; another one "
         "stops the start. A bento sets it to that of the gate that it packs.",
     )
-    policy: Annotated[dict[str, float | None], BeforeValidator(_parse_policy)] = Field(
+    policy: Annotated[dict[str, float | None], NoDecode, BeforeValidator(parse_policy)] = Field(
         default_factory=dict,
         description="Thresholds that replace those saved with the gate model, as `name=number` "
         "separated by commas; `none` switches an optional one off. Example: "
@@ -192,6 +201,11 @@ class Settings(BaseModel):
         "`PLANTOOD_CAPTURE` together.",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_blank(cls, given: dict[str, Any]) -> dict[str, Any]:
+        return {k: v for k, v in given.items() if not (isinstance(v, str) and not v.strip())}
+
     @property
     def max_upload_bytes(self) -> int:
         """Largest photo in bytes."""
@@ -227,33 +241,27 @@ class Settings(BaseModel):
         return self.max_latency_ms / 1000 + 5
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
+    def from_environment(cls) -> Settings:
         """Read ``PLANTOOD_*``; an empty value counts as not set.
 
         Raises:
             SettingsError: Naming the first variable that cannot be used, its value, and what is
                 allowed; or one whose name is nearly that of a setting.
         """
-        environment = os.environ if environment is None else environment
-        _ensure_no_slip(environment, [variable(field) for field in cls.model_fields])
-        given = {
-            field: value
-            for field in cls.model_fields
-            if (value := environment.get(variable(field), "").strip())
-        }
+        _ensure_no_slip(os.environ, [variable(field) for field in cls.model_fields])
         try:
-            return cls(**given)
+            return cls()
         except ValidationError as error:
             first = error.errors()[0]
             field = str(first["loc"][0])
-            allowed = _allowed(cls.model_fields[field])
+            given, allowed = first["input"], _allowed(cls.model_fields[field])
             what = str(first["msg"]).removeprefix("Value error, ")
             raise SettingsError(
-                f"{variable(field)}={given[field]!r} cannot be used ({what}); allowed is {allowed}."
+                f"{variable(field)}={given!r} cannot be used ({what}); allowed is {allowed}."
             ) from None
 
 
-def _ensure_no_slip(environment: Mapping[str, str], known: list[str]) -> None:
+def _ensure_no_slip(environment: Iterable[str], known: list[str]) -> None:
     """Refuse a variable that looks like a setting but is none: it would be obeyed by nobody.
 
     Raises:

@@ -8,6 +8,7 @@ import pytest
 from plantood.errors import SettingsError
 from plantood.settings import Settings, documentation, documentation_table, variable
 
+
 @pytest.fixture(autouse=True)
 def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("PLANTOOD_")]:

@@ -142,13 +142,13 @@ def _load(tag: str | None, messages: Path | None, policy: Sequence[str]) -> Gate
 
 def _thresholds(policy: Sequence[str]) -> dict[str, float | None]:
     from plantood.errors import SettingsError
-    from plantood.settings import Settings, variable
+    from plantood.settings import parse_policy
 
-    name = variable("policy")
     try:
-        return Settings.from_environment({name: ",".join(policy)}).policy
-    except SettingsError as error:
-        raise SettingsError(str(error).replace(name, "--policy", 1)) from error
+        thresholds: dict[str, float | None] = parse_policy(",".join(policy))
+    except ValueError as error:
+        raise SettingsError(f"--policy: {error}.") from error
+    return thresholds
 
 
 def _print_json(names: Sequence[str], verdicts: Iterable[Verdict], _: str) -> int:

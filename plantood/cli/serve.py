@@ -29,18 +29,17 @@ LONGEST_TMPDIR = 60
 @click.option("--gate", help="Tag in the model store; goes before PLANTOOD_GATE.")
 def serve(port: int, host: str, gate: str | None) -> None:
     """Serve the gate over HTTP, with a page at / to try it. Settings: PLANTOOD_* variables."""
-    environment = dict(os.environ)
     if gate:
-        environment["PLANTOOD_GATE"] = gate
+        os.environ["PLANTOOD_GATE"] = gate
     address = _address(host)
-    _ensure_servable(environment)
+    _ensure_servable()
     _ensure_free(address, port)
     shown = "localhost" if address.is_unspecified else str(address)
     url = f"http://{f'[{shown}]' if ':' in shown else shown}:{port}"
     click.echo(f"Starting the gate at {url}; stop it with Ctrl-C.", err=True)
     command = [sys.executable, "-m", "bentoml", "serve", "plantood.service:PlantGate"]
     sys.stdout.flush()
-    os.execve(command[0], [*command, "--host", str(address), "--port", str(port)], environment)
+    os.execv(command[0], [*command, "--host", str(address), "--port", str(port)])
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
@@ -57,7 +56,7 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
         ) from None
 
 
-def _ensure_servable(environment: dict[str, str]) -> None:
+def _ensure_servable() -> None:
     """Find out what would stop the service, before anything says that it starts.
 
     Raises:
@@ -70,7 +69,7 @@ def _ensure_servable(environment: dict[str, str]) -> None:
     from plantood.settings import Settings
 
     _ensure_short_sockets()
-    settings = Settings.from_environment(environment)
+    settings = Settings.from_environment()
     with usable_store():
         gate = load_gate(open_store(settings.gate))
     Rules.of(gate, settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import shutil
 from pathlib import Path
@@ -456,4 +457,10 @@ def _labels(deployment: Manifest) -> dict[str, str]:
 
 
 def _settings(overlay: str, component: str) -> Settings:
-    return Settings.from_environment(environment(overlay, component))
+    others = {name for name in os.environ if name.startswith(PREFIX)}
+    with pytest.MonkeyPatch.context() as set_here:
+        for name in others:
+            set_here.delenv(name)
+        for name, value in environment(overlay, component).items():
+            set_here.setenv(name, value)
+        return Settings.from_environment()
