@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import numpy as np
 from markupsafe import Markup
 from PIL import Image
 
@@ -24,14 +23,12 @@ from plantood.training.common.tables import (
 )
 from plantood.training.files.atomic import write_json, write_text
 from plantood.training.judging.evaluation import Evaluation, Scored, most_wrong
-from plantood.training.judging.metrics import reliability, roc_curve
 from plantood.training.photos.data import CLASS_NAMES
 from plantood.training.report import charts
 
 THUMBNAIL = 112
 """Longest side of the photos in the report, in pixels."""
 MOST_WRONG = 24
-PLANT, OTHER = charts.COLOURS[0], charts.COLOURS[1]
 
 
 def write_report(
@@ -73,7 +70,7 @@ def write_report(
         notes=notes,
         main=figures_table(figures),
         source_tables=[(split, source_table(figures, split)) for split in _splits(evaluations)],
-        curves=[_curves(evaluation) for evaluation in evaluations if evaluation.history],
+        curves=[picture for evaluation in evaluations for picture in _curves(evaluation)],
         splits=[_split_section(split, evaluations) for split in _splits(evaluations)],
         **(context or {}),
     )
@@ -90,31 +87,13 @@ def _photos(evaluation: Evaluation, split: str) -> int:
     return len(evaluation.splits[split].photos) if split in evaluation.splits else 0
 
 
-def _curves(evaluation: Evaluation) -> dict[str, Any]:
-    """Learning curves of one model: loss by epoch, one chart for each phase."""
-    blue, brown = charts.COLOURS[2], charts.COLOURS[1]
-    pictures = [
-        Markup(
-            charts.line_chart(
-                f"{evaluation.name}, {phase}",
-                [
-                    charts.Line(
-                        key,
-                        [(row["epoch"], row[key]) for row in rows],
-                        colour,
-                        dots=len(rows) < 4,
-                    )
-                    for key, colour in (("loss", blue), ("val_loss", brown))
-                ],
-                "epoch",
-                "loss",
-            )
-        )
+def _curves(evaluation: Evaluation) -> list[Markup]:
+    """Learning curves of one model, one chart for each phase."""
+    return [
+        Markup(charts.learning_curves(f"{evaluation.name}, {phase}", rows))
         for phase, rows in evaluation.history.items()
         if rows
     ]
-    keys = [("training", blue), ("validation", brown)]
-    return {"name": evaluation.name, "pictures": pictures, "legend": Markup(charts.legend(keys))}
 
 
 def _split_section(split: str, evaluations: Sequence[Evaluation]) -> dict[str, Any]:
@@ -125,78 +104,27 @@ def _split_section(split: str, evaluations: Sequence[Evaluation]) -> dict[str, A
         for number, one in enumerate(evaluations)
     }
     first = present[0]
-    scored = first.splits[split]
     pictures = []
-    if len(set(scored.labels.tolist())) == 2:
-        pictures.append(_roc(split, present, colours))
-        pictures.append(_reliability(split, present, colours))
-    pictures += [_scores(split, one) for one in present]
+    if len(set(first.splits[split].labels.tolist())) == 2:
+        pictures.append(charts.roc(f"ROC, {split}", split, colours, present))
+        pictures.append(
+            charts.reliability_diagram(f"Reliability, {split}", split, colours, present)
+        )
+    pictures += [
+        charts.score_histogram(f"Scores of {one.name}, {split}", split, one) for one in present
+    ]
+    bars = charts.source_errors(
+        f"{first.name}, {split}: false retakes (green), false accepts (brown)",
+        first.figures()["splits"][split]["by_source"],
+    )
     return {
         "name": split,
-        "legend": Markup(charts.legend([(one.name, colours[one.name]) for one in present])),
-        "classes": Markup(charts.legend([("plant", PLANT), ("other", OTHER)])),
         "pictures": [Markup(picture) for picture in pictures],
-        "bars": Markup(_source_bars(split, first)),
+        "bars": Markup(bars),
         "wrong_of": first.name,
         "threshold": f"{first.threshold:.3f}",
-        "wrong": _wrong_photos(scored, first.threshold),
+        "wrong": _wrong_photos(first.splits[split], first.threshold),
     }
-
-
-def _roc(split: str, evaluations: Sequence[Evaluation], colours: dict[str, str]) -> str:
-    lines = []
-    for one in evaluations:
-        fpr, tpr, _ = roc_curve(one.splits[split].labels, one.splits[split].probabilities)
-        kept = np.unique(np.linspace(0, len(fpr) - 1, 500).astype(int))  # enough for the eye
-        points = list(zip(fpr[kept].tolist(), tpr[kept].tolist(), strict=True))
-        lines.append(charts.Line(one.name, points, colours[one.name]))
-    return charts.line_chart(
-        f"ROC, {split}", lines, "others let through", "plants kept", x_range=(0, 1), y_range=(0, 1)
-    )
-
-
-def _reliability(split: str, evaluations: Sequence[Evaluation], colours: dict[str, str]) -> str:
-    lines = [charts.Line("calibrated", [(0, 0), (1, 1)], "#999", dashed=True)]
-    for one in evaluations:
-        bins = reliability(one.splits[split].labels, one.splits[split].probabilities)
-        points = [(b["predicted"], b["observed"]) for b in bins]
-        lines.append(charts.Line(one.name, points, colours[one.name], dots=True, drawn=False))
-    return charts.line_chart(
-        f"Reliability, {split}",
-        lines,
-        "mean P(plant)",
-        "share of plants",
-        x_range=(0, 1),
-        y_range=(0, 1),
-    )
-
-
-def _scores(split: str, evaluation: Evaluation) -> str:
-    scored = evaluation.splits[split]
-    return charts.histogram(
-        f"Scores of {evaluation.name}, {split}",
-        [
-            ("other", scored.probabilities[scored.labels == 0].tolist(), OTHER),
-            ("plant", scored.probabilities[scored.labels == 1].tolist(), PLANT),
-        ],
-        evaluation.threshold,
-    )
-
-
-def _source_bars(split: str, evaluation: Evaluation) -> str:
-    rows = evaluation.figures()["splits"][split]["by_source"]
-    bars = [
-        (
-            row["source"],
-            row["rate"],
-            f"{row['rate']:.1%} ({row['wrong']} of {row['count']})",
-            PLANT if row["label"] == "plant" else OTHER,
-        )
-        for row in rows
-    ]
-    return charts.bar_chart(
-        f"{evaluation.name}, {split}: false retakes (green), false accepts (brown)", bars
-    )
 
 
 def _wrong_photos(scored: Scored, threshold: float) -> list[dict[str, str]]:
@@ -230,7 +158,7 @@ def thumbnail_uri(path: Path) -> str | None:
 
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        loader=jinja2.FileSystemLoader([Path(__file__).parent, Path(__file__).parents[1]]),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,

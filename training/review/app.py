@@ -29,7 +29,6 @@ from plantood.training.review.agreement import pairs
 from plantood.training.review.guard import Guard, refusal
 from plantood.training.review.log import (
     DecisionLog,
-    Entry,
     NothingToUndo,
     Superseded,
     UnknownPhoto,
@@ -38,11 +37,12 @@ from plantood.training.review.log import (
 from plantood.training.review.pictures import Pictures
 from plantood.training.review.requests import LabelRequest, UndoRequest, read_body
 from plantood.training.review.second_look import second_looks
+from plantood.training.review.tally import Entry
 from plantood.training.rounds.labels import Decision
 from plantood.training.rounds.layout import NoPhoto
 
 WEB = Path(__file__).parent / "web"
-GATE_WEB = Path(plantood.__file__).parent / "web"
+GATE_WEB = Path(plantood.__file__).parent / "http" / "web"
 PAGE: dict[str, str | Path] = {
     "/": "index.html",
     "/app.js": "app.js",
