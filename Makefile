@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve develop test lint format train starter bench build container sbom lock clean
+.PHONY: help run serve develop test lint format train starter bench docs build container sbom lock clean
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -63,15 +63,18 @@ train: $(VENV)/.development ## train a gate on DATA=folder or manifest.csv
 	$(BIN)/plantood train $(DATA)
 
 starter: $(VENV)/.development ## train the gate that ships anew, on the shared photos
-	$(BIN)/plantood starter $(SHARED)/data/manifest.csv --table-into README.md
+	$(BIN)/plantood starter $(SHARED)/data/manifest.csv --table-into docs/starter.md
 
 bench: $(VENV)/.development ## measure speed and quality cues, and write the tables
-	$(BIN)/python -m benchmarks.serving --write README.md
-	$(BIN)/python -m benchmarks.composing --write README.md
-	$(BIN)/python -m benchmarks.feature_cache --write README.md
+	$(BIN)/python -m benchmarks.serving --write docs/measurements.md
+	$(BIN)/python -m benchmarks.composing --write docs/measurements.md
+	$(BIN)/python -m benchmarks.feature_cache --write docs/measurements.md
 	$(BIN)/python -m benchmarks.quality_cues
 	$(BIN)/python -m benchmarks.mining --write docs/mining.md
 	$(BIN)/python -m benchmarks.review_page --write docs/review.md
+
+docs: $(VENV)/.development ## build the documentation's site: build/site/index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -W ignore -m mkdocs build --strict
 
 build: $(VENV)/.serving ## pack the gate's bento: the gate that PLANTOOD_GATE names, or the newest
 	@$(BIN)/bentoml build

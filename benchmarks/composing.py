@@ -1,6 +1,6 @@
 """What the gate in front of a detector costs, and what it saves: all ways in one run.
 
-    python -m benchmarks.composing --write README.md
+    python -m benchmarks.composing --write docs/measurements.md
 
 The detector is a ResNet50 (random weights, which change no multiplication), the gate the starter
 gate. The latency that a way adds is measured in pairs: each photo goes to the bare detector and to

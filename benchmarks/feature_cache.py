@@ -1,6 +1,6 @@
 """What the feature cache is worth: ten epochs of all heads with it, and with the backbone inside.
 
-    python -m benchmarks.feature_cache --photos 512 --write README.md
+    python -m benchmarks.feature_cache --photos 512 --write docs/measurements.md
 
 The weights are random: they change no multiplication. In the loop, an epoch costs the same every
 time, so a few are measured and the rest is a multiplication, which the table says.

@@ -1,6 +1,6 @@
 """plantood against the service that a user would write by hand, side by side in one run.
 
-    python -m benchmarks.serving --write docs/benchmarks.md
+    python -m benchmarks.serving --write docs/measurements.md
 
 Both serve the same ResNet50 with head V2. Its weights are random, which changes no multiplication:
 time and memory are those of a trained one.

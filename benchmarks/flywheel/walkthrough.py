@@ -1,6 +1,6 @@
 """A whole round by its five commands, on photos in a folder, with what each of them prints.
 
-    python -m benchmarks.flywheel.walkthrough --write README.md
+    python -m benchmarks.flywheel.walkthrough --write docs/tutorial-round.md
 
 The store is empty before, and the gate is trained on the labelled photos without bare ground, which
 is what the round is to teach it. A file of labels plays the reviewer, through the review server's
