@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -41,6 +40,7 @@ from plantood.training.common.tables import markdown
 from plantood.training.judging.evaluation import Evaluation
 from plantood.training.judging.metrics import auroc
 from plantood.training.photos.data import LabelledPhoto
+from plantood.training.report.charts import rendered, styled
 from plantood.training.rounds import journal
 
 FOLDS = (
@@ -215,7 +215,7 @@ def both(figures: Sequence[dict[str, float]]) -> str:
 def draw(lines: Sequence[dict[str, Any]], file: Path) -> None:
     """One curve for each rule: mean of the seeds, and their range as a band."""
     before = {line["left_out"]: line["before"] for line in lines}.values()
-    with mpl.rc_context({"svg.hashsalt": "plantood", "font.size": 9}):
+    with styled():
         figure = Figure(figsize=(9, 4), layout="constrained")
         places = range(len(BUDGETS))
         for panel, (error, title) in zip(figure.subplots(1, 2), ERRORS.items(), strict=True):
@@ -230,10 +230,8 @@ def draw(lines: Sequence[dict[str, Any]], file: Path) -> None:
             panel.set_ylim(bottom=0)
             panel.set_xlabel("production photos reviewed")
             panel.set_ylabel(f"{title} on sources never seen, %")
-            panel.spines[["top", "right"]].set_visible(False)
-        panel.legend(frameon=False)
-        metadata = {"Date": None} if file.suffix == ".svg" else None
-        figure.savefig(file, dpi=150, metadata=metadata)
+        panel.legend()
+    file.write_bytes(rendered(figure, file.suffix.removeprefix(".")))
 
 
 if __name__ == "__main__":

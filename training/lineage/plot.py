@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from plantood.errors import SettingsError
 from plantood.training.files.atomic import write_atomic
 from plantood.training.lineage.chain import Generation
-from plantood.training.report.charts import COLOURS
+from plantood.training.report.charts import OTHER, PLANT, rendered, styled
 
-ERRORS = {"false_accept": ("others", COLOURS[1]), "false_retake": ("plants", COLOURS[0])}
+ERRORS = {"false_accept": ("others", OTHER), "false_retake": ("plants", PLANT)}
 """Error, whose photos it is of, and its colour."""
 FORMATS = ("svg", "png", "pdf")
 
@@ -81,8 +79,7 @@ def plot_steps(names: Sequence[str], steps: Mapping[str, Sequence[Step]], file: 
     if kind not in FORMATS:
         raise SettingsError(f"{file} cannot be drawn; its name must end in .{', .'.join(FORMATS)}.")
     columns = max(1, len(steps))
-    # A fixed salt and no date: the same figures give the same file.
-    with mpl.rc_context({"svg.hashsalt": "plantood", "font.size": 9}):
+    with styled():
         figure = Figure(figsize=(4.2 * columns, 3.4), layout="constrained")
         panels = figure.subplots(1, columns, squeeze=False)[0]
         for panel, (split, of_split) in zip(panels, steps.items(), strict=False):
@@ -97,12 +94,8 @@ def plot_steps(names: Sequence[str], steps: Mapping[str, Sequence[Step]], file: 
             panel.margins(y=0.15)
             panel.set_ylim(bottom=0)
             panel.set_ylabel("%")
-            panel.legend(frameon=False)
-            panel.spines[["top", "right"]].set_visible(False)
-        buffer = io.BytesIO()
-        metadata = {"Date": None} if kind == "svg" else None
-        figure.savefig(buffer, format=kind, dpi=150, metadata=metadata)
-    write_atomic(file, lambda out: out.write(buffer.getvalue()))
+            panel.legend()
+    write_atomic(file, lambda out: out.write(rendered(figure, kind)))
 
 
 def _draw(panel: Any, step: Step, error: str, of: str, colour: str) -> None:

@@ -1,167 +1,200 @@
-"""Small charts as inline SVG: nothing to load, sharp at any size, readable in dark and light."""
+"""Charts by matplotlib, and those of a report as SVG to stand inside its page.
+
+There is nothing to load, they are sharp at any size, and their ink is the colour of the page's
+text, so that they can be read in dark and light.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+import io
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from html import escape
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from plantood.training.files.paths import spelled
+from plantood.training.judging.evaluation import Evaluation
+from plantood.training.judging.metrics import reliability, roc_curve
 
 COLOURS = ("#2a7f3f", "#b5541c", "#3763b0", "#8a4fa3", "#a08500", "#4b8f95")
 """One for each model, in order; told apart also without red and green by their lightness."""
+PLANT, OTHER = COLOURS[0], COLOURS[1]
+TRAINING, VALIDATION = COLOURS[2], COLOURS[1]
+GRID = "#80808055"
+INK = "#010203"
+"""Stands for the colour of the page's text, and for nothing else."""
 
-WIDTH, HEIGHT = 360, 240
-LEFT, RIGHT, TOP, BOTTOM = 46, 10, 26, 36
+STYLE: dict[str, Any] = {
+    "font.size": 9,
+    "svg.hashsalt": "plantood",  # the same figures give the same file
+    "text.parse_math": False,  # names may hold dollars
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+}
+INLINE = STYLE | {
+    "svg.fonttype": "none",
+    "font.sans-serif": ["DejaVu Sans"],  # matplotlib's own; where a page lacks it, any other
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "lines.linewidth": 1.6,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+}
+SIZE = (5.0, 3.33)
+"""Of a chart, in inches: 360 by 240 pixels of the page."""
 
 
-@dataclass(frozen=True)
-class Line:
-    """A named curve of points ``(x, y)``."""
-
-    name: str
-    points: Sequence[tuple[float, float]]
-    colour: str
-    dashed: bool = False
-    dots: bool = False
-    drawn: bool = True
-    """Whether the points are joined."""
+def styled(style: Mapping[str, Any] = STYLE) -> AbstractContextManager[None]:
+    """While figures are made: how they look."""
+    return mpl.rc_context(dict(style))
 
 
-def line_chart(
-    title: str,
-    lines: Sequence[Line],
-    x_label: str,
-    y_label: str,
-    *,
-    x_range: tuple[float, float] | None = None,
-    y_range: tuple[float, float] | None = None,
+def rendered(figure: Figure, kind: str) -> bytes:
+    """A picture file without a date: ``kind`` is ``svg``, ``png`` or ``pdf``."""
+    buffer = io.BytesIO()
+    about = dict.fromkeys(("Creator", "Date", "Format", "Type")) if kind == "svg" else None
+    with styled():
+        figure.savefig(buffer, format=kind, dpi=150, metadata=about)
+    return buffer.getvalue()
+
+
+def learning_curves(title: str, epochs: Sequence[Mapping[str, float]]) -> str:
+    """Loss in training and validation by epoch."""
+    with styled(INLINE):
+        figure, panel = _chart(title, "epoch", "loss")
+        numbers = [row["epoch"] for row in epochs]
+        marker = "o" if len(epochs) < 4 else ""
+        for key, name, colour in (
+            ("loss", "training", TRAINING),
+            ("val_loss", "validation", VALIDATION),
+        ):
+            losses = [row[key] for row in epochs]
+            panel.plot(numbers, losses, color=colour, label=name, marker=marker, markersize=4)
+        panel.xaxis.get_major_locator().set_params(integer=True)
+        panel.set_ylim(bottom=0)
+        panel.legend()
+        return _inline(figure, title)
+
+
+def roc(title: str, split: str, colours: Mapping[str, str], models: Sequence[Evaluation]) -> str:
+    """Plants kept over others let through, of each model."""
+    with styled(INLINE):
+        figure, panel = _chart(title, "others let through", "plants kept")
+        for one in models:
+            scored = one.splits[split]
+            fpr, tpr, _ = roc_curve(scored.labels, scored.probabilities)
+            kept = np.unique(np.linspace(0, len(fpr) - 1, 500).astype(int))  # enough for the eye
+            panel.plot(fpr[kept], tpr[kept], color=colours[one.name], label=one.name)
+        _unit_square(panel)
+        panel.legend(loc="lower right")
+        return _inline(figure, title)
+
+
+def reliability_diagram(
+    title: str, split: str, colours: Mapping[str, str], models: Sequence[Evaluation]
 ) -> str:
-    """Curves over two linear axes."""
-    xs = [x for line in lines for x, _ in line.points] or [0.0, 1.0]
-    ys = [y for line in lines for _, y in line.points] or [0.0, 1.0]
-    x_range = x_range or (min(xs), max(xs))
-    y_range = y_range or (min(0.0, *ys), max(ys))
-    scale = _Scale(x_range, y_range)
-    parts = [_axes(scale, x_label, y_label)]
-    for line in lines:
-        path = " ".join(f"{scale.x(x):.1f},{scale.y(y):.1f}" for x, y in line.points)
-        dash = ' stroke-dasharray="4 3"' if line.dashed else ""
-        if line.drawn:
-            parts.append(
-                f'<polyline points="{path}" fill="none" stroke="{line.colour}" '
-                f'stroke-width="1.6"{dash}>'
-                f"<title>{escape(line.name)}</title></polyline>"
+    """Share of plants among photos of about the same P(plant), of each model."""
+    with styled(INLINE):
+        figure, panel = _chart(title, "mean P(plant)", "share of plants")
+        panel.plot([0, 1], [0, 1], color="#999999", linestyle="--", label="calibrated")
+        for one in models:
+            scored = one.splits[split]
+            bins = reliability(scored.labels, scored.probabilities)
+            predicted = [filled["predicted"] for filled in bins]
+            observed = [filled["observed"] for filled in bins]
+            panel.plot(
+                predicted, observed, "o", color=colours[one.name], markersize=4, label=one.name
             )
-        if line.dots:
-            fill = f'r="2.5" fill="{line.colour}"'
-            parts += [
-                f'<circle cx="{scale.x(x):.1f}" cy="{scale.y(y):.1f}" {fill}/>'
-                for x, y in line.points
-            ]
-    return _svg(title, parts)
+        _unit_square(panel)
+        panel.legend(loc="upper left")
+        return _inline(figure, title)
 
 
-def histogram(
-    title: str, series: Sequence[tuple[str, Sequence[float], str]], mark: float, bins: int = 25
-) -> str:
-    """Counts of values 0..1 by class on a square-root axis, with a line at ``mark``.
+def score_histogram(title: str, split: str, model: Evaluation) -> str:
+    """Photos by P(plant) and class on a square-root axis, with a line at the threshold.
 
     The square root lets the few errors be seen beside the many right ones.
     """
-    counted = []
-    for name, values, colour in series:
-        counts = [0] * bins
-        for value in values:
-            counts[min(int(value * bins), bins - 1)] += 1
-        counted.append((name, counts, colour))
-    highest = max((max(counts) for _, counts, _ in counted), default=0) or 1
-    scale = _Scale((0.0, 1.0), (0.0, math.sqrt(highest)))
-    parts = [_axes(scale, "P(plant)", "photos (√ scale)", lambda v: f"{v * v:.0f}")]
-    for name, counts, colour in counted:
-        for b, count in enumerate(counts):
-            if count:
-                x, y = scale.x(b / bins), scale.y(math.sqrt(count))
-                parts.append(
-                    f'<rect x="{x:.1f}" y="{y:.1f}" width="{scale.x((b + 1) / bins) - x:.1f}" '
-                    f'height="{scale.y(0) - y:.1f}" fill="{colour}" fill-opacity="0.55">'
-                    f"<title>{escape(name)}: {count}</title></rect>"
-                )
-    x = scale.x(mark)
-    parts.append(
-        f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}" class="mark"/>'
-        f'<text x="{x + 3:.1f}" y="{TOP + 9}" class="tick">{mark:.3f}</text>'
-    )
-    return _svg(title, parts)
-
-
-def bar_chart(title: str, bars: Sequence[tuple[str, float, str, str]]) -> str:
-    """Horizontal bars of shares 0..1: ``(name, share, note, colour)``."""
-    row, left, width = 18, 190, 560
-    height = TOP + row * len(bars) + 6
-    longest = max((share for _, share, _, _ in bars), default=0) or 1
-    parts = []
-    for number, (name, share, note, colour) in enumerate(bars):
-        y = TOP + number * row
-        length = (width - left - 110) * share / longest
-        parts.append(
-            f'<text x="{left - 6}" y="{y + 12}" text-anchor="end" class="name">'
-            f'{escape(name)}</text><rect x="{left}" y="{y + 3}" '
-            f'width="{max(length, 0.5):.1f}" height="{row - 7}" '
-            f'fill="{colour}"/><text x="{left + length + 5:.1f}" y="{y + 12}" class="name">'
-            f"{escape(note)}</text>"
+    scored = model.splits[split]
+    with styled(INLINE):
+        figure, panel = _chart(title, "P(plant)", "photos (√ scale)")
+        for label, name, colour in ((0, "other", OTHER), (1, "plant", PLANT)):
+            of_class = scored.probabilities[scored.labels == label]
+            panel.hist(of_class, 25, (0, 1), color=colour, alpha=0.55, label=name)
+        panel.axvline(
+            model.threshold, color=INK, linestyle=":", label=f"threshold {model.threshold:.3f}"
         )
-    return _svg(title, parts, width, height)
+        panel.set_yscale("function", functions=(np.sqrt, np.square))
+        panel.set_xlim(0, 1)
+        panel.legend(loc="upper center")
+        return _inline(figure, title)
 
 
-def legend(names: Sequence[tuple[str, str]]) -> str:
-    """Names beside their colours, as HTML."""
-    return " ".join(
-        f'<span class="key"><i style="background:{colour}"></i>{escape(name)}</span>'
-        for name, colour in names
-    )
+def source_errors(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    """A bar for each source and class.
 
-
-@dataclass(frozen=True)
-class _Scale:
-    """From data to picture coordinates."""
-
-    x_range: tuple[float, float]
-    y_range: tuple[float, float]
-
-    def x(self, value: float) -> float:
-        low, high = self.x_range
-        return LEFT + (value - low) / ((high - low) or 1) * (WIDTH - LEFT - RIGHT)
-
-    def y(self, value: float) -> float:
-        low, high = self.y_range
-        return HEIGHT - BOTTOM - (value - low) / ((high - low) or 1) * (HEIGHT - TOP - BOTTOM)
-
-
-def _axes(scale: _Scale, x_label: str, y_label: str, y_text: object = None) -> str:
-    y_text = y_text or (lambda value: f"{value:.2g}")
-    parts = []
-    for fraction in (0, 0.25, 0.5, 0.75, 1):
-        x = scale.x_range[0] + fraction * (scale.x_range[1] - scale.x_range[0])
-        y = scale.y_range[0] + fraction * (scale.y_range[1] - scale.y_range[0])
-        parts.append(
-            f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{scale.y(y):.1f}" y2="{scale.y(y):.1f}" '
-            f'class="grid"/><text x="{LEFT - 5}" y="{scale.y(y) + 3:.1f}" text-anchor="end" '
-            f'class="tick">{y_text(y)}</text><text x="{scale.x(x):.1f}" y="{HEIGHT - BOTTOM + 14}" '
-            f'text-anchor="middle" class="tick">{x:.3g}</text>'
+    Args:
+        title: above it.
+        rows: of `plantood.training.judging.metrics.by_source`.
+    """
+    with styled(INLINE | {"axes.grid": False}):
+        figure, panel = _chart(title, "share of the photos", "", (7.8, 0.8 + 0.25 * len(rows)))
+        names = [spelled(row["source"]) for row in rows]
+        bars = panel.barh(
+            range(len(rows)),
+            [row["rate"] for row in rows],
+            color=[PLANT if row["label"] == "plant" else OTHER for row in rows],
         )
-    middle = (TOP + HEIGHT - BOTTOM) / 2
-    parts.append(
-        f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 5}" text-anchor="middle" '
-        f'class="tick">{escape(x_label)}</text><text x="11" y="{middle}" '
-        f'text-anchor="middle" class="tick" transform="rotate(-90 11 {middle})">'
-        f"{escape(y_label)}</text>"
-    )
-    return "".join(parts)
+        notes = [f"{row['rate']:.1%} ({row['wrong']} of {row['count']})" for row in rows]
+        panel.bar_label(bars, notes, padding=3)
+        panel.set_yticks(range(len(rows)), names)
+        panel.invert_yaxis()
+        panel.margins(x=0.3)
+        return _inline(figure, title)
 
 
-def _svg(title: str, parts: Sequence[str], width: int = WIDTH, height: int = HEIGHT) -> str:
-    return (
-        f'<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" '
-        f'aria-label="{escape(title)}"><text x="6" y="15" class="title">{escape(title)}</text>'
-        f"{''.join(parts)}</svg>"
-    )
+def _chart(
+    title: str, x_label: str, y_label: str, size: tuple[float, float] = SIZE
+) -> tuple[Figure, Axes]:
+    figure = Figure(size, layout="constrained")
+    panel = figure.subplots()
+    panel.set_title(title)
+    panel.set_xlabel(x_label)
+    panel.set_ylabel(y_label)
+    return figure, panel
+
+
+def _unit_square(panel: Axes) -> None:
+    panel.set_xlim(0, 1)
+    panel.set_ylim(0, 1)
+
+
+def _inline(figure: Figure, title: str) -> str:
+    """The picture as an element of a page: named, without what only a file of its own needs."""
+    figure.set_facecolor("none")
+    for panel in figure.axes:
+        panel.set_facecolor("none")
+    with warnings.catch_warnings():
+        # A script that matplotlib's typeface lacks: the reader's browser has one.
+        warnings.filterwarnings("ignore", r"Glyph .* missing", UserWarning)
+        svg = rendered(figure, "svg").decode()
+    svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
+    svg = re.sub(r' xmlns(:xlink)?="[^"]*"', "", svg)
+    svg = re.sub(r' id="[A-Za-z_0-9.]+_\d+"', "", svg)  # the same in every picture, and unused
+    svg = re.sub(r'"([\d.]+)pt"', r'"\1"', svg)
+    return svg.replace("<svg ", f'<svg role="img" aria-label="{escape(title)}" ', 1)
