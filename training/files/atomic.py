@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -13,17 +14,26 @@ from typing import IO, Any
 from plantood.training.files.paths import SPELLING
 
 
-def write_atomic(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+def write_atomic(path: Path, write: Callable[[IO[bytes]], object], *, to_disk: bool = True) -> None:
     """Call ``write`` with a file under another name, force it to disk, and rename it to ``path``.
 
     A kill or power cut at any point leaves the old content or the new one, never a mixture.
+    Several threads may write the same file.
+
+    Args:
+        path: Of the file.
+        write: Writes the content into the file that it is given.
+        to_disk: Wait until it is on the disk. Without, a power cut may leave the file empty: enough
+            for what can be made again.
     """
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    # The system's number of a thread is no other thread's, nor process's.
+    unfinished = path.with_name(f"{path.name}.{threading.get_native_id()}.tmp")
     try:
         with unfinished.open("wb") as file:
             write(file)
             file.flush()
-            os.fsync(file.fileno())
+            if to_disk:
+                os.fsync(file.fileno())
         unfinished.replace(path)
     except OSError as error:
         error.filename = error.filename or os.fspath(path)  # a full disk does not say where

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,12 +16,11 @@ from plantood.training.files.sheets import columns, read_table
 from plantood.training.mining.sources import is_url
 from plantood.training.photos.account import ensure_photos
 from plantood.training.rounds.layout import INFO, Round
+from plantood.training.rounds.mined import DIGEST
 from plantood.training.rounds.plain import open_file
 
 DIGEST_COLUMNS = ("sha256", "id")
 """Columns of a CSV that may hold the SHA-256 of a photo's bytes; it is then not read again."""
-
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -104,7 +102,7 @@ def _of_csv(file: Path) -> Iterator[tuple[str, str]]:
                     f"Line {line} of {file}: {path!r} cannot be the path of a photo."
                 )
             found = (row.get(name, "").lower() for name in DIGEST_COLUMNS)
-            digest = next(filter(_DIGEST.fullmatch, found), "")
+            digest = next(filter(DIGEST.fullmatch, found), "")
             yield path if is_url(path) else str(file.parent / path), digest
 
 

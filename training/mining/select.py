@@ -17,8 +17,9 @@ from plantood.training.files.atomic import write_atomic, write_csv
 from plantood.training.mining.draw import UNREADABLE, FetchFailures, skipped
 from plantood.training.mining.sources import FetchError, read
 from plantood.training.photos.walk import EXTENSIONS
-from plantood.training.rounds.layout import PHOTOS, MinedPhoto, Round
+from plantood.training.rounds.layout import PHOTOS, Round
 from plantood.training.rounds.layout import UNREADABLE as UNREADABLE_FILE
+from plantood.training.rounds.mined import MinedPhoto
 
 NETWORK_REASONS = frozenset({"not_a_plant", "unfamiliar"})
 """Reasons that the network gives; all others come from the photo's quality."""

@@ -1,4 +1,4 @@
-"""The decisions of all reviewers of one round: appended to disk, counted in memory.
+"""The decisions of all reviewers of one round: appended to disk, taken back, read by everybody.
 
 Every decision has a number, its line in ``labels.jsonl``. No line that was acknowledged is ever
 changed, so two tabs, two servers or an import beside a server cannot overwrite each other. One that
@@ -10,39 +10,27 @@ one that he saw standing; if another one stands by now, he is told so instead (:
 from __future__ import annotations
 
 import threading
-from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
 from plantood.errors import PlantoodError, RoundError
+from plantood.training.common.validation import first_problem
 from plantood.training.files.locks import lock
+from plantood.training.review.tally import Entry, Tally
 from plantood.training.rounds.edits import ensure_unedited
 from plantood.training.rounds.journal import Appended, NotTakenBack
-from plantood.training.rounds.labels import Decision, ResolvedLabel, vote
-from plantood.training.rounds.layout import DECISIONS, LABELS, MinedPhoto, Round
+from plantood.training.rounds.labels import Decision
+from plantood.training.rounds.layout import DECISIONS, LABELS, Round
+from plantood.training.rounds.mined import MinedPhoto
 
 LOCK = ".review.lock"
 """Held from the look at what stands until the decision is in both files, or taken back again."""
 
 
 _State = tuple[int, int, int]
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One line of ``labels.jsonl``; ``number`` counts from 1."""
-
-    number: int
-    decision: Decision
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values for an answer over HTTP."""
-        return {"number": self.number, **self.decision.model_dump(mode="json")}
 
 
 class UnknownPhoto(PlantoodError):
@@ -76,7 +64,6 @@ class DecisionLog:
 
     Attributes:
         photos: The mined photos by id, most suspicious first.
-        entries: Every decision so far, in the order of their numbers.
     """
 
     def __init__(self, round_: Round, *, edits_are_taken: bool = False) -> None:
@@ -102,6 +89,11 @@ class DecisionLog:
                 self._ensure_unedited()
             self._write_labels()
 
+    @property
+    def entries(self) -> list[Entry]:
+        """Every decision so far, in the order of their numbers."""
+        return self._tally.entries
+
     def refresh(self) -> int:
         """Take in what others have appended; return the number of the newest decision."""
         with self._locked():
@@ -114,31 +106,25 @@ class DecisionLog:
 
     def looks(self, photo: str, reviewer: str) -> Sequence[Entry]:
         """What a reviewer said of a photo and did not take back; the last one stands."""
-        return tuple(self._looks.get((photo, reviewer), ()))
+        return self._tally.looks(photo, reviewer)
 
     def standing(self, photo: str, reviewer: str) -> Entry | None:
         """The decision of a reviewer on a photo that stands."""
-        looks = self._looks.get((photo, reviewer))
-        return looks[-1] if looks else None
+        return self._tally.standing(photo, reviewer)
 
     def votes(self, photo: str) -> dict[str, Entry]:
         """The decisions on a photo that stand, by reviewer."""
-        return dict(self._votes.get(photo, {}))
+        return self._tally.votes(photo)
 
     def reviewers(self) -> list[str]:
         """Everybody with a decision that stands, by name."""
         with self._thread_lock:
-            return sorted({name for votes in self._votes.values() for name in votes})
+            return self._tally.reviewers()
 
     def summary(self) -> dict[str, int]:
         """How many photos have a label, and on how many the reviewers together say what."""
         with self._thread_lock:
-            said = Counter(label.label for label in self._resolved.values())
-            return {
-                "labelled": len(self._resolved),
-                "plant": said["plant"],
-                "other": said["other"],
-            }
+            return self._tally.summary()
 
     def decide(self, decision: Decision, seen: int | None = None) -> Entry:
         """Append a decision; when this returns, it is on disk and in ``labels.csv``.
@@ -186,9 +172,9 @@ class DecisionLog:
             Superseded: A newer one stands upon it.
         """
         with self._alone():
-            if seen in self._undone:
+            if seen is not None and seen in self._tally.undone:
                 self._write_labels()
-                return self._undone[seen]
+                return self._tally.undone[seen]
             standing = self.standing(photo, reviewer)
             if standing is None:
                 raise NothingToUndo(f"{reviewer} has no label on this photo to take back.")
@@ -262,7 +248,9 @@ class DecisionLog:
             return
         if self._labels_file not in (None, _state(self.round.path / LABELS)):
             self._ensure_unedited()
-        self._labels_file = _state(self.round.write_labels(self.photos.values(), self._resolved))
+        self._labels_file = _state(
+            self.round.write_labels(self.photos.values(), self._tally.resolved)
+        )
         self._written = len(self.entries)
 
     def _ensure_unedited(self) -> None:
@@ -282,47 +270,22 @@ class DecisionLog:
         except FileNotFoundError:
             return
         for line in new[: new.rfind(b"\n") + 1].splitlines(keepends=True):
-            self._take(self._parse(line))
+            self._tally.take(self._parse(line))
             self._offset += len(line)
 
     def _forget(self) -> None:
-        self.entries: list[Entry] = []
+        self._tally = Tally()
         self._offset = 0
         self._written = -1  # decisions that are in labels.csv; unknown
-        self._looks: dict[tuple[str, str], list[Entry]] = defaultdict(list)
-        self._votes: dict[str, dict[str, Entry]] = defaultdict(dict)
-        self._undone: dict[int | None, Entry] = {}
-        self._resolved: dict[str, ResolvedLabel] = {}
 
     def _parse(self, line: bytes) -> Decision:
         try:
             return Decision.model_validate_json(line)
         except ValidationError as error:
             raise RoundError(
-                f"Line {len(self.entries) + 1} of {self.round.path / DECISIONS} cannot be read; "
-                "correct or remove it."
+                f"Line {len(self.entries) + 1} of {self.round.path / DECISIONS} cannot be read "
+                f"({first_problem(error)}); correct or remove it."
             ) from error
-
-    def _take(self, decision: Decision) -> None:
-        """Count one more line; the rule is that of `rounds.labels.standing`."""
-        entry = Entry(len(self.entries) + 1, decision)
-        self.entries.append(entry)
-        looks = self._looks[decision.id, decision.reviewer]
-        if not decision.undone:
-            looks.append(entry)
-        elif looks:
-            self._undone[looks.pop().number] = entry
-        votes = self._votes[decision.id]
-        if looks:
-            votes[decision.reviewer] = looks[-1]
-        else:
-            votes.pop(decision.reviewer, None)
-        if votes:
-            self._resolved[decision.id] = vote(
-                decision.id, {name: entry.decision for name, entry in votes.items()}
-            )
-        else:
-            self._resolved.pop(decision.id, None)
 
 
 def _state(file: Path) -> _State:

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from io import BytesIO
-from pathlib import Path
 from typing import IO
 
 from PIL import Image
@@ -16,6 +15,7 @@ from PIL import Image
 from plantood.errors import PhotoTooLarge
 from plantood.model.runtime import usable_cpus
 from plantood.photo.images import Limits, load_image
+from plantood.training.files.atomic import write_atomic
 from plantood.training.rounds.layout import Round
 from plantood.training.rounds.plain import open_plain
 
@@ -98,7 +98,8 @@ class Pictures:
         folder = self.folder / photo[:2]
         if not (self.folder.is_symlink() or folder.is_symlink()):  # they could lead anywhere
             with contextlib.suppress(OSError):  # a full disk must not keep anybody from looking
-                _keep(folder / name, content)
+                folder.mkdir(parents=True, exist_ok=True)
+                write_atomic(folder / name, lambda file: file.write(content), to_disk=False)
         return content
 
     def _preview(self, photo: str) -> bytes:
@@ -117,14 +118,3 @@ def _jpeg(image: Image.Image, quality: int) -> bytes:
     file = BytesIO()
     image.save(file, "JPEG", quality=quality)
     return file.getvalue()
-
-
-def _keep(path: Path, content: bytes) -> None:
-    """Write a file that can be made again: whole or not at all, but not forced to disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(f".{os.getpid()}.{threading.get_ident()}.tmp")
-    try:
-        unfinished.write_bytes(content)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from plantood.training.common.validation import first_problem
 from plantood.training.review.names import clean_name
 from plantood.training.rounds.labels import Kind, Label
 
@@ -76,7 +77,4 @@ async def read_body(request: Request, model: type[Body]) -> Body:
     try:
         return model.model_validate_json(bytes(body))  # its parser bounds depth and digits
     except ValidationError as error:
-        first = error.errors(include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the body"
-        what = first["msg"].removeprefix("Value error, ")
-        raise HTTPException(HTTPStatus.BAD_REQUEST, f"{where}: {what}") from error
+        raise HTTPException(HTTPStatus.BAD_REQUEST, first_problem(error, "the body")) from error

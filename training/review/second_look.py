@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from plantood.training.review.log import DecisionLog, Entry
+from plantood.training.review.log import DecisionLog
+from plantood.training.review.tally import Entry
 from plantood.training.rounds.labels import DECIDED
-from plantood.training.rounds.layout import MinedPhoto
+from plantood.training.rounds.mined import MinedPhoto
 
 STRONG = 0.8
 """Distance of the label (1 = plant, 0 = other) from P(plant), from which on the gate is strongly
@@ -47,7 +49,7 @@ def second_looks(log: DecisionLog, reviewer: str) -> list[SecondLook]:
 
 
 def _because(
-    log: DecisionLog, photo: MinedPhoto, reviewer: str, looks: tuple[Entry, ...]
+    log: DecisionLog, photo: MinedPhoto, reviewer: str, looks: Sequence[Entry]
 ) -> Because | None:
     mine = looks[-1]
     if mine.decision.label not in DECIDED:

@@ -14,7 +14,8 @@ from itertools import accumulate
 from plantood.errors import RoundError
 from plantood.training.files.sheets import columns, read_table
 from plantood.training.rounds.labels import Decision, resolve
-from plantood.training.rounds.layout import DECISIONS, LABELS, MinedPhoto, Round
+from plantood.training.rounds.layout import DECISIONS, LABELS, Round
+from plantood.training.rounds.mined import MinedPhoto
 
 Said = tuple[str, str]
 """Label and kind, as they stand in the file; both empty if the photo is not in it."""

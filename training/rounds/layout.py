@@ -16,20 +16,18 @@ A photo is known by its id, the SHA-256 of its bytes.
 
 from __future__ import annotations
 
-import csv
-import math
-import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from plantood.errors import RoundError
+from plantood.training.common.validation import first_problem
 from plantood.training.files.atomic import write_csv, write_json
 from plantood.training.rounds import journal
 from plantood.training.rounds.labels import Decision, ResolvedLabel, resolve
+from plantood.training.rounds.mined import DIGEST, MinedPhoto, read_mined, write_mined
 from plantood.training.rounds.plain import open_plain
 
 FORMAT_VERSION = 1
@@ -42,23 +40,7 @@ PHOTOS = "photos"
 DECISIONS = "labels.jsonl"
 LABELS = "labels.csv"
 
-MINED_COLUMNS = (
-    "id",
-    "path",
-    "file",
-    "plant_probability",
-    "unfamiliarity",
-    "selected_by",
-    "verdict",
-    "reasons",
-    "sharpness",
-    "brightness",
-    "source",
-)
 LABEL_COLUMNS = ("path", "label", "source", "id", "kind", "reviewers")
-
-
-_ID = re.compile("[0-9a-f]{64}")
 
 
 class NoPhoto(RoundError):
@@ -80,37 +62,6 @@ class RoundInfo(BaseModel):
     labelled: list[str] = Field(default_factory=list, description="Left out, as it was given.")
     options: dict[str, Any] = Field(default_factory=dict, description="All other choices.")
     counts: dict[str, int] = Field(default_factory=dict, description="The funnel, when finished.")
-
-
-@dataclass(frozen=True)
-class MinedPhoto:
-    """One row of ``mined.csv``: a photo for the reviewer.
-
-    Attributes:
-        id: SHA-256 of its bytes, hexadecimal.
-        path: Where it was found: a path or URL.
-        file: Its copy, relative to the round.
-        plant_probability: P(plant), 0 to 1.
-        unfamiliarity: Distance from the training photos, 1 = their 99th percentile; or None.
-        selected_by: Why it was chosen: ``at_most``, ``unlike``, ``margin``; one or several.
-        verdict: ``accept`` or ``retake``, as the service would have answered.
-        reasons: Codes of the reasons of a retake.
-        sharpness: 0 (blurred) to 1 (crisp).
-        brightness: 0 (black) to 1 (white).
-        source: Camera, place or collection, if the list of photos named it; else empty.
-    """
-
-    id: str
-    path: str
-    file: str
-    plant_probability: float
-    unfamiliarity: float | None
-    selected_by: tuple[str, ...]
-    verdict: str
-    reasons: tuple[str, ...]
-    sharpness: float
-    brightness: float
-    source: str = ""
 
 
 class Round:
@@ -146,10 +97,8 @@ class Round:
         try:
             info = RoundInfo.model_validate_json(file.read_bytes())
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "it"
             raise RoundError(
-                f"{file} cannot be read ({where}: {first['msg']}); restore it, or mine again into "
+                f"{file} cannot be read ({first_problem(error)}); restore it, or mine again into "
                 "another folder."
             ) from error
         if info.format_version != FORMAT_VERSION:
@@ -165,26 +114,13 @@ class Round:
         """Append lines to ``scores.jsonl``; a kill loses none of them, see :mod:`.journal`."""
         journal.append(self.path / SCORES, scores, to_disk=False)
 
-    def append_score(self, score: Mapping[str, Any]) -> None:
-        """Append one line to ``scores.jsonl``."""
-        self.append_scores([score])
-
     def scores(self) -> Iterator[dict[str, Any]]:
         """The lines of ``scores.jsonl``, one at a time."""
         return journal.read(self.path / SCORES)
 
     def write_mined(self, photos: Iterable[MinedPhoto]) -> None:
         """Write ``mined.csv``; with it the round can be reviewed."""
-        rows = (
-            {
-                **vars(photo),
-                "unfamiliarity": "" if photo.unfamiliarity is None else photo.unfamiliarity,
-                "selected_by": "+".join(photo.selected_by),
-                "reasons": "+".join(photo.reasons),
-            }
-            for photo in photos
-        )
-        write_csv(self.path / MINED, MINED_COLUMNS, rows)
+        write_mined(self.path / MINED, photos)
 
     # Reading
 
@@ -205,15 +141,7 @@ class Round:
                 f"{self.path} is not mined to the end yet; run the same `plantood mine` "
                 "again, it goes on where it was."
             )
-        with file.open(newline="", encoding="utf-8") as opened:
-            rows = csv.DictReader(opened)
-            try:
-                return [_mined_photo(row) for row in rows]
-            except (KeyError, ValueError, TypeError, csv.Error) as error:
-                raise RoundError(
-                    f"Line {rows.line_num} of {file} cannot be read ({error}); remove the file "
-                    "and mine again, nothing is scored twice."
-                ) from error
+        return read_mined(file)
 
     def photo_path(self, identity: str) -> Path:
         """The copy of a mined photo.
@@ -221,7 +149,7 @@ class Round:
         Raises:
             NoPhoto: The round has no photo with this id.
         """
-        if _ID.fullmatch(identity):
+        if DIGEST.fullmatch(identity):
             for file in (self.path / PHOTOS / identity[:2]).glob(f"{identity}.*"):
                 if file.suffix != ".tmp":
                     return file
@@ -256,12 +184,8 @@ class Round:
 
     # Labels
 
-    def append_decision(self, decision: Decision) -> None:
-        """Append one decision to ``labels.jsonl``; it is on disk when this returns."""
-        self.append_decisions([decision])
-
     def append_decisions(self, decisions: Iterable[Decision]) -> journal.Appended | None:
-        """Append decisions to ``labels.jsonl``, all of them or none."""
+        """Append decisions to ``labels.jsonl``, all or none; they are on disk when this returns."""
         records = (decision.model_dump(mode="json") for decision in decisions)
         return journal.append(self.path / DECISIONS, records)
 
@@ -275,10 +199,9 @@ class Round:
             try:
                 yield Decision.model_validate(record)
             except ValidationError as error:
-                first = error.errors()[0]
                 raise RoundError(
                     f"Line {number} of {self.path / DECISIONS} cannot be read "
-                    f"({'.'.join(map(str, first['loc']))}: {first['msg']}); correct or remove it."
+                    f"({first_problem(error)}); correct or remove it."
                 ) from error
 
     def labels(self) -> dict[str, ResolvedLabel]:
@@ -314,30 +237,3 @@ class Round:
         ]
         write_csv(self.path / LABELS, LABEL_COLUMNS, rows)
         return self.path / LABELS
-
-
-def _mined_photo(row: Mapping[str, str]) -> MinedPhoto:
-    if not _ID.fullmatch(row["id"]):
-        raise ValueError(f"the id is {row['id']!r}, not the SHA-256 of a photo")
-    if Path(row["file"]).is_absolute() or ".." in Path(row["file"]).parts:
-        raise ValueError(f"the file {row['file']!r} is not within the round")
-    return MinedPhoto(
-        id=row["id"],
-        path=row["path"],
-        file=row["file"],
-        plant_probability=_number(row["plant_probability"]),
-        unfamiliarity=_number(row["unfamiliarity"]) if row["unfamiliarity"] else None,
-        selected_by=tuple(row["selected_by"].split("+")),
-        verdict=row["verdict"],
-        reasons=tuple(filter(None, row["reasons"].split("+"))),
-        sharpness=_number(row["sharpness"]),
-        brightness=_number(row["brightness"]),
-        source=row.get("source") or "",
-    )
-
-
-def _number(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{text!r} is no number")
-    return number

@@ -9,7 +9,8 @@ import pytest
 from plantood.errors import TrainingDataError
 from plantood.training.mining.labelled import read_labelled
 from plantood.training.rounds.labels import Decision
-from plantood.training.rounds.layout import MinedPhoto, Round, RoundInfo
+from plantood.training.rounds.layout import Round, RoundInfo
+from plantood.training.rounds.mined import MinedPhoto
 
 
 def digest(content: bytes) -> str:
@@ -54,8 +55,8 @@ def test_what_was_reviewed_in_a_round(tmp_path: Path) -> None:
         for d, rest in zip("abc", [("retake", (), 0.5, 0.5)] * 3, strict=True)
     ]
     round_.write_mined(photos)
-    round_.append_decision(Decision(reviewer="ann", id="a" * 64, label="plant"))
-    round_.append_decision(Decision(reviewer="ann", id="b" * 64, label="unsure"))
+    round_.append_decisions([Decision(reviewer="ann", id="a" * 64, label="plant")])
+    round_.append_decisions([Decision(reviewer="ann", id="b" * 64, label="unsure")])
     labelled = read_labelled([str(round_.path)])
     assert labelled.paths == {"/p/a.jpg", "/p/b.jpg"}
     assert labelled.digests == {"a" * 64, "b" * 64}

@@ -175,7 +175,7 @@ def test_another_selection_scores_nothing_again(
     kept = {p.file for p in second.mined()}
     assert {str(f.relative_to(first.path)) for f in first.path.glob("photos/*/*")} == kept
 
-    second.append_decision(Decision(reviewer="ann", id="a" * 64, label="plant"))
+    second.append_decisions([Decision(reviewer="ann", id="a" * 64, label="plant")])
     assert mine(options(source, at_most=0.2, margin=2)).info == second.info
     with pytest.raises(RoundError, match=r"reviewed already.*at_most was 0.2, is 0.3"):
         mine(options(source, at_most=0.3, margin=2))

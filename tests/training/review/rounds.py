@@ -8,9 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from plantood.training.review.log import DecisionLog, Entry
+from plantood.training.review.log import DecisionLog
+from plantood.training.review.tally import Entry
 from plantood.training.rounds.labels import Decision
-from plantood.training.rounds.layout import MinedPhoto, Round, RoundInfo
+from plantood.training.rounds.layout import Round, RoundInfo
+from plantood.training.rounds.mined import MinedPhoto
 from tests.photos import encode, scene
 
 INFO = RoundInfo(gate="plantood-gate:tiny", gate_sha256="0" * 64, source="pool/")

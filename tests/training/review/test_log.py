@@ -61,7 +61,7 @@ def test_one_started_again_goes_on(log: DecisionLog) -> None:
 
 
 def test_labels_csv_is_made_up_for_after_a_kill_before_it_was_written(log: DecisionLog) -> None:
-    log.round.append_decision(Decision(reviewer="anna", id="0" * 64, label="plant"))
+    log.round.append_decisions([Decision(reviewer="anna", id="0" * 64, label="plant")])
     assert labels_csv(log) == {}
     DecisionLog(log.round)
     assert labels_csv(log) == {"0" * 64: ("plant", "", "anna")}

@@ -117,8 +117,8 @@ def test_what_a_kill_left_behind_is_no_edit(round_: Round) -> None:
     """The decisions are on disk, labels.csv is not up to them yet."""
     photos = round_.mined()
     before = (round_.path / LABELS).stat()
-    round_.append_decision(Decision(reviewer="ann", id=photos[0].id, label="other"))
-    round_.append_decision(Decision(reviewer="ann", id=photos[3].id, label="other"))
+    round_.append_decisions([Decision(reviewer="ann", id=photos[0].id, label="other")])
+    round_.append_decisions([Decision(reviewer="ann", id=photos[3].id, label="other")])
     os.utime(round_.path / LABELS, ns=(before.st_atime_ns, before.st_mtime_ns))
     os.utime(round_.path / DECISIONS, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
     assert sorted(learn(round_)) == [0, 0, 0, 1]

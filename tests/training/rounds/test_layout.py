@@ -8,7 +8,8 @@ import pytest
 from plantood.errors import RoundError
 from plantood.training.photos.data import read_data
 from plantood.training.rounds.labels import Decision
-from plantood.training.rounds.layout import MinedPhoto, Round, RoundInfo
+from plantood.training.rounds.layout import Round, RoundInfo
+from plantood.training.rounds.mined import MinedPhoto
 
 INFO = RoundInfo(gate="plantood-gate:x", gate_sha256="0" * 64, source="photos", sample=5)
 
@@ -112,7 +113,7 @@ def test_photos_are_found_by_id(round_: Round) -> None:
 
 
 def test_scores_are_appended(round_: Round) -> None:
-    round_.append_score({"id": "a"})
+    round_.append_scores([{"id": "a"}])
     round_.append_scores([{"id": "b"}, {"id": "c"}])
     assert [score["id"] for score in Round.open(round_.path).scores()] == ["a", "b", "c"]
 
@@ -127,8 +128,8 @@ def test_labels_become_a_manifest(round_: Round) -> None:
     round_.write_mined(photos)
 
     def decide(digit: str, reviewer: str, label: str, kind: str | None = None) -> None:
-        round_.append_decision(
-            Decision(reviewer=reviewer, id=digit * 64, label=label, kind=kind, origin="csv")
+        round_.append_decisions(
+            [Decision(reviewer=reviewer, id=digit * 64, label=label, kind=kind, origin="csv")]
         )
 
     decide("a", "ann", "plant")
@@ -151,7 +152,7 @@ def test_labels_become_a_manifest(round_: Round) -> None:
 
 
 def test_a_line_that_is_no_decision_is_named(round_: Round) -> None:
-    round_.append_decision(Decision(reviewer="ann", id="a" * 64, label="plant"))
+    round_.append_decisions([Decision(reviewer="ann", id="a" * 64, label="plant")])
     with (round_.path / "labels.jsonl").open("a") as file:
         file.write(json.dumps({"reviewer": "ann", "id": "a" * 64, "label": "weed"}) + "\n")
     with pytest.raises(RoundError, match=r"Line 2 of .*labels\.jsonl.*label"):

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from plantood.training.files.paths import existing, spelled
-from plantood.training.rounds.layout import MinedPhoto
+from plantood.training.rounds.mined import MinedPhoto
 
 _DIGEST = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 _UPLOADED = re.compile(r"[0-9a-f]{8}-(?=.)")

@@ -32,8 +32,9 @@ from plantood.training.review.exchange.found import (
     parse_time,
     word_for,
 )
-from plantood.training.review.log import DecisionLog, Entry
-from plantood.training.rounds.layout import MinedPhoto
+from plantood.training.review.log import DecisionLog
+from plantood.training.review.tally import Entry
+from plantood.training.rounds.mined import MinedPhoto
 
 LOCAL_FILES = "/data/local-files/?d="
 """Where Label Studio serves files of its own machine, by path below its document root."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from plantood.training.files.atomic import write_csv
 from plantood.training.files.paths import spelled
 from plantood.training.files.sheets import Row, read_table
 from plantood.training.review.exchange.finder import PhotoFinder
@@ -21,7 +22,6 @@ from plantood.training.review.exchange.found import (
     parse_time,
 )
 from plantood.training.review.log import DecisionLog
-from plantood.training.rounds.layout import write_csv
 
 COLUMNS = (
     "id",
