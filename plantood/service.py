@@ -31,8 +31,8 @@ from plantood.http.gate_app import GateService
 from plantood.http.inputs import CheckBatchInput, CheckInput, PhotoInput, why_not_the_farmer
 from plantood.http.scorer_app import NoInput, ScoreInput, ScorerService
 from plantood.judging import prometheus
-from plantood.judging.capture import ensure_usable
-from plantood.judging.judge import Judge, Rules, ServiceScorer
+from plantood.judging.judge import Judge, ServiceScorer
+from plantood.judging.rules import Rules, servable_gate
 from plantood.model.store import load_gate
 from plantood.refusals import RequestRefused
 from plantood.settings import Settings, variable
@@ -49,7 +49,7 @@ KEEP_CONNECTIONS = {"max_requests": 10**12, "max_age": 1e12}
 """By default a caller closes its client session after 100 requests, and with it the requests that
 are under way: under load, every hundredth breaks its neighbours (seen in BentoML 1.4.39)."""
 
-LONGEST_REQUEST = settings.timeout_s + settings.score_timeout_s
+LONGEST_REQUEST = settings.timeout_s + settings.gate_timeout_s
 """Seconds that a request may still take when the service is told to stop."""
 
 
@@ -57,16 +57,12 @@ LONGEST_REQUEST = settings.timeout_s + settings.score_timeout_s
 def _before_start() -> None:
     """Once, before any worker starts: refuse what they could not use, and fix the gate's version.
 
-    A worker that cannot start would be started again and again. And ``latest`` may come to mean
-    another model while the service runs, also for one worker started in place of a dead one.
+    ``latest`` may come to mean another model while the service runs, also for one worker started
+    in place of a dead one.
     """
     try:
         tag = served_gate(settings.gate, PlantScorer.bento)
-        gate = load_gate(GateReference(tag).resolve().tag)
-        Rules.of(gate, settings)
-        ensure_usable(settings)
-        if settings.metrics_port:
-            prometheus.ensure_free(settings.metrics_port)
+        gate = servable_gate(settings, tag)
     except PlantoodError as error:
         raise BentoMLConfigException(str(error)) from None
     os.environ[variable("gate")] = gate.tag
@@ -80,7 +76,7 @@ def _before_start() -> None:
     name="PlantScorer",
     workers=1,
     threads=1,
-    traffic={"timeout": settings.score_timeout_s},
+    traffic={"timeout": settings.gate_timeout_s},
     runner_connection=dict(KEEP_CONNECTIONS),
     logging={"access": {"enabled": False}},  # the gate's own access log has every request
     service_class=ScorerService,
@@ -202,7 +198,7 @@ class PlantGate:
             return False
         if not runs_beside("PlantScorer"):
             return True
-        return await answers(self.network.describe, settings.score_timeout_s)
+        return await answers(self.network.describe, settings.gate_timeout_s)
 
     def describe(self) -> dict[str, Any]:
         """What ``GET /model`` answers."""

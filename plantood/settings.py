@@ -176,8 +176,8 @@ class Settings(BaseSettings):
         default=20,
         ge=1,
         le=3600,
-        description="For a service with the gate in front: longest time in seconds that it waits "
-        "for a verdict; then the gate counts as failed.",
+        description="Longest time in seconds for a verdict, once the photo is there; then its "
+        "scorer, or for a service with the gate in front the gate, counts as failed.",
     )
 
     capture: Annotated[str | None, AfterValidator(_absolute)] = Field(
@@ -234,11 +234,6 @@ class Settings(BaseSettings):
             max_pixels=self.max_pixels,
             max_memory=int(self.decode_memory_bytes * HEAVY_SHARE),
         )
-
-    @property
-    def score_timeout_s(self) -> float:
-        """Seconds after which a scorer that does not answer counts as gone."""
-        return self.max_latency_ms / 1000 + 5
 
     @classmethod
     def from_environment(cls) -> Settings:

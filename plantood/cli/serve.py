@@ -29,17 +29,16 @@ LONGEST_TMPDIR = 60
 @click.option("--gate", help="Tag in the model store; goes before PLANTOOD_GATE.")
 def serve(port: int, host: str, gate: str | None) -> None:
     """Serve the gate over HTTP, with a page at / to try it. Settings: PLANTOOD_* variables."""
-    if gate:
-        os.environ["PLANTOOD_GATE"] = gate
     address = _address(host)
-    _ensure_servable()
+    _ensure_servable(gate)
     _ensure_free(address, port)
     shown = "localhost" if address.is_unspecified else str(address)
     url = f"http://{f'[{shown}]' if ':' in shown else shown}:{port}"
     click.echo(f"Starting the gate at {url}; stop it with Ctrl-C.", err=True)
     command = [sys.executable, "-m", "bentoml", "serve", "plantood.service:PlantGate"]
     sys.stdout.flush()
-    os.execv(command[0], [*command, "--host", str(address), "--port", str(port)])
+    environment = os.environ | ({"PLANTOOD_GATE": gate} if gate else {})
+    os.execve(command[0], [*command, "--host", str(address), "--port", str(port)], environment)
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
@@ -56,24 +55,19 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
         ) from None
 
 
-def _ensure_servable() -> None:
+def _ensure_servable(gate: str | None) -> None:
     """Find out what would stop the service, before anything says that it starts.
 
     Raises:
         PlantoodError: A setting cannot be used, or the store, or the gate.
     """
-    from plantood.bento.gate_reference import open_store
-    from plantood.judging.capture import ensure_usable
-    from plantood.judging.judge import Rules
-    from plantood.model.store import load_gate
+    from plantood.judging.rules import servable_gate
     from plantood.settings import Settings
 
     _ensure_short_sockets()
     settings = Settings.from_environment()
     with usable_store():
-        gate = load_gate(open_store(settings.gate))
-    Rules.of(gate, settings)
-    ensure_usable(settings)
+        servable_gate(settings, gate)
 
 
 def _ensure_short_sockets() -> None:

@@ -13,20 +13,17 @@ from bentoml.legacy import Runner
 
 from plantood.bento.gate_reference import open_store
 from plantood.bentoml_private import AsyncClient, HTTPClient, RemoteProxy, session_of
-from plantood.compose.remote import RemoteGate
+from plantood.compose.remote import READY_SECONDS, RemoteGate
 from plantood.errors import SettingsError
 from plantood.judging import prometheus
 from plantood.judging.failures import WrongAnswer, with_one_more_try
 from plantood.judging.gate import Gate
-from plantood.judging.judge import Describe, Judge, Rules, Score, ServiceScorer
+from plantood.judging.judge import Describe, Judge, Score, ServiceScorer
+from plantood.judging.rules import Rules
 from plantood.model.store import load_gate
 from plantood.photo.images import Photo
 from plantood.settings import Settings
 from plantood.verdict import Verdict
-
-READY_SECONDS = 5.0
-AN_HOUR = 3600.0
-"""A timeout that never comes first: `ComposedGate` has one of its own."""
 
 
 class Door(Protocol):
@@ -55,7 +52,7 @@ def open_door(source: Any, settings: Settings) -> Door:
         return _judge_by_runner(source, settings)
     client = source.to_async if isinstance(source, RemoteProxy) else source
     if isinstance(client, (AsyncClient, HTTPClient)) and client.media_type == "application/json":
-        return RemoteGate(client.url, timeout_s=AN_HOUR, headers=client.default_headers)
+        return RemoteGate.behind(client)
     apis = _apis(source)
     if {"check", "check_batch"} <= apis:
         return GateService(source)

@@ -107,12 +107,13 @@ class ComposedGate:
             keep: Hand on the decoded photo, and leave an upload's file open.
         """
         _ensure_photo(photo)
+        deadline = asyncio.get_running_loop().time() + self.timeout_s
         try:
-            async with asyncio.timeout(self.timeout_s):
-                if isinstance(photo, (str, PathLike)):
-                    photo = await asyncio.to_thread(portable, photo, self.limits.max_bytes)
-                if isinstance(self.door, Judge):
-                    return await self.door.judge(photo, language, keep=keep)
+            if isinstance(photo, (str, PathLike)):
+                photo = await asyncio.to_thread(portable, photo, self.limits.max_bytes)
+            if isinstance(self.door, Judge):
+                return await self.door.judge(photo, language, keep=keep, deadline=deadline)
+            async with asyncio.timeout_at(deadline):
                 given = await asyncio.to_thread(read, photo)
                 if not keep:
                     await asyncio.to_thread(close, photo)

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 from pydantic import ValidationError
 
+from plantood.bentoml_private import AsyncClient, HTTPClient
 from plantood.errors import SettingsError, UnreadablePhoto
 from plantood.judging.failures import FailureKind, GateUnavailable, WrongAnswer, as_gate_failure
 from plantood.photo.forms import as_file, portable
@@ -24,6 +25,7 @@ FIRST_PAUSE = 0.1
 """Seconds before the second attempt; twice as long before each further one."""
 CONNECT_SECONDS = 5.0
 READY_SECONDS = 5.0
+"""Within which a gate says whether it is ready."""
 
 _KINDS = {
     HTTPStatus.SERVICE_UNAVAILABLE: FailureKind.UNAVAILABLE,
@@ -70,15 +72,22 @@ class RemoteGate:
             raise SettingsError(f"{url!r} is no address of a gate; give http://host:port.")
         self.url = url
         settings = Settings.from_environment()
-        self.timeout_s = timeout_s or settings.gate_timeout_s
+        self.timeout_s: float | None = timeout_s or settings.gate_timeout_s
         self._max_bytes = settings.limits.max_bytes
         self.retries = retries
         self._client = httpx.AsyncClient(
             base_url=address,
             headers=dict(headers or {}),
-            timeout=httpx.Timeout(self.timeout_s, connect=min(CONNECT_SECONDS, self.timeout_s)),
+            timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=32),
         )
+
+    @classmethod
+    def behind(cls, client: AsyncClient | HTTPClient[Any]) -> RemoteGate:
+        """The gate that a client of BentoML calls; whoever asks it has a deadline of his own."""
+        gate = cls(client.url, headers=client.default_headers)
+        gate.timeout_s = None
+        return gate
 
     async def check(self, photo: Photo, language: str | None = None) -> Verdict:
         """Judge one photo.

@@ -9,9 +9,8 @@ import bentoml
 import numpy as np
 from bentoml.exceptions import BentoMLConfigException
 
-from plantood.bento.gate_reference import open_store
 from plantood.errors import PlantoodError
-from plantood.judging.judge import Rules
+from plantood.judging.rules import servable_gate
 from plantood.model.store import load_gate
 from plantood.settings import Settings, variable
 
@@ -60,8 +59,7 @@ def gate_runner(tag: str | None = None, name: str = NAME) -> bentoml.legacy.Runn
     """
     try:
         settings = Settings.from_environment()
-        gate = load_gate(open_store(tag or settings.gate))
-        Rules.of(gate, settings)
+        gate = servable_gate(settings, tag)
     except PlantoodError as error:
         raise BentoMLConfigException(str(error)) from None
     # `latest` may come to mean another model while the service runs

@@ -9,11 +9,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 import numpy as np
 
-Call = Callable[[np.ndarray], Awaitable[np.ndarray]]
-"""A batch ``[N, ...]`` to one row of results for each of its rows, ``[N, ...]``."""
+Call = Callable[[np.ndarray, float], Awaitable[np.ndarray]]
+"""A batch ``[N, ...]``, and by when it must be answered in the event loop's time, to one row of
+results for each of its rows, ``[N, ...]``."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Waiting:
+    row: np.ndarray
+    deadline: float
+    answer: asyncio.Future[np.ndarray]
+
 
 LINGER = 0.06
 """Seconds that a row waits at most for others: what one photo of 12 megapixels takes to decode."""
@@ -37,15 +47,19 @@ class Coalescer:
         self._max_rows = max_rows
         self._more_coming = more_coming
         self._linger = linger
-        self._waiting: list[tuple[np.ndarray, asyncio.Future[np.ndarray]]] = []
+        self._waiting: list[_Waiting] = []
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def __call__(self, row: np.ndarray) -> np.ndarray:
-        """The result of one row; raises what the call that carried it raised."""
+    async def __call__(self, row: np.ndarray, deadline: float) -> np.ndarray:
+        """The result of one row; raises what the call that carried it raised.
+
+        A call lasts until the latest deadline of those that it carries. Whoever has an earlier one
+        has to stop waiting by itself.
+        """
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[np.ndarray] = loop.create_future()
-        self._waiting.append((row, answer))
+        self._waiting.append(_Waiting(row, deadline, answer))
         if len(self._waiting) >= self._max_rows or not self._more_coming():
             self._send()
         elif self._timer is None:
@@ -62,18 +76,19 @@ class Coalescer:
         self._tasks.add(task)  # the loop itself keeps no strong reference
         task.add_done_callback(self._tasks.discard)
 
-    async def _carry(self, taken: list[tuple[np.ndarray, asyncio.Future[np.ndarray]]]) -> None:
+    async def _carry(self, taken: list[_Waiting]) -> None:
         # A caller that has gone, or waited too long, needs no answer.
-        taken = [(row, answer) for row, answer in taken if not answer.done()]
+        taken = [waiting for waiting in taken if not waiting.answer.done()]
         if not taken:
             return
+        rows = np.stack([waiting.row for waiting in taken])
         try:
-            results = await self._call(np.stack([row for row, _ in taken]))
+            results = await self._call(rows, max(waiting.deadline for waiting in taken))
         except Exception as error:
-            for _, answer in taken:
-                if not answer.done():
-                    answer.set_exception(error)
+            for waiting in taken:
+                if not waiting.answer.done():
+                    waiting.answer.set_exception(error)
         else:
-            for (_, answer), result in zip(taken, results, strict=True):
-                if not answer.done():
-                    answer.set_result(result)
+            for waiting, result in zip(taken, results, strict=True):
+                if not waiting.answer.done():
+                    waiting.answer.set_result(result)

@@ -26,17 +26,19 @@ from plantood.http.inputs import PhotoInput, close, read
 from plantood.judging import prometheus
 from plantood.judging.capture import Capture
 from plantood.judging.coalesce import Coalescer
-from plantood.judging.failures import WrongAnswer, as_gate_failure, with_one_more_try
+from plantood.judging.failures import (
+    GateUnavailable,
+    WrongAnswer,
+    as_gate_failure,
+    with_one_more_try,
+)
 from plantood.judging.gate import Prepared, finish, prepare
-from plantood.judging.messages import Messages
 from plantood.judging.overload import Queue
-from plantood.model.policy import Policy, with_overrides
-from plantood.model.reference import Reference
+from plantood.judging.rules import Rules
 from plantood.model.runtime import usable_cpus
-from plantood.model.store import GateModel
 from plantood.photo.decoding import Decoders
-from plantood.photo.images import Admit, Limits, LoadedImage, Photo
-from plantood.settings import Settings, naming
+from plantood.photo.images import Admit, LoadedImage, Photo
+from plantood.settings import Settings
 from plantood.verdict import Verdict
 
 logger = logging.getLogger("bentoml.plantood")
@@ -53,53 +55,6 @@ Score = Callable[[np.ndarray], Awaitable[np.ndarray]]
 
 Describe = Callable[[], Awaitable[dict[str, Any]]]
 """What the scorer is: the tag of its gate ``model``."""
-
-
-@dataclass(frozen=True)
-class Rules:
-    """A gate without its network: what turns scores into verdicts.
-
-    Attributes:
-        tag: Of the gate model; the scorer must have the same.
-        input_size: Side S of the network's square input, pixels.
-        policy: Thresholds in force.
-        reference: Statistics of the training photos, or None.
-        messages: Sentences for the farmer.
-        language: Of the messages, if none is asked for that is known.
-        limits: Bounds on bytes and pixels of a photo.
-    """
-
-    tag: str
-    input_size: int
-    policy: Policy
-    reference: Reference | None
-    messages: Messages
-    language: str
-    limits: Limits
-
-    @classmethod
-    def of(cls, model: GateModel, settings: Settings) -> Rules:
-        """Those of a stored gate model under an operator's settings.
-
-        Raises:
-            SettingsError: The settings' policy or messages cannot be used.
-            GateModelCorrupt: The reference statistics cannot be read.
-        """
-        with naming("policy"):
-            policy = with_overrides(model.manifest.policy, settings.policy)
-        with naming("messages_file"):
-            messages = Messages.load(settings.messages_file)
-        with naming("language"):
-            messages.ensure_known(settings.language)
-        return cls(
-            tag=model.tag,
-            input_size=model.manifest.input_size,
-            policy=policy,
-            reference=model.reference(),
-            messages=messages,
-            language=settings.language,
-            limits=settings.limits,
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +94,7 @@ class Judge:
         self._score = score
         self._describe = describe
         self._described_at = float("-inf")
-        self._timeout = settings.score_timeout_s
+        self._seconds = settings.gate_timeout_s
         self._decoders = Decoders(
             settings.decode_threads or usable_cpus(), settings.decode_memory_bytes
         )
@@ -172,7 +127,12 @@ class Judge:
         return (await self.judge(photo, language)).verdict
 
     async def judge(
-        self, photo: PhotoInput, language: str | None = None, *, keep: bool = False
+        self,
+        photo: PhotoInput,
+        language: str | None = None,
+        *,
+        keep: bool = False,
+        deadline: float | None = None,
     ) -> Judged:
         """As :meth:`check`, with more of what was seen.
 
@@ -180,7 +140,10 @@ class Judge:
             photo: As :meth:`check` takes it.
             language: As in :meth:`check`.
             keep: Hand on the decoded photo, and leave an upload's file open.
+            deadline: By when, in the event loop's time; by default ``PLANTOOD_GATE_TIMEOUT_S``
+                from now.
         """
+        deadline = deadline or asyncio.get_running_loop().time() + self._seconds
         context = {
             "policy": self.rules.policy,
             "messages": self.rules.messages,
@@ -188,8 +151,12 @@ class Judge:
             "model": self.rules.tag,
         }
         with self._queue.place():
-            prepared, data = await self._prepared(photo, keep, context)
-            verdict = prepared.verdict or await self._scored(prepared, context)
+            try:
+                async with asyncio.timeout_at(deadline):
+                    prepared, data = await self._prepared(photo, keep, context)
+                    verdict = prepared.verdict or await self._scored(prepared, context, deadline)
+            except TimeoutError as late:
+                raise self._failure(late) from late
         prometheus.observe(verdict)
         if self._capture is not None:
             self._capture.offer(data, verdict)
@@ -214,35 +181,47 @@ class Judge:
         prometheus.STAGE_SECONDS.labels(stage="wait").observe(started - submitted)
         return prepared
 
-    async def _scored(self, prepared: Prepared, context: dict[str, Any]) -> Verdict:
+    async def _scored(
+        self, prepared: Prepared, context: dict[str, Any], deadline: float
+    ) -> Verdict:
         """The verdict by the network."""
         started = time.perf_counter()
-        plant_probability, embedding = await self.score(prepared.model_input)
+        plant_probability, embedding = await self.score(prepared.model_input, deadline)
         unfamiliarity = None
         if self.rules.reference is not None:
             unfamiliarity = float(self.rules.reference.unfamiliarity(embedding[np.newaxis])[0])
         score_ms = (time.perf_counter() - started) * 1000
         return finish(prepared, plant_probability, unfamiliarity, score_ms=score_ms, **context)
 
-    async def score(self, pixels: np.ndarray) -> tuple[float, np.ndarray]:
-        """Plant probability and embedding float32 ``[C]`` of one photo, uint8 ``[S, S, 3]``.
+    async def score(self, pixels: np.ndarray, deadline: float) -> tuple[float, np.ndarray]:
+        """Plant probability and embedding of one photo.
+
+        Args:
+            pixels: uint8 ``[S, S, 3]``.
+            deadline: After which nobody waits for them, in the event loop's time.
+
+        Returns:
+            P(plant), and float32 ``[C]``.
 
         Raises:
-            GateUnavailable: The scorer is gone, too slow, overloaded, or gave a wrong answer.
+            GateUnavailable: The scorer is gone, overloaded, or gave a wrong answer.
         """
         try:
-            async with asyncio.timeout(self._timeout):
-                row = await self._rows(pixels)
+            row = await self._rows(pixels, deadline)
             if not (np.isfinite(row).all() and 0 <= row[0] <= 1):
                 raise WrongAnswer("the scores are not numbers, or P(plant) is not in 0 to 1")
         except Exception as error:
-            prometheus.SCORER_ERRORS.inc()
-            self._described_at = float("-inf")  # what comes back may have another model
-            failure = as_gate_failure(error)
-            logger.warning("The scorer gave no answer: %s", failure.detail)
-            raise failure from failure.__cause__
+            raise self._failure(error) from error
         self._scored_at = time.monotonic()
         return float(row[0]), row[1:]
+
+    def _failure(self, error: Exception) -> GateUnavailable:
+        """Count and log that there are no scores."""
+        prometheus.SCORER_ERRORS.inc()
+        self._described_at = float("-inf")  # what comes back may have another model
+        failure = as_gate_failure(error)
+        logger.warning("The scorer gave no answer: %s", failure.detail)
+        return failure
 
     async def is_ready(self) -> bool:
         """True if a photo can be judged now: threads decode, the scorer answers a forward pass."""
@@ -251,9 +230,9 @@ class Judge:
         size = self.rules.input_size
         self._described_at = float("-inf")
         try:
-            async with asyncio.timeout(READY_SECONDS):
+            async with asyncio.timeout(READY_SECONDS) as answered:
                 await self._decoders.run(lambda admit: None)
-                await self.score(np.zeros((size, size, 3), np.uint8))
+                await self.score(np.zeros((size, size, 3), np.uint8), answered.when() or 0.0)
         except Exception:  # logged where it happened
             return False
         return True
@@ -283,9 +262,9 @@ class Judge:
             close(photo)
         return prepared, None if self._capture is None else data
 
-    async def _scores(self, images: np.ndarray) -> np.ndarray:
+    async def _scores(self, images: np.ndarray, deadline: float) -> np.ndarray:
         """One call of the scorer, uint8 ``[N, S, S, 3]`` to float32 ``[N, 1 + C]``."""
-        async with asyncio.timeout(self._timeout):
+        async with asyncio.timeout_at(deadline):
             now = time.monotonic()
             if self._describe is not None and now - self._described_at > DESCRIBED_SECONDS:
                 found = (await self._describe())["model"]

@@ -195,7 +195,7 @@ def test_the_grace_covers_the_longest_request(overlay: str, component: str) -> N
     settings = _settings(overlay, component)
     command = container(the(overlay, "Deployment", component))["lifecycle"]["preStop"]["exec"]
     assert command["command"][0] == "sleep"
-    needed = int(command["command"][1]) + settings.timeout_s + settings.score_timeout_s
+    needed = int(command["command"][1]) + settings.timeout_s + settings.gate_timeout_s
     assert _pod(overlay, component)["terminationGracePeriodSeconds"] >= needed + 10
 
 
@@ -205,10 +205,10 @@ def test_probes_are_more_patient_than_the_service(overlay: str, component: str) 
     from plantood.judging.judge import READY_SECONDS
 
     main = container(the(overlay, "Deployment", component))
-    score_timeout = _settings(overlay, component).score_timeout_s
+    verdict_timeout = _settings(overlay, component).gate_timeout_s
     assert main["readinessProbe"]["timeoutSeconds"] > READY_SECONDS
     for probe in ("livenessProbe", "startupProbe"):
-        assert main[probe]["timeoutSeconds"] > score_timeout
+        assert main[probe]["timeoutSeconds"] > verdict_timeout
     liveness, startup = main["livenessProbe"], main["startupProbe"]
     assert liveness["periodSeconds"] * liveness["failureThreshold"] >= 60
     assert startup["periodSeconds"] * startup["failureThreshold"] >= 120

@@ -34,7 +34,7 @@ def split(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sp
     scorer = pods.launch(OVERLAY, "scorer", image, work / "scorer")
     with balancing(scorer.address[1]) as service:
         host = f"127.0.0.1:{service.port}"
-        changes = {"SCORER_HOST": host, "PLANTOOD_MAX_LATENCY_MS": "3000"}  # 503 after 8 s
+        changes = {"SCORER_HOST": host, "PLANTOOD_GATE_TIMEOUT_S": "8"}
         gate = pods.launch(OVERLAY, "gate", image, work / "gate", **changes)
         with pods.running(scorer), pods.running(gate):
             yield Split(gate, scorer, service)

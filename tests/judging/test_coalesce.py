@@ -16,9 +16,11 @@ class Doubler:
 
     def __init__(self) -> None:
         self.sizes: list[int] = []
+        self.deadlines: list[float] = []
 
-    async def __call__(self, batch: np.ndarray) -> np.ndarray:
+    async def __call__(self, batch: np.ndarray, deadline: float) -> np.ndarray:
         self.sizes.append(len(batch))
+        self.deadlines.append(deadline)
         await asyncio.sleep(0)
         if np.any(batch < 0):
             raise ValueError("negative")
@@ -36,7 +38,9 @@ def ask(
 
     async def scenario() -> list[np.ndarray | BaseException]:
         coalescer = Coalescer(call, max_rows, more_coming, linger)
-        return await asyncio.gather(*(coalescer(row(v)) for v in values), return_exceptions=True)
+        return await asyncio.gather(
+            *(coalescer(row(v), FOREVER) for v in values), return_exceptions=True
+        )
 
     call = Doubler()
     return call.sizes, asyncio.run(scenario())
@@ -72,11 +76,21 @@ def test_an_error_reaches_those_whom_the_call_carried_and_nobody_else() -> None:
     assert [isinstance(r, ValueError) for r in results] == [True, True, False, False]
 
 
+def test_a_call_lasts_as_long_as_the_most_patient_of_its_callers() -> None:
+    async def scenario() -> list[float]:
+        call = Doubler()
+        coalescer = Coalescer(call, 3, more_coming=lambda: True)
+        await asyncio.gather(*(coalescer(row(1), deadline) for deadline in (7.0, 9.0, 8.0)))
+        return call.deadlines
+
+    assert asyncio.run(scenario()) == [9.0]
+
+
 def test_a_caller_that_gave_up_is_not_sent() -> None:
     async def scenario() -> None:
         call = Doubler()
         coalescer = Coalescer(call, 8, more_coming=lambda: True, linger=0.01)
-        gone, stays = (asyncio.create_task(coalescer(row(n))) for n in (1, 2))
+        gone, stays = (asyncio.create_task(coalescer(row(n), FOREVER)) for n in (1, 2))
         await asyncio.sleep(0)
         gone.cancel()
         assert (await stays).tolist() == [4, 4, 4]

@@ -15,7 +15,8 @@ from bentoml.exceptions import ServiceUnavailable
 
 from plantood.judging.failures import FailureKind, GateUnavailable, with_one_more_try
 from plantood.judging.gate import Gate
-from plantood.judging.judge import Judge, Rules
+from plantood.judging.judge import Judge
+from plantood.judging.rules import Rules
 from plantood.model.starter import starter_dir
 from plantood.model.store import open_gate
 from plantood.photo import decoding
@@ -24,7 +25,7 @@ from plantood.settings import Settings
 from tests.conftest import SAMPLES
 
 PLANT, SOIL = SAMPLES / "maize_leaf.jpg", SAMPLES / "bare_soil.jpg"
-QUICK = Settings(max_latency_ms=100)
+QUICK = Settings(gate_timeout_s=1)
 GATE = Gate(open_gate(starter_dir()))
 RULES = Rules.of(open_gate(starter_dir()), Settings())
 
@@ -140,7 +141,7 @@ def test_a_hanging_scorer_is_waited_for_no_longer_than_the_settings_say() -> Non
         assert caught.value.kind == FailureKind.TIMEOUT
         return asyncio.get_running_loop().time() - started
 
-    assert asyncio.run(run()) < QUICK.score_timeout_s + 3
+    assert asyncio.run(run()) < QUICK.gate_timeout_s + 2
 
 
 def test_the_scores_of_another_gate_model_are_never_used() -> None:

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from plantood.errors import SettingsError
 from plantood.judging.messages import Messages
@@ -107,3 +110,51 @@ def test_a_default_language_that_there_is_not_is_refused() -> None:
     MESSAGES.ensure_known("sw-KE")
     with pytest.raises(SettingsError, match="there is no 'xx'; there are en, fr, sw"):
         MESSAGES.ensure_known("xx")
+
+
+ANY_TEXT = st.text(st.characters(exclude_categories=()))  # halves of characters, too
+TAGS = st.sampled_from(["fr", "sw-KE", "en", "de", "*", "", "FR_ci", "x-" * 9]) | ANY_TEXT
+WEIGHTS = (
+    st.sampled_from([";q=0.5", ";q=nan", ";q=inf", ";q=1e999", ";q=-1", ";q", "; q = 1"]) | ANY_TEXT
+)
+
+
+@given(st.lists(st.tuples(TAGS, WEIGHTS), max_size=12), TAGS)
+def test_any_text_is_answered_in_a_known_language(
+    items: list[tuple[str, str]], default: str
+) -> None:
+    accept = ",".join(tag + weight for tag, weight in items)
+    assert MESSAGES.negotiate(accept, default) in MESSAGES.languages
+    assert MESSAGES.text(ReasonCode.TOO_DARK, accept)
+
+
+@given(TAGS.filter(bool), st.sampled_from([",", "-", ";", "; ", "", "_"]))
+def test_a_megabyte_is_answered_as_soon_as_a_word(tag: str, separator: str) -> None:
+    text = (tag + separator) * 1_000_000
+    started = time.process_time()
+    assert MESSAGES.negotiate(text[:1_000_000]) in MESSAGES.languages
+    assert time.process_time() - started < 0.1
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["en", "too_dark", "unreadable", "fr-CH", ""]), inner)
+    ),
+    max_leaves=8,
+)
+
+
+@given(content=JSON.map(json.dumps).map(str.encode) | st.binary(max_size=60))
+def test_any_file_of_an_operator_is_messages_or_refused(
+    content: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    file = tmp_path_factory.getbasetemp() / "messages-of-anyone.json"
+    file.write_bytes(content)
+    try:
+        messages = Messages.load(file)
+    except SettingsError:
+        return
+    for language in messages.languages:
+        assert all(messages.text(code, language).strip() for code in ReasonCode)

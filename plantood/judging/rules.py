@@ -1,0 +1,83 @@
+"""A gate without its network: what turns scores into verdicts, and whether it can be served."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from plantood.bento.gate_reference import open_store
+from plantood.judging import prometheus
+from plantood.judging.capture import ensure_usable
+from plantood.judging.messages import Messages
+from plantood.model.policy import Policy, with_overrides
+from plantood.model.reference import Reference
+from plantood.model.store import GateModel, load_gate
+from plantood.photo.images import Limits
+from plantood.settings import Settings, naming
+
+
+@dataclass(frozen=True)
+class Rules:
+    """A gate without its network: what turns scores into verdicts.
+
+    Attributes:
+        tag: Of the gate model; the scorer must have the same.
+        input_size: Side S of the network's square input, pixels.
+        policy: Thresholds in force.
+        reference: Statistics of the training photos, or None.
+        messages: Sentences for the farmer.
+        language: Of the messages, if none is asked for that is known.
+        limits: Bounds on bytes and pixels of a photo.
+    """
+
+    tag: str
+    input_size: int
+    policy: Policy
+    reference: Reference | None
+    messages: Messages
+    language: str
+    limits: Limits
+
+    @classmethod
+    def of(cls, model: GateModel, settings: Settings) -> Rules:
+        """Those of a stored gate model under an operator's settings.
+
+        Raises:
+            SettingsError: The settings' policy or messages cannot be used.
+            GateModelCorrupt: The reference statistics cannot be read.
+        """
+        with naming("policy"):
+            policy = with_overrides(model.manifest.policy, settings.policy)
+        with naming("messages_file"):
+            messages = Messages.load(settings.messages_file)
+        with naming("language"):
+            messages.ensure_known(settings.language)
+        return cls(
+            tag=model.tag,
+            input_size=model.manifest.input_size,
+            policy=policy,
+            reference=model.reference(),
+            messages=messages,
+            language=settings.language,
+            limits=settings.limits,
+        )
+
+
+def servable_gate(settings: Settings, tag: str | None = None) -> GateModel:
+    """The gate model that is to be served, once nothing that is known here can stop its service.
+
+    A worker that cannot start would be started again and again.
+
+    Args:
+        settings: Under which it is served.
+        tag: Of the gate model, if not the settings' own. The starter is installed if it is meant.
+
+    Raises:
+        GateModelError: The store has no such gate, or it is damaged.
+        SettingsError: A setting cannot be used, with this gate or on this machine.
+    """
+    gate = load_gate(open_store(tag or settings.gate))
+    Rules.of(gate, settings)
+    ensure_usable(settings)
+    if settings.metrics_port:
+        prometheus.ensure_free(settings.metrics_port)
+    return gate
