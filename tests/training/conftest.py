@@ -34,6 +34,11 @@ def write_photo(path: Path, label: int, seed: int) -> Path:
     return path
 
 
+def csv_rows(file: Path) -> list[dict[str, str]]:
+    with file.open(newline="", encoding="utf-8") as opened:
+        return list(csv.DictReader(opened))
+
+
 @pytest.fixture
 def photo_folder(tmp_path: Path) -> Callable[..., Path]:
     """Makes ``plant/`` and ``other/`` with two sources each."""

@@ -6,7 +6,9 @@ import io
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable
+import subprocess
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,16 @@ def killed_at(write: int, folder: Path, work: Callable[..., object], *args: Any)
     process.join(120)
     assert process.exitcode in (0, -signal.SIGKILL), f"it failed by itself: {process.exitcode}"
     return process.exitcode != 0
+
+
+def kill_when(condition: Callable[[], object], command: Sequence[str]) -> None:
+    """Run a command, killed as soon as the condition holds, which has to be before it ends."""
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        while not condition():
+            assert process.poll() is None, "it ended before it could be killed"
+            time.sleep(0.002)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL, "it ended before it could be killed"
 
 
 def _run(write: int, folder: Path, work: Callable[..., object], args: tuple[Any, ...]) -> None:

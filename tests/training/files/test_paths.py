@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import csv
 import json
 import os
 import unicodedata
@@ -23,7 +22,7 @@ from plantood.training.review.log import DecisionLog
 from plantood.training.review.pictures import Pictures
 from plantood.training.rounds.layout import Round
 from plantood.training.train.settings import DataSettings
-from tests.training.conftest import Data, write_photo
+from tests.training.conftest import Data, csv_rows, write_photo
 from tests.training.review.rounds import make_round
 
 OLD = os.fsdecode(b"caf\xe9")
@@ -82,11 +81,6 @@ def old_names(folder: Path) -> Path:
     return folder
 
 
-def rows(file: Path) -> list[dict[str, str]]:
-    with file.open(newline="", encoding="utf-8") as opened:
-        return list(csv.DictReader(opened))
-
-
 def run(*arguments: object) -> Result:
     ran = CliRunner().invoke(main, list(map(str, arguments)))
     assert ran.exit_code == 0, (ran.output, ran.exception)
@@ -105,7 +99,7 @@ def test_photos_with_such_names_are_trained_on_and_stored(data: Data, tmp_path: 
     assert existing(saved.manifest.data[0].path) == folder
     assert spelled(OLD) in saved.card
     (run_folder,) = (path for path in (tmp_path / "runs").iterdir() if path.name != "cache")
-    (bad,) = rows(run_folder / "bad_files.csv")
+    (bad,) = csv_rows(run_folder / "bad_files.csv")
     assert existing(bad["path"]) == folder / "plant" / "a" / f"{OLD}.jpg"
     assert f"plant   {spelled(OLD)}" in ran.stderr
     for name in ("report.html", "report.json", "table.md"):
@@ -134,7 +128,7 @@ def test_they_are_mined_reviewed_and_learned_from(gate: str, tmp_path: Path) -> 
 
     sheet = tmp_path / "sheet.csv"
     run("labels", "export", folder, sheet)
-    filled = rows(sheet)
+    filled = csv_rows(sheet)
     assert [row["path"] for row in filled] == [photo.path for photo in photos]
     sheet.write_text(
         "path,label\n" + "".join(f"{row['path']},plant\n" for row in filled), encoding="utf-8"

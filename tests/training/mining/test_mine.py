@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import csv
 import hashlib
 import os
 import shutil
@@ -26,7 +25,7 @@ from plantood.training.rounds import journal
 from plantood.training.rounds.labels import Decision
 from plantood.training.rounds.layout import Round
 from tests.service.tiny_gate import build
-from tests.training.conftest import write_photo
+from tests.training.conftest import csv_rows, write_photo
 from tests.training.killed import killed_at
 
 Make = Callable[..., Any]
@@ -84,8 +83,8 @@ def test_a_round(production: Make, options: Make, gate: str) -> None:
         assert hashlib.sha256(copy.read_bytes()).hexdigest() == photo.id
         assert copy == round_.photo_path(photo.id)
 
-    with (round_.path / "unreadable.csv").open(newline="") as file:
-        unreadable = {Path(row["path"]).name: row["reason"] for row in csv.DictReader(file)}
+    rows = csv_rows(round_.path / "unreadable.csv")
+    unreadable = {Path(row["path"]).name: row["reason"] for row in rows}
     assert set(unreadable) == {"cut.jpg", "text.JPG"}
     assert "broke off" in unreadable["cut.jpg"]
     assert "not a photo" in unreadable["text.JPG"]

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +18,8 @@ from plantood.training.common.shared import shared_dir
 from plantood.training.photos.data import read_data
 from plantood.training.photos.scan import scan
 from plantood.training.photos.splits import FRACTIONS, divide
+from tests.training.conftest import csv_rows
+from tests.training.killed import kill_when
 from tests.training.negatives.pictures import save, soil, with_leaves
 
 PHOTOS = 14
@@ -47,13 +46,8 @@ def command(field: Path, out: Path) -> list[str]:
     return ["negatives", "soil", str(field), "--out", str(out), "--least-side", "120"]
 
 
-def rows(file: Path) -> list[dict[str, str]]:
-    with file.open(newline="") as opened:
-        return list(csv.DictReader(opened))
-
-
 def windows_in(out: Path) -> list[dict[str, str]]:
-    return [row for row in rows(out / "origins.csv") if row["label"] == "other"]
+    return [row for row in csv_rows(out / "origins.csv") if row["label"] == "other"]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -96,7 +90,7 @@ def test_the_photos_stand_beside_their_windows_as_plants(
     cut: tuple[Path, str], field: Path, tmp_path: Path
 ) -> None:
     """Else a gate would learn to refuse whatever comes from this camera."""
-    plants = [row for row in rows(cut[0] / "origins.csv") if row["label"] == "plant"]
+    plants = [row for row in csv_rows(cut[0] / "origins.csv") if row["label"] == "plant"]
     assert len(plants) == PHOTOS
     assert f"{PHOTOS} of the photos stand beside them, as plants" in cut[1]
     for row in plants:
@@ -106,18 +100,18 @@ def test_the_photos_stand_beside_their_windows_as_plants(
     out = tmp_path / "alone"
     ran = CliRunner().invoke(main, [*command(field, out), "--no-plants"], catch_exceptions=False)
     assert ran.exit_code == 0
-    assert rows(out / "origins.csv") == windows_in(out)
+    assert csv_rows(out / "origins.csv") == windows_in(out)
 
 
 def test_a_photo_with_hardly_a_plant_is_no_photo_of_plants(tmp_path: Path) -> None:
     save(tmp_path / "photos" / "bare.jpg", with_leaves(soil(), (10, 10, 40, 40)), quality=95)
     out = tmp_path / "soil"
     CliRunner().invoke(main, command(tmp_path / "photos", out), catch_exceptions=False)
-    assert {row["label"] for row in rows(out / "origins.csv")} == {"other"}
+    assert {row["label"] for row in csv_rows(out / "origins.csv")} == {"other"}
 
 
 def test_what_was_not_cut_is_listed_with_the_reason(cut: tuple[Path, str]) -> None:
-    reasons = {Path(row["origin"]).name: row["reason"] for row in rows(cut[0] / "refused.csv")}
+    reasons = {Path(row["origin"]).name: row["reason"] for row in csv_rows(cut[0] / "refused.csv")}
     assert "JPEG" in reasons["broken.jpg"]
     assert "no colour" in reasons["mask.png"]
 
@@ -157,12 +151,9 @@ def test_killed_it_goes_on_to_the_same_result(
     arguments = [sys.executable, "-m", "plantood", *command(field, out)]
     log = out / "cut.jsonl"
     for lines in (2, 6):
-        process = subprocess.Popen(arguments, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        while not (log.exists() and log.read_bytes().count(b"\n") >= lines):
-            assert process.poll() is None, "it ended before it could be killed"
-            time.sleep(0.002)
-        os.kill(process.pid, signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
+        kill_when(
+            lambda lines=lines: log.exists() and log.read_bytes().count(b"\n") >= lines, arguments
+        )
     subprocess.run(arguments, check=True, capture_output=True, timeout=300)
     assert contents(out) == contents(cut[0])
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from plantood.training.photos.data import find_data
 from plantood.training.photos.dataset import load_dataset
 from plantood.training.train.evaluate import photos_by_split
 from plantood.training.train.settings import DataSettings
+from tests.training.beside import in_time
 from tests.training.conftest import write_photo
 
 
@@ -94,20 +94,10 @@ def test_of_each_source_that_is_cut_short_it_is_said(
 def test_a_pipe_in_a_manifest_keeps_nobody_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "m.csv").write_text("path,label\npipe.jpg,plant\n")
-    told: list[str] = []
-
-    def read() -> None:
-        with pytest.raises(TrainingDataError) as error:
-            read_usable(tmp_path / "m.csv", tmp_path / "cache")
-        told.append(str(error.value))
-
-    thread = threading.Thread(target=read, daemon=True)
-    thread.start()
-    thread.join(20)
-    assert told
-    assert "No usable photo" in told[0]
-    assert "pipe, socket or device" in told[0]
-    assert "pipe.jpg" in told[0]
+    error = in_time(read_usable, tmp_path / "m.csv", tmp_path / "cache")
+    assert isinstance(error, TrainingDataError)
+    for words in ("No usable photo", "pipe, socket or device", "pipe.jpg"):
+        assert words in str(error)
 
 
 def test_a_folder_of_nothing_usable_says_why_at_once(tmp_path: Path) -> None:

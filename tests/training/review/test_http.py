@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import re
 import signal
@@ -18,6 +17,7 @@ import pytest
 
 from plantood.training.review.client import ReviewClient, ReviewRefused
 from plantood.training.rounds.layout import LABELS, Round
+from tests.training.conftest import csv_rows
 from tests.training.review.rounds import make_round
 from tests.training.review.server import ROOT, ReviewServer, reviewing, start
 
@@ -65,9 +65,11 @@ def test_a_script_labels_as_a_reviewer_would(server: ReviewServer) -> None:
     (pair,) = summary["agreement"]
     assert (pair["photos"], pair["now"]) == (2, {"share": 1.0, "kappa": 1.0})
     assert [look["id"] for look in summary["second_looks"]] == []
-    with (server.round / LABELS).open(newline="") as file:
-        rows = {row["id"]: (row["label"], row["reviewers"]) for row in csv.DictReader(file)}
-    assert rows == {first: ("other", "Anna B.+ben"), second: ("plant", "Anna B.+ben")}
+    rows = csv_rows(server.round / LABELS)
+    assert {row["id"]: (row["label"], row["reviewers"]) for row in rows} == {
+        first: ("other", "Anna B.+ben"),
+        second: ("plant", "Anna B.+ben"),
+    }
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import csv
 import errno
 import json
-import multiprocessing
 import os
 import random
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +21,10 @@ from plantood.training.review.log import (
 )
 from plantood.training.rounds.labels import Decision, resolve
 from plantood.training.rounds.layout import DECISIONS, LABELS, Round
+from tests.training.beside import in_processes
+from tests.training.conftest import csv_rows
 from tests.training.review.rounds import make_round, numbered_log, say
+from tests.training.rounds.disk import broken
 
 
 @pytest.fixture
@@ -32,8 +33,8 @@ def log(tmp_path: Path) -> DecisionLog:
 
 
 def labels_csv(log: DecisionLog) -> dict[str, tuple[str, str, str]]:
-    with (log.round.path / LABELS).open(newline="") as file:
-        return {r["id"]: (r["label"], r["kind"], r["reviewers"]) for r in csv.DictReader(file)}
+    rows = csv_rows(log.round.path / LABELS)
+    return {row["id"]: (row["label"], row["kind"], row["reviewers"]) for row in rows}
 
 
 def test_a_decision_is_in_both_files_when_decide_returns(log: DecisionLog) -> None:
@@ -177,20 +178,10 @@ def label_many(path: Path, reviewer: str) -> None:
 
 
 def test_processes_lose_nothing(log: DecisionLog) -> None:
-    spawn = multiprocessing.get_context("spawn")
-    processes = [spawn.Process(target=label_many, args=(log.round.path, n)) for n in "ab"]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(120)
-        assert process.exitcode == 0
+    in_processes(label_many, *((log.round.path, name) for name in "ab"))
     entries = log.since(0)
     assert [entry.number for entry in entries] == list(range(1, 81))
     assert log.reviewers() == ["a", "b"]
-
-
-def broken(*_: object) -> None:
-    raise OSError(errno.EIO, "Input/output error")
 
 
 def test_a_decision_that_labels_csv_cannot_take_is_in_neither_file(log: DecisionLog) -> None:

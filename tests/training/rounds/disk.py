@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import resource
 import subprocess
 from collections.abc import Iterator
@@ -35,6 +37,11 @@ def fill(folder: Path) -> Path:
         while True:
             file.write(bytes(4096))
     return filler
+
+
+def broken(*_: object) -> None:
+    """What a failing disk answers to whichever call."""
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
 def bound_files(size: int, process: int = 0) -> None:

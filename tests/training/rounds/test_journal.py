@@ -1,17 +1,14 @@
 from __future__ import annotations
 
-import errno
-import multiprocessing
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from plantood.errors import RoundError
 from plantood.training.rounds import journal
-from tests.training.rounds.disk import bound_files, fill, small_disk
+from tests.training.beside import in_processes
+from tests.training.rounds.disk import bound_files, broken, fill, small_disk
 
 
 def test_what_is_appended_is_read(tmp_path: Path) -> None:
@@ -66,23 +63,11 @@ def _append_many(file: Path, writer: int) -> None:
 
 def test_several_processes_may_append(tmp_path: Path) -> None:
     file = tmp_path / "j.jsonl"
-    context = multiprocessing.get_context("fork")
-    writers = [context.Process(target=_append_many, args=(file, writer)) for writer in range(3)]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join(60)
+    in_processes(_append_many, *((file, writer) for writer in range(3)))
     records = list(journal.read(file))
     assert len(records) == 150
     for writer in range(3):
         assert [r["number"] for r in records if r["writer"] == writer] == list(range(50))
-
-
-def in_a_process(work: Callable[..., None], *arguments: Any) -> None:
-    process = multiprocessing.get_context("fork").Process(target=work, args=arguments)
-    process.start()
-    process.join(60)
-    assert process.exitcode == 0
 
 
 def _append_too_much(file: Path) -> None:
@@ -95,7 +80,7 @@ def _append_too_much(file: Path) -> None:
 def test_of_lines_that_do_not_all_fit_none_stays(tmp_path: Path) -> None:
     file = tmp_path / "j.jsonl"
     journal.append(file, [{"a": 1}])
-    in_a_process(_append_too_much, file)
+    in_processes(_append_too_much, (file,))
     assert list(journal.read(file)) == [{"a": 1}, {"b": 2}]
 
 
@@ -110,10 +95,6 @@ def test_a_full_disk_keeps_nothing_that_was_refused(tmp_path: Path) -> None:
         filler.unlink()
         journal.append(file, [{"b": 2}])
         assert list(journal.read(file)) == [{"a": 1}, {"b": 2}]
-
-
-def broken(*_: object) -> None:
-    raise OSError(errno.EIO, "Input/output error")
 
 
 def test_a_line_that_may_not_be_on_the_disk_is_taken_back(

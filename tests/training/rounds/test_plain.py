@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import socket
-import threading
 from pathlib import Path
 
 import pytest
@@ -11,23 +10,7 @@ from plantood.training.mining.labelled import read_labelled
 from plantood.training.mining.sources import FetchError, read
 from plantood.training.photos.scan import scan_file
 from plantood.training.rounds.plain import read_file
-
-
-def in_time(work: object, *args: object) -> Exception | object:
-    """What a call returns or raises; it must not wait for ever."""
-    told: list[Exception | object] = []
-
-    def run() -> None:
-        try:
-            told.append(work(*args))
-        except Exception as error:
-            told.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(10)
-    assert told, "it waits"
-    return told[0]
+from tests.training.beside import in_time
 
 
 def test_files_are_read_also_by_links(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def import_(  # noqa: PLR0917 (click calls it by name)
     """
     from plantood.training.review.exchange.finder import PhotoFinder
     from plantood.training.review.exchange.found import Choices, import_labels
-    from plantood.training.review.exchange.label_studio import read_tasks
+    from plantood.training.review.exchange.label_studio_export import read_tasks
     from plantood.training.review.exchange.sheet import read_sheet
     from plantood.training.review.log import DecisionLog
     from plantood.training.rounds.layout import LABELS, Round

@@ -16,11 +16,8 @@ import pytest
 
 from plantood.training.review.exchange.finder import PhotoFinder
 from plantood.training.review.exchange.found import Choices, LabelFileError, import_labels
-from plantood.training.review.exchange.label_studio import (
-    labelling_interface,
-    read_tasks,
-    write_tasks,
-)
+from plantood.training.review.exchange.label_studio import labelling_interface, write_tasks
+from plantood.training.review.exchange.label_studio_export import read_tasks
 from plantood.training.review.log import DecisionLog
 from tests.training.review.rounds import mined_photo, numbered_log, photos_only, say
 

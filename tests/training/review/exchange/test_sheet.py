@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from plantood.training.review.exchange.found import (
 )
 from plantood.training.review.exchange.sheet import read_sheet, write_sheet
 from plantood.training.review.log import DecisionLog
+from tests.training.conftest import csv_rows
 from tests.training.review.rounds import numbered_log, say
 
 
@@ -34,8 +34,7 @@ def take(log: DecisionLog, file: Path, **options: object) -> ImportResult:
 def test_there_and_back_is_the_same(log: DecisionLog, tmp_path: Path) -> None:
     file = tmp_path / "labels.csv"
     assert write_sheet(log, file) == 3
-    with file.open(newline="") as opened:
-        rows = list(csv.DictReader(opened))
+    rows = csv_rows(file)
     assert [(row["path"], row["label"], row["kind"], row["reviewer"]) for row in rows] == [
         ("0.jpg", "plant", "", "anna"),
         ("0.jpg", "other", "unfit", "ben"),
