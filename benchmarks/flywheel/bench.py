@@ -25,14 +25,13 @@ from plantood.training.common.shared import VARIABLE, shared_dir
 from plantood.training.common.tables import write_between_markers
 from plantood.training.finetune.data import Collection, read_collection
 from plantood.training.finetune.settings import STANDARD_ERRORS
-from plantood.training.fitting.extractor import Extractor, open_extractor
+from plantood.training.fitting.extractor import Extractor, extractor_for
 from plantood.training.fitting.phases import HeadTrainer
-from plantood.training.judging.evaluation import Evaluation, Scored
+from plantood.training.judging.evaluation import Evaluation, scored_splits
 from plantood.training.judging.metrics import confusion
-from plantood.training.judging.scoring import CHECK_PHOTOS, some_photos
 from plantood.training.judging.threshold import bayes_threshold
 from plantood.training.negatives.run import SoilSettings, cut_soil
-from plantood.training.network.backbones import BACKBONES, build_backbone
+from plantood.training.network.backbones import build_backbone
 from plantood.training.photos.data import LABELS, LabelledPhoto, read_data
 from plantood.training.photos.dataset import Dataset, Photos
 from plantood.training.photos.scan import scan
@@ -161,14 +160,12 @@ class Bench:
     def extractor(self) -> Extractor:
         """The frozen backbone."""
         backbone = build_backbone(BACKBONE, shared() / WEIGHTS)
-        images = some_photos(self.labelled, CHECK_PHOTOS, BACKBONES[BACKBONE].input_size)
-        return open_extractor(BACKBONE, backbone, self.cache, images)
+        return extractor_for(BACKBONE, backbone, self.cache, self.labelled)
 
     def embeddings(self, photos: Sequence[LabelledPhoto]) -> NDArray[np.float32]:
         """Embeddings ``[N, C]``."""
-        cache, size = self.extractor.cache, BACKBONES[BACKBONE].input_size
-        cache.fill(photos, self.extractor.scorer.feature_map, size)
-        return cache.rows(photos).pooled()
+        self.extractor.fill(photos)
+        return self.extractor.cache.rows(photos).pooled()
 
     def probabilities(
         self, weights: Weights, photos: Sequence[LabelledPhoto]
@@ -210,11 +207,7 @@ class Bench:
         dataset = replace(dataset, left_out=old.left_out)
         trainer = self._trainer(dataset, settings, self.folder / name, parent.weights)
         scores = trainer.scores_at_start(HEAD)
-        splits = {
-            split: Scored(photos, scores[split])
-            for split, photos in dataset.splits().items()
-            if split in scores
-        }
+        splits = scored_splits(dataset, scores)
         trained = trainer.train(HEAD)
         return (
             Evaluation("before", splits, parent.evaluation.threshold),

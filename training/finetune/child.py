@@ -9,6 +9,7 @@ from pathlib import Path
 import bentoml
 
 from plantood.model.entry import GateModel
+from plantood.model.store import save_gate
 from plantood.training.finetune.compare import Judgement
 from plantood.training.finetune.data import Gathered
 from plantood.training.finetune.report import judgement_markdown
@@ -16,7 +17,7 @@ from plantood.training.finetune.settings import FinetuneOptions
 from plantood.training.fitting.phases import HeadTrainer, TrainedHead
 from plantood.training.report.card import model_card
 from plantood.training.train.publish import publish
-from plantood.training.train.train import with_chosen_threshold
+from plantood.training.train.train import evaluation_of_graph
 
 
 def publish_child(
@@ -39,10 +40,11 @@ def publish_child(
     """
     head = parent.manifest.head
     after = judgement.after
-    quantize = options.quantize or parent.manifest.quantization
+    own = replace(after, name=head, details={**after.details, **judgement.as_dict()})
+    asked = options.quantize or parent.manifest.quantization
+    quantize = None if asked == "none" else asked
     publish(
         trained.model,
-        replace(after, name=head, details={**after.details, **judgement.as_dict()}),
         gathered.dataset,
         backbone=parent.manifest.backbone,
         head=head,
@@ -58,10 +60,9 @@ def publish_child(
             notes=_notes(judgement, gathered),
         ),
         cache=None if trained.tuned else trainer.cache,
-        decide=partial(with_chosen_threshold, costs=options.costs),
-        quantize=None if quantize == "none" else quantize,
-        name=tag.name,
-        version=tag.version,
+        evaluate=partial(evaluation_of_graph, own, options.costs, quantize),
+        save=partial(save_gate, name=tag.name, version=tag.version),
+        quantize=quantize,
         parent=parent.tag,
         data=gathered.data,
     )

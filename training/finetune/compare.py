@@ -7,7 +7,6 @@ https://doi.org/10.1007/BF02295996).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import comb, sqrt
 from typing import Any
@@ -202,34 +201,3 @@ def is_worse(newly_wrong: int, newly_right: int, count: int, margin: float) -> b
     """
     changed = newly_wrong + newly_right
     return newly_wrong - newly_right > margin * count + sqrt(changed)
-
-
-HEADER = (
-    "source",
-    "error",
-    "photos",
-    "before",
-    "after",
-    "newly right",
-    "newly wrong",
-    "p (McNemar)",
-    "worse",
-)
-
-
-def change_rows(changes: Sequence[Change]) -> list[list[str]]:
-    """Rows for a table under :data:`HEADER`."""
-    return [
-        [
-            change.source,
-            change.error,
-            str(change.count),
-            f"{change.wrong_before / max(1, change.count):.1%} ({change.wrong_before})",
-            f"{change.wrong_after / max(1, change.count):.1%} ({change.wrong_after})",
-            str(change.newly_right),
-            str(change.newly_wrong),
-            "< 0.001" if change.p_value < 0.001 else f"{change.p_value:.3f}",
-            "worse" if change.worse else "",
-        ]
-        for change in changes
-    ]

@@ -12,13 +12,25 @@ from numpy.typing import NDArray
 
 from plantood.training.common.tables import Row, figures_table, markdown
 from plantood.training.files.atomic import write_text
-from plantood.training.finetune.compare import HEADER, Comparison, Judgement, change_rows
+from plantood.training.finetune.compare import Change, Comparison, Judgement
 from plantood.training.judging.evaluation import Evaluation
 from plantood.training.photos.data import CLASS_NAMES
 from plantood.training.report.html import thumbnail_uri, write_report
 
 PHOTOS = 60
 """At most so many thumbnails of each kind."""
+HEADER = (
+    "source",
+    "error",
+    "photos",
+    "before",
+    "after",
+    "newly right",
+    "newly wrong",
+    "p (McNemar)",
+    "worse",
+)
+"""Of the table of changes."""
 
 
 def both_figures(before: Evaluation, after: Evaluation) -> tuple[Row, list[Row]]:
@@ -38,7 +50,21 @@ def both_figures(before: Evaluation, after: Evaluation) -> tuple[Row, list[Row]]
 def change_table(comparison: Comparison) -> tuple[Row, list[Row]]:
     """Every source, then all of them."""
     totals = [total for total in comparison.totals if total.count]
-    return HEADER, change_rows([*comparison.by_source, *totals])
+    return HEADER, [_change_row(change) for change in (*comparison.by_source, *totals)]
+
+
+def _change_row(change: Change) -> Row:
+    return [
+        change.source,
+        change.error,
+        str(change.count),
+        f"{change.wrong_before / max(1, change.count):.1%} ({change.wrong_before})",
+        f"{change.wrong_after / max(1, change.count):.1%} ({change.wrong_after})",
+        str(change.newly_right),
+        str(change.newly_wrong),
+        "< 0.001" if change.p_value < 0.001 else f"{change.p_value:.3f}",
+        "worse" if change.worse else "",
+    ]
 
 
 def judgement_markdown(judgement: Judgement) -> str:

@@ -25,15 +25,13 @@ from plantood.training.finetune.compare import Judgement, judge
 from plantood.training.finetune.data import Gathered, gather, new_collections, old_collections
 from plantood.training.finetune.report import write_judgement
 from plantood.training.finetune.settings import REJECTED, FinetuneOptions
-from plantood.training.fitting.extractor import Extractor, open_extractor
+from plantood.training.fitting.extractor import Extractor, extractor_for
 from plantood.training.fitting.phases import HeadTrainer
-from plantood.training.judging.evaluation import Evaluation, Scored
+from plantood.training.judging.evaluation import Evaluation, scored_splits
 from plantood.training.judging.gates import find_gate
-from plantood.training.judging.scoring import CHECK_PHOTOS, some_photos
-from plantood.training.network.backbones import BACKBONES
 from plantood.training.network.classifier import head_of
 from plantood.training.network.weights import build_backbone, load_classifier
-from plantood.training.train.train import changed_settings, data_notes, evaluation_of
+from plantood.training.train.train import changed_settings, data_notes, evaluation_of, sizes_of
 
 BEFORE = "before.npz"
 """File of a run with the parent's P(plant) by split."""
@@ -66,9 +64,7 @@ def finetune(options: FinetuneOptions) -> FinetuneResult:
     gathered = _gather(parent, options)
     dataset = gathered.dataset
     backbone = build_backbone(parent.manifest.backbone, parent.keras_path)
-    size = BACKBONES[parent.manifest.backbone].input_size
-    check_images = some_photos(dataset.val, CHECK_PHOTOS, size)
-    extractor = open_extractor(parent.manifest.backbone, backbone, options.cache, check_images)
+    extractor = extractor_for(parent.manifest.backbone, backbone, options.cache, dataset.val)
     identity = {
         "parent": parent.tag,
         "parent_sha256": sha256(parent.path / MANIFEST),
@@ -79,7 +75,7 @@ def finetune(options: FinetuneOptions) -> FinetuneResult:
     with open_run(options.runs / name, identity) as folder:
         ensure_room(dataset.photos, extractor.cache, backbone, options.cache)
         ensure_room_to_save(backbone)
-        extractor.cache.fill(dataset.photos, extractor.scorer.feature_map, size)
+        extractor.fill(dataset.photos)
         head = head_of(load_classifier(parent.keras_path))
         trainer = HeadTrainer(
             backbone, extractor.cache, dataset, options.fit, folder, start=head.get_weights()
@@ -159,11 +155,7 @@ def _before(parent: GateModel, trainer: HeadTrainer) -> Evaluation:
         scores = trainer.scores_at_start(parent.manifest.head)
         write_atomic(file, lambda out: np.savez(out, **scores))
     with np.load(file, allow_pickle=False) as stored:
-        splits = {
-            name: Scored(photos, stored[name])
-            for name, photos in trainer.dataset.splits().items()
-            if name != "train" and photos
-        }
+        splits = scored_splits(trainer.dataset, stored)
     return Evaluation("before", splits, parent.manifest.policy.plant_threshold)
 
 
@@ -174,14 +166,12 @@ def _facts(
     judgement: Judgement,
     options: FinetuneOptions,
 ) -> list[tuple[str, str]]:
-    dataset = gathered.dataset
-    sizes = ", ".join(f"{len(photos)} {name}" for name, photos in dataset.splits().items())
     return [
         ("parent", f"{parent.tag}, threshold {judgement.before.threshold:.4f}"),
         ("child", f"threshold {judgement.after.threshold:.4f}"),
         *(("new", f"{one.path} ({one.kind}, {one.photos} photos)") for one in gathered.added),
         ("replayed", f"{gathered.replayed} of the photos that the parent was trained on"),
-        ("photos", f"{sizes}; {len(dataset.sources)} sources"),
+        ("photos", sizes_of(gathered.dataset)),
         ("backbone", f"{parent.manifest.backbone} ({extractor.digest[:16]})"),
         ("settings", changed_settings(options.fit)),
         ("margin", f"{options.margin:.1%} of a source's photos, and the noise"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +16,13 @@ from numpy.typing import NDArray
 from plantood.model.runtime import Scorer
 from plantood.training.files.disk import ensure_room_for_graphs
 from plantood.training.fitting.features import FeatureCache, weights_digest
+from plantood.training.judging.scoring import CHECK_PHOTOS, some_photos
 from plantood.training.network.backbones import BACKBONES
 from plantood.training.network.classifier import build_classifier
 from plantood.training.network.export import BACKBONE_FILE, HEAD_FILE, export_gate
 from plantood.training.network.heads import build_head
+from plantood.training.photos.data import LabelledPhoto
+from plantood.training.photos.dataset import Photos
 
 VERSION = 1
 """Raised when photos are read differently, so that old features are not mistaken for new ones."""
@@ -32,6 +36,16 @@ class Extractor:
     cache: FeatureCache
     digest: str
     """Of weights, preprocessing and input size."""
+
+    def fill(self, photos: Sequence[LabelledPhoto]) -> None:
+        """Compute the feature maps of the photos that are not in the cache yet."""
+        self.cache.fill(photos, self.scorer.feature_map, self.scorer.input_size)
+
+
+def extractor_for(name: str, backbone: keras.Model, cache: Path, photos: Photos) -> Extractor:
+    """:func:`open_extractor` that is checked on some of these photos."""
+    check_images = some_photos(photos, CHECK_PHOTOS, BACKBONES[name].input_size)
+    return open_extractor(name, backbone, cache, check_images)
 
 
 def open_extractor(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plantood.training.judging.metrics import by_source, summary
-from plantood.training.photos.dataset import Photos, labels_of
+from plantood.training.photos.dataset import Dataset, Photos, labels_of
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,17 @@ class Scored:
     def sources(self) -> list[str]:
         """Source of each photo."""
         return [photo.source for photo in self.photos]
+
+
+def scored_splits(
+    dataset: Dataset, probabilities: Mapping[str, NDArray[np.float32]]
+) -> dict[str, Scored]:
+    """The splits that have photos, but for ``train``, with their probabilities by split."""
+    return {
+        name: Scored(photos, probabilities[name])
+        for name, photos in dataset.splits().items()
+        if name != "train" and photos
+    }
 
 
 @dataclass(frozen=True)

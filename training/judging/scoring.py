@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,6 +11,7 @@ from plantood.model.runtime import Scorer, Scores
 from plantood.training.common.parallel import map_in_order
 from plantood.training.common.progress import track
 from plantood.training.fitting.features import BATCH, batches_of, read_input
+from plantood.training.judging.evaluation import Scored
 from plantood.training.photos.dataset import Photos
 
 CHECK_PHOTOS = 32
@@ -33,3 +36,11 @@ def score_photos(scorer: Scorer, photos: Photos, description: str) -> Scores:
     if not scores:
         return scorer.score(np.zeros((0, scorer.input_size, scorer.input_size, 3), np.uint8))
     return Scores(*(np.concatenate(part) for part in zip(*scores, strict=True)))
+
+
+def score_splits(scorer: Scorer, by_split: Mapping[str, Photos]) -> dict[str, Scored]:
+    """P(plant) by the exported graph, split by split."""
+    return {
+        name: Scored(photos, score_photos(scorer, photos, f"Scoring {name}").plant_probability)
+        for name, photos in by_split.items()
+    }

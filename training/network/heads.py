@@ -2,7 +2,7 @@
 
 V1, V2 and V3 are the source project's three, layer by layer; GAP is the field's usual baseline, and
 GAP-L2 is that on embeddings of length 1: the head of the starter gate.
-Adding one means one function and one line in `HEADS`.
+Adding one means one function, one line in `_HIDDEN`, and one in `train.settings.HEADS`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import keras
 from keras import layers
+
+from plantood.training.train.settings import HEADS as SUMMARIES
 
 #: Share of units dropped in training. The source does not state its rate; one half is the usual
 #: choice for fully connected layers (Srivastava et al. 2014, JMLR 15, section A.4).
@@ -71,19 +73,9 @@ def _gap_l2(dropout: float) -> list[keras.Layer]:
     return [layers.GlobalAveragePooling2D(), layers.UnitNormalization(), layers.Dropout(dropout)]
 
 
+_HIDDEN = {"v1": _v1, "v2": _v2, "v3": _v3, "gap": _gap, "gap_l2": _gap_l2}
 HEADS: dict[str, Head] = {
-    head.name: head
-    for head in (
-        Head("v1", "Flatten, Dense 150 (ReLU, Dropout, BatchNorm), Dense 1", _v1),
-        Head("v2", "Flatten, Dense 256, 128, 64 (each ReLU, Dropout, BatchNorm), Dense 1", _v2),
-        Head(
-            "v3",
-            "Conv 32 3x3, MaxPool, Flatten, Dense 256 (ReLU, Dropout, BatchNorm), Dense 1",
-            _v3,
-        ),
-        Head("gap", "GlobalAveragePooling, Dropout, Dense 1", _gap),
-        Head("gap_l2", "GlobalAveragePooling, L2 normalisation, Dropout, Dense 1", _gap_l2),
-    )
+    name: Head(name, SUMMARIES[name], hidden) for name, hidden in _HIDDEN.items()
 }
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import csv
 import shutil
 import tempfile
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -25,20 +24,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plantood.errors import TrainingDataError
-from plantood.model import reference as reference_statistics
-from plantood.model.entry import BACKBONE, HEAD, KERAS, write_entry
-from plantood.model.policy import Policy
 from plantood.model.runtime import Scorer
 from plantood.training.common.determinism import make_deterministic
 from plantood.training.common.tables import Row
-from plantood.training.fitting.extractor import open_extractor
-from plantood.training.judging.evaluation import Evaluation, Scored
-from plantood.training.judging.scoring import CHECK_PHOTOS, score_photos, some_photos
+from plantood.training.fitting.extractor import extractor_for
+from plantood.training.judging.evaluation import Evaluation
+from plantood.training.judging.scoring import score_splits
 from plantood.training.judging.unseen import unseen_table
-from plantood.training.network.backbones import BACKBONES
 from plantood.training.network.classifier import build_classifier
-from plantood.training.network.export import export_gate
-from plantood.training.network.half import halve_keras
 from plantood.training.network.heads import build_head
 from plantood.training.network.weights import build_backbone
 from plantood.training.photos.dataset import Dataset, load_dataset
@@ -48,7 +41,7 @@ from plantood.training.starter.leave_out import best_threshold, leave_each_out
 from plantood.training.starter.plan import NEEDED_SOURCES, plan, read_rows
 from plantood.training.starter.probe import PENALTY, Probe, fit_probe
 from plantood.training.starter.weighting import sample_weights
-from plantood.training.train.publish import SUMMARY
+from plantood.training.train.publish import publish
 from plantood.training.train.settings import DataSettings
 
 BACKBONE_NAME, HEAD_NAME = "efficientnet_lite0", "gap_l2"
@@ -85,9 +78,7 @@ def train_starter(
         )
     backbone = build_backbone(BACKBONE_NAME, weights)
     dataset = load_dataset(data, DataSettings(), cache)
-    size = BACKBONES[BACKBONE_NAME].input_size
-    check_images = some_photos(dataset.val, CHECK_PHOTOS, size)
-    extractor = open_extractor(BACKBONE_NAME, backbone, cache, check_images)
+    extractor = extractor_for(BACKBONE_NAME, backbone, cache, dataset.val)
     bank = open_bank(plan(rows, seed), extractor, cache)
 
     doubtful = frozenset(row.path for row in rows if not row.trusted)
@@ -95,21 +86,37 @@ def train_starter(
     threshold = best_threshold(unseen)
     probe = fit_fold(bank, doubtful, frozenset())
     shifted = replace(probe, bias=probe.bias - float(np.log(threshold / (1 - threshold))))
-    table = unseen_table({"starter": unseen.accepted(threshold)})
-    _write(
+    settings = {
+        "recipe": "linear probe",
+        "penalty": PENALTY,
+        "pictures": len(bank.samples),
+        "seed": seed,
+        "threshold_before_shift": round(threshold, 4),
+    }
+    header, table_rows = unseen_table({"starter": unseen.accepted(threshold)})
+    lines = [list(header), *map(list, table_rows)]
+    publish(
         build_classifier(backbone, probe_head(shifted, backbone.output_shape[1:])),
         dataset,
-        out,
-        table,
-        {
-            "recipe": "linear probe",
-            "penalty": PENALTY,
-            "pictures": len(bank.samples),
-            "seed": seed,
-            "threshold_before_shift": round(threshold, 4),
-        },
+        backbone=BACKBONE_NAME,
+        head=HEAD_NAME,
+        card=partial(
+            model_card,
+            backbone=BACKBONE_NAME,
+            weights="ImageNet, frozen",
+            head=HEAD_NAME,
+            counts=dataset.counts(),
+            bad=len(dataset.bad),
+            unseen=lines,
+            notes=NOTES.read_text(encoding="utf-8"),
+        ),
+        cache=None,
+        evaluate=partial(_evaluate, dataset, {"settings": settings, "leave_one_out": lines}),
+        save=partial(_put, out=out),
+        quantize="float16",
+        half_keras=True,
     )
-    return table
+    return header, table_rows
 
 
 def fit_fold(bank: Bank, doubtful: frozenset[Path], left_out: frozenset[str]) -> Probe:
@@ -140,64 +147,17 @@ def _doubtful() -> list[str]:
         return [row["sha256_prefix"] for row in csv.DictReader(file)]
 
 
-def _write(
-    model: keras.Model,
-    dataset: Dataset,
-    out: Path,
-    table: tuple[Sequence[str], list[Row]],
-    settings: dict[str, Any],
-) -> None:
-    """Export and measure the model, and put the finished entry in the place of the old one."""
-    spec = BACKBONES[BACKBONE_NAME]
+def _evaluate(dataset: Dataset, details: dict[str, Any], scorer: Scorer) -> Evaluation:
+    """The scores of the graph that ships; the bias holds the threshold already."""
+    splits = score_splits(scorer, {"val": dataset.val, "test": dataset.test})
+    return Evaluation("starter", splits, threshold=0.5, details=details)
+
+
+def _put(entry: Path, out: Path) -> None:
+    """Put an entry in the place of the old one, whole or not at all."""
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".starter-") as staging:
-        folder = Path(staging, "gate")
-        report = export_gate(
-            model,
-            folder,
-            some_photos(dataset.val, CHECK_PHOTOS, spec.input_size),
-            quantize="float16",
-        )
-        model.save(folder / KERAS)
-        halve_keras(folder / KERAS)
-        scorer = Scorer(folder / BACKBONE, folder / HEAD)
-        scored, embeddings = {}, {}
-        for split in ("train", "val", "test"):
-            photos = dataset.splits()[split]
-            scores = score_photos(scorer, photos, f"Scoring {split}")
-            scored[split] = Scored(photos, scores.plant_probability)
-            embeddings[split] = scores.embedding[scored[split].labels == 1]
-        evaluation = Evaluation(
-            "starter",
-            {split: scored[split] for split in ("val", "test")},
-            threshold=0.5,
-            details={"settings": settings, "export": report.as_dict()},
-        )
-        figures = evaluation.figures()
-        write_entry(
-            folder,
-            backbone=BACKBONE_NAME,
-            head=HEAD_NAME,
-            input_size=spec.input_size,
-            preprocessing=spec.preprocessing.as_dict(),
-            policy=Policy(plant_threshold=0.5),
-            metrics=figures | {"leave_one_out": [list(table[0]), *map(list, table[1])]},
-            card=model_card(
-                figures,
-                backbone=BACKBONE_NAME,
-                weights="ImageNet, frozen",
-                head=HEAD_NAME,
-                counts=dataset.counts(),
-                bad=len(dataset.bad),
-                unseen=[table[0], *table[1]],
-                notes=NOTES.read_text(encoding="utf-8"),
-            ),
-            metrics_summary={
-                key: round(figures["splits"]["test"]["at_half"][key], 6) for key in SUMMARY
-            },
-            reference=reference_statistics.fit(embeddings["train"], calibration=embeddings["val"]),
-            quantization="float16",
-        )
+        copy = shutil.copytree(entry, Path(staging, "gate"))
         if out.is_dir():
             shutil.rmtree(out)
-        folder.rename(out)
+        copy.rename(out)

@@ -10,9 +10,9 @@ from typing import Any
 from plantood.errors import TrainingDataError
 from plantood.model.entry import GateModel
 from plantood.training.files.disk import ensure_writable
-from plantood.training.judging.evaluation import Evaluation, Scored
+from plantood.training.judging.evaluation import Evaluation
 from plantood.training.judging.gates import find_gate
-from plantood.training.judging.scoring import score_photos
+from plantood.training.judging.scoring import score_splits
 from plantood.training.photos.account import Account, read_usable
 from plantood.training.photos.data import BadPhoto, LabelledPhoto
 from plantood.training.photos.dataset import Photos, write_bad
@@ -95,12 +95,8 @@ def evaluation_of_gate(
     gate: GateModel, by_split: Mapping[str, Photos], threshold: float | None = None
 ) -> Evaluation:
     """The scores of a stored gate by the graph that serves; the policy's threshold by default."""
-    scorer = gate.scorer()
     return Evaluation(
         name=f"{gate.manifest.backbone} {gate.manifest.head}",
-        splits={
-            name: Scored(photos, score_photos(scorer, photos, f"Scoring {name}").plant_probability)
-            for name, photos in by_split.items()
-        },
+        splits=score_splits(gate.scorer(), by_split),
         threshold=gate.manifest.policy.plant_threshold if threshold is None else threshold,
     )

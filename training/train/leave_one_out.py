@@ -18,13 +18,11 @@ from plantood.training.common.tables import Row, markdown
 from plantood.training.files.atomic import write_text
 from plantood.training.files.disk import ensure_room, ensure_writable
 from plantood.training.files.run import open_run, run_name
-from plantood.training.fitting.extractor import open_extractor
+from plantood.training.fitting.extractor import extractor_for
 from plantood.training.fitting.phases import SCORES, HeadTrainer
 from plantood.training.judging.evaluation import Evaluation, Scored
-from plantood.training.judging.scoring import CHECK_PHOTOS, some_photos
 from plantood.training.judging.threshold import choose_threshold
 from plantood.training.judging.unseen import Accepted, accepted_shares, unseen_table
-from plantood.training.network.backbones import BACKBONES
 from plantood.training.network.weights import build_backbone
 from plantood.training.photos.dataset import Dataset, load_dataset
 from plantood.training.report.html import write_report
@@ -64,9 +62,7 @@ def leave_one_out(options: TrainOptions) -> LeaveOneOutResult:
     dataset = load_dataset(options.data, options.dataset, options.cache)
     rests, notes = without_each(dataset, options.dataset.min_per_class)
     backbone = build_backbone(options.backbone, options.weights)
-    size = BACKBONES[options.backbone].input_size
-    check_images = some_photos(dataset.val, CHECK_PHOTOS, size)
-    extractor = open_extractor(options.backbone, backbone, options.cache, check_images)
+    extractor = extractor_for(options.backbone, backbone, options.cache, dataset.val)
     identity = {
         "leave_one_out": True,
         "backbone": options.backbone,
@@ -77,7 +73,7 @@ def leave_one_out(options: TrainOptions) -> LeaveOneOutResult:
     name = options.name or run_name(options.data, f"leave-one-out-{options.backbone}", identity)
     with open_run(options.runs / name, identity) as folder:
         ensure_room(dataset.photos, extractor.cache, backbone, options.cache)
-        extractor.cache.fill(dataset.photos, extractor.scorer.feature_map, size)
+        extractor.fill(dataset.photos)
         scored: dict[str, list[Scored]] = {head: [] for head in options.heads}
         shares: dict[str, list[Accepted]] = defaultdict(list)
         folds: list[dict[str, Any]] = []

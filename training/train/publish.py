@@ -1,28 +1,28 @@
-"""From a trained classifier to an entry of the Bento model store."""
+"""From a trained classifier to an entry: exported, judged, described, and put where it belongs."""
 
 from __future__ import annotations
 
-import dataclasses
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import keras
 
 from plantood.model import reference as reference_statistics
-from plantood.model.entry import BACKBONE, HEAD, KERAS, TrainingData
+from plantood.model.entry import BACKBONE, HEAD, KERAS, TrainingData, write_entry
 from plantood.model.policy import Policy
 from plantood.model.reference import Reference
 from plantood.model.runtime import Scorer
-from plantood.model.store import save_gate, write_entry
 from plantood.training.fitting.features import FeatureCache
-from plantood.training.judging.evaluation import Evaluation, Scored
+from plantood.training.judging.evaluation import Evaluation
 from plantood.training.judging.scoring import CHECK_PHOTOS, score_photos, some_photos
 from plantood.training.network.backbones import BACKBONES
 from plantood.training.network.export import export_gate
+from plantood.training.network.half import halve_keras
 from plantood.training.photos.dataset import Dataset
 
+T = TypeVar("T")
 CALIBRATION_PHOTOS = 256
 """Photos from which int8 takes its activation ranges."""
 SUMMARY = ("loss", "accuracy", "precision", "recall", "f1", "auroc", "fpr_at_95_tpr")
@@ -31,34 +31,32 @@ SUMMARY = ("loss", "accuracy", "precision", "recall", "f1", "auroc", "fpr_at_95_
 
 def publish(
     model: keras.Model,
-    evaluation: Evaluation,
     dataset: Dataset,
     *,
     backbone: str,
     head: str,
     card: Callable[[dict[str, Any]], str],
     cache: FeatureCache | None,
-    decide: Callable[[Evaluation], Evaluation],
+    evaluate: Callable[[Scorer], Evaluation],
+    save: Callable[[Path], T],
     quantize: Literal["float16", "int8"] | None = None,
-    name: str = "plantood-gate",
-    version: str | None = None,
+    half_keras: bool = False,
     parent: str | None = None,
     data: Sequence[TrainingData] = (),
-) -> str:
-    """Export, describe and save one gate model; returns its tag.
+) -> T:
+    """Export, describe and save one gate model; returns what ``save`` does.
 
     Args:
         model: classifier, never compiled.
-        evaluation: its scores.
         dataset: the photos.
         backbone: name of the backbone.
         head: name of the head.
         card: makes the model card of the figures.
         cache: features of the backbone, if ``model`` still has the frozen weights; else None.
-        decide: chooses the threshold again, where the graph saved is not the one that was scored.
-        quantize: of the exported graph; its scores are then measured anew.
-        name: in the store.
-        version: in the store; by default a unique one.
+        evaluate: what the exported graph scores, and the threshold of its policy.
+        save: takes the finished entry out of the folder that it is made in.
+        quantize: of the exported graph.
+        half_keras: keep the kernels of the Keras model in float16, too.
         parent: tag that it was fine-tuned from.
         data: what it was trained on.
 
@@ -69,6 +67,8 @@ def publish(
     with tempfile.TemporaryDirectory(prefix="plantood-") as staging:
         folder = Path(staging)
         model.save(folder / KERAS)
+        if half_keras:
+            halve_keras(folder / KERAS)
         report = export_gate(
             model,
             folder,
@@ -79,8 +79,7 @@ def publish(
             else None,
         )
         scorer = Scorer(folder / BACKBONE, folder / HEAD)
-        if quantize:
-            evaluation = decide(_rescored(evaluation, scorer))
+        evaluation = evaluate(scorer)
         figures = evaluation.figures() | {"export": report.as_dict()}
         write_entry(
             folder,
@@ -97,19 +96,7 @@ def publish(
             parent=parent,
             data=data,
         )
-        return str(save_gate(folder, name=name, version=version))
-
-
-def _rescored(evaluation: Evaluation, scorer: Scorer) -> Evaluation:
-    """The same evaluation by the exported graph."""
-    splits = {
-        split: Scored(
-            scored.photos,
-            score_photos(scorer, scored.photos, f"Scoring {split}").plant_probability,
-        )
-        for split, scored in evaluation.splits.items()
-    }
-    return dataclasses.replace(evaluation, splits=splits)
+        return save(folder)
 
 
 def _reference(dataset: Dataset, scorer: Scorer, cache: FeatureCache | None) -> Reference | None:

@@ -21,7 +21,7 @@ HEADS = {
     "gap_l2": "GlobalAveragePooling, L2 normalisation, Dropout, Dense 1",
 }
 HEAD_NAMES = tuple(HEADS)
-"""The tables `network.backbones.BACKBONES` and `network.heads.HEADS`, which need TensorFlow and so
+"""Keys of `network.backbones.BACKBONES` and `network.heads.HEADS`, which need TensorFlow and so
 cannot be imported here. A test holds them together."""
 
 LOSSES: dict[str, tuple[float, float]] = {

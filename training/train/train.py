@@ -6,22 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from plantood.model.entry import TrainingData
-from plantood.model.store import list_gates
+from plantood.model.runtime import Scorer
+from plantood.model.store import list_gates, save_gate
 from plantood.training.common.determinism import make_deterministic
 from plantood.training.common.progress import say
 from plantood.training.files.atomic import write_json
 from plantood.training.files.disk import ensure_room, ensure_room_to_save, ensure_writable, store
 from plantood.training.files.paths import spelled
 from plantood.training.files.run import open_run, read_json, run_name
-from plantood.training.fitting.extractor import Extractor, open_extractor
+from plantood.training.fitting.extractor import Extractor, extractor_for
 from plantood.training.fitting.phases import HeadTrainer, TrainedHead
-from plantood.training.judging.evaluation import Evaluation, Scored
-from plantood.training.judging.scoring import CHECK_PHOTOS, some_photos
+from plantood.training.judging.evaluation import Evaluation, scored_splits
+from plantood.training.judging.scoring import score_splits
 from plantood.training.judging.threshold import choose_threshold
-from plantood.training.network.backbones import BACKBONES
 from plantood.training.network.weights import build_backbone
 from plantood.training.photos.dataset import (
     Dataset,
@@ -62,9 +62,7 @@ def train(options: TrainOptions) -> RunResult:
     ensure_writable(options.runs, options.cache, *([store()] if saves else ()))
     dataset = load_dataset(options.data, options.dataset, options.cache)
     backbone = build_backbone(options.backbone, options.weights)
-    size = BACKBONES[options.backbone].input_size
-    check_images = some_photos(dataset.val, CHECK_PHOTOS, size)
-    extractor = open_extractor(options.backbone, backbone, options.cache, check_images)
+    extractor = extractor_for(options.backbone, backbone, options.cache, dataset.val)
     identity = {
         "backbone": options.backbone,
         "backbone_digest": extractor.digest,
@@ -80,7 +78,7 @@ def train(options: TrainOptions) -> RunResult:
         ensure_room(dataset.photos, extractor.cache, backbone, options.cache)
         if saves:
             ensure_room_to_save(backbone)
-        extractor.cache.fill(dataset.photos, extractor.scorer.feature_map, size)
+        extractor.fill(dataset.photos)
         trainer = HeadTrainer(backbone, extractor.cache, dataset, options.fit, folder)
         evaluations, val_losses = {}, {}
         for head in options.heads:
@@ -105,14 +103,9 @@ def evaluation_of(
     head: str, trained: TrainedHead, dataset: Dataset, settings: FitSettings, costs: CostSettings
 ) -> Evaluation:
     """The scores of a trained head, with the threshold of the lowest cost."""
-    splits = {
-        name: Scored(photos, trained.probabilities[name])
-        for name, photos in dataset.splits().items()
-        if name != "train" and photos
-    }
     evaluation = Evaluation(
         name=head,
-        splits=splits,
+        splits=scored_splits(dataset, trained.probabilities),
         threshold=0.5,
         details={
             "val_loss": trained.val_loss,
@@ -136,6 +129,20 @@ def with_chosen_threshold(evaluation: Evaluation, costs: CostSettings) -> Evalua
     return replace(evaluation, threshold=chosen.threshold, details=details)
 
 
+def evaluation_of_graph(
+    evaluation: Evaluation,
+    costs: CostSettings,
+    quantize: Literal["float16", "int8"] | None,
+    scorer: Scorer,
+) -> Evaluation:
+    """The evaluation of what is saved: measured anew on the graph if that is quantized."""
+    if quantize is None:
+        return evaluation
+    by_split = {name: scored.photos for name, scored in evaluation.splits.items()}
+    rescored = replace(evaluation, splits=score_splits(scorer, by_split))
+    return with_chosen_threshold(rescored, costs)
+
+
 def data_notes(dataset: Dataset, folder: Path) -> list[str]:
     """What a reader must know of the data; the lists go into the run's folder."""
     write_bad(dataset.bad, folder / "bad_files.csv")
@@ -156,9 +163,8 @@ def data_notes(dataset: Dataset, folder: Path) -> list[str]:
 def _facts(
     options: TrainOptions, dataset: Dataset, folder: Path, best: str, extractor: Extractor
 ) -> list[tuple[str, str]]:
-    sizes = ", ".join(f"{len(photos)} {name}" for name, photos in dataset.splits().items())
     facts = [
-        ("data", f"{options.data} ({sizes}; {len(dataset.sources)} sources)"),
+        ("data", f"{options.data} ({sizes_of(dataset)})"),
         ("backbone", f"{options.backbone}, weights {options.weights} ({extractor.digest[:16]})"),
         ("best head", f"{best}, by validation loss"),
         ("settings", changed_settings(options.fit)),
@@ -167,6 +173,12 @@ def _facts(
     if options.dataset.leave_out:
         facts.append(("left out", ", ".join(options.dataset.leave_out)))
     return facts
+
+
+def sizes_of(dataset: Dataset) -> str:
+    """How many photos of how many sources are in which split, in words."""
+    sizes = ", ".join(f"{len(photos)} {name}" for name, photos in dataset.splits().items())
+    return f"{sizes}; {len(dataset.sources)} sources"
 
 
 def changed_settings(settings: FitSettings) -> str:
@@ -205,9 +217,8 @@ def _publish_head(
     head: str, options: TrainOptions, trainer: HeadTrainer, evaluation: Evaluation
 ) -> str:
     trained = trainer.train(head)  # from its files: the backbone may be another head's now
-    return publish(
+    tag = publish(
         trained.model,
-        evaluation,
         trainer.dataset,
         backbone=options.backbone,
         head=head,
@@ -222,11 +233,12 @@ def _publish_head(
             notes=options.card_notes.read_text(encoding="utf-8") if options.card_notes else "",
         ),
         cache=None if trained.tuned else trainer.cache,
-        decide=partial(with_chosen_threshold, costs=options.costs),
+        evaluate=partial(evaluation_of_graph, evaluation, options.costs, options.quantize),
+        save=partial(save_gate, name=options.gate_name),
         quantize=options.quantize,
-        name=options.gate_name,
         data=(training_data(options, trainer.dataset),),
     )
+    return str(tag)
 
 
 def training_data(options: TrainOptions, dataset: Dataset) -> TrainingData:

@@ -6,14 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from plantood.training.finetune.compare import (
-    HEADER,
-    change_rows,
-    compare,
-    is_worse,
-    judge,
-    mcnemar_exact,
-)
+from plantood.training.finetune.compare import compare, is_worse, judge, mcnemar_exact
+from plantood.training.finetune.report import change_table
 from plantood.training.judging.evaluation import Evaluation, Scored
 from tests.training.conftest import make_photo
 
@@ -96,14 +90,16 @@ def test_changes_by_source() -> None:
 
 
 def test_a_table_has_a_cell_for_every_column() -> None:
-    rows = change_rows(compare(*evaluations(), "test", margin=0.0).by_source)
-    assert {len(row) for row in rows} == {len(HEADER)}
+    header, rows = change_table(compare(*evaluations(), "test", margin=0.0))
+    assert {len(row) for row in rows} == {len(header)}
     assert rows[3] == ["c", "false accepts", "3", "66.7% (2)", "33.3% (1)", "1", "0", "1.000", ""]
 
 
 def test_a_small_p_value_is_not_shown_as_none() -> None:
-    change = compare(*evaluations(), "test", margin=0.0).by_source[0]
-    assert change_rows([replace(change, p_value=0.0009)])[0][7] == "< 0.001"
+    comparison = compare(*evaluations(), "test", margin=0.0)
+    small = replace(comparison.by_source[0], p_value=0.0009)
+    _, rows = change_table(replace(comparison, by_source=(small,)))
+    assert rows[0][7] == "< 0.001"
 
 
 def test_what_speaks_against_a_child() -> None:

@@ -1,15 +1,26 @@
 from __future__ import annotations
 
+import csv
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from plantood.model.entry import KERAS, open_gate, sha256
+from plantood.model.starter import starter_dir
+from plantood.training.starter import plan
 from plantood.training.starter.bank import Bank, unit
 from plantood.training.starter.plan import Sample
 from plantood.training.starter.probe import Probe
-from plantood.training.starter.train import fit_fold, fold_logits, probe_head
+from plantood.training.starter.train import fit_fold, fold_logits, probe_head, train_starter
+from tests.training.starter.pictures import (
+    ellipse,
+    leaf_photo,
+    rows_of_all_sources,
+    save,
+    textured,
+)
 
 SOURCES = ("farm", "garden", "street", "room")
 
@@ -72,3 +83,52 @@ def test_the_head_is_the_probe() -> None:
     logits = probe.logits(unit(maps.mean(axis=(1, 2))))
     probability = np.asarray(probe_head(probe, (7, 7, 5))(maps))[:, 0]
     np.testing.assert_allclose(probability, 1 / (1 + np.exp(-logits)), atol=1e-5)
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    """Five small photos of every source of the recipe: green leaves, and blotches without any."""
+    rng = np.random.default_rng(0)
+    file = tmp_path / "manifest.csv"
+    with file.open("w", newline="") as out:
+        writer = csv.writer(out)
+        writer.writerow(["path", "label", "source", "split", "sha256"])
+        for n, row in enumerate(rows_of_all_sources(5)):
+            if row.plant:
+                leaf = ellipse(96, long=rng.uniform(0.3, 0.45), angle=rng.uniform(0, 3))
+                pixels = leaf_photo(leaf, ground=rng.integers(60, 140, 3))
+            else:
+                pixels = textured(colour=rng.uniform(60, 200, 3), seed=n)
+            path = save(tmp_path, row.source, str(n), pixels)
+            label = "plant" if row.plant else "other"
+            writer.writerow([path, label, row.source, row.split, sha256(path)])
+    return file
+
+
+def test_from_photos_to_an_entry_in_the_place_of_the_old_one(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "COUNTS", dict.fromkeys(plan.COUNTS, 2))
+    monkeypatch.setattr(plan, "MAX_COPIES", 2)
+    out = tmp_path / "gate"
+    out.mkdir()
+    (out / "old").touch()
+    header, rows = train_starter(manifest, starter_dir() / KERAS, out, cache=tmp_path / "cache")
+    assert [row[0] for row in rows].count("soil_NHA078") == 1
+    assert len(rows) == 17 + 2  # every source, and the means of both classes
+    assert not (out / "old").exists()
+    assert not list(tmp_path.glob(".starter-*"))
+
+    gate = open_gate(out)
+    assert gate.manifest.quantization == "float16"
+    assert gate.manifest.policy.plant_threshold == 0.5
+    assert gate.metrics["leave_one_out"] == [list(header), *map(list, rows)]
+    assert gate.metrics["settings"]["recipe"] == "linear probe"
+    assert set(gate.metrics["splits"]) == {"val", "test"}
+    assert gate.metrics["export"]["quantization"] == "float16"
+    assert gate.metrics["splits"]["test"]["at_half"]["count"] == 17
+    assert gate.metrics["splits"]["test"]["at_half"]["accuracy"] > 0.9
+    assert gate.reference is not None
+    assert "Sources never seen" in gate.card
+    shipped = (starter_dir() / KERAS).stat().st_size
+    assert (out / KERAS).stat().st_size == pytest.approx(shipped, rel=0.05)  # halved, too
