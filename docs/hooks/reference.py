@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -54,11 +55,17 @@ def http() -> str:
         "[openapi.json](openapi.json), which a running service answers at `GET /docs.json`. "
         "[The service](../service.md) says what stands behind it.",
     ]
-    for path, methods in document["paths"].items():
-        for method, operation in methods.items():
-            parts += [f"## {method.upper()} {path}", *_operation(operation)]
+    ours = [
+        (f"## {method.upper()} {path}", operation)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    ]
+    for heading, operation in sorted(ours, key=lambda one: "Infrastructure" in one[1]["tags"]):
+        parts += [heading, *_operation(operation)]
     parts.append("## Schemas")
-    for name, schema in document["components"]["schemas"].items():
+    schemas = document["components"]["schemas"]
+    for name in _reachable(document["paths"], schemas):
+        schema = schemas[name]
         if "properties" in schema:
             rows = [
                 [f"`{field}`", _type(about), about.get("description", "")]
@@ -109,19 +116,15 @@ def metrics() -> str:
 def errors() -> str:
     """Every error that is raised on purpose, and how a gate may fail."""
     from plantood import __all__ as public
-    from plantood.judging.failures import _BECAUSE
+    from plantood.judging.failures import FailureKind, GateUnavailable
 
-    found = list(_errors())
-    rows = [
-        [
-            f"`{name}`" + (" (public)" if name in public else ""),
-            f"`{base}`",
-            f"`{module}`",
-            what,
-        ]
-        for module, name, base, what in found
-    ]
-    kinds = [[f"`{kind.value}`", because] for kind, because in _BECAUSE.items()]
+    modules: dict[str, list[list[str]]] = {}
+    for module, name, base, what in _errors():
+        shown = f"`{name}`" + (" (public)" if name in public else "")
+        modules.setdefault(module, []).append([shown, f"`{base}`", what])
+    header = ["error", "is a", "when"]
+    tables = [f"## {module}\n\n{_table(header, rows)}" for module, rows in modules.items()]
+    kinds = [[f"`{kind.value}`", GateUnavailable(kind, "").because] for kind in FailureKind]
     return "\n\n".join(
         [
             "# Errors",
@@ -130,7 +133,7 @@ def errors() -> str:
             "photo can cause, and `str(error)` is one sentence that may be shown. Those that say "
             "*public* are imported from `plantood`. The command line prints the sentence and ends "
             "with status 1. [Troubleshooting](../troubleshooting.md) goes by the sentence.",
-            _table(["error", "is a", "module", "when"], rows),
+            *tables,
             "## How a gate fails",
             "`kind` of `GateUnavailable`, and of the metric `plantood_gate_errors_total`:",
             _table(["kind", "because"], kinds) + "\n",
@@ -148,7 +151,8 @@ PAGES: dict[str, Callable[[], str]] = {
 
 
 def _help(command: click.Command, path: str) -> str:
-    text = command.get_help(click.Context(command, info_name=path, max_content_width=88))
+    with command.make_context(path, [], resilient_parsing=True, max_content_width=78) as context:
+        text = command.get_help(context)
     return f"```text\n{text.rstrip()}\n```"
 
 
@@ -182,6 +186,17 @@ def _operation(operation: dict[str, Any]) -> Iterator[str]:
         schemas = [_type(body["schema"]) for body in answer.get("content", {}).values()]
         rows.append([status, ", ".join(schemas), answer["description"]])
     yield _table(["status", "answer", "when"], rows)
+
+
+def _reachable(part: Any, schemas: dict[str, Any]) -> list[str]:
+    """Names of the schemas that a part of the document leads to, in the order of the document."""
+    found: set[str] = set()
+    waiting = [part]
+    while waiting:
+        named = set(re.findall(r"#/components/schemas/(\w+)", json.dumps(waiting.pop()))) - found
+        found |= named
+        waiting += [schemas[name] for name in named]
+    return [name for name in schemas if name in found]
 
 
 def _type(schema: dict[str, Any]) -> str:
