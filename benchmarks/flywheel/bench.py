@@ -24,19 +24,18 @@ from plantood.model.reference import Reference
 from plantood.training.common.shared import VARIABLE, shared_dir
 from plantood.training.common.tables import write_between_markers
 from plantood.training.finetune.data import Collection, read_collection
-from plantood.training.finetune.settings import STANDARD_ERRORS
+from plantood.training.finetune.settings import child_costs
 from plantood.training.fitting.extractor import Extractor, extractor_for
 from plantood.training.fitting.phases import HeadTrainer
 from plantood.training.judging.evaluation import Evaluation, scored_splits
 from plantood.training.judging.metrics import confusion
-from plantood.training.judging.threshold import bayes_threshold
 from plantood.training.negatives.run import SoilSettings, cut_soil
 from plantood.training.network.backbones import build_backbone
 from plantood.training.photos.data import LABELS, LabelledPhoto, read_data
 from plantood.training.photos.dataset import Dataset, Photos
 from plantood.training.photos.scan import scan
 from plantood.training.photos.splits import divide
-from plantood.training.train.settings import CostSettings, FitSettings, loss_weights
+from plantood.training.train.settings import CostSettings, FitSettings
 from plantood.training.train.train import evaluation_of
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -75,16 +74,6 @@ def production_labels() -> dict[str, str]:
         digests = {row["path"]: row["sha256"] for row in csv.DictReader(file)}
     with (shared() / "data/pool_labels.csv").open(newline="", encoding="utf-8") as file:
         return {digests[row["path"]]: row["label"] for row in csv.DictReader(file)}
-
-
-def child_costs(settings: FitSettings) -> CostSettings:
-    """How `finetune` chooses a child's threshold by default."""
-    given = (settings.false_accept_weight, settings.false_retake_weight)
-    costs = CostSettings(standard_errors=STANDARD_ERRORS)
-    towards = bayes_threshold(
-        costs.false_accept_cost, costs.false_retake_cost, *loss_weights(settings.loss, given)
-    )
-    return replace(costs, towards=towards)
 
 
 @dataclass(frozen=True)
@@ -211,7 +200,7 @@ class Bench:
         trained = trainer.train(HEAD)
         return (
             Evaluation("before", splits, parent.evaluation.threshold),
-            evaluation_of(HEAD, trained, dataset, settings, child_costs(settings)),
+            evaluation_of(HEAD, trained, dataset, settings, child_costs(settings, CostSettings())),
             trained.model.get_layer("head").get_weights(),
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,11 @@ from plantood.training.common.options import (
 )
 from plantood.training.finetune.settings import (
     MARGIN,
-    STANDARD_ERRORS,
     FinetuneOptions,
     ReplaySettings,
+    child_costs,
 )
-from plantood.training.train.settings import CostSettings, FitSettings, loss_weights
+from plantood.training.train.settings import CostSettings, FitSettings
 
 NOT_ACCEPTED = 3
 """Exit status if the child is not to take the place of its parent."""
@@ -137,16 +138,8 @@ def finetune(
 
 def finetune_options(values: dict[str, Any]) -> FinetuneOptions:
     """The options of a fine-tuning from what stands on the command line."""
-    from plantood.training.judging.threshold import bayes_threshold
-
-    weights = loss_weights(
-        values["loss"], (values["false_accept_weight"], values["false_retake_weight"])
-    )
     values["replay"] = values["replay"] or None
-    values["standard_errors"] = STANDARD_ERRORS
-    values["towards"] = bayes_threshold(
-        values["false_accept_cost"], values["false_retake_cost"], *weights
-    )
-    return settings_of(
+    options = settings_of(
         FinetuneOptions, values, replay=ReplaySettings, fit=FitSettings, costs=CostSettings
     )
+    return replace(options, costs=child_costs(options.fit, options.costs))

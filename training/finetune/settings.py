@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -56,3 +56,11 @@ class FinetuneOptions:
     gate_name: str = "plantood-gate"
     quantize: Literal["none", "float16", "int8"] | None = None
     """Of the exported graph; None is as the parent."""
+
+
+def child_costs(fit: FitSettings, costs: CostSettings) -> CostSettings:
+    """How a child's threshold is chosen: near the one that its loss was weighted for."""
+    from plantood.training.judging.threshold import bayes_threshold
+
+    towards = bayes_threshold(costs.false_accept_cost, costs.false_retake_cost, *fit.loss_weights)
+    return replace(costs, towards=towards, standard_errors=STANDARD_ERRORS)

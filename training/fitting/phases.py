@@ -28,7 +28,7 @@ from plantood.training.fitting.fit import (
     predict,
     save_result,
 )
-from plantood.training.fitting.losses import build_loss
+from plantood.training.fitting.losses import WeightedBinaryCrossentropy
 from plantood.training.network.classifier import build_classifier, head_of, set_backbone_trainable
 from plantood.training.network.heads import build_head
 from plantood.training.photos.augment import augment
@@ -208,10 +208,7 @@ class HeadTrainer:
         **options: Any,
     ) -> FitResult:
         """`plantood.training.fitting.fit.fit` with the run's loss and a progress bar."""
-        loss = build_loss(
-            self.settings.loss,
-            (self.settings.false_accept_weight, self.settings.false_retake_weight),
-        )
+        loss = WeightedBinaryCrossentropy(*self.settings.loss_weights)
         with progress_bars() as bars:
             task = bars.add_task(description, total=epochs * len(train), note="")
             result = fit(

@@ -74,6 +74,11 @@ class FitSettings:
     augment: bool = False
     seed: int = 0
 
+    @property
+    def loss_weights(self) -> tuple[float, float]:
+        """Weights of false accepts and false retakes in the loss."""
+        return loss_weights(self.loss, (self.false_accept_weight, self.false_retake_weight))
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return asdict(self)
