@@ -5,10 +5,17 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 
 SAMPLES = Path(__file__).parents[1] / "plantood" / "model" / "starter" / "samples"
+
+# The same examples on every run, and no wall clock: a machine may be shared.
+hypothesis.settings.register_profile(
+    "tests", derandomize=True, database=None, deadline=None, max_examples=100
+)
+hypothesis.settings.load_profile("tests")
 
 
 def pytest_configure(config: pytest.Config) -> None:

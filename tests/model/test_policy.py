@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from plantood.errors import SettingsError
 from plantood.model.policy import Policy, explain, quality_reasons, score_reasons, with_overrides
+from plantood.settings import Settings
 from plantood.verdict import Quality, ReasonCode
 
 GOOD = Quality(width=400, height=300, brightness=0.5, highlights=0.8, shadows=0.1, sharpness=0.8)
@@ -89,3 +92,26 @@ def test_a_policy_cannot_be_changed_or_misspelt() -> None:
     with pytest.raises(ValidationError):
         Policy(treshold=1)
     assert Policy.model_validate_json(POLICY.model_dump_json()) == POLICY
+
+
+NAMES = st.sampled_from([*Policy.model_fields, "plant_treshold", ""]) | st.text(max_size=8)
+NUMBERS = (
+    st.floats().map(str)
+    | st.integers().map(str)
+    | st.sampled_from(["none", "None", "1e999", "-0", "0x1", "1_0", "٣", ""])
+    | st.text(max_size=8)
+)
+PAIRS = st.lists(st.builds("{}={}".format, NAMES, NUMBERS), max_size=4).map(", ".join)
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=60) | PAIRS)
+def test_any_text_of_an_operator_is_a_policy_or_one_sentence(text: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PLANTOOD_POLICY", text.replace("\0", ""))
+        try:
+            policy = with_overrides(POLICY, Settings.from_environment().policy)
+        except SettingsError as error:
+            said = str(error)
+        else:
+            said = repr(Policy.model_validate(policy.model_dump()))
+    assert "\n" not in said

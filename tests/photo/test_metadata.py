@@ -2,17 +2,22 @@ from __future__ import annotations
 
 import struct
 import zlib
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image, ImageCms, PngImagePlugin
 
 from plantood.errors import UnreadablePhoto
 from plantood.photo.images import load_image
 from plantood.photo.metadata import without_metadata
+from tests.damage import damaged
 from tests.photos import encode, heic, scene
+from tests.security import payloads
 
 SECRET = b"Farm of Ann Example"
 SAMPLES = Path(__file__).parents[2] / "plantood" / "model" / "starter" / "samples"
@@ -175,3 +180,74 @@ def test_heic_is_saved_anew() -> None:
 def test_what_is_no_photo_is_refused(photo: bytes) -> None:
     with pytest.raises((UnreadablePhoto, ValueError)):
         without_metadata(photo)
+
+
+JPEGS = [encode(scene(80, 60)), encode(scene(80, 60), progressive=True)]
+PNGS = [encode(scene(80, 60), "PNG"), encode(scene(80, 60).convert("P"), "PNG")]
+
+
+def assert_bare(photo: bytes) -> None:
+    """It holds nothing of its camera but how it is to be turned."""
+    tags, info = loaded_metadata(photo)
+    assert tags.keys() <= {0x0112}
+    assert not info & {"xmp", "comment", "photoshop", "Author", "XML:com.adobe.xmp"}
+    assert SECRET not in photo
+
+
+@given(
+    st.sampled_from(JPEGS),
+    st.lists(st.tuples(st.sampled_from([*range(0xE0, 0xF0), 0xFE]), st.binary(max_size=60))),
+    st.integers(1, 8),
+    st.binary(max_size=60),
+)
+def test_a_jpeg_with_any_segments_is_bare_and_keeps_its_pixels(
+    photo: bytes, hidden: list[tuple[int, bytes]], orientation: int, behind: bytes
+) -> None:
+    kept = (b"Adobe", b"JFIF\0", b"ICC_PROFILE\0")  # they say what the numbers mean
+    parts = [segment(marker, SECRET + content) for marker, content in hidden]
+    parts += [
+        segment(marker, content) for marker, content in hidden if not content.startswith(kept)
+    ]
+    with_all = payloads.jpeg_with_exif(photo, exif(orientation).tobytes().removeprefix(b"Exif\0\0"))
+    with_all = with_all[:2] + b"".join(parts) + with_all[2:] + behind + SECRET
+    stripped, _ = without_metadata(with_all)
+    assert_bare(stripped)
+    assert np.array_equal(pixels(stripped), pixels(photo))
+    assert np.array_equal(load_image(stripped).pixels, load_image(with_all).pixels)
+
+
+@given(
+    st.sampled_from(PNGS),
+    st.lists(
+        st.tuples(st.sampled_from([b"tEXt", b"tIME", b"prVt", b"eXIf"]), st.binary(max_size=60))
+    ),
+    st.binary(max_size=60),
+)
+def test_a_png_with_any_chunks_is_bare_and_keeps_its_pixels(
+    photo: bytes, hidden: list[tuple[bytes, bytes]], behind: bytes
+) -> None:
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        body = kind + content
+        return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
+
+    chunks = b"".join(chunk(kind, SECRET + b"\0" + content) for kind, content in hidden)
+    for place in (33, len(photo) - 12):  # behind the header, and before the end
+        stripped, _ = without_metadata(photo[:place] + chunks + photo[place:] + behind)
+        assert_bare(stripped)
+        assert np.array_equal(pixels(stripped), pixels(photo))
+
+
+@given(st.sampled_from([*JPEGS, *PNGS, encode(scene(80, 60), "WEBP")]), st.data())
+def test_a_damaged_photo_is_stripped_or_refused(photo: bytes, data: st.DataObject) -> None:
+    broken = data.draw(damaged(photo, data.draw(st.sampled_from(JPEGS + PNGS))))
+    try:
+        before = load_image(broken)
+    except UnreadablePhoto:
+        with suppress(UnreadablePhoto, ValueError):  # only what was read is ever kept
+            without_metadata(broken)
+        return
+    stripped, _ = without_metadata(broken)
+    after = load_image(stripped)
+    assert (after.width, after.height) == (before.width, before.height)
+    if not broken.startswith(b"RIFF"):
+        assert np.array_equal(after.pixels, before.pixels)

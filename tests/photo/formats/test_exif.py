@@ -15,6 +15,8 @@ from plantood.photo.images import load_image
 from tests.photos import encode, scene
 from tests.security import payloads
 
+SMALL = encode(scene(80, 60))
+
 
 def _exif(orientation: int, prefix: bytes = b"") -> bytes:
     written = Image.Exif()
@@ -83,6 +85,32 @@ def test_anything_is_read_in_no_time_and_raises_nothing_else(noise: bytes, start
     assert 1 <= exif.orientation(start + noise) <= 8
     with suppress(UnreadablePhoto):
         exif.ensure_modest(start + noise)
+
+
+@st.composite
+def directories(draw: st.DrawFn) -> bytes:
+    """Metadata as TIFF lays them out, whose entries say anything."""
+    order, mark = draw(st.sampled_from([("<", b"II"), (">", b"MM")]))
+    tag = st.sampled_from([exif.ORIENTATION_TAG, 0x8769, 0x8825, 0xA005]) | st.integers(0, 0xFFFF)
+    number = st.integers(0, 100) | st.integers(0, 0xFFFFFFFF)
+    entries = draw(st.lists(st.tuples(tag, st.integers(0, 20), number, number), max_size=20))
+    data = struct.pack(order + "2sHIH", mark, 42, 8, draw(st.just(len(entries)) | st.just(0xFFFF)))
+    data += b"".join(struct.pack(order + "HHII", *entry) for entry in entries)
+    return data + draw(st.binary(max_size=100))
+
+
+@given(directories(), st.binary(max_size=100))
+def test_any_directory_is_read_or_refused(data: bytes, xmp: bytes) -> None:
+    assert 1 <= exif.orientation(data, xmp) <= 8
+    with suppress(UnreadablePhoto):
+        exif.ensure_modest(data)
+
+
+@given(directories())
+def test_any_directory_in_a_jpeg_leaves_the_photo_readable(data: bytes) -> None:
+    """A phone's metadata may be broken; the photo is not."""
+    photo = load_image(payloads.jpeg_with_exif(SMALL, data))
+    assert sorted((photo.width, photo.height)) == [60, 80]
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

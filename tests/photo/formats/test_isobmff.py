@@ -122,3 +122,27 @@ def test_a_damaged_list_of_contents_raises_nothing_else(data: st.DataObject) -> 
         photo[data.draw(st.integers(8, head - 1))] = data.draw(st.integers(0, 255))
     with suppress(UnreadablePhoto):
         isobmff.ensure_whole(bytes(photo))
+
+
+@given(data=st.data())
+def test_boxes_of_anything_are_a_photo_or_refused(data: st.DataObject) -> None:
+    kinds = st.sampled_from(
+        [b"ftyp", b"meta", b"iloc", b"iinf", b"infe", b"pitm", b"iref", b"idat"]
+    )
+    numbers = st.binary(max_size=60)
+
+    def box(content: bytes) -> bytes:
+        size = data.draw(st.just(8 + len(content)) | st.integers(0, 40))
+        return struct.pack(">I4s", size, data.draw(kinds)) + content
+
+    inner = b"".join(box(data.draw(numbers)) for _ in range(data.draw(st.integers(0, 6))))
+    file = box(b"heic") + struct.pack(">I4s", 12 + len(inner), b"meta") + bytes(4) + inner
+    with suppress(UnreadablePhoto):
+        isobmff.ensure_whole(file)
+
+
+@pytest.mark.parametrize("photo", [HEIC, AVIF], ids=["heic", "avif"])
+@given(data=st.data())
+def test_wherever_a_photo_broke_off_it_is_refused(photo: bytes, data: st.DataObject) -> None:
+    with pytest.raises(UnreadablePhoto):
+        isobmff.ensure_whole(photo[: data.draw(st.integers(len(photo) // 2, len(photo) - 1))])

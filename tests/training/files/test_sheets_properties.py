@@ -53,6 +53,8 @@ CELLS = (
     | st.sampled_from(["http://a/0.jpg?d=1.jpg", "/data/upload/1/0.jpg", "a\\0.jpg"])
     | st.text(max_size=12)
 )
+WORDS = st.sampled_from(["plant", "Other", "unsure", "no_plant", "unfit", "other: no plant"])
+ROWS = st.lists(st.tuples(CELLS, WORDS), max_size=4)
 HEADERS = st.lists(
     st.sampled_from(["path", "Label", "kind", "reviewer", "time", "id", "sha256"]) | CELLS,
     max_size=6,
@@ -70,8 +72,8 @@ def sheets(draw: st.DrawFn) -> bytes:
     rows = csv.writer(
         text, delimiter=draw(st.sampled_from(",;\t|")), quoting=quoting, lineterminator=ends
     )
-    head = draw(st.just(["path", "label"]) | HEADERS)
-    rows.writerows([head, *draw(TABLES)])
+    usual = st.builds(lambda rows: [["path", "label"], *rows], ROWS)
+    rows.writerows(draw(usual | st.builds(lambda head, rows: [head, *rows], HEADERS, TABLES)))
     return text.getvalue().encode(draw(ENCODINGS), "replace")
 
 
@@ -109,15 +111,10 @@ ANYTHING = st.recursive(
 )
 
 
-def mostly(usual: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """What the format has, and sometimes anything."""
-    return st.integers(0, 9).flatmap(lambda n: usual if n else ANYTHING)
-
-
-def objects(**usual: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """An object of which any key may be missing."""
-    keys = {name: mostly(value) for name, value in usual.items()}
-    return mostly(st.fixed_dictionaries({}, optional=keys))
+def objects(**keys: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """An object as the format has it; sometimes it lacks keys, or is anything."""
+    whole, parts = st.fixed_dictionaries(keys), st.fixed_dictionaries({}, optional=keys)
+    return st.integers(0, 29).flatmap(lambda n: {7: ANYTHING, 8: parts}.get(n, whole))
 
 
 USERS = st.integers() | objects(email=CELLS, id=st.integers())
@@ -125,7 +122,7 @@ TIMES = st.sampled_from(["2026-01-01T00:00:00Z", "0001-01-01T00:00:00+23:59", "9
 RESULTS = objects(
     type=st.sampled_from(["choices", "rectanglelabels"]),
     from_name=st.sampled_from(["label", "quality"]) | ANYTHING,
-    value=objects(choices=st.lists(CELLS | st.lists(CELLS, max_size=2), max_size=2)),
+    value=objects(choices=st.lists(WORDS | st.lists(WORDS, max_size=2), max_size=2)),
     meta=objects(text=CELLS.map("reviewer: {}".format) | st.lists(CELLS, max_size=2)),
 )
 TASKS = st.lists(

@@ -1,0 +1,89 @@
+"""The header of a JPEG, and its segments, read from anything."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from plantood.errors import UnreadablePhoto
+from plantood.photo.formats import jpeg
+from tests.damage import damaged
+from tests.photos import encode, scene
+
+PICTURE = scene(160, 120)
+PHOTOS = {
+    "baseline": encode(PICTURE),
+    "progressive": encode(PICTURE, progressive=True),
+    "cmyk": encode(PICTURE.convert("CMYK")),
+    "restarts": encode(PICTURE, restart_marker_blocks=3, comment=b"a comment"),
+}
+
+_MARKERS = st.integers(0, 255) | st.sampled_from([0xC0, 0xC2, 0xC4, 0xDA, 0xDB, 0xE0, 0xE1, 0xEE])
+
+
+@st.composite
+def segments(draw: st.DrawFn) -> bytes:
+    """One segment, of which the length may be wrong."""
+    content = draw(
+        st.binary(max_size=40) | st.just(b"Exif\0\0II*\0") | st.just(b"Adobe" + bytes(7))
+    )
+    length = draw(st.just(len(content) + 2) | st.integers(0, 0xFFFF))
+    return struct.pack(">BBH", 0xFF, draw(_MARKERS), length) + content
+
+
+def _ensure_read(data: bytes) -> None:
+    try:
+        photo = jpeg.read(data)
+    except UnreadablePhoto:
+        return
+    except ValueError as error:
+        assume("not enough values" not in str(error))  # known: the test of no components
+        raise
+    assert 0 <= photo.width <= 0xFFFF
+    assert 0 <= photo.height <= 0xFFFF
+    assert 1 <= photo.orientation <= 8
+    assert photo.coefficients >= 0
+    assert photo.data.startswith(jpeg.START_OF_IMAGE)
+    assert photo.data.endswith(jpeg.END_OF_IMAGE)
+    assert len(photo.data) <= len(data) + 40  # the end marker, and Adobe's segment whole
+
+
+@given(st.lists(segments(), max_size=12), st.binary(max_size=200))
+def test_any_segments_are_a_header_or_refused(parts: list[bytes], scan: bytes) -> None:
+    _ensure_read(jpeg.START_OF_IMAGE + b"".join(parts) + scan)
+
+
+@pytest.mark.parametrize("name", PHOTOS)
+@given(data=st.data())
+def test_a_damaged_header_is_read_or_refused(name: str, data: st.DataObject) -> None:
+    other = data.draw(st.sampled_from(sorted(PHOTOS)))
+    _ensure_read(data.draw(damaged(PHOTOS[name], PHOTOS[other])))
+
+
+@pytest.mark.xfail(strict=True, raises=ValueError, reason="the sampling of no components is asked")
+def test_a_frame_of_no_components_is_refused() -> None:
+    photo = PHOTOS["progressive"]
+    components = photo.index(b"\xff\xc2") + 9
+    with pytest.raises(UnreadablePhoto):
+        jpeg.read(photo[:components] + b"\0" + photo[components + 1 :])
+
+
+@given(st.lists(segments(), max_size=12), st.binary(max_size=200))
+def test_segments_follow_one_another_and_end(parts: list[bytes], noise: bytes) -> None:
+    data = jpeg.START_OF_IMAGE + b"".join(parts) + noise
+    behind = len(jpeg.START_OF_IMAGE)
+    for marker, start, content in jpeg.segments(data):
+        assert start >= behind
+        assert data[start : start + 2] == bytes([0xFF, marker])
+        behind = start + 2 + len(content)
+
+
+@given(st.sampled_from(sorted(PHOTOS)), st.integers(0, 10_000))
+def test_a_header_that_broke_off_is_refused(name: str, at: int) -> None:
+    photo = PHOTOS[name]
+    scan = photo.index(b"\xff\xda")
+    with pytest.raises(UnreadablePhoto):
+        jpeg.read(photo[: at % scan])
