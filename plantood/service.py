@@ -27,13 +27,15 @@ from plantood.bento.packing import served_gate
 from plantood.bento.renewal import RenewConnections
 from plantood.bentoml_private import has_trace_exporter
 from plantood.errors import PlantoodError, SettingsError
+from plantood.http.body import why_not_the_farmer
 from plantood.http.gate_app import GateService
-from plantood.http.inputs import CheckBatchInput, CheckInput, PhotoInput, why_not_the_farmer
+from plantood.http.inputs import CheckBatchInput, CheckInput
 from plantood.http.scorer_app import NoInput, ScoreInput, ScorerService
 from plantood.judging import prometheus
 from plantood.judging.judge import Judge, ServiceScorer
 from plantood.judging.rules import Rules, servable_gate
 from plantood.model.store import load_gate
+from plantood.photo.forms import PhotoInput
 from plantood.refusals import RequestRefused
 from plantood.settings import Settings, variable
 from plantood.verdict import Verdict

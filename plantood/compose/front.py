@@ -23,12 +23,12 @@ from plantood.compose.gate import ComposedGate, OnGateError
 from plantood.compose.request import Sent
 from plantood.compose.signature import Signature
 from plantood.errors import PlantoodError, UnreadablePhoto
-from plantood.http.inputs import PhotoInput, why_not_the_farmer
+from plantood.http.body import why_not_the_farmer
 from plantood.judging.failures import GateUnavailable
 from plantood.judging.gate import Gate, code_of
 from plantood.judging.judge import Judged
 from plantood.model.runtime import usable_cpus
-from plantood.photo.forms import Form, as_wanted
+from plantood.photo.forms import Form, PhotoInput, as_wanted
 from plantood.refusals import RequestRefused
 from plantood.verdict import Verdict
 

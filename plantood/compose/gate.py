@@ -14,13 +14,12 @@ from starlette.datastructures import UploadFile
 
 from plantood.compose.doors import open_door
 from plantood.errors import SettingsError, UnreadablePhoto
-from plantood.http.inputs import PhotoInput, close, read
 from plantood.judging import prometheus
 from plantood.judging.failures import FailureKind, WrongAnswer, as_gate_failure
 from plantood.judging.gate import code_of
 from plantood.judging.judge import Judge, Judged
 from plantood.judging.messages import Messages
-from plantood.photo.forms import portable
+from plantood.photo.forms import PhotoInput, close, portable, read
 from plantood.photo.images import Limits, Photo
 from plantood.settings import Settings, naming
 from plantood.verdict import ReasonCode, Verdict

@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 
 from plantood.errors import UnreadablePhoto
-from plantood.http.inputs import PhotoInput, close, read
 from plantood.judging import prometheus
 from plantood.judging.capture import Capture
 from plantood.judging.coalesce import Coalescer
@@ -37,6 +36,7 @@ from plantood.judging.overload import Queue
 from plantood.judging.rules import Rules
 from plantood.model.runtime import usable_cpus
 from plantood.photo.decoding import Decoders
+from plantood.photo.forms import PhotoInput, close, read
 from plantood.photo.images import Admit, LoadedImage, Photo
 from plantood.settings import Settings
 from plantood.verdict import Verdict

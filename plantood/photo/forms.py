@@ -1,4 +1,8 @@
-"""A photo in the form in which it is wanted: as a file for another service, or for a detector."""
+"""A photo in the form in which it is wanted: to be judged, to be sent, or for a detector.
+
+It comes as an upload, as bytes, a path, a Pillow image or an array; nothing here decodes what only
+has to be handed on.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +11,16 @@ import tempfile
 from enum import Enum
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 from PIL import Image, ImageOps
 from starlette.datastructures import UploadFile
 
 from plantood.errors import UnreadablePhoto
-from plantood.http.inputs import PhotoInput, file_of, read
 from plantood.photo.images import Limits, LoadedImage, Photo, format_of, load_image, load_whole
+
+PhotoInput: TypeAlias = Photo | UploadFile
 
 
 class Form(Enum):
@@ -25,6 +30,64 @@ class Form(Enum):
     PATH = Path
     BYTES = bytes
     LOADED = LoadedImage  # upright and reduced, as the gate saw it
+
+
+def read(photo: PhotoInput) -> Photo:
+    """The photo in a form that the gate judges; of an upload all of its bytes.
+
+    Blocks while it reads from disk, so it belongs into a thread.
+    """
+    if not isinstance(photo, UploadFile):
+        return photo
+    photo.file.seek(0)
+    return photo.file.read()
+
+
+def close(photo: PhotoInput) -> None:
+    """Make room for other uploads: this one will not be read again. Blocks as :func:`read` does."""
+    if isinstance(photo, UploadFile):
+        photo.file.close()
+
+
+def file_of(image: Image.Image) -> bytes | None:
+    """All bytes of the file of a Pillow image that was opened but not decoded yet, else None."""
+    file = getattr(image, "fp", None)
+    if file is None:
+        return None
+    position = file.tell()
+    file.seek(0)
+    data = file.read()
+    file.seek(position)
+    return data
+
+
+class _PhotoBytes(BytesIO, BinaryIO):
+    """Bytes in the one form that BentoML's HTTP client uploads without a file on disk."""
+
+    name = "photo"
+
+
+def as_upload(photo: Any) -> Any:
+    """What BentoML's HTTP client can upload; other services of the bento get it too.
+
+    A Pillow image that was opened but not decoded yet is its file: BentoML's client would send
+    what Pillow has left unread of it.
+    """
+    if isinstance(photo, Image.Image) and (data := file_of(photo)) is not None:
+        return _PhotoBytes(data)
+    if isinstance(photo, (bytes, bytearray, memoryview)):
+        return _PhotoBytes(photo)
+    return photo
+
+
+def to_wire(photo: Any) -> Any:
+    """What travels to another service of the bento: the file's bytes, or the pixels as given."""
+    if isinstance(photo, _PhotoBytes):
+        return photo.getvalue()
+    if isinstance(photo, (str, os.PathLike)):
+        with open(photo, "rb") as file:  # noqa: PTH123 (a str or any PathLike)
+            return file.read()
+    return photo
 
 
 def portable(photo: Photo, max_bytes: int) -> Photo:
