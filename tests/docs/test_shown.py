@@ -14,7 +14,7 @@ import click
 import pytest
 
 from plantood.cli import main
-from tests.docs.documents import ROOT, TEXT, Block, blocks
+from tests.docs.documents import FILES, ROOT, Block, blocks, prose
 
 EXAMPLE = ROOT / "examples" / "maize_disease"
 ELSEWHERE = {"bentoml", "docker", "kubectl", "curl", "pip", "bash", "git", "apt-get", "crane"}
@@ -37,9 +37,14 @@ def shown_commands() -> list[tuple[str, str]]:
 
 
 def inline_commands() -> list[tuple[str, str]]:
-    """Commands of ours within a sentence, such as `make docs`."""
-    found = re.findall(r"`((?:plantood|make|python -m) [^`…]*)`", TEXT)
-    return [("inline", " ".join(line.split())) for line in dict.fromkeys(found)]
+    """Commands of ours within a sentence, such as `make docs`; the changes name former ones."""
+    found = [
+        (str(path.relative_to(ROOT)), " ".join(line.split()))
+        for path in FILES
+        if path.name != "CHANGELOG.md"
+        for line in re.findall(r"`((?:plantood|make|python -m) [^`…]*)`", prose(path))
+    ]
+    return list(dict.fromkeys(found))
 
 
 @pytest.mark.parametrize(("file", "line"), [*shown_commands(), *inline_commands()])
