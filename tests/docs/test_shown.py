@@ -96,7 +96,7 @@ def ensure_module_exists(words: list[str], project: Path) -> None:
         return
     path = project / Path(*words[1].split("."))
     assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file(), words[1]
-    options = {word for word in words[2:] if word.startswith("--")}
+    options = {word for word in words[2:] if word.startswith("--")} - {"--help"}
     source = path.with_suffix(".py").read_text() if path.with_suffix(".py").is_file() else ""
     shared = "".join(one.read_text() for one in path.parent.glob("*.py"))
     assert not {option for option in options if option not in source + shared}
