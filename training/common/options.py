@@ -38,7 +38,7 @@ def options(*decorators: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
-class HeadList(click.ParamType):
+class HeadList(click.ParamType):  # type: ignore[type-arg]  # no generic before click 8.4
     """Names of heads, separated by commas."""
 
     name = "NAMES"

@@ -40,7 +40,7 @@ def figures_table(evaluations: Sequence[Mapping[str, Any]]) -> tuple[Row, list[R
     """Every model on every split, at the threshold 0.5 and with the errors at its own."""
     header = ["model", "split", "photos", *(title for title, _, _ in FIGURES)]
     header += ["threshold", "false accepts", "false retakes"]
-    rows = []
+    rows: list[Row] = []
     for figures in evaluations:
         for split, values in figures["splits"].items():
             half, chosen = values["at_half"], values["at_threshold"]["confusion"]
@@ -66,7 +66,7 @@ def source_table(
             key = (row["source"], row["error"], row["count"])
             cells.setdefault(key, {})[figures["name"]] = f"{row['rate']:.1%} ({row['wrong']})"
     names = [figures["name"] for figures in evaluations]
-    rows = [
+    rows: list[Row] = [
         [source, error, str(count), *(by_name.get(name, MISSING) for name in names)]
         for (source, error, count), by_name in sorted(
             cells.items(), key=lambda item: (item[0][1] == "false accepts", item[0][0])

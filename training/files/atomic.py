@@ -42,6 +42,11 @@ def write_atomic(path: Path, write: Callable[[IO[bytes]], object], *, to_disk: b
         unfinished.unlink(missing_ok=True)
 
 
+def write_bytes(path: Path, content: bytes, *, to_disk: bool = True) -> None:
+    """Write bytes, whole or not at all; ``to_disk`` as of :func:`write_atomic`."""
+    write_atomic(path, lambda file: file.write(content), to_disk=to_disk)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write JSON atomically, readable by people."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
@@ -49,13 +54,13 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text, whole or not at all; it may hold names of files, whatever they are."""
-    write_atomic(path, lambda file: file.write(text.encode("utf-8", SPELLING)))
+    write_bytes(path, text.encode("utf-8", SPELLING))
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
     """Write a CSV file, whole or not at all; one row at a time, so of any length."""
 
-    def write(file: Any) -> None:
+    def write(file: IO[bytes]) -> None:
         text = io.TextIOWrapper(file, encoding="utf-8", errors=SPELLING, newline="")
         writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from plantood.training.rounds.layout import Round
 
 
-class SampleSize(click.ParamType):
+class SampleSize(click.ParamType):  # type: ignore[type-arg]  # no generic before click 8.4
     """A number of photos, or ``all``."""
 
     name = "N|all"

@@ -52,7 +52,7 @@ def read_labelled(given: Sequence[str]) -> Labelled:
     to_read: set[str] = set()
     for one in given:
         for path, digest in _rows(existing(one)):
-            paths = (path,)
+            paths: tuple[str, ...] = (path,)
             if not is_url(path):
                 found = existing(path)
                 paths = (os.path.abspath(found), os.path.realpath(found))  # noqa: PTH100

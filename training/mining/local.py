@@ -34,11 +34,11 @@ def score_locally(
     decoded = map_in_order(
         lambda task: decode(task, size, limits), tasks, readers, ahead=max(4 * BATCH, 2 * readers)
     )
-    waiting: list[Decoded] = []
+    waiting: list[Decoded | Outcome] = []
     in_batch: set[str] = set()
     for photo in decoded:
         waiting.append(photo)
-        if not photo.error and photo.id not in in_batch and is_new(photo.id):
+        if isinstance(photo, Decoded) and photo.id not in in_batch and is_new(photo.id):
             in_batch.add(photo.id)
         if len(in_batch) == BATCH or len(waiting) == LONGEST_BATCH:
             yield from _score(judge, waiting, in_batch)
@@ -46,12 +46,15 @@ def score_locally(
     yield from _score(judge, waiting, in_batch)
 
 
-def _score(judge: Judge, photos: list[Decoded], to_score: set[str]) -> Iterator[Outcome]:
+def _score(judge: Judge, photos: list[Decoded | Outcome], to_score: set[str]) -> Iterator[Outcome]:
     """Score the first photo of each id; what else there is keeps its place in the order."""
-    first = {photo.id: photo for photo in reversed(photos) if photo.id in to_score}
+    readable = [photo for photo in photos if isinstance(photo, Decoded)]
+    first = {photo.id: photo for photo in reversed(readable) if photo.id in to_score}
     scores = {outcome.id: outcome for outcome in judge.score(list(first.values()))}
     for photo in photos:
-        if first.get(photo.id) is photo:
+        if isinstance(photo, Outcome):
+            yield photo
+        elif first.get(photo.id) is photo:
             yield scores[photo.id]
         else:
-            yield Outcome(photo.task, photo.id, error=photo.error)
+            yield Outcome(photo.task, photo.id)

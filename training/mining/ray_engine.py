@@ -109,9 +109,9 @@ def _decode_rows(rows: Mapping[str, np.ndarray], size: int, readers: int) -> dic
     return {
         **rows,
         "id": [photo.id for photo in photos],
-        "pixels": np.stack([blank if p.pixels is None else p.pixels for p in photos]),
-        "quality": [p.quality.model_dump_json() if p.quality else "" for p in photos],
-        "error": [photo.error for photo in photos],
+        "pixels": np.stack([p.pixels if isinstance(p, Decoded) else blank for p in photos]),
+        "quality": [p.quality.model_dump_json() if isinstance(p, Decoded) else "" for p in photos],
+        "error": [photo.error if isinstance(photo, Outcome) else "" for photo in photos],
     }
 
 

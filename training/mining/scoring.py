@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from plantood.errors import UnreadablePhoto
 from plantood.model.policy import Policy, quality_reasons, score_reasons
@@ -28,21 +29,19 @@ DECIMALS = 5
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
-    """A photo before the network.
+    """A readable photo before the network.
 
     Attributes:
         task: Which photo.
-        id: SHA-256 of its bytes, hexadecimal; empty if they could not be had.
-        pixels: uint8 RGB ``[S, S, 3]``, or None if it is unreadable.
-        quality: What was measured, or None if it is unreadable.
-        error: Why it is unreadable, or empty.
+        id: SHA-256 of its bytes, hexadecimal.
+        pixels: uint8 RGB ``[S, S, 3]``.
+        quality: What was measured.
     """
 
     task: Task
-    id: str = ""
-    pixels: np.ndarray | None = None
-    quality: Quality | None = None
-    error: str = ""
+    id: str
+    pixels: NDArray[np.uint8]
+    quality: Quality
 
 
 @dataclass(frozen=True)
@@ -67,8 +66,8 @@ class Outcome:
         return bool(self.id)
 
 
-def decode(task: Task, size: int, limits: Limits) -> Decoded:
-    """Fetch, decode and measure one photo as serving does, never raising for a bad one.
+def decode(task: Task, size: int, limits: Limits) -> Decoded | Outcome:
+    """Fetch, decode and measure one photo as serving does; a bad one has its outcome at once.
 
     Args:
         task: Which photo.
@@ -78,12 +77,12 @@ def decode(task: Task, size: int, limits: Limits) -> Decoded:
     try:
         data = read(task.path)
     except FetchError as error:
-        return Decoded(task, error=f"the file cannot be read: {error}")
+        return Outcome(task, error=f"the file cannot be read: {error}")
     identity = hashlib.sha256(data).hexdigest()
     try:
         image = load_image(data, limits)
     except UnreadablePhoto as error:
-        return Decoded(task, identity, error=str(error))
+        return Outcome(task, identity, error=str(error))
     return Decoded(task, identity, to_model_input(image, size), measure(image))
 
 
@@ -96,7 +95,7 @@ class Judge:
         self.policy = policy
 
     def score(self, photos: Sequence[Decoded]) -> list[Outcome]:
-        """Score readable photos in one forward pass.
+        """Score photos in one forward pass.
 
         Photos that their quality refuses are scored too, which the service would not do; the
         verdict and its reasons are those that the service would give.

@@ -13,7 +13,7 @@ from typing import Any
 
 from plantood.training.common.parallel import map_in_order
 from plantood.training.common.progress import track
-from plantood.training.files.atomic import write_atomic, write_csv
+from plantood.training.files.atomic import write_bytes, write_csv
 from plantood.training.mining.draw import UNREADABLE, FetchFailures, skipped
 from plantood.training.mining.sources import FetchError, read
 from plantood.training.photos.walk import EXTENSIONS
@@ -151,7 +151,7 @@ def _copy(round_: Path, photo: MinedPhoto) -> str:
     if hashlib.sha256(data).hexdigest() != photo.id:
         return "scored, but changed since"
     file.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(file, lambda opened: opened.write(data))
+    write_bytes(file, data)
     return ""
 
 

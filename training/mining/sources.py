@@ -99,13 +99,15 @@ def read(path: str) -> bytes:
     for attempt in range(ATTEMPTS):
         try:
             filesystem, name = open_filesystem(path)
-            return filesystem.cat_file(name)
+            content: bytes = filesystem.cat_file(name)
         except (FileNotFoundError, PermissionError, IsADirectoryError, SourceError) as error:
             raise FetchError(_why(error)) from error
         except Exception as error:  # each kind of storage has errors of its own
             if attempt == ATTEMPTS - 1:
                 raise FetchError(_why(error)) from error
             time.sleep(FIRST_WAIT_S * 2**attempt)
+        else:
+            return content
     raise AssertionError("unreachable")
 
 
@@ -119,13 +121,14 @@ def open_filesystem(url: str) -> tuple[Any, str]:
 
     try:
         # What is listed is not kept: a bucket's listing may be larger than the memory.
-        return url_to_fs(url, use_listings_cache=False)
+        filesystem, path = url_to_fs(url, use_listings_cache=False)
     except ImportError as error:
         extra = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}.get(url.partition("://")[0])
         hint = f'pip install "plantood[{extra}]"' if extra else "install its fsspec package"
         raise SourceError(f"{url} cannot be read here ({error}); {hint}.") from error
     except ValueError as error:
         raise SourceError(f"{url} cannot be read ({error}).") from error
+    return filesystem, path
 
 
 def _local(path: Path, given: str, leave_out: LeaveOut) -> Iterator[Entry]:
@@ -136,8 +139,8 @@ def _local(path: Path, given: str, leave_out: LeaveOut) -> Iterator[Entry]:
         folder = os.path.realpath(path.parent)
         with path.open("rb") as file:
             for name, source in _rows(file, path.suffix.lower(), given):
-                path = name if is_url(name) else os.path.join(folder, name)  # noqa: PTH118 (a million of them)
-                yield Entry(spelled(path), spelled(name), spelled(source))
+                whole = name if is_url(name) else os.path.join(folder, name)  # noqa: PTH118 (a million of them)
+                yield Entry(spelled(whole), spelled(name), spelled(source))
     else:
         raise SourceError(
             f"There is no folder or list of photos at {given}; give a folder, a .txt, .csv or "

@@ -118,11 +118,11 @@ class WorkList:
 
     def count(self) -> int:
         """Photos of the source that are not known by their path to be labelled."""
-        return self._db.execute("SELECT COUNT(*) FROM photos").fetchone()[0]
+        return self._number("SELECT COUNT(*) FROM photos")
 
     def already_labelled(self) -> int:
         """Photos of the source that were left out by their path."""
-        return self._db.execute("SELECT already_labelled FROM listing").fetchone()[0]
+        return self._number("SELECT already_labelled FROM listing")
 
     def pending(self) -> Iterator[Task]:
         """The photos that are not done, in their order; may be consumed while others are done."""
@@ -147,3 +147,7 @@ class WorkList:
         """Path of a scored photo with the same bytes, if there is one."""
         found = self._db.execute("SELECT path FROM seen WHERE id = ?", (identity,)).fetchone()
         return found[0] if found else None
+
+    def _number(self, query: str) -> int:
+        number: int = self._db.execute(query).fetchone()[0]
+        return number

@@ -33,7 +33,7 @@ from plantood.errors import TrainingDataError, UnreadablePhoto
 from plantood.photo.images import Limits, load_image
 from plantood.training.common.parallel import map_in_order
 from plantood.training.common.progress import track
-from plantood.training.files.atomic import write_atomic, write_csv
+from plantood.training.files.atomic import write_bytes, write_csv
 from plantood.training.files.run import open_run
 from plantood.training.negatives.soil import Cut, bare_windows
 from plantood.training.negatives.windows import Square
@@ -138,7 +138,7 @@ def photo_files(photos: Iterable[Path]) -> list[Path]:
 
 
 def _cut_file(
-    path: Path, *, out: Path, settings: SoilSettings, done: Mapping[str, Any]
+    path: Path, *, out: Path, settings: SoilSettings, done: Mapping[str, dict[str, Any]]
 ) -> dict[str, Any]:
     """Cut one photo and write its windows; returns the line for the log of what is done.
 
@@ -165,7 +165,7 @@ def _cut_file(
         buffer = io.BytesIO()
         # Of the pixels alone: no EXIF, so no place and no name of a farmer.
         Image.fromarray(photo[square.place]).save(buffer, "JPEG", quality=JPEG_QUALITY)
-        write_atomic(folder / name, lambda file, buffer=buffer: file.write(buffer.getvalue()))
+        write_bytes(folder / name, buffer.getvalue())
         record["windows"].append({"file": name, "box": box(square)})
     return record
 

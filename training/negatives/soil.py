@@ -126,5 +126,6 @@ def why_not(window: Photo, threshold: float) -> str:
 
 def _strength(photo: Photo) -> NDArray[np.float32]:
     """``(2G - R - B) / 255``: ``[H, W]``, -2..2; excess green without dividing by the light."""
-    red, green, blue = np.moveaxis(photo.astype(np.float32), -1, 0)
-    return (2 * green - red - blue) / np.float32(255)
+    rgb = photo.astype(np.float32)
+    strength: NDArray[np.float32] = (2 * rgb[..., 1] - rgb[..., 0] - rgb[..., 2]) / np.float32(255)
+    return strength

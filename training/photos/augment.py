@@ -173,6 +173,7 @@ def recompress(photo: Photo, rng: Generator) -> Photo:
     return np.asarray(Image.open(buffer))
 
 
-def to_bytes(values: np.ndarray) -> Photo:
+def to_bytes(values: NDArray[np.floating]) -> Photo:
     """Floats of the scale 0..255, clipped, as uint8."""
-    return np.clip(values, 0.0, 255.0).astype(np.uint8)
+    clipped: Photo = np.clip(values, 0.0, 255.0).astype(np.uint8)
+    return clipped

@@ -101,7 +101,10 @@ def find_data(data: str | Path) -> Found:
             "or a CSV file with the columns path,label."
         )
     for item in items:
-        (found.photos if isinstance(item, LabelledPhoto) else found.left_out).append(item)
+        if isinstance(item, LabelledPhoto):
+            found.photos.append(item)
+        else:
+            found.left_out.append(item)
     return found
 
 

@@ -33,12 +33,15 @@ def excess_green(photo: Photo) -> NDArray[np.float32]:
     green = rgb[..., 1]
     # 2g - r - b = 3g - 1, as r + g + b = 1. A black pixel has no colour: 0.
     index = 3.0 * green / np.maximum(total, 1.0) - 1.0
-    return np.where(total < 30.0, 0.0, index).astype(np.float32)
+    coloured: NDArray[np.float32] = np.where(total < 30.0, 0.0, index).astype(np.float32)
+    return coloured
 
 
 def chroma(photo: Photo) -> NDArray[np.float32]:
     """Largest minus smallest channel: ``[height, width]``, 0 (grey) to 1 (pure colour)."""
-    return ((photo.max(axis=-1).astype(np.float32) - photo.min(axis=-1)) / 255.0).astype(np.float32)
+    largest, smallest = photo.max(axis=-1).astype(np.float32), photo.min(axis=-1)
+    spread: NDArray[np.float32] = ((largest - smallest) / 255.0).astype(np.float32)
+    return spread
 
 
 def otsu_threshold(values: NDArray[np.float32], bins: int = 128) -> float:

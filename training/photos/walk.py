@@ -83,7 +83,8 @@ def walk(
     """
     folder = os.fspath(folder)
     seen: set[tuple[int, int]] = set()
-    below, linked = [(folder, "")], []
+    below = [(folder, "")]
+    linked: list[tuple[str, str]] = []
     while below or linked:
         # Links last: what is there in its own right is not to look like a copy.
         at, inside = below.pop() if below else linked.pop()

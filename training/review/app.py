@@ -76,6 +76,13 @@ class ReviewApp:
 
     def asgi(self, token: str | None = None, names: tuple[str, ...] = ()) -> Starlette:
         """Build the application; arguments as of :class:`plantood.training.review.guard.Guard`."""
+        handlers: dict[Any, Any] = {  # each takes its own kind of error alone
+            HTTPException: _http_error,
+            PlantoodError: _plantood_error,
+            OSError: _os_error,
+            ClientDisconnect: _gone,
+            Exception: _mistake,
+        }
         return Starlette(
             routes=[
                 *(Route(path, _file(name), methods=["GET"]) for path, name in PAGE.items()),
@@ -89,13 +96,7 @@ class ReviewApp:
                 Route("/photos/{id}", self.photo, methods=["GET"]),
             ],
             middleware=[Middleware(Guard, token=token, names=names)],
-            exception_handlers={
-                HTTPException: _http_error,
-                PlantoodError: _plantood_error,
-                OSError: _os_error,
-                ClientDisconnect: _gone,
-                Exception: _mistake,
-            },
+            exception_handlers=handlers,
             lifespan=self._lifespan,
         )
 
@@ -159,7 +160,7 @@ class ReviewApp:
     async def _change(self, change: Callable[[], Entry], after: int | None) -> Response:
         status = HTTPStatus.OK
         try:
-            answer = {"decision": (await run_in_threadpool(change)).as_json()}
+            answer: dict[str, Any] = {"decision": (await run_in_threadpool(change)).as_json()}
         except Superseded as superseded:
             status, answer = HTTPStatus.CONFLICT, {"error": str(superseded)}
         if after is not None:
@@ -257,7 +258,7 @@ def _file(name: str | Path) -> Callable[[Request], Awaitable[Response]]:
 
 
 async def _http_error(_: Request, error: HTTPException) -> Response:
-    sentences = {
+    sentences: dict[int, str] = {
         HTTPStatus.NOT_FOUND: "There is nothing at this address.",
         HTTPStatus.METHOD_NOT_ALLOWED: "This cannot be done at this address.",
     }

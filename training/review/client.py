@@ -57,11 +57,14 @@ class ReviewClient:
 
     def photos(self) -> list[dict[str, Any]]:
         """The mined photos, most suspicious first, each with ``id``, ``path``, ..."""
-        return self._ask("GET", "/api/round")["photos"]
+        photos: list[dict[str, Any]] = self._ask("GET", "/api/round")["photos"]
+        return photos
 
     def decisions(self, after: int = 0) -> list[dict[str, Any]]:
         """All decisions with a ``number`` above ``after``, by everybody."""
-        return self._ask("GET", f"/api/decisions?after={after}")["decisions"]
+        path = f"/api/decisions?after={after}"
+        decisions: list[dict[str, Any]] = self._ask("GET", path)["decisions"]
+        return decisions
 
     def label(
         self, photo: str, label: Label, kind: Kind | None = None, seen: int | None = None
@@ -79,7 +82,7 @@ class ReviewClient:
             ReviewRefused: It was not taken.
         """
         body = {"reviewer": self.reviewer, "id": photo, "label": label, "kind": kind, "seen": seen}
-        return self._ask("POST", "/api/labels", body)["decision"]
+        return self._decision("/api/labels", body)
 
     def undo(self, photo: str, seen: int | None = None) -> dict[str, Any]:
         """Take back this reviewer's last decision on a photo.
@@ -88,18 +91,22 @@ class ReviewClient:
             ReviewRefused: There is none, or a newer one than ``seen`` stands.
         """
         body = {"reviewer": self.reviewer, "id": photo, "seen": seen}
-        return self._ask("POST", "/api/undo", body)["decision"]
+        return self._decision("/api/undo", body)
 
     def summary(self) -> dict[str, Any]:
         """Agreement between the reviewers, and what this one should look at again."""
         return self._ask("GET", "/api/summary", params={"reviewer": self.reviewer})
+
+    def _decision(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        decision: dict[str, Any] = self._ask("POST", path, body)["decision"]
+        return decision
 
     def _ask(self, method: str, path: str, body: Any = None, **options: Any) -> dict[str, Any]:
         if body is not None:
             options["json"] = body
         try:
             response = self._http.request(method, path, **options)
-            answer = response.json()
+            answer: dict[str, Any] = response.json()
         except (httpx.HTTPError, ValueError) as error:
             raise ReviewRefused(
                 f"No review server answers at {self._http.base_url} ({error}); start one with "

@@ -37,7 +37,7 @@ class Connection(H11Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._is_whole: bool | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         """Begin to wait for a request."""
         super().connection_made(transport)
         self._follow()

@@ -90,7 +90,8 @@ class Guard:
 
     def check(self, request: Request) -> Response | None:
         """The answer to a request that may not pass; None if it may."""
-        if not self._names_this_machine(request.headers.get("host", "")):
+        host = _HOST.fullmatch(request.headers.get("host", ""))
+        if host is None or not self._is_this_machine(host["name"]):
             return refusal(
                 "The address in the browser does not name this machine; use the one that the "
                 "server printed, or name it with --allow-host.",
@@ -98,33 +99,30 @@ class Guard:
             )
         if request.method not in ("GET", "HEAD") and not _from_own_page(request):
             return refusal("Another site's page may not decide here.", HTTPStatus.FORBIDDEN)
-        return self._check_token(request) if self.token else None
+        return self._check_token(request, host["port"] or "80") if self.token else None
 
-    def _names_this_machine(self, header: str) -> bool:
-        if not (host := _HOST.fullmatch(header)):
-            return False
-        name = host["name"].strip("[]").lower()
+    def _is_this_machine(self, name: str) -> bool:
+        name = name.strip("[]").lower()
         try:
             return bool(ipaddress.ip_address(name))
         except ValueError:
             return name.rstrip(".") in self.names
 
-    def _check_token(self, request: Request) -> Response | None:
-        port = _HOST.fullmatch(request.headers["host"])["port"] or 80
+    def _check_token(self, request: Request, port: str) -> Response | None:
         cookie = f"{COOKIE}_{port}"  # cookies do not tell ports apart
         given = request.query_params.get("token")
         if given is not None and request.url.path == "/" and self._is_token(given):
             # out of the address, the history, and what is copied from there
-            answer = RedirectResponse("/", HTTPStatus.SEE_OTHER)
-            answer.headers["Cache-Control"] = "no-store"
-            answer.set_cookie(
+            home = RedirectResponse("/", HTTPStatus.SEE_OTHER)
+            home.headers["Cache-Control"] = "no-store"
+            home.set_cookie(
                 cookie,
                 given,
                 httponly=True,
                 samesite="strict",
                 secure=request.url.scheme == "https",
             )
-            return answer
+            return home
         scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
         bearer = bearer.strip() if scheme.lower() == "bearer" else ""
         if self._is_token(bearer) or self._is_token(request.cookies.get(cookie, "")):

@@ -83,6 +83,7 @@ class DecisionLog:
         self._thread_lock = threading.RLock()
         self._refused: Appended | None = None
         self._labels_file: _State | None = None
+        self._written: int
         self._forget()
         with self._alone():
             if not edits_are_taken:

@@ -15,7 +15,7 @@ from PIL import Image
 from plantood.errors import PhotoTooLarge
 from plantood.model.runtime import usable_cpus
 from plantood.photo.images import Limits, load_image
-from plantood.training.files.atomic import write_atomic
+from plantood.training.files.atomic import write_bytes
 from plantood.training.rounds.layout import Round
 from plantood.training.rounds.plain import open_plain
 
@@ -99,7 +99,7 @@ class Pictures:
         if not (self.folder.is_symlink() or folder.is_symlink()):  # they could lead anywhere
             with contextlib.suppress(OSError):  # a full disk must not keep anybody from looking
                 folder.mkdir(parents=True, exist_ok=True)
-                write_atomic(folder / name, lambda file: file.write(content), to_disk=False)
+                write_bytes(folder / name, content, to_disk=False)
         return content
 
     def _preview(self, photo: str) -> bytes:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import IO
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 _FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW  # a pipe does not block then
 
 
-def open_plain(root: Path, *names: str) -> IO[bytes]:
+def open_plain(root: Path, *names: str) -> BufferedReader:
     """Open a file for reading, below a folder, with no link on the way down to it.
 
     Args:
@@ -38,7 +38,7 @@ def open_plain(root: Path, *names: str) -> IO[bytes]:
     return _only_a_file(file)
 
 
-def open_file(path: str | os.PathLike[str]) -> IO[bytes]:
+def open_file(path: str | os.PathLike[str]) -> BufferedReader:
     """Open a file for reading, which may be reached by links.
 
     Raises:
@@ -53,7 +53,7 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
         return file.read()
 
 
-def _only_a_file(opened: int) -> IO[bytes]:
+def _only_a_file(opened: int) -> BufferedReader:
     mode = os.fstat(opened).st_mode
     if not stat.S_ISREG(mode):
         os.close(opened)

@@ -43,4 +43,6 @@ def test_what_nobody_waits_for_any_more_is_not_made(
 
 
 def test_every_file_of_the_page_is_served() -> None:
-    assert {WEB / file for file in PAGE.values()} == {*WEB.iterdir(), GATE_WEB / "theme.css"}
+    files = {WEB / file for file in PAGE.values()}
+    assert files == {*WEB.iterdir(), GATE_WEB / "theme.css"}
+    assert all(file.is_file() for file in files)
