@@ -18,7 +18,8 @@ from PIL import Image, ImageOps
 from starlette.datastructures import UploadFile
 
 from plantood.errors import UnreadablePhoto
-from plantood.photo.images import Limits, LoadedImage, Photo, format_of, load_image, load_whole
+from plantood.photo.formats.signatures import format_of
+from plantood.photo.images import Limits, LoadedImage, Photo, load_image, load_whole
 
 PhotoInput: TypeAlias = Photo | UploadFile
 

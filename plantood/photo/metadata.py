@@ -19,6 +19,7 @@ from PIL import Image
 
 from plantood.photo.formats import exif, jpeg
 from plantood.photo.formats.jpeg import END_OF_IMAGE, segments
+from plantood.photo.formats.segments import PNG
 from plantood.photo.images import Limits, load_image
 
 PNG_CHUNKS = frozenset(
@@ -31,7 +32,6 @@ RESAVED_SIDE = 1024
 """Photos of other formats are saved anew, at about this shorter side at least, in pixels."""
 RESAVED_QUALITY = 95
 
-_JPEG, _PNG = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
 _APP0, _APP2, _APP14 = 0xE0, 0xE2, 0xEE
 _APP0_HEADER = b"\xff\xe0\x00\x10"
 _SCAN, _END = 0xDA, 0xD9
@@ -52,9 +52,9 @@ def without_metadata(photo: bytes, limits: Limits | None = None) -> tuple[bytes,
         UnreadablePhoto: It cannot be decoded, but would have to be.
         ValueError: It is damaged.
     """
-    if photo.startswith(_JPEG):
+    if photo.startswith(jpeg.START_OF_IMAGE):
         return _jpeg(photo), ".jpg"
-    if photo.startswith(_PNG):
+    if photo.startswith(PNG):
         return _png(photo), ".png"
     image = load_image(photo, replace(limits or Limits(), shorter_side=RESAVED_SIDE))
     saved = BytesIO()
@@ -64,11 +64,11 @@ def without_metadata(photo: bytes, limits: Limits | None = None) -> tuple[bytes,
 
 def _jpeg(photo: bytes) -> bytes:
     """Tables, frames and scans; everything up to the first end of image."""
-    kept = [_JPEG]
+    kept = [jpeg.START_OF_IMAGE]
     if orientation := _turned(jpeg.read(photo).orientation):
         turned = b"Exif\0\0" + orientation
         kept.append(b"\xff\xe1" + struct.pack(">H", 2 + len(turned)) + turned)
-    end, in_scan = len(_JPEG), False
+    end, in_scan = len(jpeg.START_OF_IMAGE), False
     for marker, position, content in segments(photo):
         if in_scan:
             kept.append(photo[end:position])  # entropy-coded data
@@ -96,7 +96,7 @@ def _is_needed(marker: int, content: bytes) -> bool:
 
 
 def _png(photo: bytes) -> bytes:
-    kept, position = [_PNG], len(_PNG)
+    kept, position = [PNG], len(PNG)
     orientation = _turned(_png_orientation(photo))
     while position + 12 <= len(photo):
         length, name = struct.unpack_from(">I4s", photo, position)
@@ -121,7 +121,7 @@ def _png_chunk(name: bytes, content: bytes) -> bytes:
 
 def _png_orientation(photo: bytes) -> int:
     """How a PNG is to be turned; its metadata may stand behind its pixels."""
-    position = len(_PNG)
+    position = len(PNG)
     while position + 12 <= len(photo):
         length, name = struct.unpack_from(">I4s", photo, position)
         if name == b"eXIf":
