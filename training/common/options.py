@@ -231,6 +231,7 @@ run_options = options(
         "--table-name", metavar="NAME", help="Of the markers, <!-- NAME --> and <!-- /NAME -->."
     ),
 )
+round_argument = click.argument("folder", metavar="ROUND", type=click.Path(path_type=Path))
 data_argument = click.argument("data", type=click.Path(path_type=Path))
 
 

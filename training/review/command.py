@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from plantood.training.common.options import round_argument
+
 if TYPE_CHECKING:
     from plantood.training.review.log import DecisionLog
 
-ROUND = click.argument("folder", metavar="ROUND", type=click.Path(path_type=Path))
-
 
 @click.command()
-@ROUND
+@round_argument
 @click.option("--reviewer", metavar="NAME", help="Name to begin with; the page can change it.")
 @click.option(
     "--host",

@@ -9,26 +9,9 @@ from plantood.errors import RoundError
 from plantood.training.photos.data import read_data
 from plantood.training.rounds.labels import Decision
 from plantood.training.rounds.layout import Round, RoundInfo
-from plantood.training.rounds.mined import MinedPhoto
+from tests.training.rounds.photos import photo
 
 INFO = RoundInfo(gate="plantood-gate:x", gate_sha256="0" * 64, source="photos", sample=5)
-
-
-def photo(digit: str, **values: object) -> MinedPhoto:
-    identity = digit * 64
-    given = {
-        "id": identity,
-        "path": f"/farm/{digit}, ß.jpg",
-        "file": f"photos/{digit * 2}/{identity}.jpg",
-        "plant_probability": 0.25,
-        "unfamiliarity": None,
-        "selected_by": ("at_most", "margin"),
-        "verdict": "retake",
-        "reasons": ("too_dark", "not_a_plant"),
-        "sharpness": 0.5,
-        "brightness": 0.125,
-    }
-    return MinedPhoto(**(given | values))
 
 
 @pytest.fixture
@@ -58,43 +41,12 @@ def test_a_round_of_another_version(round_: Round) -> None:
         Round.open(round_.path)
 
 
-def test_mined_photos_are_read_as_written(round_: Round) -> None:
-    photos = [photo("a"), photo("b", unfamiliarity=1.5, reasons=(), source="north, field")]
+def test_mined_photos_are_there_when_mining_is_finished(round_: Round) -> None:
     with pytest.raises(RoundError, match="not mined to the end"):
         round_.mined()
-    round_.write_mined(photos)
+    round_.write_mined([photo("a"), photo("b")])
     assert round_.is_mined
-    assert round_.mined() == photos
-
-
-def test_a_damaged_list_names_the_line(round_: Round) -> None:
-    round_.write_mined([photo("a"), photo("b")])
-    file = round_.path / "mined.csv"
-    file.write_text(file.read_text().replace("b" * 64 + ".jpg,0.25", "b.jpg,much"))
-    with pytest.raises(RoundError, match="Line 3 of"):
-        round_.mined()
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "message"),
-    [
-        (",photos/bb/", ",/etc/", "not within the round"),
-        (",photos/bb/", ",photos/../../", "not within the round"),
-        (",0.25,", ",nan,", "'nan' is no number"),
-        (",0.5,", ",inf,", "'inf' is no number"),
-        ("\n" + "b" * 64, "\nb", "not the SHA-256"),
-    ],
-)
-def test_a_list_by_somebody_else_is_checked(
-    round_: Round, before: str, after: str, message: str
-) -> None:
-    round_.write_mined([photo("a"), photo("b")])
-    file = round_.path / "mined.csv"
-    lines = file.read_text().split("\n", 2)
-    lines[2] = ("\n" + lines[2]).replace(before, after, 1).removeprefix("\n")
-    file.write_text("\n".join(lines))
-    with pytest.raises(RoundError, match=f"Line 3 of .*{message}"):
-        round_.mined()
+    assert round_.mined() == [photo("a"), photo("b")]
 
 
 def test_photos_are_found_by_id(round_: Round) -> None:

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import click
 
-from plantood.training.common.options import FILE
+from plantood.training.common.options import FILE, round_argument
 
-ROUND = click.argument("folder", metavar="ROUND", type=click.Path(path_type=Path))
 FORMATS = {".json": "label-studio", ".csv": "csv", ".tsv": "csv"}
 _NAMES = list(dict.fromkeys(FORMATS.values()))
 format_option = click.option(
@@ -34,7 +33,7 @@ def labels() -> None:
 
 
 @labels.command("export")
-@ROUND
+@round_argument
 @click.argument("file", type=FILE)
 @format_option
 @click.option(
@@ -64,7 +63,7 @@ def export(folder: Path, file: Path, format_: str | None, image_prefix: str | No
 
 
 @labels.command("import")
-@ROUND
+@round_argument
 @click.argument("file", type=FILE)
 @format_option
 @click.option("--reviewer", metavar="NAME", help="Count all labels under this name.")

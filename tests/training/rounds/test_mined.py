@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from plantood.errors import RoundError
+from plantood.training.rounds.mined import read_mined, write_mined
+from tests.training.rounds.photos import photo
+
+
+def test_photos_are_read_as_written(tmp_path: Path) -> None:
+    photos = [photo("a"), photo("b", unfamiliarity=1.5, reasons=(), source="north, field")]
+    write_mined(tmp_path / "mined.csv", photos)
+    assert read_mined(tmp_path / "mined.csv") == photos
+
+
+def test_a_damaged_list_names_the_line(tmp_path: Path) -> None:
+    file = tmp_path / "mined.csv"
+    write_mined(file, [photo("a"), photo("b")])
+    file.write_text(file.read_text().replace("b" * 64 + ".jpg,0.25", "b.jpg,much"))
+    with pytest.raises(RoundError, match="Line 3 of"):
+        read_mined(file)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        (",photos/bb/", ",/etc/", "not within the round"),
+        (",photos/bb/", ",photos/../../", "not within the round"),
+        (",0.25,", ",nan,", "'nan' is no number"),
+        (",0.5,", ",inf,", "'inf' is no number"),
+        ("\n" + "b" * 64, "\nb", "not the SHA-256"),
+    ],
+)
+def test_a_list_by_somebody_else_is_checked(
+    tmp_path: Path, before: str, after: str, message: str
+) -> None:
+    file = tmp_path / "mined.csv"
+    write_mined(file, [photo("a"), photo("b")])
+    lines = file.read_text().split("\n", 2)
+    lines[2] = ("\n" + lines[2]).replace(before, after, 1).removeprefix("\n")
+    file.write_text("\n".join(lines))
+    with pytest.raises(RoundError, match=f"Line 3 of .*{message}"):
+        read_mined(file)
