@@ -78,6 +78,7 @@ NOT_ACCEPTED = 3
 @click.pass_context
 def finetune(
     context: click.Context,
+    /,
     table_into: Path | None,
     table_name: str | None,
     **values: Any,

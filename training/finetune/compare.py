@@ -189,7 +189,7 @@ def mcnemar_exact(newly_wrong: int, newly_right: int) -> float:
     """
     changed = newly_wrong + newly_right
     tail = sum(comb(changed, k) for k in range(min(newly_wrong, newly_right) + 1))
-    return min(1.0, 2 * tail / 2**changed)
+    return min(1.0, float(2 * tail / 2**changed))
 
 
 def is_worse(newly_wrong: int, newly_right: int, count: int, margin: float) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
@@ -126,7 +127,7 @@ def _section(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _pictures(comparison: Comparison, indices: NDArray) -> list[dict[str, Any]]:
+def _pictures(comparison: Comparison, indices: NDArray[np.int64]) -> list[dict[str, Any]]:
     pictures = []
     for photo in _listed(comparison, indices):
         if uri := thumbnail_uri(Path(photo["path"])):
@@ -143,7 +144,7 @@ def _pictures(comparison: Comparison, indices: NDArray) -> list[dict[str, Any]]:
     return pictures
 
 
-def _listed(comparison: Comparison, indices: NDArray) -> list[dict[str, Any]]:
+def _listed(comparison: Comparison, indices: NDArray[np.int64]) -> list[dict[str, Any]]:
     """The photos, the most changed first, as plain values."""
     return [
         {

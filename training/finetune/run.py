@@ -10,14 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import bentoml
-import numpy as np
 
 from plantood.errors import TrainingDataError
 from plantood.model.entry import MANIFEST, GateModel, sha256
 from plantood.model.store import finish_save
 from plantood.training.common.determinism import make_deterministic
 from plantood.training.common.progress import say
-from plantood.training.files.atomic import write_atomic
 from plantood.training.files.disk import ensure_room, ensure_room_to_save, ensure_writable, store
 from plantood.training.files.run import open_run
 from plantood.training.finetune.child import publish_child
@@ -26,6 +24,7 @@ from plantood.training.finetune.data import Gathered, gather, new_collections, o
 from plantood.training.finetune.report import write_judgement
 from plantood.training.finetune.settings import REJECTED, FinetuneOptions
 from plantood.training.fitting.extractor import Extractor, extractor_for
+from plantood.training.fitting.fit import read_arrays, write_arrays
 from plantood.training.fitting.phases import HeadTrainer
 from plantood.training.judging.evaluation import Evaluation, scored_splits
 from plantood.training.judging.gates import find_gate
@@ -153,9 +152,8 @@ def _before(parent: GateModel, trainer: HeadTrainer) -> Evaluation:
     file = trainer.folder / BEFORE
     if not file.exists():
         scores = trainer.scores_at_start(parent.manifest.head)
-        write_atomic(file, lambda out: np.savez(out, **scores))
-    with np.load(file, allow_pickle=False) as stored:
-        splits = scored_splits(trainer.dataset, stored)
+        write_arrays(file, scores)
+    splits = scored_splits(trainer.dataset, read_arrays(file))
     return Evaluation("before", splits, parent.manifest.policy.plant_threshold)
 
 

@@ -13,13 +13,14 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from plantood.model.entry import BACKBONE, HEAD
 from plantood.model.runtime import Scorer
 from plantood.training.files.disk import ensure_room_for_graphs
 from plantood.training.fitting.features import FeatureCache, weights_digest
 from plantood.training.judging.scoring import CHECK_PHOTOS, some_photos
 from plantood.training.network.backbones import BACKBONES
 from plantood.training.network.classifier import build_classifier
-from plantood.training.network.export import BACKBONE_FILE, HEAD_FILE, export_gate
+from plantood.training.network.export import export_gate
 from plantood.training.network.heads import build_head
 from plantood.training.photos.data import LabelledPhoto
 from plantood.training.photos.dataset import Photos
@@ -78,9 +79,9 @@ def open_extractor(
             export_gate(model, staging, check_images)
             staged = Path(staging, "graphs")
             staged.mkdir()
-            for file in (BACKBONE_FILE, HEAD_FILE):
+            for file in (BACKBONE, HEAD):
                 shutil.move(Path(staging, file), staged / file)
             if not graphs.is_dir():  # another run may have been faster
                 staged.rename(graphs)
-    scorer = Scorer(graphs / BACKBONE_FILE, graphs / HEAD_FILE)
+    scorer = Scorer(graphs / BACKBONE, graphs / HEAD)
     return Extractor(scorer, FeatureCache(folder / "maps"), digest)

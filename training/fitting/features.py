@@ -8,6 +8,7 @@ import json
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from plantood.training.photos.data import LabelledPhoto
 Extract = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """uint8 photos ``[N, S, S, 3]`` to feature maps ``[N, h, w, C]``: a Scorer's ``feature_map``."""
 
+T = TypeVar("T", bound=np.generic)
 BATCH = 32
 BLOCK = 8 * BATCH
 """Photos in one file of the cache: at most this many are computed again after a kill."""
@@ -32,7 +34,7 @@ def read_input(path: Path, size: int) -> NDArray[np.uint8]:
     return to_model_input(load_image(path), size)
 
 
-def batches_of(images: Iterable[NDArray], size: int) -> Iterator[NDArray]:
+def batches_of(images: Iterable[NDArray[T]], size: int) -> Iterator[NDArray[T]]:
     """Stack images into arrays of ``size``; the last one may be smaller."""
     images = iter(images)
     while batch := list(itertools.islice(images, size)):
@@ -97,7 +99,7 @@ class FeatureCache:
         """Number of photos in the cache."""
         return len(self._place)
 
-    def __contains__(self, digest: str) -> bool:
+    def __contains__(self, digest: object) -> bool:
         """Whether the photo with this content digest is in the cache."""
         return digest in self._place
 
@@ -176,7 +178,9 @@ class FeatureRows:
 
     @staticmethod
     def _gather(
-        places: NDArray[np.int64], block: Callable[[int], NDArray], shape: tuple[int, ...]
+        places: NDArray[np.int64],
+        block: Callable[[int], NDArray[np.floating]],
+        shape: tuple[int, ...],
     ) -> NDArray[np.float32]:
         out = np.empty((len(places), *shape), np.float32)
         for number in np.unique(places[:, 0]):
@@ -185,7 +189,7 @@ class FeatureRows:
         return out
 
 
-def weights_digest(weights: Iterable[NDArray], about: str = "") -> str:
+def weights_digest(weights: Iterable[NDArray[Any]], about: str = "") -> str:
     """SHA-256 of arrays with their shapes, hexadecimal; ``about`` is hashed with them.
 
     The key of a cache: other weights, preprocessing or input size are another backbone.

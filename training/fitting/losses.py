@@ -18,7 +18,7 @@ from plantood.training.train.settings import loss_weights
 
 
 @keras.saving.register_keras_serializable(package="plantood")
-class WeightedBinaryCrossentropy(keras.losses.Loss):
+class WeightedBinaryCrossentropy(keras.losses.Loss):  # type: ignore[misc] # Keras is untyped
     """Binary cross-entropy with a weight per class, applied photo by photo.
 
     ``loss_i = -w_r * y_i * log(p_i) - w_a * (1 - y_i) * log(1 - p_i)`` with the weights ``w_a``

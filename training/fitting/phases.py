@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,17 +16,19 @@ from plantood.errors import TrainingDataError
 from plantood.model.runtime import usable_cpus
 from plantood.photo.images import load_image, to_model_input
 from plantood.training.common.progress import progress_bars
-from plantood.training.files.atomic import write_atomic
 from plantood.training.fitting.features import FeatureCache, FeatureRows, read_input
 from plantood.training.fitting.fit import (
     Batches,
     FitResult,
+    Weights,
     array_batches,
     fit,
     load_result,
     optimizer_for,
     predict,
+    read_arrays,
     save_result,
+    write_arrays,
 )
 from plantood.training.fitting.losses import WeightedBinaryCrossentropy
 from plantood.training.network.classifier import build_classifier, head_of, set_backbone_trainable
@@ -68,7 +70,7 @@ class HeadTrainer:
     dataset: Dataset
     settings: FitSettings
     folder: Path
-    start: Sequence[NDArray] | None = None
+    start: Weights | None = None
     """Weights of a head to go on from; then they stay unless an epoch is better. None: new ones."""
 
     def __post_init__(self) -> None:
@@ -116,12 +118,12 @@ class HeadTrainer:
             if split != "train"
         }
 
-    def _phase1(self, name: str, state: Path) -> tuple[FitResult, list[NDArray]]:
+    def _phase1(self, name: str, state: Path) -> tuple[FitResult, Weights]:
         keras.utils.set_random_seed(self.settings.seed)
         train, val = self.dataset.train, self.dataset.val
         train_features = features_for(name, self.cache.rows(train))
         val_features = features_for(name, self.cache.rows(val))
-        head = build_head(name, train_features.shape[1:], self.settings.dropout)
+        head = build_head(name, _shape(train_features), self.settings.dropout)
         if self.start is not None:
             head.set_weights(self.start)
         options = {"batch_size": self.settings.batch_size}
@@ -146,9 +148,7 @@ class HeadTrainer:
         )
         return result, head.get_weights()
 
-    def _phase2(
-        self, name: str, model: keras.Model, state: Path
-    ) -> tuple[FitResult, list[NDArray]]:
+    def _phase2(self, name: str, model: keras.Model, state: Path) -> tuple[FitResult, Weights]:
         set_backbone_trainable(model, True)
         try:
             result = self._fit(
@@ -238,9 +238,8 @@ class HeadTrainer:
             for split, photos in self.dataset.splits().items():
                 if split not in ("train", "val"):
                     scores[split] = self._predict(name, model, photos, tuned)
-            write_atomic(file, lambda out: np.savez(out, **scores))
-        with np.load(file, allow_pickle=False) as stored:
-            return dict(stored)
+            write_arrays(file, scores)
+        return read_arrays(file)
 
     def _predict(
         self, name: str, model: keras.Model, photos: Photos, tuned: bool
@@ -249,14 +248,12 @@ class HeadTrainer:
             return predict(model, self.photo_batches(photos))
         return self._head_scores(name, head_of(model).get_weights(), photos)
 
-    def _head_scores(
-        self, name: str, weights: Sequence[NDArray], photos: Photos
-    ) -> NDArray[np.float32]:
+    def _head_scores(self, name: str, weights: Weights, photos: Photos) -> NDArray[np.float32]:
         """P(plant) by a head on the cached features."""
         if not photos:
             return np.zeros(0, np.float32)
         features = features_for(name, self.cache.rows(photos))
-        head = build_head(name, features.shape[1:], self.settings.dropout)
+        head = build_head(name, _shape(features), self.settings.dropout)
         head.set_weights(weights)
         return predict(head, array_batches(features, labels_of(photos)))
 
@@ -266,9 +263,14 @@ def features_for(head: str, rows: FeatureRows) -> FeatureRows | NDArray[np.float
     return rows.pooled()[:, None, None, :] if head in POOLED_HEADS else rows
 
 
+def _shape(features: FeatureRows | NDArray[np.float32]) -> tuple[int, int, int]:
+    _, height, width, channels = features.shape
+    return height, width, channels
+
+
 def _resumable(
-    file: Path, phase: Callable[[Path], tuple[FitResult, list[NDArray]]]
-) -> tuple[FitResult, list[NDArray]]:
+    file: Path, phase: Callable[[Path], tuple[FitResult, Weights]]
+) -> tuple[FitResult, Weights]:
     """The stored result of a phase, or the phase, stored when it is done."""
     state = file.with_suffix(".state.npz")
     if not file.exists():

@@ -31,12 +31,14 @@ class Generation:
     @property
     def figures(self) -> Mapping[str, Any]:
         """Its own figures by split, as they were measured when it was saved."""
-        return self.gate.metrics.get("splits", {})
+        figures: Mapping[str, Any] = self.gate.metrics.get("splits", {})
+        return figures
 
     @property
     def parent_figures(self) -> Mapping[str, Any]:
         """Those of its parent on the same photos; empty for the first one."""
-        return self.gate.metrics.get("before", {}).get("splits", {})
+        figures: Mapping[str, Any] = self.gate.metrics.get("before", {}).get("splits", {})
+        return figures
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import keras
 import numpy as np
 from keras import layers
+from numpy.typing import NDArray
 
 from plantood.errors import WeightsUnavailable
 from plantood.training.network import efficientnet_lite
@@ -53,11 +54,12 @@ class Preprocessing:
         )
         return rescaling(images)
 
-    def apply(self, images: np.ndarray) -> np.ndarray:
+    def apply(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Apply to an array, uint8 RGB [..., 3] -> float32 [..., 3]; the formula, spelt out."""
         if self.channel_order == "bgr":
             images = images[..., ::-1]
-        return (images.astype(np.float32) - np.float32(self.mean)) * np.float32(self.scale)
+        mean, scale = np.array(self.mean, np.float32), np.array(self.scale, np.float32)
+        return (images.astype(np.float32) - mean) * scale
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain data, for `gate.json`."""

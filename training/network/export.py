@@ -17,11 +17,11 @@ import numpy as np
 import onnx
 
 from plantood.errors import ExportMismatch
+from plantood.model.entry import BACKBONE, HEAD
 from plantood.model.runtime import Scorer
 from plantood.training.network import half, int8
 from plantood.training.network.classifier import backbone_of, head_of
 
-BACKBONE_FILE, HEAD_FILE = "backbone.onnx", "head.onnx"
 OPSET = 17
 _KERAS_BATCH = 8
 
@@ -102,7 +102,7 @@ def export_gate(
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=directory, prefix=".export-") as staging:
-        backbone_path, head_path = Path(staging, BACKBONE_FILE), Path(staging, HEAD_FILE)
+        backbone_path, head_path = Path(staging, BACKBONE), Path(staging, HEAD)
         _convert_backbone(backbone_of(model), backbone_path)
         _convert_head(head_of(model), head_path)
         if quantize == "float16":

@@ -29,7 +29,7 @@ QUANTIZED_OPERATORS = ["Conv", "Relu", "Clip", "MaxPool"]
 FLOAT_CONVOLUTIONS = 6
 
 
-class _Photos(CalibrationDataReader):
+class _Photos(CalibrationDataReader):  # type: ignore[misc] # ONNX Runtime is untyped
     """Feeds photos to the calibration, one by one, which keeps its memory small."""
 
     def __init__(self, photos: np.ndarray) -> None:

@@ -95,7 +95,7 @@ def model_card(
 def _training(figures: Mapping[str, Any]) -> str:
     settings = figures.get("settings", {})
     listed = ", ".join(f"{key} {value}" for key, value in settings.items() if value is not None)
-    tuned = {True: "kept", False: "not kept (no lower validation loss)"}.get(figures.get("tuned"))
+    tuned = "kept" if figures.get("tuned") else "not kept (no lower validation loss)"
     if not settings.get("fine_tune_epochs"):
         tuned = "not run"
     return f"Training: {listed}. Second phase, backbone unfrozen: {tuned}."

@@ -12,16 +12,20 @@ import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from plantood.training.files.paths import spelled
 from plantood.training.judging.evaluation import Evaluation
 from plantood.training.judging.metrics import reliability, roc_curve
+
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType  # newer than matplotlib 3.9
 
 COLOURS = ("#2a7f3f", "#b5541c", "#3763b0", "#8a4fa3", "#a08500", "#4b8f95")
 """One for each model, in order; told apart also without red and green by their lightness."""
@@ -31,7 +35,7 @@ GRID = "#80808055"
 INK = "#010203"
 """Stands for the colour of the page's text, and for nothing else."""
 
-STYLE: dict[str, Any] = {
+STYLE: dict[RcKeyType, Any] = {
     "font.size": 9,
     "svg.hashsalt": "plantood",  # the same figures give the same file
     "text.parse_math": False,  # names may hold dollars
@@ -39,7 +43,7 @@ STYLE: dict[str, Any] = {
     "axes.spines.right": False,
     "legend.frameon": False,
 }
-INLINE = STYLE | {
+INLINE: dict[RcKeyType, Any] = STYLE | {
     "svg.fonttype": "none",
     "font.sans-serif": ["DejaVu Sans"],  # matplotlib's own; where a page lacks it, any other
     "axes.titlesize": 10,
@@ -59,9 +63,9 @@ SIZE = (5.0, 3.33)
 """Of a chart, in inches: 360 by 240 pixels of the page."""
 
 
-def styled(style: Mapping[str, Any] = STYLE) -> AbstractContextManager[None]:
+def styled(style: dict[RcKeyType, Any] = STYLE) -> AbstractContextManager[None]:
     """While figures are made: how they look."""
-    return mpl.rc_context(dict(style))
+    return mpl.rc_context(style)
 
 
 def rendered(figure: Figure, kind: str) -> bytes:
@@ -85,7 +89,7 @@ def learning_curves(title: str, epochs: Sequence[Mapping[str, float]]) -> str:
         ):
             losses = [row[key] for row in epochs]
             panel.plot(numbers, losses, color=colour, label=name, marker=marker, markersize=4)
-        panel.xaxis.get_major_locator().set_params(integer=True)
+        panel.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
         panel.set_ylim(bottom=0)
         panel.legend()
         return _inline(figure, title)
@@ -135,7 +139,7 @@ def score_histogram(title: str, split: str, model: Evaluation) -> str:
         figure, panel = _chart(title, "P(plant)", "photos (√ scale)")
         for label, name, colour in ((0, "other", OTHER), (1, "plant", PLANT)):
             of_class = scored.probabilities[scored.labels == label]
-            panel.hist(of_class, 25, (0, 1), color=colour, alpha=0.55, label=name)
+            panel.hist(of_class, bins=25, range=(0, 1), color=colour, alpha=0.55, label=name)
         panel.axvline(
             model.threshold, color=INK, linestyle=":", label=f"threshold {model.threshold:.3f}"
         )

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from plantood.model.runtime import usable_cpus
 from plantood.training.common.progress import track
-from plantood.training.files.atomic import write_atomic
+from plantood.training.files.atomic import write_text
 from plantood.training.fitting.extractor import Extractor
 from plantood.training.fitting.features import embed
 from plantood.training.starter.draw import draw
@@ -64,11 +64,11 @@ def open_bank(samples: list[Sample], extractor: Extractor, cache: Path) -> Bank:
                 pooled = list(embed(pictures, extractor.scorer.feature_map))
                 vectors[start:stop] = unit(np.stack(pooled))
                 vectors.flush()
-                text = str(stop).encode()
-                write_atomic(done_file, lambda file, text=text: file.write(text))
+                write_text(done_file, str(stop))
     return Bank(samples, np.load(vectors_file))
 
 
 def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Rows ``[N, C]`` scaled to length 1."""
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    lengths: NDArray[np.float32] = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    return vectors / lengths

@@ -18,8 +18,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from plantood.training.photos.augment import SIDE, fit, to_bytes
-from plantood.training.photos.vegetation import Mask, Photo
+from plantood.training.photos.augment import SIDE, Photo, fit, to_bytes
+from plantood.training.photos.vegetation import Mask
 
 CutOut = NDArray[np.uint8]
 """RGBA, ``[height, width, 4]``; alpha is 0 where nothing stands."""
@@ -65,7 +65,7 @@ def crop_ground(photo: Photo, rng: Generator) -> Photo:
     window = photo[top : top + h, left : left + w]
     if rng.random() < 0.5:
         window = window[:, ::-1]
-    return np.ascontiguousarray(fit(np.ascontiguousarray(np.rot90(window, rng.integers(4)))))
+    return np.ascontiguousarray(fit(np.ascontiguousarray(np.rot90(window, int(rng.integers(4))))))
 
 
 def recolour_ground(photo: Photo, rng: Generator) -> Photo:

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.random import Generator
 from PIL import Image
 
-from plantood.training.photos.augment import augment, brighten, fit, paint_green, split_tone
+from plantood.training.photos.augment import Photo, augment, brighten, fit, paint_green, split_tone
 from plantood.training.photos.vegetation import (
-    Photo,
     excess_green,
     table_leaf_mask,
     vegetation_mask,

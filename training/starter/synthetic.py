@@ -13,8 +13,7 @@ import numpy as np
 from numpy.random import Generator
 from PIL import Image, ImageDraw, ImageFont
 
-from plantood.training.photos.augment import SIDE, to_bytes
-from plantood.training.photos.vegetation import Photo
+from plantood.training.photos.augment import SIDE, Photo, to_bytes
 
 
 def smooth_field(rng: Generator, cells: int) -> np.ndarray:

@@ -136,7 +136,7 @@ def probe_head(probe: Probe, feature_shape: tuple[int, int, int]) -> keras.Model
     """The probe as the head of a gate model: feature map to P(plant) ``[N, 1]``."""
     head = build_head(HEAD_NAME, feature_shape, dropout=0.0)
     head.get_layer("plant_probability").set_weights(
-        [probe.kernel[:, None], np.float32([probe.bias])]
+        [probe.kernel[:, None], np.array([probe.bias], np.float32)]
     )
     return head
 

@@ -19,6 +19,7 @@ from plantood.training.files.atomic import write_text
 from plantood.training.files.disk import ensure_room, ensure_writable
 from plantood.training.files.run import open_run, run_name
 from plantood.training.fitting.extractor import extractor_for
+from plantood.training.fitting.fit import read_arrays
 from plantood.training.fitting.phases import SCORES, HeadTrainer
 from plantood.training.judging.evaluation import Evaluation, Scored
 from plantood.training.judging.threshold import choose_threshold
@@ -161,8 +162,7 @@ def _fold(trainer: HeadTrainer, head: str) -> dict[str, NDArray[np.float32]]:
     if not (folder / SCORES).exists():
         trainer.train(head)
     (folder / "phase1.npz").unlink(missing_ok=True)
-    with np.load(folder / SCORES, allow_pickle=False) as stored:
-        return dict(stored)
+    return read_arrays(folder / SCORES)
 
 
 def _joined(parts: list[Scored]) -> Scored:
