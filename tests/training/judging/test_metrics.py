@@ -70,6 +70,8 @@ def test_probability_one_belongs_to_the_last_bin() -> None:
 def test_a_probability_equal_to_the_threshold_is_accepted() -> None:
     assert metrics.confusion([1, 0], [0.5, 0.5], 0.5)["true_accept"] == 1
     assert metrics.confusion([1, 0], [0.5, 0.5], 0.5)["false_accept"] == 1
+    found = metrics.summary([1, 0], [0.5, 0.5], 0.5)
+    assert (found["recall"], found["precision"], found["accuracy"]) == (1, 0.5, 0.5)
 
 
 def test_one_class_leaves_figures_undefined_not_wrong() -> None:
