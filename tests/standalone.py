@@ -75,6 +75,21 @@ def copy_sources(folder: Path) -> Path:
     return folder
 
 
+def wheel(folder: Path) -> Path:
+    """The wheel of this checkout, built into a folder."""
+    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder)]
+    _run([*pip, str(copy_sources(folder / "source"))], folder)
+    (built,) = folder.glob("plantood-*.whl")
+    return built
+
+
+def audit(environment: Path) -> None:
+    """Let every Python of an environment note which files of the checkout it opens."""
+    site = next((environment / "lib").glob("python3*/site-packages"))
+    (site / "audit.py").write_text(AUDIT.format(root=f"{ROOT}{os.sep}"))
+    (site / "audit.pth").write_text("import audit\n")  # Debian has a sitecustomize of its own
+
+
 def build(project: Path, home: Path, **variables: str) -> str:
     """`bentoml build` in a project's folder, into the store ``home``; returns the tag."""
     command = [sys.executable, "-m", "bentoml", "build", "--output", "tag", "."]
@@ -119,9 +134,7 @@ def install_archive(tag: str, archive: Path, work: Path) -> Standalone:
         requirements = unpacked / "env" / "python" / "requirements.txt"
         _run([uv, "pip", "install", "-r", str(requirements)], unpacked / "src", variables)
     shutil.rmtree(unpacked)
-    site = next((environment / "lib").glob("python3*/site-packages"))
-    (site / "audit.py").write_text(AUDIT.format(root=f"{ROOT}{os.sep}"))
-    (site / "audit.pth").write_text("import audit\n")  # Debian has a sitecustomize of its own
+    audit(environment)
 
     home.mkdir()
     python = str(environment / "bin" / "python")

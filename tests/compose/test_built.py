@@ -61,10 +61,7 @@ class Team:
 @pytest.fixture(scope="session")
 def team(tmp_path_factory: pytest.TempPathFactory) -> Team:
     folder = tmp_path_factory.mktemp("team")
-    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
-    source = standalone.copy_sources(folder / "source")
-    subprocess.run([*pip, "--wheel-dir", str(folder), str(source)], check=True)
-    (wheel,) = folder.glob("plantood-*.whl")
+    wheel = standalone.wheel(folder)
     python = folder / "environment" / "bin" / "python"
     subprocess.run(
         [find_uv_bin(), "venv", "--quiet", "--python", sys._base_executable, python.parents[1]],

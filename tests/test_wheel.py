@@ -1,0 +1,184 @@
+"""The wheel in an empty environment, as an outside team has it: every command of its work, once.
+
+With the oldest BentoML that is allowed, and with the one that is locked. Nothing of the checkout is
+needed: an audit hook notes every file that any Python process opens there.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from uv import find_uv_bin
+
+import plantood
+from plantood.bentoml_private import OLDEST
+from plantood.cli import COMMANDS
+from tests import standalone
+from tests.photos import encode, scene
+from tests.service.server import ROOT, SAMPLES, environment, launch
+
+LOCKED = re.search(r"^bentoml==(.*)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)[1]
+VERSIONS = sorted({".".join(map(str, OLDEST)), LOCKED})
+PROJECT = {
+    "my_detector.py": (ROOT / "examples" / "compose" / "my_detector.py").read_text(),
+    "service.py": (ROOT / "examples" / "compose" / "decorated.py").read_text(),
+    "bentofile.yaml": """
+service: "service:Detector"
+include: ["*.py"]
+python:
+  lock_packages: false
+  packages: [plantood]
+""",
+}
+
+
+@dataclass(frozen=True)
+class Installed:
+    """An environment with the wheel and its trainer in it, and a Bento store of its own."""
+
+    folder: Path
+    python: Path
+
+    @property
+    def home(self) -> Path:
+        return self.folder / "home"
+
+    def run(self, *command: str, folder: Path | None = None) -> str:
+        """What `python -m COMMAND` prints; it must end well, and open nothing of the checkout."""
+        done = subprocess.run(
+            [str(self.python), "-m", *command],
+            cwd=folder or self.folder,
+            env=environment(self.home, TF_CPP_MIN_LOG_LEVEL="3"),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        assert "OPENED" not in done.stderr, done.stderr
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return standalone.wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module", params=VERSIONS)
+def installed(
+    request: pytest.FixtureRequest, wheel: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Installed:
+    folder = tmp_path_factory.mktemp("installed")
+    python = folder / "environment" / "bin" / "python"
+    subprocess.run(
+        [find_uv_bin(), "venv", "--quiet", "--python", sys._base_executable, python.parents[1]],
+        check=True,
+    )
+    constraints = folder / "constraints.txt"
+    others = (ROOT / "constraints.txt").read_text().replace(f"bentoml=={LOCKED}\n", "")
+    constraints.write_text(others)
+    subprocess.run(
+        [
+            *(find_uv_bin(), "pip", "install", "--quiet", "--python", str(python)),
+            *("-c", str(constraints), f"{wheel}[training]", f"bentoml=={request.param}", "uv"),
+        ],
+        check=True,
+    )
+    standalone.audit(python.parents[1])
+    return Installed(folder, python)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few drawn photos of each class: green leaves, and grey noise."""
+    folder = tmp_path_factory.mktemp("drawn")
+    for seed in range(30):
+        green = scene(96, 96, seed)
+        grey = scene(96, 96, seed + 100).convert("L")
+        for label, photo in (("plant", green), ("other", grey)):
+            (folder / label).mkdir(exist_ok=True)
+            (folder / label / f"{seed}.jpg").write_bytes(encode(photo))
+    return folder
+
+
+def test_it_has_the_version_that_the_code_and_the_changes_name(wheel: Path) -> None:
+    assert wheel.name.startswith(f"plantood-{plantood.__version__}-")
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    newest = re.search(r"^## \[?(\d[^\] ]*)", changes, re.MULTILINE)
+    assert newest[1] == plantood.__version__
+
+
+def test_it_has_one_package_with_all_that_the_checkout_has(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as packed:
+        names = {name for name in packed.namelist() if ".dist-info/" not in name}
+    tracked = subprocess.run(
+        ["git", "ls-files", "plantood", "training"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout.split()
+    wanted = {
+        name if name.startswith("plantood/") else f"plantood/{name}"
+        for name in tracked
+        if (ROOT / name).is_file()
+    }
+    assert {name.split("/")[0] for name in names} == {"plantood"}
+    assert wanted <= names | {name for name in wanted if not tracked}
+
+
+def test_a_photo_is_judged(installed: Installed) -> None:
+    photo = shutil.copy(SAMPLES / "maize_leaf.jpg", installed.folder)
+    (line,) = installed.run("plantood", "check", "--json", photo).splitlines()
+    assert json.loads(line)["verdict"] == "accept"
+
+
+def test_it_is_served(installed: Installed) -> None:
+    photo = (SAMPLES / "maize_leaf.jpg").read_bytes()
+    command = [str(installed.python), "-m", "plantood", "serve"]
+    with launch(
+        command,
+        folder=installed.folder,
+        environment=environment(installed.home),
+        log=installed.folder / "serve.log",
+    ) as server:
+        server.wait_until_ready()
+        verdict = httpx.post(f"{server.url}/check", content=photo, timeout=60).json()
+        page = httpx.get(server.url)
+        assert not standalone.traces_of_checkout(server)
+    assert verdict["verdict"] == "accept"
+    assert page.status_code == 200
+
+
+def test_it_trains_and_lists_what_it_trained(installed: Installed, photos: Path) -> None:
+    options = ["--backbone", "efficientnet_lite0", "--weights", "starter", "--heads", "gap"]
+    options += ["--epochs", "1", "--no-fine-tune", "--min-per-class", "5"]
+    installed.run("plantood", "train", str(photos), *options)
+    listed = json.loads(installed.run("plantood", "models", "--json"))
+    assert listed[0]["head"] == "gap"
+    assert listed[0]["damage"] is None
+    report = next((installed.folder / "runs").rglob("report.html"))
+    assert "<svg" in report.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_there(installed: Installed, command: str) -> None:
+    assert "--help" in installed.run("plantood", command, "--help")
+
+
+def test_a_project_of_three_files_becomes_a_bento(installed: Installed, tmp_path: Path) -> None:
+    for name, text in PROJECT.items():
+        (tmp_path / name).write_text(text)
+    built = installed.run("bentoml", "build", "-o", "tag", folder=tmp_path)
+    name, version = built.rsplit("__tag__:", 1)[1].strip().split(":")
+    bento = installed.home / "bentos" / name / version
+    assert "plantood-gate" in (bento / "bento.yaml").read_text()
+    assert {path.name for path in (bento / "src").glob("*.py")} == {"my_detector.py", "service.py"}
