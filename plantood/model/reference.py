@@ -10,10 +10,11 @@ common variance for all the rest, so that a thousand dimensions need only some h
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 #: The distance that counts as 1: this percentile of the calibration photos.
 PERCENTILE = 99.0
@@ -32,13 +33,13 @@ class Reference:
         scale: Distance that counts as 1, float32 scalar array.
     """
 
-    mean: np.ndarray
-    components: np.ndarray
-    variances: np.ndarray
-    noise_variance: np.ndarray
-    scale: np.ndarray
+    mean: NDArray[np.float32]
+    components: NDArray[np.float32]
+    variances: NDArray[np.float32]
+    noise_variance: NDArray[np.float32]
+    scale: NDArray[np.float32]
 
-    def distance(self, embedding: np.ndarray) -> np.ndarray:
+    def distance(self, embedding: NDArray[np.floating]) -> NDArray[np.float32]:
         r"""Return the Mahalanobis distance, float [N,C] -> float32 [N], >= 0.
 
         With :math:`z = U (x - \mu)`: :math:`d^2 = \sum_i z_i^2 / \lambda_i + r / \sigma^2`,
@@ -49,9 +50,9 @@ class Reference:
         residual = np.square(centred).sum(1) - np.square(projected).sum(1)
         squared = (np.square(projected) / self.variances).sum(1)
         squared += np.maximum(residual, 0) / self.noise_variance
-        return np.sqrt(squared).astype(np.float32)
+        return np.asarray(np.sqrt(squared), np.float32)
 
-    def unfamiliarity(self, embedding: np.ndarray) -> np.ndarray:
+    def unfamiliarity(self, embedding: NDArray[np.floating]) -> NDArray[np.float32]:
         """Return the distance in units of the calibration photos' 99th percentile.
 
         Args:
@@ -68,9 +69,9 @@ class Reference:
 
 
 def fit(
-    embeddings: np.ndarray,
+    embeddings: NDArray[np.floating],
     *,
-    calibration: np.ndarray | None = None,
+    calibration: NDArray[np.floating] | None = None,
     components: int = COMPONENTS,
 ) -> Reference:
     """Fit the reference statistics.
@@ -98,12 +99,12 @@ def fit(
         mean=mean.astype(np.float32),
         components=directions[:kept].astype(np.float32),
         variances=np.maximum(variances[:kept], noise).astype(np.float32),
-        noise_variance=np.float32(noise),
-        scale=np.float32(1),
+        noise_variance=np.array(noise, np.float32),
+        scale=np.array(1, np.float32),
     )
     distances = unscaled.distance(embeddings if calibration is None else calibration)
-    scale = np.float32(max(np.percentile(distances, PERCENTILE), 1e-6))
-    return Reference(**{**vars(unscaled), "scale": scale})
+    scale = max(np.percentile(distances, PERCENTILE), 1e-6)
+    return replace(unscaled, scale=np.array(scale, np.float32))
 
 
 def load(path: str | Path) -> Reference:
@@ -117,6 +118,7 @@ def load(path: str | Path) -> Reference:
         return Reference(**{field.name: arrays[field.name] for field in fields(Reference)})
 
 
-def _normalised(embedding: np.ndarray) -> np.ndarray:
-    embedding = np.asarray(embedding, np.float32)
-    return embedding / np.maximum(np.linalg.norm(embedding, axis=1, keepdims=True), 1e-12)
+def _normalised(embedding: NDArray[np.floating]) -> NDArray[np.float32]:
+    given = np.asarray(embedding, np.float32)
+    length = np.linalg.norm(given, axis=1, keepdims=True)
+    return np.asarray(given / np.maximum(length, 1e-12), np.float32)

@@ -11,6 +11,7 @@ photos, of half of the sources; ``docs/quality.md`` says which, and what the rul
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 BORDER_SIDE = 256
 """Longest side, in pixels, at which borders are looked for: letters of a date can be told apart."""
@@ -57,7 +58,7 @@ _SEEN_FROM = (lambda x: x.T, lambda x: x, lambda x: x.T[::-1], lambda x: x[::-1]
 """The picture with its left, upper, right and lower side on top."""
 
 
-def picture_box(luma: np.ndarray) -> tuple[int, int, int, int]:
+def picture_box(luma: NDArray[np.float32]) -> tuple[int, int, int, int]:
     """The part of a file that is the photo itself.
 
     Args:
@@ -69,7 +70,7 @@ def picture_box(luma: np.ndarray) -> tuple[int, int, int, int]:
     height, width = luma.shape
     cut = [0, 0, 0, 0]
 
-    def rest() -> np.ndarray:
+    def rest() -> NDArray[np.float32]:
         return luma[cut[1] : height - cut[3], cut[0] : width - cut[2]]
 
     for _ in range(_LAYERS):
@@ -85,7 +86,7 @@ def picture_box(luma: np.ndarray) -> tuple[int, int, int, int]:
     return cut[0], cut[1], width - cut[2], height - cut[3]
 
 
-def border(luma: np.ndarray) -> int:
+def border(luma: NDArray[np.float32]) -> int:
     """How many rows at the top are a frame or a bar, with or without text on it.
 
     Their ground is of one brightness, that of the first row, and ends along a straight edge.
@@ -108,7 +109,7 @@ def border(luma: np.ndarray) -> int:
     return cut if _enough(len(luma) - cut, len(luma)) else 0
 
 
-def captions(luma: np.ndarray) -> tuple[int, int]:
+def captions(luma: NDArray[np.float32]) -> tuple[int, int]:
     """How many rows at the top and at the bottom hold a caption, and no photo worth measuring.
 
     A row through a line of text changes between dark and bright a dozen times or more. So does one
@@ -130,7 +131,7 @@ def captions(luma: np.ndarray) -> tuple[int, int]:
     return (top, bottom) if _enough(height - top - bottom, height) else (0, 0)
 
 
-def strokes(luma: np.ndarray, step: float) -> np.ndarray:
+def strokes(luma: NDArray[np.float32], step: float) -> NDArray[np.intp]:
     """How often each row changes direction: from a step up to a step down, or the other way.
 
     Args:
@@ -151,7 +152,7 @@ def _enough(left: int, of: int) -> bool:
     return left >= max(_LEAST * of, _FEWEST)
 
 
-def _longest_run(flags: np.ndarray) -> int:
+def _longest_run(flags: NDArray[np.bool_]) -> int:
     """Length of the longest piece that is True throughout."""
     ends = np.flatnonzero(np.diff(np.concatenate(([False], flags, [False])).astype(np.int8)))
     return int((ends[1::2] - ends[::2]).max(initial=0))

@@ -57,7 +57,7 @@ def file_of(image: Image.Image) -> bytes | None:
         return None
     position = file.tell()
     file.seek(0)
-    data = file.read()
+    data: bytes = file.read()
     file.seek(position)
     return data
 

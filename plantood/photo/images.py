@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
-from pi_heif import open_heif
+from numpy.typing import NDArray
+from pi_heif.heif import open_heif
 from PIL import (  # the plugins register their formats when they are imported
     AvifImagePlugin,  # noqa: F401
     BmpImagePlugin,  # noqa: F401
@@ -24,6 +25,7 @@ from PIL import (  # the plugins register their formats when they are imported
     Image,
     PngImagePlugin,  # noqa: F401
     TiffImagePlugin,  # noqa: F401
+    UnidentifiedImageError,
     WebPImagePlugin,  # noqa: F401
 )
 
@@ -32,7 +34,9 @@ from plantood.photo import pixels
 from plantood.photo.formats import exif, isobmff, jpeg, signatures
 from plantood.photo.formats.segments import ensure_few_segments
 
-Photo: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike | Image.Image | np.ndarray
+Photo: TypeAlias = (
+    bytes | bytearray | memoryview | str | os.PathLike[str] | Image.Image | NDArray[np.uint8]
+)
 
 FORMATS = ("PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF")
 """What Pillow is allowed to open; it knows some forty more, each one more surface to attack."""
@@ -89,7 +93,7 @@ class LoadedImage:
         format: ``JPEG``, ``PNG``, ..., ``HEIF``; None for an array.
     """
 
-    pixels: np.ndarray
+    pixels: NDArray[np.uint8]
     width: int
     height: int
     format: str | None = None
@@ -151,7 +155,7 @@ def _load(photo: Photo, limits: Limits, admit: Admit) -> tuple[Image.Image, int,
     )
 
 
-def to_model_input(image: LoadedImage | np.ndarray, size: int = 224) -> np.ndarray:
+def to_model_input(image: LoadedImage | NDArray[np.uint8], size: int = 224) -> NDArray[np.uint8]:
     """Stretch a photo to the model's square input, without a crop: all of it is judged.
 
     Args:
@@ -198,7 +202,7 @@ def _decode(data: bytes, limits: Limits, admit: Admit) -> tuple[Image.Image, int
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise PhotoTooLarge(f"more pixels than the limit of {limits.max_pixels:,}") from error
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         found = signatures.named_other(data)
         raise UnreadablePhoto(
             (f"this is {found}, " if found else "")
@@ -230,7 +234,7 @@ def _decode_other(
         exif.ensure_modest(data)
     elif data[4:8] == b"ftyp":
         if not signatures.brands(data) & (signatures.HEIF_BRANDS | signatures.AVIF_BRANDS):
-            raise Image.UnidentifiedImageError("a video, or the like")
+            raise UnidentifiedImageError("a video, or the like")
         inside = isobmff.ensure_whole(data)
         if signatures.is_heif(data):
             return _decode_heif(data, limits, admit)
@@ -239,7 +243,7 @@ def _decode_other(
     with Image.open(BytesIO(data), formats=FORMATS) as image:
         _ensure_pixels(image.size, limits)
         count = max(inside, image.width * image.height)
-        a_pixel = _BYTES_A_PIXEL.get(image.mode, 4) + _BYTES_A_PIXEL_MORE.get(image.format, 0)
+        a_pixel = _BYTES_A_PIXEL.get(image.mode, 4) + _BYTES_A_PIXEL_MORE.get(image.format or "", 0)
         _admit(len(data) + int(a_pixel * count), image.size, limits, admit)
         image.load()  # before anything that would load it and swallow an error
         return _finish(image, limits, exif.of_image(image))
@@ -263,7 +267,9 @@ def _decode_heif(
 
     def band(top: int, bottom: int) -> Image.Image:
         rows = data_rows[top * stride : bottom * stride]
-        return Image.frombuffer(mode, (width, bottom - top), rows, "raw", mode, stride, 1)
+        size = width, bottom - top
+        # Pillow takes any buffer, and says so only of some
+        return Image.frombuffer(mode, size, rows, "raw", mode, stride, 1)  # type: ignore[arg-type]
 
     rgb = pixels.to_rgb((width, height), band, _factor((width, height), limits))
     return rgb, width, height, "HEIF"

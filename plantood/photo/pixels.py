@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from plantood.errors import UnreadablePhoto
@@ -23,7 +24,7 @@ _BAND = 1 << 20
 """Pixels that are converted and reduced at a time."""
 
 
-def from_array(array: np.ndarray) -> Image.Image:
+def from_array(array: NDArray[np.uint8]) -> Image.Image:
     """uint8 ``[H, W]``, ``[H, W, 1]``, ``[H, W, 3]`` (RGB) or ``[H, W, 4]`` (RGBA) as a picture.
 
     Raises:
@@ -72,16 +73,14 @@ def to_rgb(
         rows: Gives those from one to before another, as of :func:`rows_of`.
         factor: 0 to leave the size as it is.
     """
-    height = size[1]
+    width, height = size
     if not factor:
         return _over_white(_averageable(rows(0, height)))
-    reduced = None
+    reduced = Image.new("RGB", (-(-width // factor), -(-height // factor)))
     for top, bottom in _bands(size, factor):
         band = _averageable(rows(top, bottom)).reduce(factor)
-        if reduced is None:
-            reduced = Image.new(band.mode, (band.width, -(-height // factor)))
-        reduced.paste(band, (0, top // factor))
-    return _over_white(reduced)
+        reduced.paste(_over_white(band), (0, top // factor))
+    return reduced
 
 
 def _bands(size: tuple[int, int], multiple: int = 1) -> Iterator[tuple[int, int]]:
@@ -125,6 +124,6 @@ def _to_grey(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
     return convert
 
 
-def _numbers(image: Image.Image) -> np.ndarray:
+def _numbers(image: Image.Image) -> NDArray[np.float32]:
     """Its pixels, float32 ``[H, W]``; what is no number is 0."""
     return np.nan_to_num(np.asarray(image, dtype=np.float32), posinf=0, neginf=0)

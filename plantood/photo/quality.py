@@ -10,6 +10,7 @@ from __future__ import annotations
 from math import ceil
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from plantood.photo.borders import BORDER_SIDE, picture_box
@@ -56,7 +57,7 @@ def measure(image: LoadedImage) -> Quality:
     )
 
 
-def picture_luma(pixels: np.ndarray) -> np.ndarray:
+def picture_luma(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """What cues are measured on: the photo itself, without frames, bars and captions at its edges.
 
     Args:
@@ -74,7 +75,7 @@ def picture_luma(pixels: np.ndarray) -> np.ndarray:
     return np.asarray(_reduced(image, SIDE), dtype=np.float32)
 
 
-def reduce_to_luma(pixels: np.ndarray, side: int = SIDE) -> np.ndarray:
+def reduce_to_luma(pixels: NDArray[np.uint8], side: int = SIDE) -> NDArray[np.float32]:
     """Reduce a photo to the size at which cues are measured; small ones are not enlarged.
 
     Args:
@@ -88,7 +89,7 @@ def reduce_to_luma(pixels: np.ndarray, side: int = SIDE) -> np.ndarray:
     return np.asarray(_reduced(image, side), dtype=np.float32)
 
 
-def highlights(luma: np.ndarray) -> float:
+def highlights(luma: NDArray[np.float32]) -> float:
     """How bright the bright parts are: 95th percentile of luma, 0 to 1.
 
     A dark photo is one without bright parts. The mean would refuse dark foliage, too, and the
@@ -97,12 +98,12 @@ def highlights(luma: np.ndarray) -> float:
     return float(np.percentile(luma, 95)) / 255
 
 
-def shadows(luma: np.ndarray) -> float:
+def shadows(luma: NDArray[np.float32]) -> float:
     """How bright the dark parts are: 5th percentile of luma, 0 to 1."""
     return float(np.percentile(luma, 5)) / 255
 
 
-def sharpness(luma: np.ndarray) -> float:
+def sharpness(luma: NDArray[np.float32]) -> float:
     """How much of a photo's detail a second blur takes away, 0 (blurred) to 1 (crisp).
 
     :func:`crispness` times :func:`steadiness`: the first sees defocus, a dirty or a covered lens,
@@ -116,7 +117,7 @@ def sharpness(luma: np.ndarray) -> float:
     return min(1.0, crispness(luma) * steadiness(luma))
 
 
-def crispness(luma: np.ndarray) -> float:
+def crispness(luma: NDArray[np.float32]) -> float:
     """Share of the squared differences between neighbours that is lost when blurred again.
 
     After Crete, Dolmiere, Ladret and Nicolas, "The blur effect: perception and estimation with a
@@ -140,7 +141,7 @@ def crispness(luma: np.ndarray) -> float:
     return lost / (total + _NOISE)
 
 
-def steadiness(luma: np.ndarray) -> float:
+def steadiness(luma: NDArray[np.float32]) -> float:
     """1 unless fine detail runs in one direction only, as motion leaves it, then down to 0.
 
     The eigenvalues of the structure tensor of fine detail are its energies in its weakest and its
@@ -160,11 +161,13 @@ def _reduced(image: Image.Image, side: int) -> Image.Image:
     scale = max(side / max(image.size), side / _MOST_ELONGATED / min(image.size))
     if scale >= 1:
         return image
-    size = tuple(max(1, round(length * scale)) for length in image.size)
-    return image.resize(size, Image.Resampling.BILINEAR, reducing_gap=3.0)
+    width, height = (max(1, round(length * scale)) for length in image.size)
+    return image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=3.0)
 
 
-def _along(luma: np.ndarray, direction: tuple[int, int], steps: int) -> list[np.ndarray]:
+def _along(
+    luma: NDArray[np.float32], direction: tuple[int, int], steps: int
+) -> list[NDArray[np.float32]]:
     """Views of ``luma``, all of one shape, shifted by 0 to ``steps`` pixels along a direction."""
     down, right = direction
     height, width = luma.shape[0] - down * steps, luma.shape[1] - abs(right) * steps
@@ -175,7 +178,7 @@ def _along(luma: np.ndarray, direction: tuple[int, int], steps: int) -> list[np.
     return views
 
 
-def _smooth(luma: np.ndarray, sigma: float) -> np.ndarray:
+def _smooth(luma: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
     """Gaussian blur, borders repeated.
 
     Sums of shifted views: a matrix product would wake the threads of BLAS, which costs more than
@@ -188,10 +191,11 @@ def _smooth(luma: np.ndarray, sigma: float) -> np.ndarray:
     padded = np.pad(luma, ((radius, radius), (0, 0)), "edge")
     luma = sum(weight * padded[i : i + height] for i, weight in enumerate(weights))
     padded = np.pad(luma, ((0, 0), (radius, radius)), "edge")
-    return sum(weight * padded[:, i : i + width] for i, weight in enumerate(weights))
+    luma = sum(weight * padded[:, i : i + width] for i, weight in enumerate(weights))
+    return luma
 
 
-def _structure_tensor(luma: np.ndarray) -> np.ndarray:
+def _structure_tensor(luma: NDArray[np.float32]) -> NDArray[np.float64]:
     """Mean outer product of the gradient with itself, float64 ``[2, 2]``."""
     down = luma[1:] - luma[:-1]
     right = luma[:, 1:] - luma[:, :-1]

@@ -62,7 +62,7 @@ def orientation(exif: bytes, xmp: bytes = b"") -> int:
     order = _byte_order(exif)
     for entry in _directory(exif, order, _first(exif, order)) if order else ():
         if entry.tag == ORIENTATION_TAG and entry.type == _SHORT and entry.count == 1:
-            (turned,) = struct.unpack_from(order + "H", entry.value)
+            turned = int.from_bytes(entry.value[:2], _ENDIAN[order])
             if 1 <= turned <= 8:
                 return turned
     found = _XMP_ORIENTATION.search(xmp[:_XMP_BYTES])
@@ -126,13 +126,13 @@ def _first(data: bytes, order: str) -> int:
 
 def _directory(data: bytes, order: str, start: int) -> Iterator[_Entry]:
     """The entries of a directory, one more than `MAX_ENTRIES` at most; fewer if it is cut off."""
-    count, layout = ("Q", "HHQ8s") if _is_big(data) else ("H", "HHI4s")
-    count, layout = struct.Struct(order + count), struct.Struct(order + layout)
+    number, entry = ("Q", "HHQ8s") if _is_big(data) else ("H", "HHI4s")
+    count, layout = struct.Struct(order + number), struct.Struct(order + entry)
     if start > len(data):
         return
     try:
         (entries,) = count.unpack_from(data, start)
-        for number in range(min(entries, MAX_ENTRIES + 1)):
-            yield _Entry(*layout.unpack_from(data, start + count.size + number * layout.size))
+        for i in range(min(entries, MAX_ENTRIES + 1)):
+            yield _Entry(*layout.unpack_from(data, start + count.size + i * layout.size))
     except struct.error:
         return

@@ -10,12 +10,14 @@ B), and the two segments that say what the numbers mean (JFIF, Adobe).
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import simplejpeg
+from numpy.typing import NDArray
 
 from plantood.errors import UnreadablePhoto
 from plantood.photo.formats import exif
@@ -74,7 +76,7 @@ class Jpeg:
         """Bytes that decoding at an eighth takes, beside the pixels that come out."""
         return len(self.data) + 2 * self.coefficients
 
-    def decode(self, factor: int = 1) -> np.ndarray:
+    def decode(self, factor: int = 1) -> NDArray[np.uint8]:
         """Decode, at a reduced scale if that is wanted.
 
         Args:
@@ -87,9 +89,16 @@ class Jpeg:
             UnreadablePhoto: Part of it is missing or damaged.
         """
         scale = max(known for known in (1, 2, 4, 8) if known <= max(1, factor))
-        size = {"min_height": -(-self.height // scale), "min_width": -(-self.width // scale)}
+        decode: Callable[..., NDArray[np.uint8]] = functools.partial(
+            simplejpeg.decode_jpeg,
+            self.data,
+            "RGB",
+            min_height=-(-self.height // scale),
+            min_width=-(-self.width // scale),
+            min_factor=1,
+        )
         try:
-            return simplejpeg.decode_jpeg(self.data, "RGB", **size, min_factor=1, strict=True)
+            return decode(strict=True)
         except Exception as error:
             stray = _STRAY.search(str(error))
             if "remature end" in str(error):
@@ -98,7 +107,7 @@ class Jpeg:
                 ) from error
             if not stray or int(stray[1]) > MAX_STRAY_BYTES:
                 raise UnreadablePhoto(f"the JPEG is damaged ({error}); send it again") from error
-        return simplejpeg.decode_jpeg(self.data, "RGB", **size, min_factor=1, strict=False)
+        return decode(strict=False)
 
 
 def read(data: bytes) -> Jpeg:
@@ -128,7 +137,7 @@ def read(data: bytes) -> Jpeg:
             exif_data = exif_data or segment
         elif marker == _APP1 and segment.startswith(_XMP):
             xmp = xmp or segment
-    if len(frame) < 6 or len(frame) < 6 + 3 * frame[5]:
+    if len(frame) < 6 or not frame[5] or len(frame) < 6 + 3 * frame[5]:
         raise UnreadablePhoto("the JPEG has no frame")
     if adobe:
         kept.insert(1, _adobe(adobe, frame[5]))
@@ -137,6 +146,8 @@ def read(data: bytes) -> Jpeg:
     scans = 1 if in_one_scan else data.count(b"\xff\xda", start)
     if scans > MAX_SCANS or scans * width * height > MAX_SCANNED_PIXELS:
         raise UnreadablePhoto(f"the JPEG has {scans} scans, too many for its size")
+    if not in_one_scan:
+        _ensure_all_scans(data[start:], frame, sequential)
     return Jpeg(
         b"".join([*kept, _with_end(data[start:])]),
         width,
@@ -181,6 +192,28 @@ def _header(data: bytes) -> Iterator[tuple[int, int, bytes]]:
             return
         position = _behind(data, start, segment)
     raise UnreadablePhoto("the file is made of headers without a photo")
+
+
+def _ensure_all_scans(scans: bytes, frame: bytes, sequential: bool) -> None:
+    """Refuse a file that ends between two scans: it is a whole picture, only a coarse one.
+
+    A sequential file has a scan of each component. A progressive one has each coefficient of each
+    of them down to its last bit (T.81, G.1.1.1).
+
+    Raises:
+        UnreadablePhoto: Scans are missing.
+    """
+    lacking = {id: dict.fromkeys(range(64), 1) for id in frame[6 : 6 + 3 * frame[5] : 3]}
+    for marker, _, scan in segments(START_OF_IMAGE + scans):
+        if marker == _END:
+            break
+        if marker != _SCAN or not scan or len(scan) < 4 + 2 * scan[0]:
+            continue
+        first, last, bits = (0, 63, 0) if sequential else scan[1 + 2 * scan[0] :][:3]
+        for id in scan[1 : 1 + 2 * scan[0] : 2]:
+            lacking.get(id, {}).update(dict.fromkeys(range(first, min(last, 63) + 1), bits & 15))
+    if any(bits for component in lacking.values() for bits in component.values()):
+        raise UnreadablePhoto("the JPEG broke off: its last scans are missing; send it again")
 
 
 def _segment(data: bytes, start: int) -> bytes:
