@@ -21,7 +21,10 @@ from plantood.errors import PlantoodError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 INTERRUPTED = "Interrupted. Run the same command again: it goes on from what is finished."
-EXTRA = ("tensorflow", "keras", "h5py", "onnx", "tf2onnx", "matplotlib", "sklearn", "jinja2")
+EXTRA = (
+    *("tensorflow", "keras", "h5py", "onnx", "tf2onnx"),
+    *("filelock", "jinja2", "markupsafe", "matplotlib", "sklearn"),
+)
 """Packages that serving does without."""
 
 _JUDGING = {

@@ -77,7 +77,6 @@ def test_of_a_photo_that_ends_early_no_pixel_is_made_up(name: str, data: st.Data
     assert np.array_equal(np.asarray(image), np.asarray(load_whole(whole)))
 
 
-@pytest.mark.xfail(strict=True, reason="an end marker is put where the next scan should begin")
 def test_a_progressive_jpeg_that_ends_between_two_scans_is_refused() -> None:
     photo = PHOTOS["jpeg progressive"]
     second = [found.start() for found in re.finditer(b"\xff\xda", photo)][1]

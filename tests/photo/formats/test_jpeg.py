@@ -63,7 +63,6 @@ def test_a_damaged_header_is_read_or_refused(name: str, data: st.DataObject) -> 
     _ensure_read(data.draw(damaged(PHOTOS[name], PHOTOS[other])))
 
 
-@pytest.mark.xfail(strict=True, raises=ValueError, reason="the sampling of no components is asked")
 def test_a_frame_of_no_components_is_refused() -> None:
     photo = PHOTOS["progressive"]
     components = photo.index(b"\xff\xc2") + 9
