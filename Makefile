@@ -9,7 +9,8 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve develop test lint format train starter bench docs build container sbom lock clean
+.PHONY: help run serve develop check test lint types format docs train starter bench wheel build \
+	container sbom lock clean
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -51,9 +52,21 @@ $(VENV)/.kubectl: | $(VENV)/.development
 test: $(VENV)/.development $(VENV)/.kubectl ## run the tests
 	$(BIN)/python -m pytest
 
-lint: $(VENV)/.development ## check format and style
+check: lint ## the fast loop: format, style, types, and the tests that start no server
+	$(BIN)/python -m pytest -m "not slow" -q
+
+lint: $(VENV)/.development types ## check format, style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+
+# The package as a user's type checker sees it, with the trainer inside; then the examples.
+types: $(VENV)/.development ## check the types
+	@rm -rf build/types && mkdir -p build/types
+	@cp -Rp plantood build/types/plantood && cp -Rp training build/types/plantood/training
+	@for of in "-p plantood" examples/compose examples/maize_disease tests/typing; do \
+		echo "mypy $$of"; \
+		MYPYPATH="build/types:$${of#-p plantood}" $(BIN)/mypy --config-file pyproject.toml $$of || exit 1; \
+	done
 
 format: $(VENV)/.development ## bring the code into format
 	$(BIN)/ruff format .
@@ -75,6 +88,11 @@ bench: $(VENV)/.development ## measure speed and quality cues, and write the tab
 
 docs: $(VENV)/.development ## build the documentation's site: build/site/index.html
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -W ignore -m mkdocs build --strict
+
+wheel: $(BIN)/python ## build the wheel that other projects install: dist/
+	rm -rf build/lib build/bdist.* dist/*.whl
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	rm -rf build/lib build/bdist.*
 
 build: $(VENV)/.serving ## pack the gate's bento: the gate that PLANTOOD_GATE names, or the newest
 	@$(BIN)/bentoml build

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -68,7 +69,7 @@ def serve(
     started = time.perf_counter()
     with log.open("wb") as output:
         process = subprocess.Popen(
-            ["bentoml", "serve", target, "--host", "127.0.0.1", "--port", str(port)],
+            [sys.executable, "-m", "bentoml", "serve", target, "--host", "127.0.0.1", "--port", str(port)],
             env={**os.environ, **env},
             stdout=output,
             stderr=subprocess.STDOUT,

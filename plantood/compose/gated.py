@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from http import HTTPStatus
-from typing import Any, TypeVar, overload
+from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 import bentoml
 
@@ -18,12 +18,39 @@ from plantood.compose.response import output_of, own_output, status_of_refusals
 from plantood.compose.signature import Signature, read_signature
 from plantood.http.protocol import bound_connections
 from plantood.judging import prometheus
+from plantood.verdict import Verdict
 
-Method = TypeVar("Method", bound=Callable[..., Any])
+Given = ParamSpec("Given")
+Output = TypeVar("Output")
+
+
+class GatedMethod(Protocol):
+    """What `gated` makes of a method: the same parameters; a photo may get its verdict instead.
+
+    Like BentoML's own calls of a service it has to be awaited, also where the method is not async.
+    """
+
+    @overload
+    def __call__(
+        self, func: Callable[Given, Coroutine[Any, Any, Output]], /
+    ) -> Callable[Given, Coroutine[Any, Any, Output | Verdict]]: ...
+
+    @overload
+    def __call__(
+        self, func: Callable[Given, Output], /
+    ) -> Callable[Given, Coroutine[Any, Any, Output | Verdict]]: ...
 
 
 @overload
-def gated(func: Method, /) -> Method: ...
+def gated(
+    func: Callable[Given, Coroutine[Any, Any, Output]], /
+) -> Callable[Given, Coroutine[Any, Any, Output | Verdict]]: ...
+
+
+@overload
+def gated(
+    func: Callable[Given, Output], /
+) -> Callable[Given, Coroutine[Any, Any, Output | Verdict]]: ...
 
 
 @overload
@@ -34,7 +61,7 @@ def gated(
     on_gate_error: OnGateError | None = ...,
     timeout_s: float | None = ...,
     retake_status: int | None = ...,
-) -> Callable[[Method], Method]: ...
+) -> GatedMethod: ...
 
 
 def gated(
@@ -120,14 +147,14 @@ def gated(
     async def checked_first(self: Any, *args: Any, **kwargs: Any) -> Any:
         return await front.call(self, signature.given(args, kwargs))
 
-    functools.update_wrapper(checked_first, func)
-    checked_first.front = front
-    del checked_first.__wrapped__  # or BentoML would take the method's own signature
-    checked_first.__doc__ = _documented(func.__doc__, signature.many, status)
-    checked_first.__signature__ = _signature(
+    method: Any = functools.update_wrapper(checked_first, func)
+    method.front = front
+    del method.__wrapped__  # or BentoML would take the method's own signature
+    method.__doc__ = _documented(func.__doc__, signature.many, status)
+    method.__signature__ = _signature(
         signature, input_of(signature), output_of(own, signature.many, status)
     )
-    return checked_first
+    return method
 
 
 def _documented(doc: str | None, many: bool, status: HTTPStatus) -> str:
