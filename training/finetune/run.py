@@ -28,8 +28,8 @@ from plantood.training.fitting.fit import read_arrays, write_arrays
 from plantood.training.fitting.phases import HeadTrainer
 from plantood.training.judging.evaluation import Evaluation, scored_splits
 from plantood.training.judging.gates import find_gate
-from plantood.training.network.classifier import head_of
-from plantood.training.network.weights import build_backbone, load_classifier
+from plantood.training.network.backbones import build_backbone
+from plantood.training.network.classifier import head_of, load_classifier
 from plantood.training.train.train import changed_settings, data_notes, evaluation_of, sizes_of
 
 BEFORE = "before.npz"

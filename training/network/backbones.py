@@ -19,8 +19,10 @@ from keras import layers
 from numpy.typing import NDArray
 
 from plantood.errors import WeightsUnavailable
+from plantood.model.entry import KERAS
 from plantood.training.network import efficientnet_lite
 from plantood.training.network.classifier import backbone_of, load_classifier
+from plantood.training.network.weights import told_by_version
 
 REMEDY = "give a file (--weights FILE) or take the starter gate's backbone (--weights starter)"
 
@@ -173,7 +175,8 @@ def build_backbone(name: str, weights: str | Path = "imagenet") -> keras.Model:
         made of built-in layers only, so that it reloads with ``safe_mode=True``.
 
     Raises:
-        WeightsUnavailable: The weights are not here, or do not fit this backbone.
+        WeightsUnavailable: The weights are not here, do not fit this backbone, or are of a newer
+            Keras.
         ValueError: There is no backbone of this name.
     """
     if name not in BACKBONES:
@@ -214,10 +217,15 @@ def _load_starter(backbone: keras.Model, name: str) -> None:
             f"The starter gate's backbone is {starter_backbone()}, not {name}; "
             f"take --backbone {starter_backbone()}, or give a file (--weights FILE)."
         )
-    _load_file(backbone, name, starter_dir() / "model.keras")
+    _load_file(backbone, name, starter_dir() / KERAS)
 
 
 def _load_file(backbone: keras.Model, name: str, path: Path) -> None:
+    with told_by_version(path):
+        _load_or_refuse(backbone, name, path)
+
+
+def _load_or_refuse(backbone: keras.Model, name: str, path: Path) -> None:
     if not path.is_file():
         raise WeightsUnavailable(f"There is no weights file {path}; {REMEDY}.")
     try:

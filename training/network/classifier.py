@@ -6,6 +6,8 @@ from pathlib import Path
 
 import keras
 
+from plantood.training.network.weights import told_by_version
+
 
 def build_classifier(backbone: keras.Model, head: keras.Model) -> keras.Model:
     """Join a backbone and a head; their weights are shared with the result, not copied.
@@ -51,5 +53,7 @@ def load_classifier(path: str | Path) -> keras.Model:
 
     Raises:
         ValueError: The file holds custom code (a lambda layer), or is no Keras model.
+        WeightsUnavailable: It is of a newer Keras, and this one cannot read it.
     """
-    return keras.saving.load_model(path, compile=False, safe_mode=True)
+    with told_by_version(Path(path)):
+        return keras.saving.load_model(path, compile=False, safe_mode=True)

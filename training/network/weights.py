@@ -1,4 +1,4 @@
-"""Keras models from files; if one is of a newer Keras than this, that is what is said."""
+"""Which Keras saved a file; if it is newer than this one, that is what is said."""
 
 from __future__ import annotations
 
@@ -13,34 +13,15 @@ import h5py
 import keras
 
 from plantood.errors import WeightsUnavailable
-from plantood.model.entry import KERAS
-from plantood.model.starter import starter_dir
-from plantood.training.network import backbones, classifier
-
-
-def build_backbone(name: str, weights: str | Path) -> keras.Model:
-    """:func:`plantood.training.network.backbones.build_backbone`.
-
-    Raises:
-        WeightsUnavailable: The weights are not here, do not fit, or are of a newer Keras.
-    """
-    file = starter_dir() / KERAS if weights == "starter" else Path(weights)
-    with _told_by_version(file):
-        return backbones.build_backbone(name, weights)
-
-
-def load_classifier(path: Path) -> keras.Model:
-    """:func:`plantood.training.network.classifier.load_classifier`.
-
-    Raises:
-        WeightsUnavailable: The file is of a newer Keras, and this one cannot read it.
-    """
-    with _told_by_version(path):
-        return classifier.load_classifier(path)
 
 
 @contextmanager
-def _told_by_version(file: Path) -> Iterator[None]:
+def told_by_version(file: Path) -> Iterator[None]:
+    """Read a file of weights in this context.
+
+    Raises:
+        WeightsUnavailable: it could not be read, and is of a newer Keras.
+    """
     try:
         yield
     except Exception as error:  # Keras has no kind of its own for this

@@ -31,9 +31,9 @@ from plantood.training.fitting.extractor import extractor_for
 from plantood.training.judging.evaluation import Evaluation
 from plantood.training.judging.scoring import score_splits
 from plantood.training.judging.unseen import unseen_table
+from plantood.training.network.backbones import build_backbone
 from plantood.training.network.classifier import build_classifier
 from plantood.training.network.heads import build_head
-from plantood.training.network.weights import build_backbone
 from plantood.training.photos.dataset import Dataset, load_dataset
 from plantood.training.report.card import model_card
 from plantood.training.starter.bank import Bank, open_bank

@@ -24,7 +24,7 @@ from plantood.training.fitting.phases import SCORES, HeadTrainer
 from plantood.training.judging.evaluation import Evaluation, Scored
 from plantood.training.judging.threshold import choose_threshold
 from plantood.training.judging.unseen import Accepted, accepted_shares, unseen_table
-from plantood.training.network.weights import build_backbone
+from plantood.training.network.backbones import build_backbone
 from plantood.training.photos.dataset import Dataset, load_dataset
 from plantood.training.report.html import write_report
 from plantood.training.train.settings import TrainOptions

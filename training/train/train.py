@@ -22,7 +22,7 @@ from plantood.training.fitting.phases import HeadTrainer, TrainedHead
 from plantood.training.judging.evaluation import Evaluation, scored_splits
 from plantood.training.judging.scoring import score_splits
 from plantood.training.judging.threshold import choose_threshold
-from plantood.training.network.weights import build_backbone
+from plantood.training.network.backbones import build_backbone
 from plantood.training.photos.dataset import (
     Dataset,
     labels_digest,

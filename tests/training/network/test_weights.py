@@ -10,7 +10,9 @@ import pytest
 from plantood.errors import WeightsUnavailable
 from plantood.model.entry import KERAS
 from plantood.model.starter import starter_dir
-from plantood.training.network.weights import build_backbone, load_classifier, saved_by
+from plantood.training.network.backbones import build_backbone
+from plantood.training.network.classifier import load_classifier
+from plantood.training.network.weights import saved_by
 
 NEWER = "99.1.0"
 
