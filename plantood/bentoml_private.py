@@ -28,7 +28,10 @@ if TYPE_CHECKING:
     from _bentoml_sdk.io_models import IORootModel, ensure_io_descriptor
     from _bentoml_sdk.method import APIMethod
     from bentoml._internal.bento.build_config import BentoEnvSchema
-    from bentoml._internal.configuration.containers import BentoMLContainer
+    from bentoml._internal.configuration.containers import (
+        BentoMLContainer,
+        _BentoMLContainerClass,
+    )
     from bentoml._internal.marshal.dispatcher import Optimizer
     from bentoml._internal.server.http.access import AccessLogMiddleware
     from bentoml._internal.server.http.instruments import RunnerTrafficMetricsMiddleware
@@ -197,8 +200,8 @@ def ensure_known(version: str) -> None:
         )
 
 
-def _container() -> type[BentoMLContainer]:
-    container: type[BentoMLContainer] = __getattr__("BentoMLContainer")
+def _container() -> _BentoMLContainerClass:
+    container: _BentoMLContainerClass = __getattr__("BentoMLContainer")
     return container
 
 

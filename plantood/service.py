@@ -63,7 +63,7 @@ def _before_start() -> None:
     in place of a dead one.
     """
     try:
-        tag = served_gate(settings.gate, PlantScorer.bento)
+        tag = served_gate(settings.gate, PlantScorer.bento)  # type: ignore[attr-defined]  # a service
         gate = servable_gate(settings, tag)
     except PlantoodError as error:
         raise BentoMLConfigException(str(error)) from None
@@ -219,4 +219,4 @@ class PlantGate:
         }
 
 
-PlantScorer.add_asgi_middleware(RenewConnections)
+PlantScorer.add_asgi_middleware(RenewConnections)  # type: ignore[attr-defined]  # a service

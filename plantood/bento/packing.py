@@ -61,7 +61,7 @@ def record_gate(service: Service[Any]) -> None:
     if reference is None:
         return
     gate = reference.resolve()
-    tag, digest = str(gate.tag), gate.info.metadata["manifest_sha256"]
+    tag, digest = str(gate.tag), str(gate.info.metadata["manifest_sha256"])
     service.labels |= {GATE_LABEL: tag, SHA256_LABEL: digest}
     service.envs.append(BentoEnvSchema(variable("gate"), tag))
     service.envs.append(BentoEnvSchema(SHA256_VARIABLE, digest))

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import aiohttp
 import numpy as np
 from bentoml.legacy import Runner
+from numpy.typing import NDArray
 
 from plantood.bento.gate_reference import open_store
 from plantood.bentoml_private import AsyncClient, HTTPClient, RemoteProxy, session_of
@@ -60,7 +61,8 @@ def open_door(source: Any, settings: Settings) -> Door:
         scorer = ServiceScorer(source)
         return _judge(scorer.score, settings, scorer.describe)
     if asyncio.iscoroutinefunction(getattr(source, "check", None)):
-        return source
+        door: Door = source
+        return door
     raise SettingsError(
         f"{type(source).__name__} is no gate; give bentoml.depends(PlantGate), "
         "bentoml.depends(PlantScorer), bentoml.depends(url=...), RemoteGate(url), gate_runner() "
@@ -84,7 +86,7 @@ class GateService:
         call = functools.partial(
             self._service.to_async.check_batch, images=[photo], language=language
         )
-        verdicts = await with_one_more_try(call)
+        verdicts: list[Verdict] = await with_one_more_try(call)
         if len(verdicts) != 1:
             raise WrongAnswer(f"the gate answered {len(verdicts)} verdicts on one photo")
         return verdicts[0]
@@ -93,7 +95,8 @@ class GateService:
         """True if the gate says so."""
         session = await session_of(self._service.to_async)
         if session is None:
-            return await self._service.__is_ready__()
+            ready: bool = await self._service.__is_ready__()
+            return ready
         timeout = aiohttp.ClientTimeout(READY_SECONDS)
         async with session.get("/readyz", timeout=timeout) as answer:
             return answer.status == 200
@@ -114,8 +117,10 @@ def _judge(score: Score, settings: Settings, describe: Describe) -> Judge:
     return _until_the_end(Judge(Rules.of(model, settings), score, settings, describe))
 
 
-def _judge_by_runner(runner: Runner, settings: Settings) -> Judge:
-    async def score(images: np.ndarray) -> np.ndarray:
+def _judge_by_runner(runner: Any, settings: Settings) -> Judge:
+    """A judge with a legacy runner, which has its methods only once it is made."""
+
+    async def score(images: NDArray[np.uint8]) -> NDArray[np.float32]:
         return await with_one_more_try(lambda: runner.score.async_run(images))
 
     async def describe() -> dict[str, Any]:
@@ -125,7 +130,7 @@ def _judge_by_runner(runner: Runner, settings: Settings) -> Judge:
 
 
 def _judge_in_process(gate: Gate, settings: Settings) -> Judge:
-    async def score(images: np.ndarray) -> np.ndarray:
+    async def score(images: NDArray[np.uint8]) -> NDArray[np.float32]:
         return (await asyncio.to_thread(gate.scorer.score, images)).rows()
 
     rules = Rules(

@@ -38,14 +38,16 @@ class _Outcome:
     """What becomes of one photo: ``result`` is an output, a verdict, or the error to answer."""
 
     parameter: str = ""
-    photo: PhotoInput | None = None
-    language: str | None = None
-    judged: Judged | None = None
     result: Any = None
 
-    @property
-    def accepted(self) -> bool:
-        return self.judged is not None and self.result is None
+
+@dataclass(kw_only=True)
+class _Accepted(_Outcome):
+    """What becomes of a photo for which the method gives the ``result``."""
+
+    photo: PhotoInput
+    language: str | None
+    judged: Judged
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +91,7 @@ class Front:
             outcomes = await asyncio.gather(
                 *(self._judge(gate, name, photo, language) for name, photo in photos)
             )
-            accepted = [outcome for outcome in outcomes if outcome.accepted]
+            accepted = [outcome for outcome in outcomes if isinstance(outcome, _Accepted)]
             if accepted if signature.many else len(accepted) == len(outcomes):
                 convert = functools.partial(self._convert, gate, accepted, cleanup)
                 await self._run(state, service, given, accepted, convert)
@@ -111,7 +113,7 @@ class Front:
     async def _judge(
         self, gate: ComposedGate, name: str, photo: Any, language: str | None
     ) -> _Outcome:
-        """The outcome of a refused photo; of an accepted one only that it is accepted."""
+        """The outcome of a refused photo; of an accepted one all that the method needs."""
         sent = photo if isinstance(photo, Sent) else Sent(photo)
         language = language or sent.language
         try:
@@ -119,14 +121,15 @@ class Front:
         except GateUnavailable as failure:
             if sent is not photo:
                 raise
-            return _Outcome(name, result=failure)
-        result: Any = None if judged.verdict.accepted else judged.verdict
+            return _Outcome(name, failure)
         if judged.error is not None and (mistake := why_not_the_farmer(sent.photo)):
-            result = RequestRefused(mistake, HTTPStatus.BAD_REQUEST)
-        return _Outcome(name, sent.photo, language, judged, result)
+            return _Outcome(name, RequestRefused(mistake, HTTPStatus.BAD_REQUEST))
+        if not judged.verdict.accepted:
+            return _Outcome(name, judged.verdict)
+        return _Accepted(name, photo=sent.photo, language=language, judged=judged)
 
     def _convert(
-        self, gate: ComposedGate, accepted: list[_Outcome], cleanup: contextlib.AsyncExitStack
+        self, gate: ComposedGate, accepted: list[_Accepted], cleanup: contextlib.AsyncExitStack
     ) -> dict[str, Any]:
         """The arguments that the accepted photos become; empty if none of them can be decoded.
 
@@ -159,7 +162,7 @@ class Front:
         state: _State,
         service: Any,
         given: dict[str, Any],
-        accepted: list[_Outcome],
+        accepted: list[_Accepted],
         convert: Callable[[], dict[str, Any]],
     ) -> None:
         """Call the method with the accepted photos, and take over what it returns.
@@ -178,7 +181,7 @@ class Front:
 
         if inspect.iscoroutinefunction(signature.func):
             made = await anyio.to_thread.run_sync(convert, limiter=state.converters)
-            output = await signature.call(service, given | made) if made else None
+            output: Any = await signature.call(service, given | made) if made else None
         else:
             made, output = await anyio.to_thread.run_sync(convert_and_call, limiter=state.threads)
         if not made:
@@ -239,9 +242,10 @@ class _State:
     @classmethod
     def of(cls, service: Any) -> _State:
         """That of a service object."""
-        if "_gated_state" not in vars(service):
-            service._gated_state = cls(service)
-        return service._gated_state
+        state: _State | None = vars(service).get("_gated_state")
+        if state is None:
+            state = service._gated_state = cls(service)
+        return state
 
     async def gate(self, front: Front) -> ComposedGate:
         """The gate in front of a method, opened with its first photo.

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 from starlette.datastructures import UploadFile
 
-from plantood.compose.doors import open_door
+from plantood.compose.doors import Door, open_door
 from plantood.errors import SettingsError, UnreadablePhoto
 from plantood.judging import prometheus
 from plantood.judging.failures import FailureKind, WrongAnswer, as_gate_failure
@@ -66,11 +66,11 @@ class ComposedGate:
         with naming("messages_file"):
             self.messages = Messages.load(self.settings.messages_file)
         inherited = source if isinstance(source, ComposedGate) else None
-        self.door = inherited.door if inherited else open_door(source, self.settings)
+        self.door: Door = inherited.door if inherited else open_door(source, self.settings)
         self.on_gate_error: OnGateError = on_gate_error or (
             inherited.on_gate_error if inherited else self.settings.on_gate_error
         )
-        self.timeout_s = timeout_s or (
+        self.timeout_s: float = timeout_s or (
             inherited.timeout_s if inherited else self.settings.gate_timeout_s
         )
         for kind in FailureKind:
@@ -141,7 +141,8 @@ class ComposedGate:
         if not hasattr(self.door, "is_ready"):  # it cannot tell
             return True
         try:
-            return await self.door.is_ready()
+            ready: bool = await self.door.is_ready()
+            return ready
         except Exception as error:  # no connection
             logger.warning("The gate is not ready: %s", as_gate_failure(error).detail)
             return False

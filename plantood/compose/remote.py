@@ -27,7 +27,7 @@ CONNECT_SECONDS = 5.0
 READY_SECONDS = 5.0
 """Within which a gate says whether it is ready."""
 
-_KINDS = {
+_KINDS: dict[int, FailureKind] = {
     HTTPStatus.SERVICE_UNAVAILABLE: FailureKind.UNAVAILABLE,
     HTTPStatus.TOO_MANY_REQUESTS: FailureKind.UNAVAILABLE,
     HTTPStatus.GATEWAY_TIMEOUT: FailureKind.TIMEOUT,

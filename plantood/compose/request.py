@@ -6,7 +6,7 @@ import functools
 import inspect
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Self, get_origin
+from typing import Any, get_origin
 
 import bentoml
 from pydantic import Field, create_model
@@ -30,7 +30,7 @@ class Sent:
     language: str | None = None
 
 
-class _NeverRoot(type(bentoml.IODescriptor)):
+class _NeverRoot(type(bentoml.IODescriptor)):  # type: ignore[misc]  # no public name
     """Keeps a descriptor from being a root input.
 
     BentoML takes a whole input from a method's only positional parameter, and then marks it as a
@@ -49,7 +49,7 @@ class GatedInput(PhotosInput, metaclass=_NeverRoot):
     """
 
     @classmethod
-    async def from_http_request(cls, request: Request, serde: Any) -> Self:
+    async def from_http_request(cls, request: Request, serde: Any) -> bentoml.IODescriptor:
         """Read a request."""
         if is_of_the_bento(serde):
             return cls.with_each_photo(await super().from_http_request(request, serde), Sent)
@@ -86,7 +86,7 @@ class GatedInput(PhotosInput, metaclass=_NeverRoot):
         return values
 
     @classmethod
-    def _refused(cls, refused: RequestRefused) -> Self:
+    def _refused(cls, refused: RequestRefused) -> bentoml.IODescriptor:
         empty = dict.fromkeys(cls.model_fields)
         photo = [refused] if cls.many else refused
         return cls.model_construct(**empty | {cls.photo_fields[0]: photo})
@@ -119,7 +119,7 @@ def input_of(signature: Signature) -> type[GatedInput]:
             photo if name in signature.photos else annotation,
             Field() if default is inspect.Parameter.empty else default,
         )
-    model = create_model(
+    model: type[GatedInput] = create_model(
         "Input", __base__=GatedInput, __module__=signature.func.__module__, **fields
     )
     model.photo_fields, model.many = tuple(signature.photos), signature.many

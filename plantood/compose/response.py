@@ -25,7 +25,7 @@ from plantood.verdict import Verdict
 
 VerdictOutput = ensure_io_descriptor(Verdict)
 LOCAL_REF = "#/$defs/{model}"
-"""How a schema refers to its parts for BentoML's clients; OpenAPI does it otherwise."""
+"""How a schema refers to its parts for BentoML's clients, by default; OpenAPI does it otherwise."""
 
 UNMISTAKABLE = HTTPStatus.UNPROCESSABLE_ENTITY
 """Of a refusal that could be taken for an output."""
@@ -78,7 +78,7 @@ def _is_object(own: type[IODescriptor]) -> bool:
 
 
 def _one(own: type[IODescriptor], status: HTTPStatus) -> type[IODescriptor]:
-    class KeepsMediaType(type(own)):
+    class KeepsMediaType(type(own)):  # type: ignore[misc]  # no public name
         """BentoML sets the media type anew from the annotation, which is this class by then."""
 
         media_type = property(lambda cls: own.media_type, lambda cls, value: None)
@@ -104,14 +104,12 @@ def _one(own: type[IODescriptor], status: HTTPStatus) -> type[IODescriptor]:
             return cls.model_construct(root=verdict) if issubclass(cls, IORootModel) else verdict
 
         @classmethod
-        def model_json_schema(
-            cls, *args: Any, ref_template: str = LOCAL_REF, **options: Any
-        ) -> dict[str, Any]:
+        def model_json_schema(cls, *args: Any, **options: Any) -> dict[str, Any]:
             """The output's own, and the verdict's if it has the same status."""
             if status is not HTTPStatus.OK:
-                return own.model_json_schema(*args, ref_template=ref_template, **options)
-            schema_of = _either if ref_template == LOCAL_REF else _both
-            return schema_of(own, ref_template, *args, **options)
+                return own.model_json_schema(*args, **options)
+            is_local = options.get("ref_template", LOCAL_REF) == LOCAL_REF
+            return (_either if is_local else _both)(own, *args, **options)
 
     Output.__name__ = Output.__qualname__ = own.__name__
     return Output
@@ -163,43 +161,40 @@ class _Several(IORootModel[Any]):
         return "application/json"
 
     @classmethod
-    def model_json_schema(
-        cls, *args: Any, ref_template: str = LOCAL_REF, **options: Any
-    ) -> dict[str, Any]:
+    def model_json_schema(cls, *args: Any, **options: Any) -> dict[str, Any]:
         """A list of either."""
-        both = _both(cls.own, ref_template, *args, **options)
+        both = _both(cls.own, *args, **options)
         definitions = both.pop("$defs")
         return {"type": "array", "items": both, "$defs": definitions}
 
 
-def _both(own: type[IODescriptor], ref_template: str, *args: Any, **options: Any) -> dict[str, Any]:
+def _both(own: type[IODescriptor], *args: Any, **options: Any) -> dict[str, Any]:
     """Schema of a verdict or an output, each under its name."""
     definitions: dict[str, Any] = {}
     outcomes = []
     for model in (Verdict, own):
-        schema = model.model_json_schema(*args, ref_template=ref_template, **options)
+        schema = model.model_json_schema(*args, **options)
         schema = nullable(schema) if model is Verdict else schema
         definitions |= schema.pop("$defs", {})
         if schema.get("type") == "object" and "title" in schema:
             title = schema["title"].removesuffix("IODescriptor")
             definitions[title] = schema | {"title": title}
+            ref_template: str = options.get("ref_template", LOCAL_REF)
             schema = {"$ref": ref_template.format(model=title)}
         outcomes.append(schema)
     return {"oneOf": outcomes, "$defs": definitions}
 
 
-def _either(
-    own: type[IODescriptor], ref_template: str, *args: Any, **options: Any
-) -> dict[str, Any]:
+def _either(own: type[IODescriptor], *args: Any, **options: Any) -> dict[str, Any]:
     """Schema by which BentoML's clients decode: the output's fields, then the verdict's.
 
     Of an object they take the fields that its schema has, and decode each by its own, which makes
     arrays of lists. They know no `oneOf`.
     """
-    schema = own.model_json_schema(*args, ref_template=ref_template, **options)
+    schema = own.model_json_schema(*args, **options)
     if not schema.get("properties"):
         return schema  # anything is taken as it is
-    verdict = Verdict.model_json_schema(*args, ref_template=ref_template, **options)
+    verdict = Verdict.model_json_schema(*args, **options)
     schema.pop("required", None)
     return schema | {
         "properties": verdict["properties"] | schema["properties"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from http import HTTPStatus
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -86,5 +87,5 @@ def _has_several(front: Front) -> bool:
     return front.signature.many or len(front.signature.photos) > 1
 
 
-def _front(api: APIMethod) -> Front | None:
+def _front(api: APIMethod[..., Any]) -> Front | None:
     return getattr(api.func, "front", None)

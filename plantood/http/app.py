@@ -70,7 +70,8 @@ class EdgeApp(ServiceAppFactory):
     def __call__(self) -> Starlette:
         """Build the application."""
         app = super().__call__()
-        app.add_exception_handler(HTTPException, http_error)
+        # Starlette's own type is of handlers that take any exception
+        app.add_exception_handler(HTTPException, http_error)  # type: ignore[arg-type]
         self._known_paths.update(r.path for r in app.routes if isinstance(r, Route))
         return app
 
@@ -79,19 +80,17 @@ class EdgeApp(ServiceAppFactory):
         """BentoML's, in another order, and with some in place of its own."""
         outermost, inner = [], []
         for theirs in super().middlewares:
-            if theirs.cls is CORSMiddleware:  # an app elsewhere reads refusals, too
+            if _is(theirs, CORSMiddleware):  # an app elsewhere reads refusals, too
                 outermost.append(theirs)
-            elif theirs.cls is RunnerTrafficMetricsMiddleware:
-                known = self._known_paths
-                inner.append(Middleware(_KnownPathsMetrics, known=known, **theirs.kwargs))
-            elif theirs.cls is MaxConcurrencyMiddleware:
+            elif _is(theirs, RunnerTrafficMetricsMiddleware):
+                known, options = self._known_paths, theirs.kwargs
+                inner.append(Middleware(_KnownPathsMetrics, known=known, options=options))
+            elif _is(theirs, MaxConcurrencyMiddleware) and self.max_concurrency:
                 inner.append(Middleware(Places, places=self.max_concurrency))
             else:
                 inner.append(theirs)
         plain = Middleware(PlainRequests, pickles=not self.is_main)
-        position = next(
-            (i for i, m in enumerate(inner) if m.cls is AccessLogMiddleware), len(inner)
-        )
+        position = next((i for i, m in enumerate(inner) if _is(m, AccessLogMiddleware)), len(inner))
         return [*outermost, *inner[:position], plain, *inner[position:]]
 
     async def create_instance(self, app: Starlette) -> None:
@@ -116,7 +115,8 @@ class EdgeApp(ServiceAppFactory):
         """
         await super().create_instance(app)
 
-    async def metrics(self, request: Request) -> Response:
+    # a plain function in the base of BentoML's own, which is none either
+    async def metrics(self, request: Request) -> Response:  # type: ignore[override]
         """BentoML's metrics; nothing where they have a port of their own."""
         if _settings().metrics_port:
             raise HTTPException(HTTPStatus.NOT_FOUND)
@@ -138,7 +138,7 @@ class EdgeApp(ServiceAppFactory):
             return error("The upload broke off.", HTTPStatus.BAD_REQUEST)
 
 
-class EdgeService(Service):
+class EdgeService(Service):  # type: ignore[misc]  # without types, see pyproject.toml
     """A BentoML service whose web application is :class:`EdgeApp`.
 
     ::
@@ -159,7 +159,7 @@ class EdgeService(Service):
 class _KnownPathsMetrics(RunnerTrafficMetricsMiddleware):
     """BentoML's metrics of requests, with one label for all paths at which there is nothing."""
 
-    def __init__(self, app: ASGIApp, known: Container[str], **options: Any) -> None:
+    def __init__(self, app: ASGIApp, known: Container[str], options: dict[str, Any]) -> None:
         async def as_asked(scope: Scope, receive: Receive, send: Send) -> None:
             await app(scope.get(_AS_ASKED, scope), receive, send)
 
@@ -175,13 +175,17 @@ class _KnownPathsMetrics(RunnerTrafficMetricsMiddleware):
 
 async def http_error(request: Request, refused: HTTPException) -> Response:
     """An answer in JSON where BentoML's is plain text."""
-    known = {
+    known: dict[int, str] = {
         HTTPStatus.NOT_FOUND: f"There is nothing at {request.url.path}; see /docs.",
         HTTPStatus.METHOD_NOT_ALLOWED: f"{request.url.path} does not answer {request.method}.",
     }
     response = error(known.get(refused.status_code, refused.detail), refused.status_code)
     response.headers.update(refused.headers or {})
     return response
+
+
+def _is(middleware: Middleware, kind: object) -> bool:
+    return middleware.cls is kind
 
 
 def _has_no_sentence_of_its_own(record: logging.LogRecord) -> bool:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from plantood.http.uploads import uploads_of_process
+from plantood.http.uploads import PhotoFile, uploads_of_process
 from plantood.judging.messages import MAX_ACCEPT
 from plantood.refusals import RequestRefused
 
@@ -71,7 +71,7 @@ async def raw_body(request: Request) -> UploadFile:
             f"This is {kind}; a form with a photo is multipart/form-data.", HTTPStatus.BAD_REQUEST
         )
     headers = Headers({"content-type": kind})
-    photo = UploadFile(uploads_of_process().open(), size=0, headers=headers)
+    photo = _upload(uploads_of_process().open(), headers)
     async for chunk in request.stream():
         await photo.write(chunk)
     await ensure_no_text(photo)
@@ -120,6 +120,11 @@ async def read_form(request: Request, *, max_files: int, max_fields: int) -> For
         ) from None
 
 
+def _upload(file: PhotoFile, headers: Headers, filename: str | None = None) -> UploadFile:
+    # `BinaryIO` is the name of a class, which no file in memory and on disk has as its base
+    return UploadFile(cast(BinaryIO, file), size=0, filename=filename, headers=headers)
+
+
 class _FormParser(MultiPartParser):
     """Starlette's parser, whose files are counted."""
 
@@ -135,9 +140,7 @@ class _FormParser(MultiPartParser):
         if theirs is not None:
             file = uploads_of_process().open()
             self._files_to_close_on_error[-1] = file
-            self._current_part.file = UploadFile(
-                file, size=0, filename=theirs.filename, headers=theirs.headers
-            )
+            self._current_part.file = _upload(file, theirs.headers, theirs.filename)
 
 
 async def files(form: FormData, field: str, what_to_send: str) -> list[UploadFile]:

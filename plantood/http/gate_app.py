@@ -83,6 +83,7 @@ class GateApp(EdgeApp):
 
     async def model(self, _: Request) -> Response:
         """The gate model that judges."""
+        assert self._service_instance is not None  # requests come once it is made
         text = json.dumps(self._service_instance.describe())
         # a figure that could not be measured is NaN, which is no JSON
         return JSONResponse(json.loads(text, parse_constant=lambda _: None))

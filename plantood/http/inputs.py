@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Annotated, Any, ClassVar, Self, TypeAlias
+from typing import Annotated, Any, ClassVar, TypeAlias
 
 import bentoml
 import numpy as np
 from PIL import Image
-from pydantic import Field
-from pydantic.json_schema import GetJsonSchemaHandler, JsonSchemaValue
+from pydantic import Field, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 from starlette.requests import Request
 
@@ -85,12 +85,12 @@ class PhotosInput(bentoml.IODescriptor):
     texts: ClassVar[frozenset[str]] = frozenset()
 
     @classmethod
-    def from_inputs(cls, *args: Any, **kwargs: Any) -> Self:
+    def from_inputs(cls, *args: Any, **kwargs: Any) -> bentoml.IODescriptor:
         """Build the input of a call from Python."""
         return cls.with_each_photo(super().from_inputs(*args, **kwargs), as_upload)
 
     @classmethod
-    async def from_http_request(cls, request: Request, serde: Any) -> Self:
+    async def from_http_request(cls, request: Request, serde: Any) -> bentoml.IODescriptor:
         """Read the photos, and whatever else there is, from a request.
 
         Raises:
@@ -105,7 +105,9 @@ class PhotosInput(bentoml.IODescriptor):
         return cls.model_validate(values | {"language": language})
 
     @classmethod
-    def with_each_photo(cls, given: Self, change: Callable[[Any], Any]) -> Self:
+    def with_each_photo(
+        cls, given: bentoml.IODescriptor, change: Callable[[Any], Any]
+    ) -> bentoml.IODescriptor:
         """The same input with something made of each photo."""
         made = {}
         for field in cls.photo_fields:

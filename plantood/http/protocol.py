@@ -34,7 +34,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._not_body = self._head = 0
         self._head_timer: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:
+    def connection_made(  # type: ignore[override]  # as in uvicorn's: it writes, too
+        self, transport: asyncio.Transport
+    ) -> None:
         """Begin to wait for a head."""
         super().connection_made(transport)
         self._wait_for_head()

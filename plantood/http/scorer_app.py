@@ -15,7 +15,7 @@ from __future__ import annotations
 import pickle
 from http import HTTPStatus
 from io import BytesIO
-from typing import Any
+from typing import Any, cast
 
 import bentoml
 import numpy as np
@@ -85,7 +85,7 @@ class ScoreInput(bentoml.IODescriptor):
         if is_of_the_bento(serde):
             serde = ArraySerde()
         try:
-            given = await super().from_http_request(request, serde)
+            given = cast(ScoreInput, await super().from_http_request(request, serde))
         except ValueError as error:  # pydantic's are of this kind, too
             raise RequestRefused(f"{error}"[:200], HTTPStatus.BAD_REQUEST) from None
         images = given.images
@@ -111,7 +111,7 @@ class Eager(Optimizer):
 
     def trigger_refresh(self) -> None:
         """Learn from past batches how long the next one will take."""
-        super().trigger_refresh()
+        super().trigger_refresh()  # type: ignore[no-untyped-call]  # not annotated
         self.wait = 0
 
 

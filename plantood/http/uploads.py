@@ -118,7 +118,7 @@ class Uploads:
             self.in_memory -= held["in_memory"]
 
 
-class PhotoFile(SpooledTemporaryFile):
+class PhotoFile(SpooledTemporaryFile[bytes]):
     """A photo as it arrives: in memory while there is room, else on disk, counted in any case.
 
     It is counted out when it is closed or nobody has it any more.
@@ -132,7 +132,7 @@ class PhotoFile(SpooledTemporaryFile):
         self._end = weakref.finalize(self, uploads.give_back, self._held)
         self._end.atexit = False
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytes) -> int:  # type: ignore[override]  # text is for other modes
         """Write a piece of the photo.
 
         Raises:

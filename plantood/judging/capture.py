@@ -94,7 +94,8 @@ class Capture:
         self._queued_bytes = 0
         self._changed = threading.Condition()
         self._closed = False
-        self._day, self._next, self._seen = "", 1, set()
+        self._day, self._next = "", 1
+        self._seen: set[bytes] = set()
         self._logged_at = float("-inf")
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
         self._thread.start()
@@ -141,8 +142,10 @@ class Capture:
         """True for a photo that was refused, but could be read, and for one near the threshold."""
         if not verdict.accepted:
             return all(reason.code not in _NOT_DECODED for reason in verdict.reasons)
-        probability = verdict.plant_probability
-        return probability is not None and probability - verdict.threshold <= self._margin
+        probability, threshold = verdict.plant_probability, verdict.threshold
+        if probability is None or threshold is None:
+            return False
+        return probability - threshold <= self._margin
 
     def close(self, seconds: float = 5.0) -> None:
         """Write what is in the queue, for so long at most, and end."""

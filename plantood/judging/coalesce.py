@@ -10,19 +10,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-Call = Callable[[np.ndarray, float], Awaitable[np.ndarray]]
+Call = Callable[[NDArray[Any], float], Awaitable[NDArray[Any]]]
 """A batch ``[N, ...]``, and by when it must be answered in the event loop's time, to one row of
 results for each of its rows, ``[N, ...]``."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Waiting:
-    row: np.ndarray
+    row: NDArray[Any]
     deadline: float
-    answer: asyncio.Future[np.ndarray]
+    answer: asyncio.Future[NDArray[Any]]
 
 
 LINGER = 0.06
@@ -51,14 +53,14 @@ class Coalescer:
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def __call__(self, row: np.ndarray, deadline: float) -> np.ndarray:
+    async def __call__(self, row: NDArray[Any], deadline: float) -> NDArray[Any]:
         """The result of one row; raises what the call that carried it raised.
 
         A call lasts until the latest deadline of those that it carries. Whoever has an earlier one
         has to stop waiting by itself.
         """
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[np.ndarray] = loop.create_future()
+        answer: asyncio.Future[NDArray[Any]] = loop.create_future()
         self._waiting.append(_Waiting(row, deadline, answer))
         if len(self._waiting) >= self._max_rows or not self._more_coming():
             self._send()

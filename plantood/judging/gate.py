@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from plantood.bento.gate_reference import open_store
 from plantood.bento.packing import ensure_packed
@@ -50,7 +51,7 @@ class Prepared:
     """
 
     verdict: Verdict | None = None
-    model_input: np.ndarray | None = None
+    model_input: NDArray[np.uint8] | None = None
     quality: Quality | None = None
     timings_ms: Mapping[str, float] | None = None
     error: UnreadablePhoto | None = None

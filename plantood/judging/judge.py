@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from plantood.errors import UnreadablePhoto
 from plantood.judging import prometheus
@@ -50,7 +51,7 @@ for half of it, so that probes cost a busy service nothing."""
 DESCRIBED_SECONDS = 10.0
 """So long is the scorer's word for which gate model it has good, while nothing breaks."""
 
-Score = Callable[[np.ndarray], Awaitable[np.ndarray]]
+Score = Callable[[NDArray[np.uint8]], Awaitable[NDArray[np.float32]]]
 """uint8 RGB ``[N, S, S, 3]`` to float32 ``[N, 1 + C]``: P(plant), then the embedding."""
 
 Describe = Callable[[], Awaitable[dict[str, Any]]]
@@ -185,6 +186,7 @@ class Judge:
         self, prepared: Prepared, context: dict[str, Any], deadline: float
     ) -> Verdict:
         """The verdict by the network."""
+        assert prepared.model_input is not None  # there is no verdict
         started = time.perf_counter()
         plant_probability, embedding = await self.score(prepared.model_input, deadline)
         unfamiliarity = None
@@ -193,7 +195,9 @@ class Judge:
         score_ms = (time.perf_counter() - started) * 1000
         return finish(prepared, plant_probability, unfamiliarity, score_ms=score_ms, **context)
 
-    async def score(self, pixels: np.ndarray, deadline: float) -> tuple[float, np.ndarray]:
+    async def score(
+        self, pixels: NDArray[np.uint8], deadline: float
+    ) -> tuple[float, NDArray[np.float32]]:
         """Plant probability and embedding of one photo.
 
         Args:
@@ -262,7 +266,7 @@ class Judge:
             close(photo)
         return prepared, None if self._capture is None else data
 
-    async def _scores(self, images: np.ndarray, deadline: float) -> np.ndarray:
+    async def _scores(self, images: NDArray[np.uint8], deadline: float) -> NDArray[np.float32]:
         """One call of the scorer, uint8 ``[N, S, S, 3]`` to float32 ``[N, 1 + C]``."""
         async with asyncio.timeout_at(deadline):
             now = time.monotonic()
@@ -293,7 +297,7 @@ class ServiceScorer:
         """Call ``service``, BentoML's proxy of a service, or an instance of it in this process."""
         self._service = service
 
-    async def score(self, images: np.ndarray) -> np.ndarray:
+    async def score(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Score photos, as :data:`Score`."""
         return await with_one_more_try(lambda: self._service.to_async.score(images=images))
 

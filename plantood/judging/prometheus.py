@@ -120,7 +120,7 @@ def serve(port: int) -> None:
         OSError: The port is taken.
     """
     registry = CollectorRegistry()
-    MultiProcessCollector(registry)
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # not annotated
     start_http_server(port, registry=registry)
 
 
@@ -150,4 +150,4 @@ def forget_dead_processes() -> None:
     for file in Path(folder).glob("gauge_live*_*.db") if folder else ():
         pid = file.stem.rpartition("_")[2]
         if pid.isdecimal() and not psutil.pid_exists(int(pid)):
-            mark_process_dead(int(pid), folder)
+            mark_process_dead(int(pid), folder)  # type: ignore[no-untyped-call]  # not annotated

@@ -9,9 +9,10 @@ import math
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # its official builds report to their maker
 import onnxruntime as ort
@@ -23,6 +24,9 @@ from plantood.errors import GateModelCorrupt
 MAX_BATCH = 16
 
 
+Number = TypeVar("Number", bound=np.generic)
+
+
 class Scores(NamedTuple):
     """What the network says of a batch.
 
@@ -31,10 +35,10 @@ class Scores(NamedTuple):
         embedding: Global average pool of the feature map, float32 [N,C].
     """
 
-    plant_probability: np.ndarray
-    embedding: np.ndarray
+    plant_probability: NDArray[np.float32]
+    embedding: NDArray[np.float32]
 
-    def rows(self) -> np.ndarray:
+    def rows(self) -> NDArray[np.float32]:
         """Both in one array, float32 [N,1+C], which BentoML can split among its callers."""
         return np.concatenate([self.plant_probability[:, None], self.embedding], axis=1)
 
@@ -67,7 +71,7 @@ class Scorer:
         self.input_size: int = self._backbone.get_inputs()[0].shape[1]
         self.feature_shape: tuple[int, int, int] = tuple(self._head.get_inputs()[0].shape[1:])
 
-    def score(self, batch: np.ndarray) -> Scores:
+    def score(self, batch: NDArray[np.uint8]) -> Scores:
         """Score photos, uint8 RGB [N,S,S,3].
 
         Raises:
@@ -75,7 +79,7 @@ class Scorer:
         """
         return self._in_pieces(self._checked_images(batch), self._score_piece)
 
-    def feature_map(self, batch: np.ndarray) -> np.ndarray:
+    def feature_map(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the backbone's feature map of photos, uint8 [N,S,S,3] -> float32 [N,h,w,C].
 
         Raises:
@@ -85,7 +89,7 @@ class Scorer:
         pieces = [self._backbone.run(None, {"image": piece})[0] for piece in _pieces(batch)]
         return np.concatenate(pieces) if pieces else np.empty((0, *self.feature_shape), np.float32)
 
-    def score_features(self, feature_map: np.ndarray) -> Scores:
+    def score_features(self, feature_map: NDArray[np.floating]) -> Scores:
         """Score stored feature maps, float16 or float32 [N,h,w,C], with the head alone.
 
         Raises:
@@ -100,7 +104,7 @@ class Scorer:
             )
         return self._in_pieces(feature_map, self._score_features_piece)
 
-    def _score_piece(self, piece: np.ndarray) -> Scores:
+    def _score_piece(self, piece: NDArray[np.uint8]) -> Scores:
         image = ort.OrtValue.ortvalue_from_numpy(piece)
         (feature_map,) = self._backbone.run_with_ort_values(["feature_map"], {"image": image})
         probability, embedding = self._head.run_with_ort_values(
@@ -108,11 +112,13 @@ class Scorer:
         )
         return Scores(probability.numpy(), embedding.numpy())
 
-    def _score_features_piece(self, piece: np.ndarray) -> Scores:
+    def _score_features_piece(self, piece: NDArray[np.floating]) -> Scores:
         piece = np.ascontiguousarray(piece, np.float32)
         return Scores(*self._head.run(list(Scores._fields), {"feature_map": piece}))
 
-    def _in_pieces(self, batch: np.ndarray, score: Callable[[np.ndarray], Scores]) -> Scores:
+    def _in_pieces(
+        self, batch: NDArray[Number], score: Callable[[NDArray[Number]], Scores]
+    ) -> Scores:
         pieces = [score(piece) for piece in _pieces(batch)]
         if not pieces:
             return Scores(
@@ -120,7 +126,7 @@ class Scorer:
             )
         return Scores(*map(np.concatenate, zip(*pieces, strict=True)))
 
-    def _checked_images(self, batch: np.ndarray) -> np.ndarray:
+    def _checked_images(self, batch: NDArray[np.uint8]) -> NDArray[np.uint8]:
         size = self.input_size
         if not isinstance(batch, np.ndarray):
             raise ValueError(f"A batch must be a numpy array, not {type(batch).__name__}.")
@@ -193,7 +199,7 @@ def _has_vnni(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
         return False
 
 
-def _pieces(batch: np.ndarray) -> list[np.ndarray]:
+def _pieces(batch: NDArray[Number]) -> list[NDArray[Number]]:
     return [batch[start : start + MAX_BATCH] for start in range(0, len(batch), MAX_BATCH)]
 
 

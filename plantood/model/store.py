@@ -193,9 +193,8 @@ def verify_gate(tag: str | bentoml.Tag) -> GateModel:
     """
     try:
         wanted = bentoml.Tag.from_taglike(tag)
-        if wanted.version in (None, "latest"):
-            wanted = newest_gate(wanted.name) or wanted
-        model = bentoml.models.get(wanted)
+        newest = newest_gate(wanted.name) if wanted.version in (None, "latest") else None
+        model = bentoml.models.get(newest or wanted)
     except (NotFound, ValueError) as error:
         known = ", ".join(gate.tag for gate in list_gates()) or "none yet"
         raise GateModelNotFound(
@@ -252,6 +251,7 @@ def list_gates(name: str | None = None) -> list[GateSummary]:
         except BentoMLException:
             continue
         info = model.info
+        metadata: dict[str, Any] = {**info.metadata}
         if info.labels.get("kind") != _KIND["kind"]:
             continue
         gates.append(
@@ -260,9 +260,9 @@ def list_gates(name: str | None = None) -> list[GateSummary]:
                 created=info.creation_time,
                 backbone=info.labels["backbone"],
                 head=info.labels["head"],
-                quantization=info.metadata.get("quantization"),
-                parent=info.metadata.get("parent"),
-                metrics=dict(info.metadata["metrics"]),
+                quantization=metadata.get("quantization"),
+                parent=metadata.get("parent"),
+                metrics=dict(metadata["metrics"]),
                 bytes=sum(f.stat().st_size for f in Path(model.path).iterdir() if f.is_file()),
             )
         )
@@ -284,7 +284,7 @@ def _store_metadata(gate: GateModel) -> dict[str, Any]:
 
 
 def _new_tag(name: str, manifest: GateManifest) -> bentoml.Tag:
-    unique = bentoml.Tag(name).make_new_version().version
+    unique = bentoml.Tag(name, None).make_new_version().version
     return bentoml.Tag(name, f"{manifest.backbone}-{manifest.head}-{unique}")
 
 
