@@ -59,4 +59,4 @@ def store(directory: Path = MODEL, tag: str = MODEL_TAG) -> bentoml.Tag:
 
 
 if __name__ == "__main__":
-    print(store(*map(Path, sys.argv[1:2])))
+    print(store(Path(sys.argv[1]) if sys.argv[1:] else MODEL))
