@@ -17,6 +17,50 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("tests")
 
+SLOW = (
+    "bento",
+    "compose",
+    "deploy",
+    "docs/test_site.py",
+    "docs/test_tutorial.py",
+    "examples",
+    "judging/test_capture.py::test_several_processes",
+    "judging/test_judge.py::test_decoding_threads_that_hang",
+    "judging/test_judge.py::test_ready_means",
+    "model/test_starter.py::test_several_processes",
+    "model/test_store.py::test_bentoml_lists",
+    "model/test_store.py::test_export_and_import",
+    "photo/test_heif.py::test_tiles",
+    "photo/test_memory.py",
+    "security",
+    "service",
+    "test_build.py",
+    "test_cli.py",
+    "test_probes.py",
+    "test_sbom.py",
+    "test_wheel.py",
+    "training/files/test_paths.py::test_photos_with_such_names",
+    "training/finetune",
+    "training/fitting",
+    "training/judging/test_gates.py",
+    "training/mining",
+    "training/negatives",
+    "training/network",
+    "training/report/test_html.py",
+    "training/review/test_app.py",
+    "training/review/test_connection.py",
+    "training/review/test_http.py",
+    "training/review/test_kill.py",
+    "training/review/test_page",
+    "training/review/test_strangers.py::test_a_body_that_breaks_off",
+    "training/starter",
+    "training/train",
+)
+"""Beginnings of the names of what `pytest -m "not slow"` leaves out, as it does all that reads real
+photos: it starts a server, a browser or TensorFlow, builds a bento, or takes more than a second."""
+QUICK = ("compose/test_signature.py", "deploy/test_kubernetes.py")
+"""And what it does not."""
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Give the session a Bento store of its own, before anything imports bentoml."""
@@ -28,6 +72,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     shutil.rmtree(config.stash_home, ignore_errors=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        name = item.nodeid.removeprefix("tests/")
+        real = "shared" in getattr(item, "fixturenames", ())
+        if real or (name.startswith(SLOW) and not name.startswith(QUICK)):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")
