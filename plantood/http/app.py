@@ -115,7 +115,7 @@ class EdgeApp(ServiceAppFactory):
         """
         await super().create_instance(app)
 
-    # a plain function in the base of BentoML's own, which is none either
+    # BentoML's own is a coroutine too, and its base a plain function
     async def metrics(self, request: Request) -> Response:  # type: ignore[override]
         """BentoML's metrics; nothing where they have a port of their own."""
         if _settings().metrics_port:

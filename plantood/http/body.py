@@ -121,7 +121,7 @@ async def read_form(request: Request, *, max_files: int, max_fields: int) -> For
 
 
 def _upload(file: PhotoFile, headers: Headers, filename: str | None = None) -> UploadFile:
-    # `BinaryIO` is the name of a class, which no file in memory and on disk has as its base
+    # BinaryIO is a class of its own to type checkers, not the same as a file of bytes
     return UploadFile(cast(BinaryIO, file), size=0, filename=filename, headers=headers)
 
 
