@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import numpy as np
 import psutil
 import pytest
+from numpy.typing import NDArray
 from plantood.photo.images import load_image, to_model_input
 
 PROJECT = Path(__file__).parents[1]
@@ -88,6 +90,6 @@ def server(environment: dict[str, str]) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def leaves() -> dict:
+def leaves() -> dict[str, NDArray[np.uint8]]:
     """The sample leaves by disease, uint8 ``[224, 224, 3]``, as the detector gets them."""
     return {name: to_model_input(load_image(PHOTOS / f"{name}.jpg")) for name in DISEASES}

@@ -14,6 +14,7 @@ from plantood.photo.images import load_image, to_model_input
 from detector import MAX_BATCH, Detector
 from tests.conftest import DISEASES, PROJECT
 from train import figures
+from train.photos import Pixels
 
 MODEL = PROJECT / "model"
 METRICS = json.loads((MODEL / "metrics.json").read_text(encoding="utf-8"))
@@ -24,7 +25,7 @@ def detector() -> Detector:
     return Detector(MODEL)
 
 
-def test_every_disease_is_recognised(detector: Detector, leaves: dict) -> None:
+def test_every_disease_is_recognised(detector: Detector, leaves: dict[str, Pixels]) -> None:
     diagnoses = detector.diagnose(list(leaves.values()))
     assert [diagnosis.disease for diagnosis in diagnoses] == list(leaves) == detector.diseases
     for diagnosis in diagnoses:
@@ -32,7 +33,9 @@ def test_every_disease_is_recognised(detector: Detector, leaves: dict) -> None:
         assert sum(diagnosis.probabilities.values()) == pytest.approx(1, abs=1e-5)
 
 
-def test_a_batch_gives_what_its_photos_give_alone(detector: Detector, leaves: dict) -> None:
+def test_a_batch_gives_what_its_photos_give_alone(
+    detector: Detector, leaves: dict[str, Pixels]
+) -> None:
     photos = [leaves[name] for name in DISEASES] * (MAX_BATCH // 4 + 1)  # more than one pass
     together = detector.probabilities(photos)
     alone = np.concatenate([detector.probabilities([photo]) for photo in photos])

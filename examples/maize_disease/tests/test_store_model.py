@@ -10,16 +10,19 @@ from pathlib import Path
 
 from detector import MODEL_FILE, MODEL_TAG, Detector
 from tests.conftest import DISEASES, PROJECT
+from train.photos import Pixels
 
 
-def _store(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess:
+def _store(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "store_model.py", *arguments]
     return subprocess.run(
         command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False
     )
 
 
-def test_the_stored_model_is_the_one_that_ships(environment: dict[str, str], leaves: dict) -> None:
+def test_the_stored_model_is_the_one_that_ships(
+    environment: dict[str, str], leaves: dict[str, Pixels]
+) -> None:
     again = _store(environment)  # the fixture has stored it
     assert (again.returncode, again.stdout.strip()) == (0, MODEL_TAG)
     name, version = MODEL_TAG.split(":")

@@ -16,7 +16,7 @@ from plantood.photo.images import load_image, to_model_input
 
 from detector import Detector
 from tests.conftest import PROJECT
-from train.photos import altered_copy, is_cut_out, on_other_ground, twins_of
+from train.photos import Pixels, altered_copy, is_cut_out, on_other_ground, twins_of
 
 SIZE = 224
 
@@ -52,12 +52,12 @@ def test_a_cut_out_leaf_gets_another_ground_and_keeps_its_pixels(rng: np.random.
         np.testing.assert_array_equal(moved[70:150, 70:150], photo[70:150, 70:150])
 
 
-def test_the_sample_with_rust_is_the_cut_out_one(leaves: dict) -> None:
+def test_the_sample_with_rust_is_the_cut_out_one(leaves: dict[str, Pixels]) -> None:
     assert [name for name, photo in leaves.items() if is_cut_out(photo)] == ["common_rust"]
 
 
 def test_copies_differ_and_have_the_shape_of_the_photo(
-    rng: np.random.Generator, leaves: dict
+    rng: np.random.Generator, leaves: dict[str, Pixels]
 ) -> None:
     first, second = (altered_copy(leaves["healthy"], rng) for _ in range(2))
     assert first.shape == second.shape == (SIZE, SIZE, 3)
@@ -65,7 +65,7 @@ def test_copies_differ_and_have_the_shape_of_the_photo(
     assert (first != second).any()
 
 
-def _train(data: Path, into: Path, *options: str) -> subprocess.CompletedProcess:
+def _train(data: Path, into: Path, *options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "train", "--data", str(data), "--into", str(into), *options]
     environment = os.environ | {"BENTOML_HOME": str(into.parent / "home")}
     return subprocess.run(

@@ -150,14 +150,15 @@ def fit(
         val: The same.
     """
     mean, scale = train[0].mean(axis=0), train[0].std(axis=0) + 1e-6
-    best: tuple[float, LogisticRegression] | None = None
-    for strength in STRENGTHS:
-        model = LogisticRegression(C=strength, max_iter=1000)
+    models = [LogisticRegression(C=strength, max_iter=1000) for strength in STRENGTHS]
+    for model in models:
         model.fit((train[0] - mean) / scale, train[1])
-        loss = figures.loss(val[1], model.predict_proba((val[0] - mean) / scale), model.classes_)
-        if best is None or loss < best[0]:
-            best = loss, model
-    model = best[1]
+
+    def loss(model: LogisticRegression) -> float:
+        probabilities = model.predict_proba((val[0] - mean) / scale)
+        return figures.loss(val[1], probabilities, model.classes_)
+
+    model = min(models, key=loss)
     coefficients, intercepts = model.coef_, model.intercept_
     if len(model.classes_) == 2:  # scikit-learn has one row then: the logit of the second class
         coefficients = np.vstack([np.zeros_like(coefficients), coefficients])

@@ -70,7 +70,9 @@ def loss(
     return float(log_loss(diseases, exact / exact.sum(axis=1, keepdims=True), labels=classes))
 
 
-def measure(detector: Detector, photos: Sequence[Pixels], diseases: Sequence[str]) -> dict:
+def measure(
+    detector: Detector, photos: Sequence[Pixels], diseases: Sequence[str]
+) -> dict[str, Any]:
     """Figures of the detector on labelled photos, as plain data.
 
     Returns:

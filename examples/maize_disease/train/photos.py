@@ -35,7 +35,8 @@ def twins_of(
     """
     centred = embeddings - embeddings.mean(axis=0)
     centred /= np.linalg.norm(centred, axis=1, keepdims=True)
-    return (centred @ centred[of].T).max(axis=1, initial=-1) > similarity
+    closest: NDArray[np.float32] = (centred @ centred[of].T).max(axis=1, initial=-1)
+    return closest > similarity
 
 
 def is_cut_out(photo: Pixels) -> bool:
@@ -55,7 +56,7 @@ def on_other_ground(photo: Pixels, grounds: Sequence[Pixels], rng: Generator) ->
         rng: Decides.
     """
     if rng.random() < 0.5:
-        ground = Image.fromarray(grounds[rng.integers(len(grounds))])
+        ground = Image.fromarray(grounds[int(rng.integers(len(grounds)))])
         ground = ground.filter(ImageFilter.GaussianBlur(rng.uniform(0, 6)))
     else:
         colour = rng.uniform(30, 110, 3) + rng.uniform(30, 110)
@@ -71,7 +72,7 @@ def altered_copy(photo: Pixels, rng: Generator) -> Pixels:
     size = len(photo)
     side = int(size * rng.uniform(0.5, 1))
     top, left = rng.integers(0, size - side + 1, 2)
-    part = np.rot90(photo[top : top + side, left : left + side], rng.integers(4))
+    part = np.rot90(photo[top : top + side, left : left + side], int(rng.integers(4)))
     if rng.random() < 0.5:
         part = part[:, ::-1]
     part = np.asarray(Image.fromarray(part).resize((size, size), Image.Resampling.BILINEAR))
