@@ -19,10 +19,15 @@ import numpy as np
 from PIL import Image
 from rich.console import Console
 
-from plantood.training.common.quiet import import_tensorflow
+from plantood.training.common.settings import (
+    BACKBONE_NAMES,
+    HEAD_NAMES,
+    LEARNING_RATES,
+    FitSettings,
+)
 from plantood.training.common.shared import shared_dir
 from plantood.training.common.tables import markdown, write_between_markers
-from plantood.training.train.settings import BACKBONE_NAMES, HEAD_NAMES, LEARNING_RATES, FitSettings
+from plantood.training.process.quiet import import_tensorflow
 
 EPOCHS = 10
 VALIDATION = 0.15
@@ -73,12 +78,12 @@ def main(photos: int, backbone: str, loop_epochs: int, write: Path | None) -> No
 
 def measure(count: int, backbone_name: str, loop_epochs: int, folder: Path) -> str:
     """The table, as Markdown."""
-    from plantood.training.common.determinism import make_deterministic
     from plantood.training.fitting.extractor import open_extractor
     from plantood.training.fitting.phases import HeadTrainer
-    from plantood.training.judging.scoring import some_photos
+    from plantood.training.fitting.scoring import some_photos
     from plantood.training.network.backbones import BACKBONES, build_backbone
     from plantood.training.photos.dataset import Dataset
+    from plantood.training.process.determinism import make_deterministic
 
     make_deterministic(0)
     photos, what = photos_for(count, folder)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from plantood.training.common.quiet import import_tensorflow
+from plantood.training.process.quiet import import_tensorflow
 
 BATCH = 32
 

@@ -69,7 +69,10 @@ def serve(
     started = time.perf_counter()
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "bentoml", "serve", target, "--host", "127.0.0.1", "--port", str(port)],
+            [
+                *(sys.executable, "-m", "bentoml", "serve", target),
+                *("--host", "127.0.0.1", "--port", str(port)),
+            ],
             env={**os.environ, **env},
             stdout=output,
             stderr=subprocess.STDOUT,

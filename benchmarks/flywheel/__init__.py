@@ -4,6 +4,6 @@ Every script here needs the shared photos and weights (`PLANTOOD_SHARED`), and k
 what it has measured in a folder, so that it can be interrupted and run again.
 """
 
-from plantood.training.common.quiet import import_tensorflow
+from plantood.training.process.quiet import import_tensorflow
 
 import_tensorflow()  # before the modules below import it with all its chatter

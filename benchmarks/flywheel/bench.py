@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from plantood.model import reference
 from plantood.model.reference import Reference
+from plantood.training.common.settings import CostSettings, FitSettings
 from plantood.training.common.shared import VARIABLE, shared_dir
 from plantood.training.common.tables import write_between_markers
 from plantood.training.finetune.data import Collection, read_collection
@@ -35,7 +36,6 @@ from plantood.training.photos.data import LABELS, LabelledPhoto, read_data
 from plantood.training.photos.dataset import Dataset, Photos
 from plantood.training.photos.scan import scan
 from plantood.training.photos.splits import divide
-from plantood.training.train.settings import CostSettings, FitSettings
 from plantood.training.train.train import evaluation_of
 
 F = TypeVar("F", bound=Callable[..., Any])

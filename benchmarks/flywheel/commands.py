@@ -13,8 +13,8 @@ from pathlib import Path
 import click
 
 from benchmarks.flywheel.bench import production_labels
-from plantood.training.common.progress import console
 from plantood.training.finetune.command import NOT_ACCEPTED
+from plantood.training.process.progress import console
 from plantood.training.review.client import ReviewClient
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -26,10 +26,10 @@ from benchmarks.flywheel.bench import (
     write_option,
     write_result,
 )
-from plantood.training.common.determinism import make_deterministic
+from plantood.training.common.settings import LOSSES
 from plantood.training.common.tables import markdown
 from plantood.training.judging.evaluation import Evaluation
-from plantood.training.train.settings import LOSSES
+from plantood.training.process.determinism import make_deterministic
 
 UNSEEN = (*BARE_GROUND, "maize_plantvillage", "rice_leaf")
 SPLITS = {"test": "test", "left out": "sources never seen"}

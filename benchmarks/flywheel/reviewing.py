@@ -34,12 +34,12 @@ from benchmarks.flywheel.bench import (
     write_option,
     write_result,
 )
-from plantood.training.common.determinism import make_deterministic
-from plantood.training.common.progress import console
 from plantood.training.common.tables import markdown
 from plantood.training.judging.evaluation import Evaluation
 from plantood.training.judging.metrics import auroc
 from plantood.training.photos.data import LabelledPhoto
+from plantood.training.process.determinism import make_deterministic
+from plantood.training.process.progress import console
 from plantood.training.report.charts import rendered, styled
 from plantood.training.rounds import journal
 

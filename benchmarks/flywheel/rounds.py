@@ -36,6 +36,7 @@ from benchmarks.flywheel.bench import (
 from benchmarks.flywheel.commands import Commands
 from plantood.model.entry import GateModel
 from plantood.model.store import load_gate
+from plantood.training.common.settings import HEAD_NAMES
 from plantood.training.common.tables import markdown
 from plantood.training.finetune.data import gather, old_collections
 from plantood.training.finetune.settings import ReplaySettings
@@ -45,7 +46,6 @@ from plantood.training.photos.dataset import Photos
 from plantood.training.photos.scan import scan
 from plantood.training.rounds.layout import Round
 from plantood.training.train.evaluate import evaluation_of_gate
-from plantood.training.train.settings import HEAD_NAMES
 
 SOURCE_FUNNEL = ("4,992", "707", "98", "609")
 SOURCE_ACCURACY = ("0.887", "0.925", "0.925")

@@ -17,11 +17,11 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.flywheel.bench import field_photos, write_option, write_result
-from plantood.training.common.parallel import map_in_order
 from plantood.training.common.tables import markdown
 from plantood.training.negatives.soil import bare_windows, ground_vegetation
 from plantood.training.negatives.windows import Square
 from plantood.training.photos.vegetation import Mask
+from plantood.training.process.parallel import map_in_order
 
 SIDES = (128, 160, 224)
 SPECK = 0.0005

@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from plantood.cli import COMMANDS, main
+from plantood.training.common import settings
 from plantood.training.common.options import HeadList, train_options
-from plantood.training.train import settings
-from plantood.training.train.settings import HEAD_NAMES, FitSettings, TrainOptions
+from plantood.training.common.settings import HEAD_NAMES, FitSettings, TrainOptions
 from tests.photos import encode, scene
 
 
@@ -54,9 +54,9 @@ def test_without_its_packages_training_says_what_to_install(missing: str, tmp_pa
 
 
 def test_names_are_those_of_the_tables() -> None:
+    from plantood.training.common.settings import BACKBONE_NAMES, LEARNING_RATES
     from plantood.training.network.backbones import BACKBONES
     from plantood.training.network.heads import HEADS
-    from plantood.training.train.settings import BACKBONE_NAMES, LEARNING_RATES
 
     assert tuple(BACKBONES) == BACKBONE_NAMES
     assert HEAD_NAMES == tuple(HEADS) == tuple(LEARNING_RATES)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from plantood.training.train.settings import (
+from plantood.training.common.settings import (
     BACKBONE_NAMES,
     BALANCES,
     HEAD_NAMES,

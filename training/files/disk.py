@@ -3,32 +3,15 @@
 from __future__ import annotations
 
 import errno
-import math
 import os
 import shutil
 import tempfile
-from collections.abc import Container, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from plantood.errors import SettingsError
 
-if TYPE_CHECKING:
-    import keras
-
-    from plantood.training.photos.data import LabelledPhoto
-
 PROBE = bytes(64 * 1024)
 """Written on trial: a disk that does not take that much is full."""
-COPIES = 4
-"""Of a model's weights on the way into the store: Keras' and ONNX's, there and in the staging."""
-
-
-def store() -> Path:
-    """The Bento model store."""
-    from plantood.model.store import store_dir
-
-    return store_dir()
 
 
 def ensure_writable(*folders: Path) -> None:
@@ -58,46 +41,18 @@ def _try(folder: Path) -> None:
         os.close(file)
 
 
-def ensure_room(
-    photos: Iterable[LabelledPhoto], known: Container[str], backbone: keras.Model, cache: Path
-) -> None:
-    """Compare what the features of new photos will take with what is free.
+def ensure_free(folder: Path, needed: int, what: str, setting: str) -> None:
+    """Compare what something will take with what is free.
 
     Args:
-        photos: Whose features are needed.
-        known: Digests of those whose features are there.
-        backbone: Computes them.
-        cache: Where they go.
+        folder: Where it goes; it exists.
+        needed: Bytes that it will take.
+        what: It is, in words.
+        setting: By which another place can be chosen.
 
     Raises:
         SettingsError: It is too little.
     """
-    one = 2 * math.prod(backbone.output_shape[1:])  # float16
-    needed = one * len({photo.sha256 for photo in photos if photo.sha256 not in known})
-    _ensure_free(cache, needed, "the features of the photos", "--cache")
-
-
-def ensure_room_for_graphs(backbone: keras.Model, cache: Path) -> None:
-    """Compare what the graphs of a backbone will take with what is free.
-
-    Raises:
-        SettingsError: It is too little.
-    """
-    _ensure_free(cache, 4 * backbone.count_params(), "the graph of the backbone", "--cache")
-
-
-def ensure_room_to_save(backbone: keras.Model) -> None:
-    """Compare what a gate model will take with what is free in the store.
-
-    Raises:
-        SettingsError: It is too little.
-    """
-    needed = COPIES * 4 * backbone.count_params()
-    for folder in (store(), Path(tempfile.gettempdir())):
-        _ensure_free(folder, needed, "a gate model", "BENTOML_HOME and TMPDIR")
-
-
-def _ensure_free(folder: Path, needed: int, what: str, setting: str) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise SettingsError(

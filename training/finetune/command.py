@@ -16,13 +16,13 @@ from plantood.training.common.options import (
     run_options,
     settings_of,
 )
+from plantood.training.common.settings import CostSettings, FitSettings
 from plantood.training.finetune.settings import (
     MARGIN,
     FinetuneOptions,
     ReplaySettings,
     child_costs,
 )
-from plantood.training.train.settings import CostSettings, FitSettings
 
 NOT_ACCEPTED = 3
 """Exit status if the child is not to take the place of its parent."""
@@ -100,8 +100,8 @@ def finetune(
     plantood finetune TAG round-1/ --replay photos/ --loss source_formula
     """
     from plantood.training.common.output import print_results, write_table
-    from plantood.training.common.quiet import import_tensorflow
     from plantood.training.finetune.data import check_collections
+    from plantood.training.process.quiet import import_tensorflow
 
     options = finetune_options(values)
     check_collections(options)  # before the seconds that TensorFlow takes to import

@@ -13,11 +13,8 @@ import bentoml
 
 from plantood.errors import TrainingDataError
 from plantood.model.entry import MANIFEST, GateModel, sha256
-from plantood.model.store import finish_save
-from plantood.training.common.determinism import make_deterministic
-from plantood.training.common.progress import say
-from plantood.training.files.disk import ensure_room, ensure_room_to_save, ensure_writable, store
-from plantood.training.files.run import open_run
+from plantood.model.store import finish_save, store_dir
+from plantood.training.files.disk import ensure_writable
 from plantood.training.finetune.child import publish_child
 from plantood.training.finetune.compare import Judgement, judge
 from plantood.training.finetune.data import Gathered, gather, new_collections, old_collections
@@ -26,10 +23,14 @@ from plantood.training.finetune.settings import REJECTED, FinetuneOptions
 from plantood.training.fitting.extractor import Extractor, extractor_for
 from plantood.training.fitting.fit import read_arrays, write_arrays
 from plantood.training.fitting.phases import HeadTrainer
+from plantood.training.fitting.room import ensure_room, ensure_room_to_save
 from plantood.training.judging.evaluation import Evaluation, scored_splits
 from plantood.training.judging.gates import find_gate
 from plantood.training.network.backbones import build_backbone
 from plantood.training.network.classifier import head_of, load_classifier
+from plantood.training.process.determinism import make_deterministic
+from plantood.training.process.progress import say
+from plantood.training.process.run import open_run
 from plantood.training.train.train import changed_settings, data_notes, evaluation_of, sizes_of
 
 BEFORE = "before.npz"
@@ -58,7 +59,7 @@ def finetune(options: FinetuneOptions) -> FinetuneResult:
         ExportMismatch: the child's graph disagrees with its Keras model.
     """
     make_deterministic(options.fit.seed)
-    ensure_writable(options.runs, options.cache, store())
+    ensure_writable(options.runs, options.cache, store_dir())
     parent = find_gate(options.tag)
     gathered = _gather(parent, options)
     dataset = gathered.dataset

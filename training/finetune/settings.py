@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from plantood.training.train.settings import CostSettings, FitSettings
+from plantood.training.common.settings import CostSettings, FitSettings
 
 MARGIN = 0.02
 """Share of a source's photos that may get worse; see `finetune.compare.is_worse`."""

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plantood.photo.images import load_image, to_model_input
-from plantood.training.common.parallel import map_in_order
-from plantood.training.common.progress import track
 from plantood.training.files.atomic import write_atomic
 from plantood.training.photos.data import LabelledPhoto
+from plantood.training.process.parallel import map_in_order
+from plantood.training.process.progress import track
 
 Extract = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """uint8 photos ``[N, S, S, 3]`` to feature maps ``[N, h, w, C]``: a Scorer's ``feature_map``."""

@@ -17,12 +17,12 @@ import keras
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from plantood.training.common.parallel import map_in_order
+from plantood.training.common.settings import FitSettings
 from plantood.training.files.atomic import write_atomic
 from plantood.training.fitting.features import FeatureRows
 from plantood.training.fitting.losses import WeightedBinaryCrossentropy, mean_loss
 from plantood.training.judging.metrics import confusion
-from plantood.training.train.settings import FitSettings
+from plantood.training.process.parallel import map_in_order
 
 SAVING_SHARE = 0.1
 """Most of the time that may go into saving the state: large heads skip epochs, small ones none."""

@@ -13,8 +13,8 @@ import numpy as np
 from keras import ops
 from numpy.typing import ArrayLike
 
+from plantood.training.common.settings import loss_weights
 from plantood.training.judging.metrics import EPSILON, cross_entropy
-from plantood.training.train.settings import loss_weights
 
 
 @keras.saving.register_keras_serializable(package="plantood")

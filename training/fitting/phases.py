@@ -15,7 +15,7 @@ from rich.progress import Progress
 from plantood.errors import TrainingDataError
 from plantood.model.runtime import usable_cpus
 from plantood.photo.images import load_image, to_model_input
-from plantood.training.common.progress import progress_bars
+from plantood.training.common.settings import LEARNING_RATES, FitSettings
 from plantood.training.fitting.features import FeatureCache, FeatureRows, read_input
 from plantood.training.fitting.fit import (
     Batches,
@@ -36,7 +36,7 @@ from plantood.training.network.heads import build_head
 from plantood.training.photos.augment import augment
 from plantood.training.photos.balance import sample_weights
 from plantood.training.photos.dataset import Dataset, Photos, labels_of
-from plantood.training.train.settings import LEARNING_RATES, FitSettings
+from plantood.training.process.progress import progress_bars
 
 SCORES = "scores.npz"
 """File of each head with P(plant) by split."""

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from plantood.errors import SourceError
-from plantood.training.common.progress import progress_bars
 from plantood.training.mining.labelled import read_labelled
 from plantood.training.mining.scoring import BATCH, Outcome
 from plantood.training.mining.sources import entries
 from plantood.training.mining.worklist import FILE, Task, WorkList
+from plantood.training.process.progress import progress_bars
 from plantood.training.rounds import journal
 from plantood.training.rounds.layout import Round
 

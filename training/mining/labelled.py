@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from plantood.errors import TrainingDataError
-from plantood.training.common.parallel import map_in_order
-from plantood.training.common.progress import track
 from plantood.training.files.paths import existing, spelled
 from plantood.training.files.sheets import columns, read_table
 from plantood.training.mining.sources import is_url
 from plantood.training.photos.account import ensure_photos
+from plantood.training.process.parallel import map_in_order
+from plantood.training.process.progress import track
 from plantood.training.rounds.layout import INFO, Round
 from plantood.training.rounds.mined import DIGEST
 from plantood.training.rounds.plain import open_file

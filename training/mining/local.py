@@ -6,9 +6,9 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 
 from plantood.model.store import GateModel
 from plantood.photo.images import Limits
-from plantood.training.common.parallel import map_in_order
 from plantood.training.mining.scoring import BATCH, Decoded, Judge, Outcome, decode
 from plantood.training.mining.worklist import Task
+from plantood.training.process.parallel import map_in_order
 
 LONGEST_BATCH = 32 * BATCH
 """Photos that may wait for a batch to fill, unreadable ones included."""

@@ -12,13 +12,13 @@ from plantood.model.entry import MANIFEST, sha256
 from plantood.model.runtime import usable_cpus
 from plantood.model.store import DEFAULT_NAME, GateModel
 from plantood.training.files.paths import spelled
-from plantood.training.files.run import differences, hold
 from plantood.training.judging.gates import find_gate
 from plantood.training.mining.draw import SKIPPED, Engine, draw
 from plantood.training.mining.local import score_locally
 from plantood.training.mining.select import select
 from plantood.training.mining.sources import is_url
 from plantood.training.mining.worklist import FILE as WORK_LIST
+from plantood.training.process.run import differences, hold
 from plantood.training.rounds.layout import DECISIONS, INFO, MINED, SCORES, Round, RoundInfo
 
 REMOTE_READERS = 16

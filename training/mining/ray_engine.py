@@ -31,9 +31,9 @@ from plantood.model.reference import load as load_reference
 from plantood.model.runtime import Scorer
 from plantood.model.store import GateModel
 from plantood.photo.images import Limits
-from plantood.training.common.parallel import map_in_order
 from plantood.training.mining.scoring import BATCH, Decoded, Judge, Outcome, decode
 from plantood.training.mining.worklist import Task
+from plantood.training.process.parallel import map_in_order
 from plantood.verdict import Quality
 
 CHUNK = 20_000

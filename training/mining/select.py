@@ -11,12 +11,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from plantood.training.common.parallel import map_in_order
-from plantood.training.common.progress import track
 from plantood.training.files.atomic import write_bytes, write_csv
 from plantood.training.mining.draw import UNREADABLE, FetchFailures, skipped
 from plantood.training.mining.sources import FetchError, read
 from plantood.training.photos.walk import EXTENSIONS
+from plantood.training.process.parallel import map_in_order
+from plantood.training.process.progress import track
 from plantood.training.rounds.layout import PHOTOS, Round
 from plantood.training.rounds.layout import UNREADABLE as UNREADABLE_FILE
 from plantood.training.rounds.mined import MinedPhoto

@@ -31,14 +31,14 @@ from PIL import Image
 
 from plantood.errors import TrainingDataError, UnreadablePhoto
 from plantood.photo.images import Limits, load_image
-from plantood.training.common.parallel import map_in_order
-from plantood.training.common.progress import track
 from plantood.training.files.atomic import write_bytes, write_csv
-from plantood.training.files.run import open_run
 from plantood.training.negatives.soil import Cut, bare_windows
 from plantood.training.negatives.windows import Square
 from plantood.training.photos.account import Account
 from plantood.training.photos.walk import walk
+from plantood.training.process.parallel import map_in_order
+from plantood.training.process.progress import track
+from plantood.training.process.run import open_run
 from plantood.training.rounds import journal
 from plantood.training.rounds.plain import read_file
 

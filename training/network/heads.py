@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import keras
 from keras import layers
 
-from plantood.training.train.settings import HEADS as SUMMARIES
+from plantood.training.common.settings import HEADS as SUMMARIES
 
 #: Share of units dropped in training. The source does not state its rate; one half is the usual
 #: choice for fully connected layers (Srivastava et al. 2014, JMLR 15, section A.4).

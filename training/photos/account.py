@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from plantood.errors import TrainingDataError
-from plantood.training.common.progress import console, say
 from plantood.training.common.tables import console_table
 from plantood.training.files.paths import spelled
 from plantood.training.photos.data import (
@@ -21,6 +20,7 @@ from plantood.training.photos.data import (
     find_data,
 )
 from plantood.training.photos.scan import scan
+from plantood.training.process.progress import console, say
 
 MOST_ROWS = 40
 """Rows of a table, and reasons: what comes after them is counted together."""

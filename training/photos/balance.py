@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from plantood.training.common.settings import BALANCES
 from plantood.training.photos.data import LabelledPhoto
-from plantood.training.train.settings import BALANCES
 
 
 def sample_weights(photos: Sequence[LabelledPhoto], balance: str = "none") -> NDArray[np.float32]:

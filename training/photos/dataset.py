@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plantood.errors import TrainingDataError
+from plantood.training.common.settings import DataSettings
 from plantood.training.files.atomic import write_csv
 from plantood.training.photos.account import Account, read_usable
 from plantood.training.photos.data import CLASS_NAMES, BadPhoto, LabelledPhoto
 from plantood.training.photos.splits import divide
-from plantood.training.train.settings import DataSettings
 
 Photos = tuple[LabelledPhoto, ...]
 

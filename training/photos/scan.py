@@ -10,11 +10,11 @@ from pathlib import Path
 
 from plantood.errors import UnreadablePhoto
 from plantood.photo.images import load_image
-from plantood.training.common.parallel import map_in_order
-from plantood.training.common.progress import track
 from plantood.training.photos.data import CLASS_NAMES, BadPhoto, LabelledPhoto
 from plantood.training.photos.hashes import perceptual_hash
 from plantood.training.photos.walk import NOWHERE
+from plantood.training.process.parallel import map_in_order
+from plantood.training.process.progress import track
 from plantood.training.rounds.plain import read_file
 
 INDEX = "scanned.jsonl"

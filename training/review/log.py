@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from plantood.errors import PlantoodError, RoundError
 from plantood.training.common.validation import first_problem
-from plantood.training.files.locks import lock
+from plantood.training.process.locks import lock
 from plantood.training.review.tally import Entry, Tally
 from plantood.training.rounds.edits import ensure_unedited
 from plantood.training.rounds.journal import Appended, NotTakenBack

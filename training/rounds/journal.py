@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from plantood.errors import RoundError
-from plantood.training.files.locks import lock
 from plantood.training.files.paths import SPELLING
+from plantood.training.process.locks import lock
 
 
 @dataclass(frozen=True)

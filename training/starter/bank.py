@@ -17,10 +17,10 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from plantood.model.runtime import usable_cpus
-from plantood.training.common.progress import track
 from plantood.training.files.atomic import write_text
 from plantood.training.fitting.extractor import Extractor
 from plantood.training.fitting.features import embed
+from plantood.training.process.progress import track
 from plantood.training.starter.draw import draw
 from plantood.training.starter.plan import Sample
 

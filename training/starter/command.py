@@ -9,8 +9,8 @@ import click
 from plantood.errors import WeightsUnavailable
 from plantood.model.starter import starter_dir
 from plantood.training.common.options import FILE, FOLDER, data_argument
-from plantood.training.common.quiet import import_tensorflow
 from plantood.training.common.shared import VARIABLE, shared_dir
+from plantood.training.process.quiet import import_tensorflow
 
 ENTRY = starter_dir()
 WEIGHTS = Path("weights", "efficientnet_lite0_224_imagenet_notop.weights.h5")

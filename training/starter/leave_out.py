@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from plantood.training.common.progress import track
 from plantood.training.judging.threshold import FALSE_ACCEPT_COST, FALSE_RETAKE_COST
 from plantood.training.judging.unseen import Accepted, accepted_shares, mean_share
+from plantood.training.process.progress import track
 from plantood.training.starter.plan import Sample
 
 Trainer = Callable[[frozenset[str], NDArray[np.intp]], NDArray[np.float32]]

@@ -25,16 +25,17 @@ from numpy.typing import NDArray
 
 from plantood.errors import TrainingDataError
 from plantood.model.runtime import Scorer
-from plantood.training.common.determinism import make_deterministic
+from plantood.training.common.settings import DataSettings
 from plantood.training.common.tables import Row
 from plantood.training.fitting.extractor import extractor_for
+from plantood.training.fitting.scoring import score_splits
 from plantood.training.judging.evaluation import Evaluation
-from plantood.training.judging.scoring import score_splits
 from plantood.training.judging.unseen import unseen_table
 from plantood.training.network.backbones import build_backbone
 from plantood.training.network.classifier import build_classifier
 from plantood.training.network.heads import build_head
 from plantood.training.photos.dataset import Dataset, load_dataset
+from plantood.training.process.determinism import make_deterministic
 from plantood.training.report.card import model_card
 from plantood.training.starter.bank import Bank, open_bank
 from plantood.training.starter.leave_out import best_threshold, leave_each_out
@@ -42,7 +43,6 @@ from plantood.training.starter.plan import NEEDED_SOURCES, plan, read_rows
 from plantood.training.starter.probe import PENALTY, Probe, fit_probe
 from plantood.training.starter.weighting import sample_weights
 from plantood.training.train.publish import publish
-from plantood.training.train.settings import DataSettings
 
 BACKBONE_NAME, HEAD_NAME = "efficientnet_lite0", "gap_l2"
 DOUBTFUL = Path(__file__).parent / "doubtful.csv"

@@ -23,8 +23,8 @@ from plantood.training.common.options import (
     train_options,
 )
 from plantood.training.common.output import print_results, write_table
-from plantood.training.common.quiet import import_tensorflow
 from plantood.training.files.paths import spelled
+from plantood.training.process.quiet import import_tensorflow
 
 
 def _fail_early(data: Path) -> None:
@@ -187,7 +187,7 @@ def evaluate(  # noqa: PLR0917 click passes options by name
         source_table,
         summary_markdown,
     )
-    from plantood.training.files.run import short_name
+    from plantood.training.process.run import short_name
     from plantood.training.train.evaluate import evaluate as run
 
     out = out or runs / f"evaluate-{tag.replace(':', '-')}-{short_name(data)}"

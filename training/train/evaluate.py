@@ -10,9 +10,9 @@ from typing import Any
 from plantood.errors import TrainingDataError
 from plantood.model.entry import GateModel
 from plantood.training.files.disk import ensure_writable
+from plantood.training.fitting.scoring import score_splits
 from plantood.training.judging.evaluation import Evaluation
 from plantood.training.judging.gates import find_gate
-from plantood.training.judging.scoring import score_splits
 from plantood.training.photos.account import Account, read_usable
 from plantood.training.photos.data import BadPhoto, LabelledPhoto
 from plantood.training.photos.dataset import Photos, write_bad

@@ -12,22 +12,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plantood.errors import TrainingDataError
-from plantood.training.common.determinism import make_deterministic
-from plantood.training.common.progress import say
+from plantood.training.common.settings import TrainOptions
 from plantood.training.common.tables import Row, markdown
 from plantood.training.files.atomic import write_text
-from plantood.training.files.disk import ensure_room, ensure_writable
-from plantood.training.files.run import open_run, run_name
+from plantood.training.files.disk import ensure_writable
 from plantood.training.fitting.extractor import extractor_for
 from plantood.training.fitting.fit import read_arrays
 from plantood.training.fitting.phases import SCORES, HeadTrainer
+from plantood.training.fitting.room import ensure_room
 from plantood.training.judging.evaluation import Evaluation, Scored
 from plantood.training.judging.threshold import choose_threshold
 from plantood.training.judging.unseen import Accepted, accepted_shares, unseen_table
 from plantood.training.network.backbones import build_backbone
 from plantood.training.photos.dataset import Dataset, load_dataset
+from plantood.training.process.determinism import make_deterministic
+from plantood.training.process.progress import say
+from plantood.training.process.run import open_run, run_name
 from plantood.training.report.html import write_report
-from plantood.training.train.settings import TrainOptions
 
 SPLIT = "sources never seen"
 

@@ -15,8 +15,8 @@ from plantood.model.policy import Policy
 from plantood.model.reference import Reference
 from plantood.model.runtime import Scorer
 from plantood.training.fitting.features import FeatureCache
+from plantood.training.fitting.scoring import CHECK_PHOTOS, score_photos, some_photos
 from plantood.training.judging.evaluation import Evaluation
-from plantood.training.judging.scoring import CHECK_PHOTOS, score_photos, some_photos
 from plantood.training.network.backbones import BACKBONES
 from plantood.training.network.export import export_gate
 from plantood.training.network.half import halve_keras

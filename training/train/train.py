@@ -10,17 +10,21 @@ from typing import Any, Literal
 
 from plantood.model.entry import TrainingData
 from plantood.model.runtime import Scorer
-from plantood.model.store import list_gates, save_gate
-from plantood.training.common.determinism import make_deterministic
-from plantood.training.common.progress import say
+from plantood.model.store import list_gates, save_gate, store_dir
+from plantood.training.common.settings import (
+    LEARNING_RATES,
+    CostSettings,
+    FitSettings,
+    TrainOptions,
+)
 from plantood.training.files.atomic import write_json
-from plantood.training.files.disk import ensure_room, ensure_room_to_save, ensure_writable, store
+from plantood.training.files.disk import ensure_writable
 from plantood.training.files.paths import spelled
-from plantood.training.files.run import open_run, read_json, run_name
 from plantood.training.fitting.extractor import Extractor, extractor_for
 from plantood.training.fitting.phases import HeadTrainer, TrainedHead
+from plantood.training.fitting.room import ensure_room, ensure_room_to_save
+from plantood.training.fitting.scoring import score_splits
 from plantood.training.judging.evaluation import Evaluation, scored_splits
-from plantood.training.judging.scoring import score_splits
 from plantood.training.judging.threshold import choose_threshold
 from plantood.training.network.backbones import build_backbone
 from plantood.training.photos.dataset import (
@@ -30,10 +34,12 @@ from plantood.training.photos.dataset import (
     write_bad,
     write_crossings,
 )
+from plantood.training.process.determinism import make_deterministic
+from plantood.training.process.progress import say
+from plantood.training.process.run import open_run, read_json, run_name
 from plantood.training.report.card import model_card
 from plantood.training.report.html import write_report
 from plantood.training.train.publish import publish
-from plantood.training.train.settings import LEARNING_RATES, CostSettings, FitSettings, TrainOptions
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,7 @@ def train(options: TrainOptions) -> RunResult:
     """
     make_deterministic(options.fit.seed)
     saves = options.save != "none"
-    ensure_writable(options.runs, options.cache, *([store()] if saves else ()))
+    ensure_writable(options.runs, options.cache, *([store_dir()] if saves else ()))
     dataset = load_dataset(options.data, options.dataset, options.cache)
     backbone = build_backbone(options.backbone, options.weights)
     extractor = extractor_for(options.backbone, backbone, options.cache, dataset.val)

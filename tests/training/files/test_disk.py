@@ -19,17 +19,13 @@ from click.testing import CliRunner, Result
 
 from plantood.cli import INTERRUPTED, main
 from plantood.errors import SettingsError
+from plantood.training.common.settings import TrainOptions
 from plantood.training.files import disk
-from plantood.training.files.disk import (
-    ensure_room,
-    ensure_room_for_graphs,
-    ensure_room_to_save,
-    ensure_writable,
-)
-from plantood.training.files.run import hold
+from plantood.training.files.disk import ensure_writable
+from plantood.training.fitting.room import ensure_room, ensure_room_for_graphs, ensure_room_to_save
+from plantood.training.process.run import hold
 from plantood.training.review.log import DecisionLog
 from plantood.training.train.evaluate import evaluate
-from plantood.training.train.settings import TrainOptions
 from tests.training.conftest import make_photo
 from tests.training.review.rounds import make_round, say
 from tests.training.rounds.disk import fill, small_disk
@@ -72,7 +68,7 @@ def test_a_store_that_cannot_be_written_is_told_before_the_training(
     monkeypatch.setattr(module, "load_dataset", load_dataset)
     options = TrainOptions(tmp_path / "photos", runs=tmp_path / "runs", cache=tmp_path / "cache")
     with small_disk(tmp_path / "store", "128k") as folder:
-        monkeypatch.setattr(module, "store", lambda: folder)
+        monkeypatch.setattr(module, "store_dir", lambda: folder)
         with pytest.raises(Opened):
             module.train(options)
         read_only(folder)

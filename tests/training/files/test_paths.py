@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from plantood.cli import main
 from plantood.model.store import load_gate
+from plantood.training.common.settings import DataSettings
 from plantood.training.files.paths import existing, spelled, unspelled
 from plantood.training.photos.data import read_data
 from plantood.training.photos.dataset import load_dataset
@@ -21,7 +22,6 @@ from plantood.training.review.app import ReviewApp
 from plantood.training.review.log import DecisionLog
 from plantood.training.review.pictures import Pictures
 from plantood.training.rounds.layout import Round
-from plantood.training.train.settings import DataSettings
 from tests.training.conftest import Data, csv_rows, write_photo
 from tests.training.review.rounds import make_round
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from plantood.errors import PlantoodError, TrainingDataError
+from plantood.training.common.settings import DataSettings
 from plantood.training.mining.labelled import read_labelled
 from plantood.training.mining.sources import entries
 from plantood.training.photos.data import read_data
@@ -16,7 +17,6 @@ from plantood.training.photos.dataset import load_dataset
 from plantood.training.review.exchange.finder import PhotoFinder
 from plantood.training.review.exchange.found import Choices
 from plantood.training.review.exchange.sheet import read_sheet
-from plantood.training.train.settings import DataSettings
 from tests.training.conftest import write_photo
 from tests.training.review.rounds import numbered_log
 

@@ -29,7 +29,7 @@ class Flywheel:
 @pytest.fixture(scope="session")
 def flywheel(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Flywheel:
     """A gate trained on four sources without one of them, a reviewed round, and negatives."""
-    from plantood.training.train.settings import DataSettings, FitSettings, TrainOptions
+    from plantood.training.common.settings import DataSettings, FitSettings, TrainOptions
     from plantood.training.train.train import train
 
     folder = tmp_path_factory.mktemp("flywheel")

@@ -7,10 +7,10 @@ import keras
 import numpy as np
 import pytest
 
+from plantood.training.common.settings import FitSettings
 from plantood.training.fitting import fit as fit_module
 from plantood.training.fitting.fit import Batches, FitResult, array_batches, fit, optimizer_for
 from plantood.training.fitting.losses import build_loss
-from plantood.training.train.settings import FitSettings
 
 RNG = np.random.default_rng(0)
 TRAIN_Y = RNG.integers(0, 2, 90).astype(np.float32)

@@ -12,9 +12,9 @@ import pytest
 from plantood.errors import GateModelError, RoundError, SettingsError, SourceError
 from plantood.judging.gate import Gate
 from plantood.model.store import save_gate
-from plantood.training.files.run import hold
 from plantood.training.mining import draw, local
 from plantood.training.mining.mine import mine
+from plantood.training.process.run import hold
 from plantood.training.rounds.labels import Decision
 from tests.service.tiny_gate import build
 from tests.training.conftest import csv_rows, write_photo

@@ -9,11 +9,11 @@ from click.testing import CliRunner
 
 from plantood.cli import main
 from plantood.errors import TrainingDataError
+from plantood.training.common.settings import DataSettings
 from plantood.training.photos.account import Account, read_usable
 from plantood.training.photos.data import find_data
 from plantood.training.photos.dataset import load_dataset
 from plantood.training.train.evaluate import photos_by_split
-from plantood.training.train.settings import DataSettings
 from tests.training.beside import in_time
 from tests.training.conftest import write_photo
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from plantood.errors import TrainingDataError
+from plantood.training.common.settings import DataSettings
 from plantood.training.photos import scan as scan_module
 from plantood.training.photos.account import at_most_per_source
 from plantood.training.photos.data import read_data
 from plantood.training.photos.dataset import load_dataset, write_bad
 from plantood.training.photos.scan import INDEX, scan
-from plantood.training.train.settings import DataSettings
 from tests.training.conftest import make_photo, write_photo
 
 FEW = DataSettings(min_per_class=2)

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from plantood.training.common.output import print_results
+from plantood.training.common.settings import DataSettings
 from plantood.training.common.tables import AT, console_table
 from plantood.training.judging.evaluation import Evaluation, Scored, most_wrong
 from plantood.training.photos.dataset import Dataset, load_dataset
 from plantood.training.report.html import thumbnail_uri, write_report
-from plantood.training.train.settings import DataSettings
 from tests.training.conftest import make_photo, write_photo
 
 

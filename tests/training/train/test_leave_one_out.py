@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 from plantood.cli import main
+from plantood.training.common.settings import DataSettings, FitSettings, TrainOptions
 from plantood.training.photos.dataset import load_dataset
 from plantood.training.train.leave_one_out import leave_one_out
-from plantood.training.train.settings import DataSettings, FitSettings, TrainOptions
 from plantood.training.train.train import train
 from tests.training.conftest import Data
 

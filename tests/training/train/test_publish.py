@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from plantood.model.store import list_gates, load_gate
+from plantood.training.common.settings import CostSettings, DataSettings, FitSettings, TrainOptions
 from plantood.training.fitting.features import read_input
-from plantood.training.train.settings import CostSettings, DataSettings, FitSettings, TrainOptions
 from plantood.training.train.train import train
 from tests.training.conftest import Data
 

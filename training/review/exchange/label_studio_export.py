@@ -16,8 +16,8 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, TypeAdapter, ValidationError
 
-from plantood.training.common.progress import say
 from plantood.training.photos.walk import why_no_photo
+from plantood.training.process.progress import say
 from plantood.training.review.exchange.finder import PhotoFinder
 from plantood.training.review.exchange.found import Choices, FoundLabel, LabelFileError, parse_time
 from plantood.training.review.exchange.label_studio import CONTROL, REVIEWER

@@ -12,7 +12,7 @@ from typing import Any
 from plantood.errors import SettingsError
 from plantood.training.files.atomic import write_json
 from plantood.training.files.disk import ensure_writable
-from plantood.training.files.locks import lock
+from plantood.training.process.locks import lock
 
 
 def run_name(data: str | Path, backbone: str, identity: Mapping[str, Any]) -> str:

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plantood.model.runtime import Scorer, Scores
-from plantood.training.common.parallel import map_in_order
-from plantood.training.common.progress import track
 from plantood.training.fitting.features import BATCH, batches_of, read_input
 from plantood.training.judging.evaluation import Scored
 from plantood.training.photos.dataset import Photos
+from plantood.training.process.parallel import map_in_order
+from plantood.training.process.progress import track
 
 CHECK_PHOTOS = 32
 """Photos on which an exported graph must agree with the Keras model."""

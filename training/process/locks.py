@@ -8,7 +8,7 @@ from typing import IO, Any
 
 from filelock import lock_descriptor
 
-from plantood.training.common.progress import say
+from plantood.training.process.progress import say
 
 _UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
 _POLL = 0.005

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from plantood.errors import SettingsError
-from plantood.training.files.run import open_run, run_name
+from plantood.training.process.run import open_run, run_name
 
 IDENTITY = {"seed": 0, "backbone": "mobilenet", "leave_out": ("a",)}
 

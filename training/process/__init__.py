@@ -1,0 +1,1 @@
+"""How commands run: alone in their folder, in several processes, the same each time."""
