@@ -32,8 +32,8 @@ from benchmarks.load import LoadResult, encode, run_load, send
 from benchmarks.processes import RunningService, serve
 from benchmarks.serving import check_images, photos_of
 from plantood.judging.gate import Gate
+from plantood.model.entry import open_gate
 from plantood.model.starter import starter_dir
-from plantood.model.store import open_gate
 from plantood.training.common.tables import markdown, write_between_markers
 
 SIZE = (1632, 1224)

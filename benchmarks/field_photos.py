@@ -17,8 +17,8 @@ import numpy as np
 from PIL import Image
 
 from plantood.judging.gate import Gate
+from plantood.model.entry import open_gate
 from plantood.model.starter import starter_dir
-from plantood.model.store import open_gate
 from plantood.training.common.shared import shared_dir
 from plantood.training.common.tables import markdown, write_between_markers
 

@@ -74,8 +74,9 @@ def save_gates(directory: Path, calibration: np.ndarray) -> dict[str, str]:
     """Save ResNet50 + V2 with random weights as float32 and int8 gates; returns their tags."""
     import keras
 
+    from plantood.model.entry import write_entry
     from plantood.model.policy import Policy
-    from plantood.model.store import save_gate, write_entry
+    from plantood.model.store import save_gate
     from plantood.training.network.backbones import BACKBONES, build_backbone
     from plantood.training.network.classifier import build_classifier
     from plantood.training.network.export import export_gate

@@ -22,7 +22,9 @@ from plantood.photo.decoding import HEAVY_SHARE
 from plantood.photo.images import Limits
 
 PREFIX = "PLANTOOD_"
-DEFAULT_GATE = "plantood-gate:latest"
+GATE_NAME = "plantood-gate"
+"""Of gate models in the store, where nobody says otherwise."""
+DEFAULT_GATE = f"{GATE_NAME}:latest"
 MEBIBYTE = 1 << 20
 
 

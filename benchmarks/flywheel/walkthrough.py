@@ -25,11 +25,11 @@ from benchmarks.flywheel.bench import (
     write_option,
 )
 from benchmarks.flywheel.commands import Commands
-from plantood.model.store import DEFAULT_NAME
+from plantood.settings import GATE_NAME
 from plantood.training.common.tables import write_between_markers
 from plantood.training.finetune.command import NOT_ACCEPTED
 
-GATE = f"{DEFAULT_NAME}:latest"
+GATE = f"{GATE_NAME}:latest"
 PORT = 8400
 
 

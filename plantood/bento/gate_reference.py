@@ -10,10 +10,10 @@ from bentoml.models import BentoModel
 
 from plantood.errors import GateModelError, GateModelNotFound, SettingsError
 from plantood.model.starter import install_starter
-from plantood.model.store import DEFAULT_NAME, STARTER_VERSION, list_gates, load_gate, newest_gate
-from plantood.settings import DEFAULT_GATE, Settings, variable
+from plantood.model.store import STARTER_VERSION, list_gates, load_gate, newest_gate
+from plantood.settings import DEFAULT_GATE, GATE_NAME, Settings, variable
 
-STARTER = f"{DEFAULT_NAME}:{STARTER_VERSION}"
+STARTER = f"{GATE_NAME}:{STARTER_VERSION}"
 
 
 class GateReference(BentoModel):

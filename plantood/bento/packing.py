@@ -20,8 +20,6 @@ from plantood.errors import GateModelNotFound
 from plantood.model.store import SHA256_VARIABLE
 from plantood.settings import DEFAULT_GATE, variable
 
-__all__ = ["GATE_LABEL", "SHA256_LABEL", "SHA256_VARIABLE", "record_gate", "served_gate"]
-
 RECORD = "bento.yaml"
 """What BentoML says of a bento, at its top."""
 GATE_LABEL = "plantood.gate"
@@ -29,7 +27,7 @@ SHA256_LABEL = "plantood.gate.sha256"
 
 SCORER = "PlantScorer"
 """The service whose only model is the gate's."""
-MODULE = "plantood"
+_MADE_BY = "plantood"
 """What made a gate model, by BentoML's record of it."""
 
 
@@ -80,7 +78,7 @@ def served_gate(setting: str, bento: Bento | None) -> str:
     if bento is None or setting != DEFAULT_GATE:
         return setting
     parts = sorted(bento.info.services, key=lambda part: part.name != SCORER)
-    gates = (model.tag for part in parts for model in part.models if model.module == MODULE)
+    gates = (model.tag for part in parts for model in part.models if model.module == _MADE_BY)
     return str(next(gates, setting))
 
 
@@ -98,7 +96,7 @@ def ensure_packed(folder: Path) -> None:
         return
     services = yaml.safe_load(record.read_bytes()).get("services") or []
     models = [model for part in services for model in part.get("models") or []]
-    if not any(model.get("module") == MODULE for model in models):
+    if not any(model.get("module") == _MADE_BY for model in models):
         raise GateModelNotFound(
             "This bento packs no gate model, so Gate.load() would judge by whatever this machine "
             "has; write `gate = gate_model()` in the service's class, which bentoml build packs, "

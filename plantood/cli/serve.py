@@ -101,7 +101,7 @@ def _ensure_free(address: ipaddress.IPv4Address | ipaddress.IPv6Address, port: i
             pass
     except OSError as error:
         shown = f"[{address}]" if family == socket.AF_INET6 else address
+        why = os.strerror(error.errno) if error.errno else error
         raise click.ClickException(
-            f"cannot listen on {shown}:{port} ({os.strerror(error.errno)}); choose another --port "
-            "or --host"
+            f"cannot listen on {shown}:{port} ({why}); choose another --port or --host"
         ) from error

@@ -28,9 +28,10 @@ from plantood.bento.gate_reference import open_store
 from plantood.bento.packing import ensure_packed
 from plantood.errors import PhotoTooLarge, UnreadablePhoto
 from plantood.judging.messages import DEFAULT_LANGUAGE, Messages
+from plantood.model.entry import GateModel
 from plantood.model.policy import Policy, explain, quality_reasons, score_reasons, with_overrides
 from plantood.model.runtime import usable_cpus
-from plantood.model.store import GateModel, load_gate
+from plantood.model.store import load_gate
 from plantood.photo.images import Admit, Limits, LoadedImage, Photo, load_image, to_model_input
 from plantood.photo.quality import measure
 from plantood.settings import DEFAULT_GATE, Settings, naming

@@ -76,7 +76,7 @@ class Messages:
         Returns:
             A language of the catalogue.
         """
-        for wanted in [*_by_preference(accept or ""), default.lower().replace("_", "-")]:
+        for wanted in [*_by_preference(accept or ""), default]:
             if tag := self._known(wanted):
                 return tag
         return DEFAULT_LANGUAGE
@@ -87,14 +87,19 @@ class Messages:
         Raises:
             SettingsError: Naming those that there are.
         """
-        if not self._known(language.lower().replace("_", "-")):
+        if not self._known(language):
             raise SettingsError(f"there is no {language!r}; there are {', '.join(self.languages)}")
 
     def _known(self, wanted: str) -> str | None:
         """The language of the catalogue that a tag means: of fr-ch, fr."""
-        parts = wanted.split("-")
+        parts = _normal(wanted).split("-")
         tags = ("-".join(parts[:length]) for length in range(len(parts), 0, -1))
         return next((tag for tag in tags if tag in self.catalogue), None)
+
+
+def _normal(tag: str) -> str:
+    """A language tag in lower case, its parts joined by hyphens."""
+    return tag.lower().replace("_", "-")
 
 
 def _by_preference(accept: str) -> list[str]:
@@ -102,7 +107,7 @@ def _by_preference(accept: str) -> list[str]:
     if len(accept) > MAX_ACCEPT:
         accept = accept[:MAX_ACCEPT].rpartition(",")[0]
     weighted = []
-    for item in accept.lower().replace("_", "-").split(",")[:MAX_TAGS]:
+    for item in _normal(accept).split(",")[:MAX_TAGS]:
         tag, *parameters = (part.strip() for part in item.split(";"))
         weight = 1.0
         for parameter in parameters:
@@ -134,9 +139,7 @@ def _operators(path: Path) -> dict[str, dict[ReasonCode, str]]:
         raise SettingsError(f"{path} is not JSON in UTF-8: {error}") from error
     if not isinstance(content, dict):
         raise SettingsError(f'{path} must hold {{"language": {{"reason": "sentence"}}}}')
-    return {
-        str(key).lower().replace("_", "-"): _texts(value, path) for key, value in content.items()
-    }
+    return {_normal(str(key)): _texts(value, path) for key, value in content.items()}
 
 
 def _texts(content: object, path: Path) -> dict[ReasonCode, str]:

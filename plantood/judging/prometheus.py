@@ -134,8 +134,9 @@ def ensure_free(port: int) -> None:
         with socket.create_server(("", port)):
             pass
     except OSError as error:
+        why = os.strerror(error.errno) if error.errno else error  # strerror has the address, too
         raise SettingsError(
-            f"{variable('metrics_port')}={port} cannot be listened on ({error.strerror}); "
+            f"{variable('metrics_port')}={port} cannot be listened on ({why}); "
             "name a port that is free."
         ) from error
 

@@ -8,9 +8,10 @@ from plantood.bento.gate_reference import open_store
 from plantood.judging import prometheus
 from plantood.judging.capture import ensure_usable
 from plantood.judging.messages import Messages
+from plantood.model.entry import GateModel
 from plantood.model.policy import Policy, with_overrides
 from plantood.model.reference import Reference
-from plantood.model.store import GateModel, load_gate
+from plantood.model.store import load_gate
 from plantood.photo.images import Limits
 from plantood.settings import Settings, naming
 

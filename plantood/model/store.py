@@ -27,34 +27,15 @@ from plantood.model.entry import (
     corrupt,
     open_gate,
     sha256,
-    write_entry,
 )
-from plantood.settings import variable
+from plantood.settings import DEFAULT_GATE, GATE_NAME, variable
 
-__all__ = [
-    "DEFAULT_NAME",
-    "SHA256_VARIABLE",
-    "GateManifest",
-    "GateModel",
-    "GateSummary",
-    "damage",
-    "finish_save",
-    "list_gates",
-    "load_gate",
-    "newest_gate",
-    "open_gate",
-    "save_gate",
-    "verify_gate",
-    "write_entry",
-]
-
-DEFAULT_NAME = "plantood-gate"
 STARTER_VERSION = "starter"
 """Version of the gate that ships. It is never the latest beside another one, whenever either came
 into the store: whoever has a gate of their own means that."""
 SHA256_VARIABLE = variable("gate_sha256")
 """Environment variable with the SHA-256 of the ``gate.json`` that may be loaded; empty: any may."""
-_KIND = {"kind": "plantood-gate"}
+_KIND = {"kind": GATE_NAME}
 
 
 @dataclass(frozen=True)
@@ -77,7 +58,7 @@ def store_dir() -> Path:
 
 
 def save_gate(
-    directory: str | Path, *, name: str = DEFAULT_NAME, version: str | None = None
+    directory: str | Path, *, name: str = GATE_NAME, version: str | None = None
 ) -> bentoml.Tag:
     """Copy an entry into the Bento model store. A failed or interrupted copy leaves nothing.
 
@@ -153,9 +134,7 @@ def finish_save(tag: bentoml.Tag) -> bool:
     return True
 
 
-def load_gate(
-    tag: str | bentoml.Tag = f"{DEFAULT_NAME}:latest", *, pin: str | None = None
-) -> GateModel:
+def load_gate(tag: str | bentoml.Tag = DEFAULT_GATE, *, pin: str | None = None) -> GateModel:
     """Read and verify a gate model of the Bento model store, to judge by it.
 
     Args:
@@ -174,7 +153,7 @@ def load_gate(
     return gate
 
 
-def newest_gate(name: str = DEFAULT_NAME) -> str | None:
+def newest_gate(name: str = GATE_NAME) -> str | None:
     """Tag of the gate model that ``name:latest`` means; None if the store has none of that name."""
     gates = list_gates(name)
     own = [gate for gate in gates if not gate.tag.endswith(f":{STARTER_VERSION}")]

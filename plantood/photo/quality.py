@@ -75,18 +75,17 @@ def picture_luma(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.asarray(_reduced(image, SIDE), dtype=np.float32)
 
 
-def reduce_to_luma(pixels: NDArray[np.uint8], side: int = SIDE) -> NDArray[np.float32]:
+def reduce_to_luma(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Reduce a photo to the size at which cues are measured; small ones are not enlarged.
 
     Args:
         pixels: uint8 RGB ``[H, W, 3]``.
-        side: Longest side of the result, in pixels; of a panorama, four times the shorter side.
 
     Returns:
         float32 ``[h, w]``, ITU-R BT.601 luma, 0 to 255.
     """
     image = Image.fromarray(pixels).convert("L")
-    return np.asarray(_reduced(image, side), dtype=np.float32)
+    return np.asarray(_reduced(image, SIDE), dtype=np.float32)
 
 
 def highlights(luma: NDArray[np.float32]) -> float:

@@ -19,8 +19,8 @@ from plantood.compose import ComposedGate, Verdict, gated
 from plantood.compose.signature import read_signature
 from plantood.errors import SettingsError, UnreadablePhoto
 from plantood.judging.failures import GateUnavailable
+from plantood.model.entry import open_gate
 from plantood.model.starter import starter_dir
-from plantood.model.store import open_gate
 from plantood.photo.forms import Form, as_wanted
 from plantood.photo.images import Limits, LoadedImage, load_image
 from tests.conftest import SAMPLES

@@ -12,8 +12,8 @@ import pytest
 
 from plantood import Gate, Verdict
 from plantood.compose import ComposedGate
+from plantood.model.entry import open_gate
 from plantood.model.starter import starter_dir
-from plantood.model.store import open_gate
 from tests.compose.conftest import PHOTOS
 from tests.service.server import ROOT, Server
 

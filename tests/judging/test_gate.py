@@ -12,10 +12,10 @@ from PIL import Image
 from plantood.errors import GateModelNotFound, PhotoTooLarge, SettingsError, UnreadablePhoto
 from plantood.judging.gate import Gate, finish, prepare
 from plantood.judging.messages import Messages
+from plantood.model.entry import open_gate
 from plantood.model.policy import Policy
 from plantood.model.runtime import Scorer
 from plantood.model.starter import install_starter, starter_dir
-from plantood.model.store import open_gate
 from plantood.photo.images import Limits, to_model_input
 from plantood.verdict import ReasonCode, Verdict
 from tests.photos import encode, scene

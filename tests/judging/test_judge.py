@@ -17,8 +17,8 @@ from plantood.judging.failures import FailureKind, GateUnavailable, with_one_mor
 from plantood.judging.gate import Gate
 from plantood.judging.judge import Judge
 from plantood.judging.rules import Rules
+from plantood.model.entry import open_gate
 from plantood.model.starter import starter_dir
-from plantood.model.store import open_gate
 from plantood.photo import decoding
 from plantood.photo.images import LoadedImage
 from plantood.settings import Settings

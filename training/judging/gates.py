@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from plantood.model.entry import GateModel
 from plantood.model.starter import install_starter
-from plantood.model.store import DEFAULT_NAME, STARTER_VERSION, load_gate
+from plantood.model.store import STARTER_VERSION, load_gate
+from plantood.settings import GATE_NAME
 
 
 def find_gate(tag: str) -> GateModel:
@@ -15,6 +16,6 @@ def find_gate(tag: str) -> GateModel:
         GateModelError: It is damaged, or another one is pinned.
     """
     name, _, version = tag.partition(":")
-    if name == DEFAULT_NAME and version in ("", "latest", STARTER_VERSION):
+    if name == GATE_NAME and version in ("", "latest", STARTER_VERSION):
         install_starter(name, always=version == STARTER_VERSION)
     return load_gate(tag)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 
-from plantood.model.store import GateModel
+from plantood.model.entry import GateModel
 from plantood.photo.images import Limits
 from plantood.training.mining.scoring import BATCH, Decoded, Judge, Outcome, decode
 from plantood.training.mining.worklist import Task

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 from plantood.errors import GateModelError, RoundError
-from plantood.model.entry import MANIFEST, sha256
+from plantood.model.entry import MANIFEST, GateModel, sha256
 from plantood.model.runtime import usable_cpus
-from plantood.model.store import DEFAULT_NAME, GateModel
+from plantood.settings import GATE_NAME
 from plantood.training.files.paths import spelled
 from plantood.training.judging.gates import find_gate
 from plantood.training.mining.draw import SKIPPED, Engine, draw
@@ -50,7 +50,7 @@ class MineOptions:
 
     source: str
     out: Path
-    gate: str = f"{DEFAULT_NAME}:latest"
+    gate: str = f"{GATE_NAME}:latest"
     sample: int | None = 5000
     at_most: float = 0.6
     seed: int = 0

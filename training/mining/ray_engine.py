@@ -26,10 +26,9 @@ import numpy as np
 
 import plantood
 from plantood.errors import SettingsError
-from plantood.model.entry import BACKBONE, HEAD, REFERENCE, GateManifest
+from plantood.model.entry import BACKBONE, HEAD, REFERENCE, GateManifest, GateModel
 from plantood.model.reference import load as load_reference
 from plantood.model.runtime import Scorer
-from plantood.model.store import GateModel
 from plantood.photo.images import Limits
 from plantood.training.mining.scoring import BATCH, Decoded, Judge, Outcome, decode
 from plantood.training.mining.worklist import Task

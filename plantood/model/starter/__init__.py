@@ -10,11 +10,11 @@ import bentoml
 
 from plantood.errors import GateModelCorrupt, GateModelError
 from plantood.model.entry import MANIFEST, GateManifest
-from plantood.model.store import DEFAULT_NAME, STARTER_VERSION, newest_gate, save_gate, verify_gate
+from plantood.model.store import STARTER_VERSION, newest_gate, save_gate, verify_gate
+from plantood.settings import GATE_NAME
 
-VERSION = STARTER_VERSION
-#: How long another process may take to copy the starter, seconds.
-WAIT_SECONDS = 5.0
+COPY_SECONDS = 5.0
+"""How long another process may take to copy the starter."""
 
 
 def starter_dir() -> Path:
@@ -29,7 +29,7 @@ def starter_backbone() -> str:
     return GateManifest.model_validate_json(manifest).backbone
 
 
-def install_starter(name: str = DEFAULT_NAME, *, always: bool = False) -> bentoml.Tag:
+def install_starter(name: str = GATE_NAME, *, always: bool = False) -> bentoml.Tag:
     """Put the starter gate into the Bento model store, unless it has a gate of that name.
 
     Several processes may do so at once; each returns when the entry is complete.
@@ -48,18 +48,18 @@ def install_starter(name: str = DEFAULT_NAME, *, always: bool = False) -> bentom
     present = newest_gate(name)
     if present is not None and not always:
         newest = bentoml.Tag.from_str(present)
-        return _wait_for(newest) if newest.version == VERSION else newest
+        return _wait_for(newest) if newest.version == STARTER_VERSION else newest
     try:
-        return save_gate(starter_dir(), name=name, version=VERSION)
+        return save_gate(starter_dir(), name=name, version=STARTER_VERSION)
     except GateModelCorrupt:
         raise
     except GateModelError:  # another process was faster
-        return _wait_for(bentoml.Tag(name, VERSION))
+        return _wait_for(bentoml.Tag(name, STARTER_VERSION))
 
 
 def _wait_for(tag: bentoml.Tag) -> bentoml.Tag:
     """Return the tag when its entry verifies: another process may just be copying it."""
-    deadline = time.monotonic() + WAIT_SECONDS
+    deadline = time.monotonic() + COPY_SECONDS
     while True:
         try:
             verify_gate(tag)

@@ -11,7 +11,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import NamedTuple
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from plantood.training.files.paths import existing, spelled
 from plantood.training.rounds.mined import MinedPhoto
@@ -89,7 +89,7 @@ class PhotoFinder:
         """The path that a hint is, freed of what servers add to it."""
         if not _is_served(text) and (parts := _parts(text)) and parts[-1] in self._by_name:
             return _Hint(parts, on_web=False)  # it may well hold a question mark
-        address = urlsplit(text.replace("\\", "/")) if _is_served(text) or "?" in text else None
+        address = _address(text) if _is_served(text) or "?" in text else None
         path = f"{address.netloc}/{unquote(address.path)}" if address else text
         if address and (local := parse_qs(address.query).get("d")):
             return _Hint(_parts(local[-1]), on_web=False)
@@ -99,6 +99,14 @@ class PhotoFinder:
         if _UPLOADS.search(path):  # the folder is one of the server's own
             parts = parts[-1:]
         return _Hint(parts, _on_web(text))
+
+
+def _address(text: str) -> SplitResult | None:
+    """A hint as an address; None if it is none that can be read."""
+    try:
+        return urlsplit(text.replace("\\", "/"))
+    except ValueError:  # half a bracket, as of an IPv6 address
+        return None
 
 
 def _fitting(hint: _Hint, known: list[_Known]) -> set[str]:
