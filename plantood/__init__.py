@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     )
     from plantood.judging.failures import GateUnavailable
     from plantood.judging.gate import Gate
-    from plantood.photo.images import Limits, LoadedImage
+    from plantood.model.runtime import usable_cpus
+    from plantood.model.starter import starter_dir
+    from plantood.photo.images import Limits, LoadedImage, load_image, to_model_input
     from plantood.verdict import Reason, ReasonCode, Verdict
 
 __version__ = "0.1.0"
@@ -46,6 +48,10 @@ _HOMES = {
     "SettingsError": "plantood.errors",
     "UnreadablePhoto": "plantood.errors",
     "Verdict": "plantood.verdict",
+    "load_image": "plantood.photo.images",
+    "starter_dir": "plantood.model.starter",
+    "to_model_input": "plantood.photo.images",
+    "usable_cpus": "plantood.model.runtime",
 }
 
 __all__ = [
@@ -63,6 +69,10 @@ __all__ = [
     "SettingsError",
     "UnreadablePhoto",
     "Verdict",
+    "load_image",
+    "starter_dir",
+    "to_model_input",
+    "usable_cpus",
 ]
 
 

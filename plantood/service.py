@@ -165,7 +165,7 @@ class PlantGate:
         Send it as the multipart field `image`, or as the raw body with its own content type. A
         photo that cannot be read is a `retake` too, not an error.
         """
-        judged = await self.judge.judge(image, language)
+        judged = await self.judge.examine(image, language)
         if judged.error is not None and (mistake := why_not_the_farmer(image)):
             raise RequestRefused(mistake, HTTPStatus.BAD_REQUEST)
         return judged.verdict

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import bentoml
 from bentoml.models import BentoModel
-from plantood.bento.packing import record_gate
-from plantood.compose import ComposedGate, PlantScorer, gated
-from plantood.model.runtime import usable_cpus
-from plantood.photo.images import LoadedImage, to_model_input
+from plantood import LoadedImage, to_model_input, usable_cpus
+from plantood.compose import ComposedGate, PlantScorer, gated, record_gate
 
 from detector import MODEL_TAG, Detector, Diagnosis
 

@@ -29,6 +29,7 @@ from plantood.verdict import Reason, ReasonCode, Verdict
 
 if TYPE_CHECKING:
     from plantood.bento.gate_reference import gate_model
+    from plantood.bento.packing import record_gate
     from plantood.compose.runner import gate_runner
     from plantood.service import PlantGate, PlantScorer
 
@@ -45,6 +46,7 @@ __all__ = [
     "gate_model",
     "gate_runner",
     "gated",
+    "record_gate",
 ]
 
 _HOMES = {
@@ -52,6 +54,7 @@ _HOMES = {
     "PlantScorer": "plantood.service",
     "gate_model": "plantood.bento.gate_reference",
     "gate_runner": "plantood.compose.runner",
+    "record_gate": "plantood.bento.packing",
 }
 
 

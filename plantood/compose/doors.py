@@ -56,7 +56,7 @@ def open_door(source: Any, settings: Settings) -> Door:
         return RemoteGate.behind(client)
     apis = _apis(source)
     if {"check", "check_batch"} <= apis:
-        return GateService(source)
+        return ServiceDoor(source)
     if {"score", "describe"} <= apis:
         scorer = ServiceScorer(source)
         return _judge(scorer.score, settings, scorer.describe)
@@ -70,7 +70,7 @@ def open_door(source: Any, settings: Settings) -> Door:
     )
 
 
-class GateService:
+class ServiceDoor:
     """The gate as another service of the same bento: ``bentoml.depends(PlantGate)``."""
 
     def __init__(self, service: Any) -> None:

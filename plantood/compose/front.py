@@ -117,7 +117,7 @@ class Front:
         sent = photo if isinstance(photo, Sent) else Sent(photo)
         language = language or sent.language
         try:
-            judged = await gate.judge(sent.photo, language, keep=True)
+            judged = await gate.examine(sent.photo, language, keep=True)
         except GateUnavailable as failure:
             if sent is not photo:
                 raise

@@ -87,7 +87,7 @@ class ComposedGate:
             GateUnavailable: The gate cannot judge, and ``on_gate_error`` is ``raise``.
             TypeError: ``photo`` is of none of these types.
         """
-        return (await self.judge(photo, language)).verdict
+        return (await self.examine(photo, language)).verdict
 
     async def check_many(
         self, photos: Iterable[Photo], language: str | None = None
@@ -95,7 +95,7 @@ class ComposedGate:
         """Judge several photos at once; the verdicts come in their order. As :meth:`check`."""
         return list(await asyncio.gather(*(self.check(photo, language) for photo in photos)))
 
-    async def judge(
+    async def examine(
         self, photo: PhotoInput, language: str | None = None, *, keep: bool = False
     ) -> Judged:
         """As :meth:`check`, and the decoded photo, if the gate judges in this process.
@@ -111,7 +111,7 @@ class ComposedGate:
             if isinstance(photo, (str, PathLike)):
                 photo = await asyncio.to_thread(portable, photo, self.limits.max_bytes)
             if isinstance(self.door, Judge):
-                return await self.door.judge(photo, language, keep=keep, deadline=deadline)
+                return await self.door.examine(photo, language, keep=keep, deadline=deadline)
             async with asyncio.timeout_at(deadline):
                 given = await asyncio.to_thread(read, photo)
                 if not keep:

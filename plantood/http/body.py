@@ -138,6 +138,7 @@ class _FormParser(MultiPartParser):
         super().on_headers_finished()
         theirs = self._current_part.file
         if theirs is not None:
+            theirs.file.close()
             file = uploads_of_process().open()
             self._files_to_close_on_error[-1] = file
             self._current_part.file = _upload(file, theirs.headers, theirs.filename)

@@ -44,7 +44,7 @@ from plantood.verdict import Verdict
 
 logger = logging.getLogger("bentoml.plantood")
 
-READY_SECONDS = 2.0
+PASS_SECONDS = 2.0
 """A scorer that does not answer a forward pass within this time is not ready; an answer is good
 for half of it, so that probes cost a busy service nothing."""
 
@@ -125,9 +125,9 @@ class Judge:
             TypeError: ``photo`` is of none of these types.
             ValueError: It is an array of another shape.
         """
-        return (await self.judge(photo, language)).verdict
+        return (await self.examine(photo, language)).verdict
 
-    async def judge(
+    async def examine(
         self,
         photo: PhotoInput,
         language: str | None = None,
@@ -229,12 +229,12 @@ class Judge:
 
     async def is_ready(self) -> bool:
         """True if a photo can be judged now: threads decode, the scorer answers a forward pass."""
-        if time.monotonic() - self._scored_at < READY_SECONDS / 2:
+        if time.monotonic() - self._scored_at < PASS_SECONDS / 2:
             return True
         size = self.rules.input_size
         self._described_at = float("-inf")
         try:
-            async with asyncio.timeout(READY_SECONDS) as answered:
+            async with asyncio.timeout(PASS_SECONDS) as answered:
                 await self._decoders.run(lambda admit: None)
                 await self.score(np.zeros((size, size, 3), np.uint8), answered.when() or 0.0)
         except Exception:  # logged where it happened

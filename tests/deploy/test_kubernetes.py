@@ -202,11 +202,11 @@ def test_the_grace_covers_the_longest_request(overlay: str, component: str) -> N
 @pytest.mark.parametrize(("overlay", "component"), deployments())
 def test_probes_are_more_patient_than_the_service(overlay: str, component: str) -> None:
     """A probe that gives up before the service has decided would restart one that is only slow."""
-    from plantood.judging.judge import READY_SECONDS
+    from plantood.judging.judge import PASS_SECONDS
 
     main = container(the(overlay, "Deployment", component))
     verdict_timeout = _settings(overlay, component).gate_timeout_s
-    assert main["readinessProbe"]["timeoutSeconds"] > READY_SECONDS
+    assert main["readinessProbe"]["timeoutSeconds"] > PASS_SECONDS
     for probe in ("livenessProbe", "startupProbe"):
         assert main[probe]["timeoutSeconds"] > verdict_timeout
     liveness, startup = main["livenessProbe"], main["startupProbe"]

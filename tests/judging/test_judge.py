@@ -75,9 +75,9 @@ def test_it_hands_on_what_it_decoded_only_if_asked() -> None:
     async def run() -> list:
         judge = Judge(RULES, real, Settings())
         return [
-            await judge.judge(PLANT, keep=True),
-            await judge.judge(PLANT),
-            await judge.judge(SAMPLES / "broken_upload.jpg", keep=True),
+            await judge.examine(PLANT, keep=True),
+            await judge.examine(PLANT),
+            await judge.examine(SAMPLES / "broken_upload.jpg", keep=True),
         ]
 
     kept, not_kept, broken = asyncio.run(run())
@@ -195,7 +195,7 @@ def test_decoding_threads_that_hang_make_it_not_ready_and_then_not_alive(
 ) -> None:
     """As a pipe does to which nobody writes; a photo by its path comes from this process only."""
     monkeypatch.setattr(decoding, "STUCK_SECONDS", 1.0)
-    monkeypatch.setattr("plantood.judging.judge.READY_SECONDS", 0.3)
+    monkeypatch.setattr("plantood.judging.judge.PASS_SECONDS", 0.3)
     os.mkfifo(pipe := tmp_path / "pipe")
 
     async def run() -> None:

@@ -16,7 +16,7 @@ import numpy as np
 import psutil
 import pytest
 from numpy.typing import NDArray
-from plantood.photo.images import load_image, to_model_input
+from plantood import load_image, to_model_input
 
 PROJECT = Path(__file__).parents[1]
 PHOTOS = PROJECT / "photos"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from plantood.photo.images import load_image, to_model_input
+from plantood import load_image, to_model_input
 
 from detector import MAX_BATCH, Detector
 from tests.conftest import DISEASES, PROJECT

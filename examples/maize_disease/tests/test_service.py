@@ -6,7 +6,7 @@ import time
 
 import httpx
 import pytest
-from plantood.verdict import Verdict
+from plantood import Verdict
 
 from detector import Diagnosis
 from tests.conftest import DISEASES, PHOTOS, Server

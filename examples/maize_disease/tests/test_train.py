@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
-from plantood.photo.images import load_image, to_model_input
+from plantood import load_image, to_model_input
 
 from detector import Detector
 from tests.conftest import PROJECT

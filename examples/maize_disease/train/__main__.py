@@ -18,12 +18,10 @@ from pathlib import Path
 
 import click
 import numpy as np
+import onnxruntime as ort
 from numpy.random import Generator
 from numpy.typing import NDArray
-from plantood.errors import UnreadablePhoto
-from plantood.model.entry import BACKBONE, open_gate
-from plantood.model.starter import starter_dir
-from plantood.photo.images import load_image, to_model_input
+from plantood import UnreadablePhoto, load_image, starter_dir, to_model_input, usable_cpus
 from sklearn.linear_model import LogisticRegression
 
 from detector import MODEL_FILE, Detector
@@ -74,17 +72,20 @@ class Backbone:
     """The backbone of plantood's starter gate."""
 
     def __init__(self) -> None:
-        gate = open_gate(starter_dir())
-        self._scorer = gate.scorer()
-        self.path = gate.path / BACKBONE
-        self.input_size = self._scorer.input_size
+        self.path = starter_dir() / "backbone.onnx"
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = usable_cpus()
+        self._session = ort.InferenceSession(self.path, options, ["CPUExecutionProvider"])
+        self.input_size: int = self._session.get_inputs()[0].shape[1]
 
     def embed(self, photos: Sequence[Pixels], what: str) -> NDArray[np.float32]:
         """Embedding of each photo, ``[N, C]``: the mean of the feature map."""
         found = []
         with click.progressbar(range(0, len(photos), 16), label=f"Embedding {what}") as starts:
             for start in starts:
-                found.append(self._scorer.score(np.stack(photos[start : start + 16])).embedding)
+                batch = {"image": np.stack(photos[start : start + 16])}
+                (feature_map,) = self._session.run(["feature_map"], batch)
+                found.append(feature_map.mean((1, 2)))
         return np.concatenate(found)
 
 
