@@ -18,6 +18,7 @@ import os
 import signal
 import sys
 from collections.abc import Container
+from functools import cached_property
 from http import HTTPStatus
 from typing import Any
 
@@ -39,7 +40,7 @@ from plantood.bentoml_private import (
     RunnerTrafficMetricsMiddleware,
     ServiceAppFactory,
 )
-from plantood.errors import PlantoodError, SettingsError
+from plantood.errors import PlantoodError
 from plantood.http.admission import Places, PlainRequests
 from plantood.http.protocol import bound_connections
 from plantood.http.uploads import refused_upload
@@ -66,6 +67,15 @@ class EdgeApp(ServiceAppFactory):
     def __init__(self, service: Service[Any], is_main: bool = False) -> None:
         super().__init__(service, is_main=is_main)
         self._known_paths: set[str] = set()
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Those of this process, read once.
+
+        Raises:
+            SettingsError: One cannot be used.
+        """
+        return Settings.from_environment()
 
     def __call__(self) -> Starlette:
         """Build the application."""
@@ -96,11 +106,11 @@ class EdgeApp(ServiceAppFactory):
     async def create_instance(self, app: Starlette) -> None:
         """Start the service; its metrics, too, if they have a port of their own."""
         prometheus.forget_dead_processes()
-        port = _settings().metrics_port
-        if port and is_served(self.service.name) and server_context.worker_index in (None, 1):
-            prometheus.serve(port)
         _bentoml_logger.addFilter(_has_no_sentence_of_its_own)
         try:
+            port = self.settings.metrics_port
+            if port and is_served(self.service.name) and server_context.worker_index in (None, 1):
+                prometheus.serve(port)
             await self.create_and_check(app)
         except SENTENCES as error:
             _end_the_server(error)
@@ -118,7 +128,7 @@ class EdgeApp(ServiceAppFactory):
     # BentoML's own is a coroutine too, and its base a plain function
     async def metrics(self, request: Request) -> Response:  # type: ignore[override]
         """BentoML's metrics; nothing where they have a port of their own."""
-        if _settings().metrics_port:
+        if self.settings.metrics_port:
             raise HTTPException(HTTPStatus.NOT_FOUND)
         return await super().metrics(request)
 
@@ -204,10 +214,3 @@ def _end_the_server(error: Exception) -> None:
     os.kill(os.getppid(), signal.SIGTERM)
     logging.shutdown()
     os._exit(1)
-
-
-def _settings() -> Settings:
-    try:
-        return Settings.from_environment()
-    except SettingsError as wrong:
-        raise BentoMLConfigException(str(wrong)) from None

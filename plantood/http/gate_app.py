@@ -17,7 +17,6 @@ from starlette.routing import BaseRoute, Route
 from plantood.http import openapi
 from plantood.http.app import EdgeApp, EdgeService
 from plantood.http.uploads import UploadLimit
-from plantood.settings import Settings
 
 WEB = Path(__file__).parent / "web"
 
@@ -59,9 +58,10 @@ class GateApp(EdgeApp):
         """
         if not self.is_main:
             return super().middlewares
-        settings = Settings.from_environment()
         limit = Middleware(
-            UploadLimit, photo_bytes=settings.max_upload_bytes, max_photos=settings.max_photos
+            UploadLimit,
+            photo_bytes=self.settings.max_upload_bytes,
+            max_photos=self.settings.max_photos,
         )
         return [*super().middlewares, limit]
 

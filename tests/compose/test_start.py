@@ -84,3 +84,15 @@ def test_wrong_settings_of_a_decorated_service_end_it(
     assert value.partition("=")[0] in server.output
     assert name in server.output, server.output
     assert "Traceback" not in server.output
+
+
+def test_wrong_settings_end_a_service_whose_gate_is_elsewhere(tmp_path: Path) -> None:
+    """Nothing that it imports reads them before its workers do."""
+    init = "    def __init__(self) -> None:\n        self.gate = RemoteGate('http://x')\n\n"
+    source = HEAD.replace("PlantScorer, ", "") + init + METHOD
+    (tmp_path / "service.py").write_text(source)
+    wrong = {"PLANTOOD_MAX_UPLOAD_MB": "0"}
+    with start(tmp_path / "home", "service:Detector", folder=tmp_path, **wrong) as server:
+        server.supervisor.wait(40)
+    assert server.output.count("PLANTOOD_MAX_UPLOAD_MB='0' cannot be used") == 1, server.output
+    assert "Traceback" not in server.output
