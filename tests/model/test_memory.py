@@ -68,13 +68,14 @@ def test_what_is_kept_is_encoded_like_a_new_photo(embeddings: np.ndarray) -> Non
 
 
 def test_pictures_without_weight_are_left_out(embeddings: np.ndarray) -> None:
-    weights = np.where(np.arange(500) < 100, 1.0, 0.0)
+    weights = np.where(np.arange(500) < 400, 0.0, 1.0)
     made = remembered(embeddings, weights=weights)
     only = remembered(
-        embeddings[:100], log_odds=np.linspace(-3, 3, 500)[:100], weights=weights[:100]
+        embeddings[400:], log_odds=np.linspace(-3, 3, 500)[400:], weights=weights[400:]
     )
     assert len(made) == 100
     np.testing.assert_array_equal(made.codes, only.codes)
+    np.testing.assert_array_equal(made.log_odds, only.log_odds)
     with pytest.raises(ValueError, match="at least one picture"):
         remembered(embeddings, weights=np.zeros(500))
 

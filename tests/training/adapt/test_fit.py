@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 
 from plantood.training.adapt.fit import fit_logistic
@@ -45,6 +46,19 @@ def test_a_strong_penalty_keeps_it_where_it_starts(photos: tuple[np.ndarray, ...
     start = np.array([0.3, -1.0, 2.0, 0.0, 0.5])
     found = fit_logistic(x, plant, weights, np.full(5, 1e6), start)
     np.testing.assert_allclose(found, start, atol=1e-5)
+
+
+def test_between_the_photos_and_where_it_starts(photos: tuple[np.ndarray, ...]) -> None:
+    x, plant, weights = photos
+    start, penalty = np.array([0.3, -1.0, 2.0, 0.0, 0.5]), np.array([0.01, 0.1, 1.0, 0.0, 0.3])
+
+    def loss(theta: np.ndarray) -> float:
+        p = 1 / (1 + np.exp(-x @ theta))
+        misfit = -weights @ np.log(np.where(plant, p, 1 - p))
+        return float(misfit + penalty @ (theta - start) ** 2 / 2)
+
+    expected = minimize(loss, start, method="BFGS", options={"gtol": 1e-7}).x
+    np.testing.assert_allclose(fit_logistic(x, plant, weights, penalty, start), expected, atol=1e-5)
 
 
 def test_one_photo_worked_out_by_hand() -> None:
