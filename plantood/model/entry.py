@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from plantood.errors import GateModelCorrupt, GateModelError, GateModelNotFound
 from plantood.model import reference as reference_statistics
+from plantood.model.calibration import Calibration
 from plantood.model.policy import Policy
 from plantood.model.reference import Reference
 from plantood.model.runtime import Scorer
@@ -73,6 +74,11 @@ class GateManifest(BaseModel):
     )
     classes: dict[str, str] = Field(default={"0": "other", "1": "plant"})
     policy: Policy = Field(description="Thresholds that turn scores into a verdict.")
+    calibration: Calibration | None = Field(
+        default=None,
+        description="What the scorer makes of the head's P(plant) before anybody sees it; None "
+        "leaves it as it is.",
+    )
     quantization: Literal["float16", "int8"] | None = Field(
         default=None, description="How the exported graph stores the backbone; None is float32."
     )
@@ -114,8 +120,8 @@ class GateModel:
         return path
 
     def scorer(self, threads: int | None = None) -> Scorer:
-        """Start an ONNX Runtime session on its graphs."""
-        return Scorer(self.path / BACKBONE, self.path / HEAD, threads)
+        """Start an ONNX Runtime session on its graphs, its P(plant) calibrated as they say."""
+        return Scorer(self.path / BACKBONE, self.path / HEAD, threads, self.manifest.calibration)
 
     def reference(self) -> Reference | None:
         """Return its reference statistics, None if it was saved without.
@@ -146,6 +152,7 @@ def write_entry(
     quantization: Literal["float16", "int8"] | None = None,
     parent: str | None = None,
     data: Sequence[TrainingData] = (),
+    calibration: Calibration | None = None,
 ) -> GateManifest:
     """Complete a directory that holds the three model files to an entry.
 
@@ -163,6 +170,7 @@ def write_entry(
         quantization: As given to `export_gate`.
         parent: Tag that this one was fine-tuned from.
         data: What it was trained on.
+        calibration: Of P(plant); the thresholds are of what it gives.
 
     Returns:
         The manifest, as written to ``gate.json``.
@@ -187,6 +195,7 @@ def write_entry(
         input_size=input_size,
         preprocessing=dict(preprocessing),
         policy=policy,
+        calibration=calibration,
         quantization=quantization,
         parent=parent,
         data=tuple(data),

@@ -18,6 +18,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # its official builds repor
 import onnxruntime as ort
 
 from plantood.errors import GateModelCorrupt
+from plantood.model.calibration import Calibration
 
 #: Photos per forward pass. Beyond it the time per photo no longer falls and the memory, which
 #: the runtime keeps, only grows; larger batches are scored in pieces.
@@ -31,7 +32,7 @@ class Scores(NamedTuple):
     """What the network says of a batch.
 
     Attributes:
-        plant_probability: P(plant), float32 [N], 0..1.
+        plant_probability: P(plant), float32 [N], 0..1; calibrated, if the gate model is.
         embedding: Global average pool of the feature map, float32 [N,C].
     """
 
@@ -51,7 +52,11 @@ class Scorer:
     """
 
     def __init__(
-        self, backbone_path: str | Path, head_path: str | Path, threads: int | None = None
+        self,
+        backbone_path: str | Path,
+        head_path: str | Path,
+        threads: int | None = None,
+        calibration: Calibration | None = None,
     ) -> None:
         """Load both graphs.
 
@@ -59,11 +64,13 @@ class Scorer:
             backbone_path: Graph ``image`` uint8 [N,S,S,3] -> ``feature_map`` float32 [N,h,w,C].
             head_path: Graph ``feature_map`` -> ``plant_probability`` [N], ``embedding`` [N,C].
             threads: Threads of one forward pass; default `usable_cpus`.
+            calibration: Of P(plant); default none.
 
         Raises:
             GateModelCorrupt: A file is missing or is not such a graph.
         """
         self.threads = threads or usable_cpus()
+        self._calibration = calibration
         self._backbone = _session(Path(backbone_path), self.threads, "image", ["feature_map"])
         self._head = _session(
             Path(head_path), self.threads, "feature_map", ["plant_probability", "embedding"]
@@ -124,7 +131,10 @@ class Scorer:
             return Scores(
                 np.empty(0, np.float32), np.empty((0, self.feature_shape[-1]), np.float32)
             )
-        return Scores(*map(np.concatenate, zip(*pieces, strict=True)))
+        probability, embedding = map(np.concatenate, zip(*pieces, strict=True))
+        if self._calibration is not None:
+            probability = self._calibration.apply(probability)
+        return Scores(probability, embedding)
 
     def _checked_images(self, batch: NDArray[np.uint8]) -> NDArray[np.uint8]:
         size = self.input_size

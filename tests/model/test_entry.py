@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from plantood.errors import GateModelCorrupt, GateModelError, GateModelNotFound
+from plantood.model.calibration import Calibration
 from plantood.model.entry import (
     BACKBONE,
     CARD,
@@ -166,6 +167,38 @@ def test_a_copy_without_the_keras_model_serves_and_does_nothing_else(entry: Path
         save_gate(entry, name="copy")
 
 
+def test_its_scorer_is_calibrated_as_the_manifest_says(tmp_path: Path) -> None:
+    directory = _model_files(tmp_path / "new")
+    write_entry(directory, **ABOUT)
+    side = open_gate(directory).manifest.input_size
+    pixels = np.random.default_rng(0).integers(0, 256, (3, side, side, 3), np.uint8)
+    plain = open_gate(directory).scorer().score(pixels)
+    calibration = Calibration(0.5, -1.25)
+    write_entry(directory, **ABOUT, calibration=calibration)
+    gate = open_gate(directory)
+    assert gate.manifest.calibration == calibration
+    calibrated = gate.scorer().score(pixels)
+    odds = plain.plant_probability / (1 - plain.plant_probability)
+    expected = np.exp(-1.25) * odds**0.5
+    np.testing.assert_allclose(
+        calibrated.plant_probability, expected / (1 + expected), rtol=1e-4, atol=1e-6
+    )
+    np.testing.assert_array_equal(calibrated.embedding, plain.embedding)
+    features = gate.scorer().feature_map(pixels)
+    np.testing.assert_allclose(
+        gate.scorer().score_features(features).plant_probability,
+        calibrated.plant_probability,
+        atol=1e-5,
+    )
+
+
+def test_an_entry_from_before_there_was_calibration(entry: Path) -> None:
+    manifest = json.loads((entry / MANIFEST).read_text())
+    manifest.pop("calibration", None)
+    (entry / MANIFEST).write_text(json.dumps(manifest))
+    assert open_gate(entry).manifest.calibration is None
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -173,6 +206,7 @@ def test_a_copy_without_the_keras_model_serves_and_does_nothing_else(entry: Path
         ({"files": {"../../etc/passwd": "0"}}, "names files that no gate model has"),
         ({"files": {}}, r"names no digest of backbone\.onnx, card\.md, head\.onnx"),
         ({"policy": {"plant_threshold": 2}}, r"policy\.plant_threshold"),
+        ({"calibration": {"slope": -1, "intercept": 0}}, r"calibration.*slope must be positive"),
     ],
 )
 def test_a_manifest_that_makes_no_sense(entry: Path, change: dict, message: str) -> None:

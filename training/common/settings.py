@@ -99,15 +99,16 @@ class DataSettings:
 
 @dataclass(frozen=True)
 class CostSettings:
-    """How the threshold is chosen: what errors cost, in false retakes, and what breaks ties.
+    """How the threshold is chosen: what errors cost, in false retakes, and how common others are.
 
     See :func:`plantood.training.judging.threshold.choose_threshold`.
     """
 
     false_accept_cost: float = 3.0
     false_retake_cost: float = 1.0
-    towards: float = 0.5
-    standard_errors: float = 0.0
+    towards: float | None = None
+    standard_errors: float = 1.0
+    share_of_others: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

@@ -6,26 +6,52 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from plantood.training.judging.metrics import confusion
 
 FALSE_ACCEPT_COST = 3.0
 """Cost of an *other* let through, in false retakes: the source project's weight, as it meant it."""
 FALSE_RETAKE_COST = 1.0
+FEWEST = 5
+"""Photos of a class below which nothing is chosen: the Bayes threshold is taken as it is."""
+FEW = 50
+"""Photos of a class below which the choice is told to rest on too few."""
 
 
 @dataclass(frozen=True)
 class ChosenThreshold:
-    """A threshold with what it costs and the confusion that it gives on the photos it is from."""
+    """A threshold with what it costs, the photos that it rests on, and their confusion."""
 
     threshold: float
     false_accept_cost: float
     false_retake_cost: float
     cost_per_photo: float
+    """Of the photos that it was chosen on, at the share of others that was asked for."""
     confusion: dict[str, int]
-    towards: float = 0.5
-    standard_errors: float = 0.0
+    towards: float
+    standard_errors: float
+    plants: int
+    others: int
+    share_of_others: float
+
+    @property
+    def warning(self) -> str | None:
+        """What to say of a threshold that rests on too few photos; None if there are enough."""
+        fewest = min(self.plants, self.others)
+        rests = f"{self.plants} plants and {self.others} others"
+        if fewest < FEWEST:
+            return (
+                f"The threshold {self.threshold:.3f} is the one of the costs alone: {rests} in "
+                f"validation are too few to choose another by (at least {FEWEST} of each; {FEW} "
+                "and more are good)."
+            )
+        if fewest < FEW:
+            return (
+                f"The threshold rests on {rests} in validation, which is few (under {FEW} of a "
+                "class): more photos may move it."
+            )
+        return None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -38,31 +64,42 @@ def choose_threshold(
     *,
     false_accept_cost: float = FALSE_ACCEPT_COST,
     false_retake_cost: float = FALSE_RETAKE_COST,
-    towards: float = 0.5,
-    standard_errors: float = 0.0,
+    towards: float | None = None,
+    standard_errors: float = 1.0,
+    share_of_others: float | None = None,
 ) -> ChosenThreshold:
-    """The threshold of the lowest total cost on these photos.
+    """Of all thresholds that are as good as the best within the noise, the nearest to Bayes'.
 
-    The cost only changes where the threshold passes a photo's probability, so every cost holds on
-    an interval between two neighbouring probabilities, and the middle of the best interval is as
-    far as can be from changing a verdict. Of several best intervals (also of equal cost but with
-    different errors) the one nearest to ``towards`` is taken, and of two as near the higher one,
-    since the gate prefers a retake. The ends count as 0 and 1, so with one class only the threshold
-    stays inside (0, 1).
+    With the share ``s`` of others among the photos to come and the two error rates, the cost is
+    expected to be ``s * false_accept_cost * P(accept | other) + (1 - s) * false_retake_cost *
+    P(retake | plant)`` a photo. What these photos tell of a rate, ``k`` errors of ``n``, is the
+    posterior of Jeffreys' prior, Beta(k + 1/2, n - k + 1/2): its mean estimates the rate, its
+    standard deviation is the noise of that estimate (Brown, Cai and DasGupta 2001, *Interval
+    estimation for a binomial proportion*, section 3.1.2). Unlike the usual ``sqrt(p (1 - p) / n)``
+    it does not vanish without errors, and it grows as photos grow few.
+
+    A threshold that costs at most ``standard_errors`` more than the cheapest is as good as that
+    (Breiman et al. 1984, *Classification and Regression Trees*, section 3.4.3, which takes 1). If
+    ``towards`` is as good, it is the choice. Otherwise it is the middle of the nearest interval
+    between two neighbouring probabilities that is, which is as far as can be from changing a
+    verdict. With fewer than ``FEWEST`` photos of a class the choice is ``towards`` in any case.
+
+    Photos of sources that the model has not seen (leave-one-out scores, pooled) make a better
+    choice than photos like those that it was trained on.
 
     Args:
         labels: ``[N]``, 1 = plant, 0 = other.
         probabilities: P(plant), ``[N]``, 0..1.
         false_accept_cost: cost of an other let through, > 0.
         false_retake_cost: cost of a plant sent back, > 0.
-        towards: the threshold to prefer where the photos do not tell; see :func:`bayes_threshold`.
-        standard_errors: how much costlier than the best an interval may be to count as equally
-            good, in standard errors of the best one's total cost (the rule of Breiman et al. 1984,
-            *Classification and Regression Trees*, section 3.4.3, which takes 1): the few errors of
-            a validation split are mostly luck.
+        towards: the threshold to prefer where the photos do not tell, inside (0, 1); by default the
+            Bayes threshold of the costs, which is right for calibrated probabilities. See
+            :func:`bayes_threshold`.
+        standard_errors: how much costlier than the cheapest still counts as equally good.
+        share_of_others: of the photos to come, 0..1; by default that of these photos.
 
     Raises:
-        ValueError: without photos, or with a cost that is not positive.
+        ValueError: without photos, with a cost that is not positive, or a share out of its range.
     """
     y = np.asarray(labels).ravel()
     p = np.asarray(probabilities, np.float64).ravel()
@@ -70,35 +107,72 @@ def choose_threshold(
         raise ValueError("no photos to choose a threshold from")
     if false_accept_cost <= 0 or false_retake_cost <= 0:
         raise ValueError("costs must be positive")
+    plants, others = int(np.sum(y == 1)), int(np.sum(y != 1))
+    share = others / len(y) if share_of_others is None else share_of_others
+    if not 0 <= share <= 1:
+        raise ValueError("the share of others must be between 0 and 1")
+    bayes = bayes_threshold(false_accept_cost, false_retake_cost) if towards is None else towards
+    weights = share * false_accept_cost, (1 - share) * false_retake_cost
+    threshold = (
+        bayes
+        if min(plants, others) < FEWEST
+        else _nearest_good_one(y, p, weights, bayes, standard_errors)
+    )
+    counts = confusion(y, p, threshold)
+    rates = counts["false_accept"] / max(others, 1), counts["false_retake"] / max(plants, 1)
+    return ChosenThreshold(
+        threshold=float(threshold),
+        false_accept_cost=float(false_accept_cost),
+        false_retake_cost=float(false_retake_cost),
+        cost_per_photo=float(np.dot(weights, rates)),
+        confusion=counts,
+        towards=float(bayes),
+        standard_errors=float(standard_errors),
+        plants=plants,
+        others=others,
+        share_of_others=float(share),
+    )
+
+
+def _nearest_good_one(
+    y: NDArray[Any],
+    p: NDArray[np.float64],
+    weights: tuple[float, float],
+    towards: float,
+    standard_errors: float,
+) -> float:
+    """The choice of :func:`choose_threshold`; ``weights`` are those of the two error rates."""
     values = np.unique(p)
     edges = np.concatenate(([min(0.0, values[0])], values, [max(1.0, values[-1])]))
     # Any threshold in (edges[i], edges[i + 1]] accepts exactly the photos from edges[i + 1] up.
     rank = np.searchsorted(values, p)
     plants = np.bincount(rank[y == 1], minlength=len(values))
     others = np.bincount(rank[y != 1], minlength=len(values))
-    plants_below = np.concatenate(([0], np.cumsum(plants)))
     others_from = others.sum() - np.concatenate(([0], np.cumsum(others)))
-    cost = false_accept_cost * others_from + false_retake_cost * plants_below
+    plants_below = np.concatenate(([0], np.cumsum(plants)))
+    accepts, accepts_noise = _jeffreys(others_from, int(others.sum()))
+    retakes, retakes_noise = _jeffreys(plants_below, int(plants.sum()))
+    cost = weights[0] * accepts + weights[1] * retakes
+    noise = np.hypot(weights[0] * accepts_noise, weights[1] * retakes_noise)
     width = np.diff(edges)
     # An interval without width (a probability of exactly 0 or 1) holds no threshold of its own.
     lowest = int(np.argmin(np.where(width > 0, cost, np.inf)))
-    # A photo costs nothing or the cost of its error, independently of the others.
-    squares = false_accept_cost**2 * others_from + false_retake_cost**2 * plants_below
-    slack = standard_errors * np.sqrt(squares[lowest])
-    best = np.flatnonzero((cost <= cost[lowest] + slack + 1e-9) & (width > 0))
-    middles = (edges[best] + edges[best + 1]) / 2
+    limit = cost[lowest] + standard_errors * noise[lowest] + 1e-9
+    good = np.flatnonzero((cost <= limit) & (width > 0))
+    if np.any((edges[good] < towards) & (towards <= edges[good + 1])):
+        return towards
+    middles = (edges[good] + edges[good + 1]) / 2
     distance = np.round(np.abs(middles - towards), 12)
-    nearest = np.flatnonzero(distance == distance.min())[-1]
-    threshold = float(middles[nearest])
-    return ChosenThreshold(
-        threshold=threshold,
-        false_accept_cost=float(false_accept_cost),
-        false_retake_cost=float(false_retake_cost),
-        cost_per_photo=float(cost[best[nearest]] / len(y)),
-        confusion=confusion(y, p, threshold),
-        towards=float(towards),
-        standard_errors=float(standard_errors),
-    )
+    # Of two as near the higher one, since the gate prefers a retake.
+    return float(middles[np.flatnonzero(distance == distance.min())[-1]])
+
+
+def _jeffreys(
+    errors: NDArray[np.int64], count: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation of Beta(errors + 1/2, count - errors + 1/2), elementwise."""
+    rate = (errors + 0.5) / (count + 1)
+    return rate, np.sqrt(rate * (1 - rate) / (count + 2))
 
 
 def bayes_threshold(

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.special import expit, logit
+from sklearn.linear_model import LogisticRegression
+
+from plantood.model.calibration import Calibration
+from plantood.training.judging.calibration import fit_calibration
+from plantood.training.judging.metrics import calibration_error
+from plantood.training.judging.threshold import FEWEST
+
+
+def drawn(
+    slope: float, intercept: float, count: int = 4000, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Labels, and what a network says whose truth is ``slope * logit + intercept``."""
+    rng = np.random.default_rng(seed)
+    said = rng.normal(0, 2, count)
+    labels = (rng.random(count) < expit(slope * said + intercept)).astype(int)
+    return labels, expit(said)
+
+
+@pytest.mark.parametrize(
+    ("slope", "intercept", "method"), [(0.4, 0, "temperature"), (0.5, -1, "platt"), (2, 1, "platt")]
+)
+def test_the_truth_is_found(slope: float, intercept: float, method: str) -> None:
+    labels, said = drawn(slope, intercept)
+    found = fit_calibration(labels, said)
+    assert found.method == method
+    assert found.calibration.slope == pytest.approx(slope, rel=0.15)
+    assert found.calibration.intercept == pytest.approx(intercept, abs=0.15)
+    assert found.log_loss[method] == min(found.log_loss.values())
+    fresh, fresh_said = drawn(slope, intercept, seed=1)
+    before = calibration_error(fresh, fresh_said)
+    after = calibration_error(fresh, found.calibration.apply(fresh_said))
+    assert before is not None
+    assert after is not None
+    assert after < before / 3
+
+
+def test_a_calibrated_network_is_left_alone() -> None:
+    found = fit_calibration(*drawn(1, 0, seed=3))
+    assert found.method == "none"
+    assert found.calibration == Calibration()
+    assert found.served is None
+
+
+def test_the_line_is_that_of_logistic_regression() -> None:
+    """Platt's targets are the labels with one photo more of each class at every logit."""
+    labels, said = drawn(0.5, -1, 300)
+    found = fit_calibration(labels, said)
+    plants, others = labels.sum(), (1 - labels).sum()
+    targets = np.where(labels == 1, (plants + 1) / (plants + 2), 1 / (others + 2))
+    x = logit(said)[:, None]
+    model = LogisticRegression(C=1e9, tol=1e-10, max_iter=1000).fit(
+        np.vstack([x, x]), np.repeat([1, 0], len(x)), np.concatenate([targets, 1 - targets])
+    )
+    assert found.method == "platt"
+    assert found.calibration.slope == pytest.approx(model.coef_[0, 0], rel=1e-3)
+    assert found.calibration.intercept == pytest.approx(model.intercept_[0], rel=1e-3)
+
+
+def test_photos_without_an_error_do_not_make_it_steep_without_end() -> None:
+    labels = np.repeat([0, 1], 20)
+    found = fit_calibration(labels, np.repeat([0.3, 0.7], 20))
+    assert 1 < found.calibration.slope < 6
+    # The line goes through Platt's targets: 21 of 22 and 1 of 22.
+    assert found.calibration.apply([0.7])[0] == pytest.approx(21 / 22, abs=1e-3)
+
+
+def test_of_too_few_photos_it_says_nothing() -> None:
+    labels = np.repeat([0, 1], [FEWEST - 1, 50])
+    found = fit_calibration(labels, np.linspace(0.4, 0.6, len(labels)))
+    assert (found.method, found.log_loss, found.served) == ("none", {}, None)
+    assert (found.plants, found.others) == (50, FEWEST - 1)
+
+
+def test_a_network_that_has_it_the_wrong_way_round_is_not_turned() -> None:
+    labels, said = drawn(-1, 0, 400)
+    found = fit_calibration(labels, said)
+    assert found.method == "none"
+    assert set(found.log_loss) == {"none"}
+
+
+@pytest.mark.parametrize("share", [0.05, 0.9])
+def test_another_share_of_others_moves_the_odds(share: float) -> None:
+    labels, said = drawn(0.5, -1, 40_000)
+    found = fit_calibration(labels, said, share_of_others=share)
+    # Photos with that share: drop some of one class.
+    rng = np.random.default_rng(5)
+    fresh, fresh_said = drawn(0.5, -1, 200_000, seed=6)
+    plants, others = fresh.sum(), (1 - fresh).sum()
+    keep = min(plants / (1 - share), others / share)
+    kept = rng.random(len(fresh)) < np.where(
+        fresh == 1, keep * (1 - share) / plants, keep * share / others
+    )
+    assert np.mean(fresh[kept] == 0) == pytest.approx(share, abs=0.01)
+    error = calibration_error(fresh[kept], found.calibration.apply(fresh_said[kept]))
+    assert error is not None
+    assert error < 0.02
+
+
+def test_weights_of_the_loss_are_taken_out() -> None:
+    """A loss that weighs false accepts 3 teaches odds that are three times too low."""
+    labels, said = drawn(1, 0, seed=3)
+    learned = expit(logit(said) - np.log(3))
+    found = fit_calibration(labels, learned, weights=(3, 1))
+    assert found.method == "none"
+    assert found.calibration.intercept == pytest.approx(np.log(3))
+    np.testing.assert_allclose(found.calibration.apply(learned), said, atol=1e-5)
+
+
+def test_a_share_of_all_or_nothing_makes_no_sense() -> None:
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        fit_calibration([0, 1], [0.1, 0.9], share_of_others=1)

@@ -1,0 +1,131 @@
+"""P(plant) made to mean what it says, by a line in its logit that validation photos give."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import minimize
+from sklearn.model_selection import StratifiedKFold
+
+from plantood.model.calibration import Calibration, logit, sigmoid
+from plantood.training.judging.metrics import cross_entropy
+from plantood.training.judging.threshold import FEWEST
+
+Method = Literal["none", "temperature", "platt"]
+METHODS: tuple[Method, ...] = ("none", "temperature", "platt")
+"""By falling simplicity; of equally good ones the first is taken."""
+FOLDS = 10
+
+
+@dataclass(frozen=True)
+class FittedCalibration:
+    """A calibration, how it was chosen, and what it rests on."""
+
+    method: Method
+    calibration: Calibration
+    """Everything that is applied: the method's line, the loss's weights and the shift of share."""
+    log_loss: Mapping[str, float] = field(default_factory=dict)
+    """Of each method on photos that it was not fitted on; empty if there were too few to tell."""
+    plants: int = 0
+    others: int = 0
+    share_of_others: float | None = None
+    """That P(plant) is calibrated for; None: that of the photos it was fitted on."""
+    weights: tuple[float, float] = (1.0, 1.0)
+    """Of false accepts and false retakes in the loss, which are taken out again."""
+
+    @property
+    def served(self) -> Calibration | None:
+        """What the gate model is to carry; None if nothing is to be changed."""
+        return None if self.calibration == Calibration() else self.calibration
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+def fit_calibration(
+    labels: ArrayLike,
+    probabilities: ArrayLike,
+    *,
+    share_of_others: float | None = None,
+    weights: tuple[float, float] = (1.0, 1.0),
+) -> FittedCalibration:
+    """The line that calibrates these probabilities best, of three kinds.
+
+    *none* leaves the logit; *temperature* scales it (Guo et al. 2017, *On calibration of modern
+    neural networks*, section 4.2); *platt* also moves it (Platt 1999, *Probabilistic outputs for
+    support vector machines*). Both are fitted to Platt's targets, ``(n + 1) / (n + 2)`` and ``1 /
+    (n + 2)`` instead of 1 and 0, so that photos that are told apart without an error do not make
+    the line infinitely steep. Taken is the kind with the lowest log loss on photos that it was not
+    fitted on (stratified folds); with fewer than ``FEWEST`` photos of a class it is *none*.
+
+    Before that, weights of the loss are taken out of the odds, which they scale by ``retake /
+    accept`` (Elkan 2001). After it, the odds are moved from the share of others in these photos to
+    the one expected (Saerens, Latinne and Decaestecker 2002, *Adjusting the outputs of a classifier
+    to new a priori probabilities*, equation 2.4).
+
+    Args:
+        labels: ``[N]``, 1 = plant, 0 = other.
+        probabilities: P(plant) as the network gives it, ``[N]``, 0..1: of validation photos, or
+            better of photos of left-out sources, pooled.
+        share_of_others: of the photos to come, inside (0, 1); by default that of these photos.
+        weights: of false accepts and false retakes in the loss that was trained with.
+
+    Raises:
+        ValueError: a share that is not inside (0, 1).
+    """
+    if share_of_others is not None and not 0 < share_of_others < 1:
+        raise ValueError("the share of others must be between 0 and 1")
+    y = np.asarray(labels).ravel() == 1
+    plants, others = int(y.sum()), int((~y).sum())
+    x = logit(np.ravel(np.asarray(probabilities))) + math.log(weights[0] / weights[1])
+    losses = _cross_fitted(y, x) if min(plants, others) >= FEWEST else {}
+    method = min(losses, key=losses.__getitem__, default=METHODS[0])
+    line = _fit(method, y, x)
+    assert line is not None  # a line that fell has no loss
+    slope, intercept = line
+    intercept += slope * math.log(weights[0] / weights[1])
+    if share_of_others is not None and plants and others:
+        intercept += math.log((1 - share_of_others) / share_of_others) - math.log(plants / others)
+    return FittedCalibration(
+        method, Calibration(slope, intercept), losses, plants, others, share_of_others, weights
+    )
+
+
+def _cross_fitted(y: NDArray[np.bool_], x: NDArray[np.float64]) -> dict[Method, float]:
+    """Log loss by method, each photo judged by a line that was fitted without it."""
+    folds = StratifiedKFold(min(FOLDS, int(y.sum()), int((~y).sum())), shuffle=True, random_state=0)
+    total = dict.fromkeys(METHODS, 0.0)
+    for fitted, judged in folds.split(x, y):
+        for method in list(total):
+            line = _fit(method, y[fitted], x[fitted])
+            if line is None:
+                del total[method]
+            else:
+                p = sigmoid(line[0] * x[judged] + line[1])
+                total[method] += float(cross_entropy(y[judged], p).sum())
+    return {method: loss / len(y) for method, loss in total.items()}
+
+
+def _fit(
+    method: Method, y: NDArray[np.bool_], x: NDArray[np.float64]
+) -> tuple[float, float] | None:
+    """Slope and intercept; None if the slope is not positive, so that the order would change."""
+    if method == "none":
+        return 1.0, 0.0
+    targets = np.where(y, (y.sum() + 1) / (y.sum() + 2), 1 / ((~y).sum() + 2))
+
+    def loss(line: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        z = line[0] * x + (line[1] if len(line) > 1 else 0.0)
+        wrong = sigmoid(z) - targets
+        value = np.mean(np.logaddexp(0, z) - targets * z)
+        return float(value), np.array([np.mean(wrong * x), np.mean(wrong)])[: len(line)]
+
+    start = np.array([1.0, 0.0] if method == "platt" else [1.0])
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"ftol": 1e-12}).x
+    return (float(found[0]), float(found[1]) if len(found) > 1 else 0.0) if found[0] > 0 else None
