@@ -2,54 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
+from typing import Any, Literal
 
 import bentoml
 
 from plantood.model.entry import GateModel
+from plantood.model.runtime import Scorer
 from plantood.model.store import save_gate
 from plantood.training.finetune.compare import Judgement
 from plantood.training.finetune.data import Gathered
 from plantood.training.finetune.report import judgement_markdown
 from plantood.training.finetune.settings import FinetuneOptions
 from plantood.training.fitting.phases import HeadTrainer, TrainedHead
+from plantood.training.judging.evaluation import Evaluation
 from plantood.training.report.card import model_card
 from plantood.training.train.publish import publish
-from plantood.training.train.train import evaluation_of_graph
 
 
 def publish_child(
-    tag: bentoml.Tag,
     trained: TrainedHead,
-    judgement: Judgement,
+    judge_graph: Callable[[Scorer], Judgement],
+    tag_of: Callable[[Judgement], bentoml.Tag],
     *,
     parent: GateModel,
     gathered: Gathered,
     trainer: HeadTrainer,
     options: FinetuneOptions,
-) -> None:
-    """Export, describe and save a fine-tuned gate model under ``tag``.
+) -> Judgement:
+    """Export, judge, describe and save a fine-tuned gate model; returns the judgement.
 
     Its ``metrics.json`` holds its own figures and the judgement; its manifest names its parent and
     every collection of photos in its lineage with the digest of the labels.
+
+    Args:
+        trained: the child.
+        judge_graph: what its graph, as it is saved, comes to beside its parent.
+        tag_of: where it is saved, by that judgement.
+        parent: what it was made from.
+        gathered: the photos.
+        trainer: with the features of the parent's backbone.
+        options: the choices.
 
     Raises:
         ExportMismatch: graph and Keras model disagree; then nothing is saved.
     """
     head = parent.manifest.head
-    after = judgement.after
-    own = replace(after, name=head, details={**after.details, **judgement.as_dict()})
-    asked = options.quantize or parent.manifest.quantization
-    quantize = None if asked == "none" else asked
-    publish(
-        trained.model,
-        gathered.dataset,
-        backbone=parent.manifest.backbone,
-        head=head,
-        card=partial(
-            model_card,
+    judgements: list[Judgement] = []
+
+    def evaluate(scorer: Scorer) -> Evaluation:
+        judgements.append(judgement := judge_graph(scorer))
+        after = judgement.after
+        details = {**after.details, **judgement.as_dict(), **gathered.known.as_dict()}
+        return replace(after, name=head, details=details)
+
+    def card(figures: dict[str, Any]) -> str:
+        return model_card(
+            figures,
             backbone=parent.manifest.backbone,
             weights=f"those of {parent.tag}",
             head=head,
@@ -57,15 +68,33 @@ def publish_child(
             bad=len(gathered.dataset.bad),
             left_out=sorted({name for record in gathered.data for name in record.left_out}),
             parent=parent.tag,
-            notes=_notes(judgement, gathered),
-        ),
+            notes=_notes(judgements[0], gathered),
+        )
+
+    def save(folder: Path) -> None:
+        tag = tag_of(judgements[0])
+        save_gate(folder, name=tag.name, version=tag.version)
+
+    publish(
+        trained.model,
+        gathered.dataset,
+        backbone=parent.manifest.backbone,
+        head=head,
+        card=card,
         cache=None if trained.tuned else trainer.cache,
-        evaluate=partial(evaluation_of_graph, own, options.costs, quantize),
-        save=partial(save_gate, name=tag.name, version=tag.version),
-        quantize=quantize,
+        evaluate=evaluate,
+        save=save,
+        quantize=quantization(parent, options),
         parent=parent.tag,
         data=gathered.data,
     )
+    return judgements[0]
+
+
+def quantization(parent: GateModel, options: FinetuneOptions) -> Literal["float16", "int8"] | None:
+    """How the child's graph keeps its numbers: as asked for, else as its parent's does."""
+    asked = options.quantize or parent.manifest.quantization
+    return None if asked == "none" else asked
 
 
 def _notes(judgement: Judgement, gathered: Gathered) -> str:

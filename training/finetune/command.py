@@ -107,13 +107,19 @@ def finetune(
     check_collections(options)  # before the seconds that TensorFlow takes to import
     import_tensorflow()
     from plantood.training.common.tables import AT, console_table
-    from plantood.training.finetune.report import both_figures, change_table, judgement_markdown
+    from plantood.training.finetune.report import (
+        both_figures,
+        change_table,
+        judgement_markdown,
+        seen_sentence,
+    )
     from plantood.training.finetune.run import finetune as run
 
     result = run(options)
     judgement = result.judgement
     title = f"{options.tag}, before and after"
     print_results(console_table(title, *both_figures(judgement.before, judgement.after), AT))
+    print_results(seen_sentence(judgement))
     for comparison in judgement.comparisons:
         title = f"What changed, {comparison.split}"
         print_results(console_table(title, *change_table(comparison)))

@@ -1,51 +1,30 @@
 """Two gates on the same photos: which photos changed sides, and whether that is more than luck.
 
-Only photos that one of the two gets right and the other wrong tell them apart (McNemar 1947, *Note
-on the sampling error of the difference between correlated proportions or percentages*,
-https://doi.org/10.1007/BF02295996).
+Each gate is judged at the threshold that one rule gives it, and, so that the choice of a threshold
+cannot be mistaken for something learned, where it lets as many others through as its parent, and
+where it keeps as many plants.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from math import comb, sqrt
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from plantood.training.common.settings import CostSettings
+from plantood.training.finetune.changes import (
+    Change,
+    CostChange,
+    at_fixed_points,
+    change_of,
+    cost_of,
+    error_of,
+    wrong_verdicts,
+)
 from plantood.training.judging.evaluation import Evaluation, Scored
-
-
-@dataclass(frozen=True)
-class Change:
-    """How the verdicts on some photos changed.
-
-    Attributes:
-        source: Of the photos; or what they have in common.
-        error: ``false accepts``, ``false retakes``, or ``errors`` of both kinds.
-        count: Photos.
-        wrong_before: Of them, by the one gate.
-        wrong_after: By the other.
-        newly_wrong: Right before, wrong after.
-        newly_right: Wrong before, right after.
-        p_value: Of McNemar's exact test.
-        worse: Whether it is worse than the margin allows.
-    """
-
-    source: str
-    error: str
-    count: int
-    wrong_before: int
-    wrong_after: int
-    newly_wrong: int
-    newly_right: int
-    p_value: float
-    worse: bool
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -61,12 +40,18 @@ class Comparison:
     by_source: tuple[Change, ...]
     totals: tuple[Change, ...]
     """False accepts, false retakes, and both."""
+    fixed: tuple[Change, ...]
+    """False retakes of all where both let as many others through as the parent does, and false
+    accepts of all where both keep as many plants; see :func:`at_fixed_points`."""
+    cost: CostChange
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {
             "by_source": [change.as_dict() for change in self.by_source],
             "totals": [change.as_dict() for change in self.totals],
+            "fixed": [change.as_dict() for change in self.fixed],
+            "cost": asdict(self.cost),
         }
 
 
@@ -80,6 +65,9 @@ class Judgement:
     objections: tuple[str, ...]
     """Why the child is not to take the place of its parent; empty if it may."""
     margin: float
+    seen: Mapping[str, int]
+    """By split, the photos that were left out since one of the two, or an ancestor, has learned
+    from them or from near-duplicates."""
 
     def as_dict(self) -> dict[str, Any]:
         """What the child's ``metrics.json`` says of it, plain values for JSON."""
@@ -87,24 +75,34 @@ class Judgement:
             "before": self.before.figures(),
             "changes": {one.split: one.as_dict() for one in self.comparisons},
             "margin": self.margin,
+            "left_out_as_seen": dict(self.seen),
             "objections": list(self.objections),
         }
 
 
 def judge(
-    before: Evaluation, after: Evaluation, margin: float, *, improved: bool, replayed: bool = True
+    before: Evaluation,
+    after: Evaluation,
+    margin: float,
+    *,
+    costs: CostSettings,
+    improved: bool,
+    replayed: bool = True,
+    seen: Mapping[str, int] | None = None,
 ) -> Judgement:
     """Compare two gates on all splits that neither was fitted to.
 
     Args:
         before: the parent.
-        after: the child.
+        after: the child; its threshold comes from the same rule on the same photos.
         margin: see :func:`is_worse`.
+        costs: what the errors cost.
         improved: whether any epoch was better than the parent on the validation photos.
         replayed: whether the parent's own photos are among those that the two are judged on.
+        seen: by split, the photos that were left out of it since the parent knew them.
     """
     comparisons = tuple(
-        compare(before, after, split, margin) for split in after.splits if split != "val"
+        compare(before, after, split, margin, costs) for split in after.splits if split != "val"
     )
     objections = []
     if not improved:
@@ -115,39 +113,46 @@ def judge(
             "replayed. Judge it on some, or on plants of your own, before you let it serve: "
             "plantood rounds TAG --data PHOTOS"
         )
-    objections += [
+    for comparison in comparisons:
+        objections += _objections(comparison)
+    return Judgement(before, after, comparisons, tuple(objections), margin, dict(seen or {}))
+
+
+def _objections(comparison: Comparison) -> list[str]:
+    """What speaks against the child on one split, the sources first."""
+    changes = (*comparison.by_source, *comparison.totals, *comparison.fixed)
+    objections = [
         f"Worse on {change.source}, {comparison.split}: {change.wrong_before} {change.error} "
         f"before, {change.wrong_after} after, of {change.count}."
-        for comparison in comparisons
-        for change in comparison.by_source
+        for change in changes
         if change.worse
     ]
-    return Judgement(before, after, comparisons, tuple(objections), margin)
+    cost = comparison.cost
+    if cost.worse:
+        objections.append(
+            f"Costlier on all, {comparison.split}: its errors cost as much as {cost.after:g} false "
+            f"retakes, those of its parent {cost.before:g}."
+        )
+    return objections
 
 
-def compare(before: Evaluation, after: Evaluation, split: str, margin: float) -> Comparison:
-    """Compare two gates on one split, each at its own threshold."""
+def compare(
+    before: Evaluation, after: Evaluation, split: str, margin: float, costs: CostSettings
+) -> Comparison:
+    """Compare two gates on one split, each at its own threshold and at fixed operating points.
+
+    Raises:
+        ValueError: they were not scored on the same photos.
+    """
     one, two = before.splits[split], after.splits[split]
     if one.photos != two.photos:
         raise ValueError(f"the two gates were not scored on the same photos of {split}")
     labels = one.labels
-    wrong_before = (one.probabilities >= before.threshold) != (labels == 1)
-    wrong_after = (two.probabilities >= after.threshold) != (labels == 1)
+    wrong_before = wrong_verdicts(one, before.threshold)
+    wrong_after = wrong_verdicts(two, after.threshold)
 
     def change(source: str, error: str, mine: NDArray[np.bool_]) -> Change:
-        newly_wrong = int(np.sum(mine & wrong_after & ~wrong_before))
-        newly_right = int(np.sum(mine & wrong_before & ~wrong_after))
-        return Change(
-            source=source,
-            error=error,
-            count=int(mine.sum()),
-            wrong_before=int(np.sum(mine & wrong_before)),
-            wrong_after=int(np.sum(mine & wrong_after)),
-            newly_wrong=newly_wrong,
-            newly_right=newly_right,
-            p_value=mcnemar_exact(newly_wrong, newly_right),
-            worse=is_worse(newly_wrong, newly_right, int(mine.sum()), margin),
-        )
+        return change_of(source, error, wrong_before[mine], wrong_after[mine], margin)
 
     sources = np.array(one.sources, dtype=object)
     cells = sorted({(int(y) == 0, str(s)) for y, s in zip(labels, sources, strict=True)})
@@ -172,32 +177,6 @@ def compare(before: Evaluation, after: Evaluation, split: str, margin: float) ->
             change("all", error_of(True), labels == 1),
             change("all", "errors", np.ones(len(labels), bool)),
         ),
+        fixed=at_fixed_points(one, two, before.threshold, margin),
+        cost=cost_of(labels, wrong_before, wrong_after, costs),
     )
-
-
-def error_of(plant: bool) -> str:
-    """What an error is called on a photo of this class."""
-    return "false retakes" if plant else "false accepts"
-
-
-def mcnemar_exact(newly_wrong: int, newly_right: int) -> float:
-    """Two-sided p-value of McNemar's exact test, 0..1.
-
-    If the gates are equally good, each photo that changed sides did so in either direction with
-    probability 1/2: twice the smaller tail of Binomial(n, 1/2), at most 1 (Fagerland, Lydersen and
-    Laake 2013, https://doi.org/10.1186/1471-2288-13-91).
-    """
-    changed = newly_wrong + newly_right
-    tail = sum(comb(changed, k) for k in range(min(newly_wrong, newly_right) + 1))
-    return min(1.0, float(2 * tail / 2**changed))
-
-
-def is_worse(newly_wrong: int, newly_right: int, count: int, margin: float) -> bool:
-    """Whether the loss on ``count`` photos is larger than the margin by more than its noise.
-
-    ``newly_wrong - newly_right > margin * count + sqrt(newly_wrong + newly_right)``: the root is
-    the standard error of that difference (McNemar 1947). With a margin of 0.02, one photo of a
-    small source never counts as worse, and of 45 it takes three.
-    """
-    changed = newly_wrong + newly_right
-    return newly_wrong - newly_right > margin * count + sqrt(changed)

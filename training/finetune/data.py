@@ -2,6 +2,8 @@
 
 Every collection is divided in the order in which the lineage got to know it, and what is divided
 stays divided: a photo that the parent was tested on never becomes one that its child trains on.
+And a photo that the parent or an ancestor has learned from, or a near-duplicate of one, is neither
+test nor validation, whatever a manifest calls it.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ from plantood.errors import TrainingDataError
 from plantood.model.entry import GateModel, TrainingData
 from plantood.training.files.paths import existing, spelled
 from plantood.training.finetune.settings import FinetuneOptions, ReplaySettings
+from plantood.training.finetune.sides import split_sides
 from plantood.training.judging.gates import find_gate
+from plantood.training.lineage.seen import Seen
 from plantood.training.negatives.run import ORIGINS
 from plantood.training.photos.account import ensure_photos, read_usable
 from plantood.training.photos.data import BadPhoto, Found, LabelledPhoto
@@ -53,6 +57,10 @@ class Gathered:
     """The new ones of them."""
     replayed: int
     """Old photos among those trained on."""
+    known: Seen
+    """What the parent has seen and what the child will have."""
+    seen: dict[str, int]
+    """By split, photos that are left out of it, since the parent knows them or near-duplicates."""
     notes: list[str] = field(default_factory=list)
 
 
@@ -138,7 +146,13 @@ def new_collections(options: FinetuneOptions) -> list[Collection]:
 
 
 def gather(
-    old: Sequence[Collection], new: Sequence[Collection], share: float, seed: int, cache: Path
+    old: Sequence[Collection],
+    new: Sequence[Collection],
+    share: float,
+    seed: int,
+    cache: Path,
+    *,
+    parent: Seen | None = None,
 ) -> Gathered:
     """Read, scan, divide and thin out all photos.
 
@@ -148,6 +162,8 @@ def gather(
         share: of the old training photos of each source that are replayed, 0..1.
         seed: of their choice.
         cache: folder where scanned photos are remembered.
+        parent: what the parent and its ancestors have seen; None if nobody wrote it down: then it
+            is what falls into train and validation of the old collections.
 
     Raises:
         TrainingDataError: a collection cannot be read, or is empty.
@@ -156,10 +172,11 @@ def gather(
     old = [collection for collection in old if collection.path.resolve() not in given]
     known: dict[str, LabelledPhoto] = {}
     place: dict[str, int] = {}
+    groups: set[tuple[str, str]] = set()
     bad: list[BadPhoto] = []
-    crossings: list[tuple[LabelledPhoto, ...]] = []
-    left_out: set[str] = set()
+    aside: set[str] = set()
     data, notes = [], []
+    division = divide([])
     for number, collection in enumerate([*old, *new]):
         photos, broken = read_usable(
             collection.path,
@@ -182,11 +199,11 @@ def gather(
             # It stays on its side: the parent may have been trained on it.
             known[photo.sha256] = replace(photo, split=before.split) if before else photo
             place[photo.sha256] = number
+        groups |= {(photo.sha256, photo.group) for photo in photos if photo.group}
         if collection.left_out:
-            left_out |= {p.sha256 for p in photos if p.source in collection.left_out}
-        division = divide(list(known.values()))
+            aside |= {p.sha256 for p in photos if p.source in collection.left_out}
+        division = divide(list(known.values()), groups)
         known = {photo.sha256: photo for photo in division.photos}
-        crossings = list(division.crossings)
         data.append(
             TrainingData(
                 kind=collection.kind,
@@ -197,31 +214,25 @@ def gather(
                 at_most_per_source=collection.at_most_per_source,
             )
         )
-    used = [photo for photo in known.values() if photo.sha256 not in left_out]
     is_old = {digest for digest, number in place.items() if number < len(old)}
-    old_train = [p for p in used if p.split == "train" and p.sha256 in is_old]
+    sides = split_sides(division, aside, is_old, parent)
+    old_train = [photo for photo in sides.train if photo.sha256 in is_old]
     kept = some_of_each_source(old_train, share, seed)
-
-    def part(split: str) -> tuple[LabelledPhoto, ...]:
-        return tuple(
-            photo
-            for photo in used
-            if photo.split == split
-            and (split != "train" or photo.sha256 not in is_old or photo.sha256 in kept)
-        )
-
+    dataset = Dataset(
+        train=tuple(p for p in sides.train if p.sha256 not in is_old or p.sha256 in kept),
+        val=sides.val,
+        test=sides.test,
+        left_out=sides.left_out,
+        bad=tuple(bad),
+        crossings=division.crossings,
+    )
     return Gathered(
-        dataset=Dataset(
-            train=part("train"),
-            val=part("val"),
-            test=part("test"),
-            left_out=tuple(p for p in known.values() if p.sha256 in left_out),
-            bad=tuple(bad),
-            crossings=tuple(crossings),
-        ),
+        dataset=dataset,
         data=tuple(data),
         added=tuple(data[len(old) :]),
         replayed=len(kept),
+        known=sides.parent | Seen.of(dataset),
+        seen=sides.seen,
         notes=notes,
     )
 

@@ -49,8 +49,8 @@ def both_figures(before: Evaluation, after: Evaluation) -> tuple[Row, list[Row]]
 
 
 def change_table(comparison: Comparison) -> tuple[Row, list[Row]]:
-    """Every source, then all of them."""
-    totals = [total for total in comparison.totals if total.count]
+    """Every source, then all of them, at the gates' thresholds and at fixed operating points."""
+    totals = [total for total in (*comparison.totals, *comparison.fixed) if total.count]
     return HEADER, [_change_row(change) for change in (*comparison.by_source, *totals)]
 
 
@@ -68,9 +68,18 @@ def _change_row(change: Change) -> Row:
     ]
 
 
+def seen_sentence(judgement: Judgement) -> str:
+    """How many photos cannot judge the two, since one of them has learned from these."""
+    left_out = ", ".join(f"{count} of {split}" for split, count in judgement.seen.items() if count)
+    return (
+        "Left out, since the parent, an ancestor or the child has learned from them or from "
+        f"near-duplicates: {left_out or 'none'}."
+    )
+
+
 def judgement_markdown(judgement: Judgement) -> str:
     """Both gates on all splits, and what changed by source."""
-    parts = [markdown(*both_figures(judgement.before, judgement.after))]
+    parts = [markdown(*both_figures(judgement.before, judgement.after)), seen_sentence(judgement)]
     parts += [
         f"What changed, {comparison.split}:\n\n{markdown(*change_table(comparison))}"
         for comparison in judgement.comparisons

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +14,40 @@ import bentoml
 
 from plantood.errors import TrainingDataError
 from plantood.model.entry import MANIFEST, GateModel, sha256
+from plantood.model.runtime import Scorer
 from plantood.model.store import finish_save, store_dir
+from plantood.training.common.settings import CostSettings
 from plantood.training.files.disk import ensure_writable
-from plantood.training.finetune.child import publish_child
+from plantood.training.finetune.child import publish_child, quantization
 from plantood.training.finetune.compare import Judgement, judge
 from plantood.training.finetune.data import Gathered, gather, new_collections, old_collections
 from plantood.training.finetune.report import write_judgement
 from plantood.training.finetune.settings import REJECTED, FinetuneOptions
 from plantood.training.fitting.extractor import Extractor, extractor_for
 from plantood.training.fitting.fit import read_arrays, write_arrays
-from plantood.training.fitting.phases import HeadTrainer
+from plantood.training.fitting.phases import HeadTrainer, TrainedHead
 from plantood.training.fitting.room import ensure_room, ensure_room_to_save
-from plantood.training.judging.evaluation import Evaluation, scored_splits
+from plantood.training.fitting.scoring import score_splits
+from plantood.training.judging.evaluation import Evaluation, Scored, scored_splits
 from plantood.training.judging.gates import find_gate
+from plantood.training.lineage.seen import seen_by
 from plantood.training.network.backbones import build_backbone
 from plantood.training.network.classifier import head_of, load_classifier
+from plantood.training.photos.dataset import Dataset
 from plantood.training.process.determinism import make_deterministic
 from plantood.training.process.progress import say
 from plantood.training.process.run import open_run
-from plantood.training.train.train import changed_settings, data_notes, evaluation_of, sizes_of
+from plantood.training.train.train import (
+    changed_settings,
+    data_notes,
+    evaluation_of,
+    sizes_of,
+    with_chosen_threshold,
+)
 
-BEFORE = "before.npz"
-"""File of a run with the parent's P(plant) by split."""
+BEFORE, AFTER = "before.npz", "after-{}.npz"
+"""Files of a run with P(plant) by split: of the graph that the parent serves with, and of the
+child's, by its number format."""
 
 
 @dataclass(frozen=True)
@@ -80,45 +93,44 @@ def finetune(options: FinetuneOptions) -> FinetuneResult:
         trainer = HeadTrainer(
             backbone, extractor.cache, dataset, options.fit, folder, start=head.get_weights()
         )
-        before = _before(parent, trainer)
+        before = _before(parent, dataset, folder, options.costs)
         trained = trainer.train(parent.manifest.head)
-        after = replace(
-            evaluation_of(parent.manifest.head, trained, dataset, options.fit, options.costs),
-            name="after",
+        judged = partial(
+            _judgement,
+            before=before,
+            trained=trained,
+            head=parent.manifest.head,
+            gathered=gathered,
+            options=options,
         )
-        judgement = judge(
-            before,
-            after,
-            options.margin,
-            improved=trained.improved,
-            replayed=not options.replay.no_replay,
-        )
-        notes = [*gathered.notes, *data_notes(dataset, folder), *judgement.objections]
-        if parent.manifest.quantization == "int8":
-            notes.append("The parent was judged in float32; what serves of it is int8.")
-        for note in notes:
-            say(note, "yellow")
-        facts = _facts(parent, gathered, extractor, judgement, options)
-        write_judgement(folder, f"Fine-tuning of {parent.tag}", judgement, facts=facts, notes=notes)
-        latest = options.force or not judgement.objections
         tag = None
         if trained.improved or options.force:
             version = digest_of(identity | options.costs.as_dict() | {"q": options.quantize})
-            tag = bentoml.Tag(
-                options.gate_name + ("" if latest else REJECTED),
-                f"{parent.manifest.backbone}-{parent.manifest.head}-{version}",
+            tag_of = partial(_tag_of, parent, options, version)
+            scores = folder / AFTER.format(quantization(parent, options) or "float32")
+            judgement = (
+                judged(scored_splits(dataset, read_arrays(scores))) if scores.exists() else None
             )
-            if not finish_save(tag):
-                publish_child(
-                    tag,
+            if judgement is None or not finish_save(tag_of(judgement)):
+                judgement = publish_child(
                     trained,
-                    judgement,
+                    lambda scorer: judged(_scored(dataset, scores, lambda: scorer)),
+                    tag_of,
                     parent=parent,
                     gathered=gathered,
                     trainer=trainer,
                     options=options,
                 )
-    return FinetuneResult(folder, judgement, str(tag) if tag else None, latest)
+            tag = str(tag_of(judgement))
+        else:  # it has its parent's weights, so that there is nothing to export
+            judgement = judged(before.splits)
+        notes = [*gathered.notes, *data_notes(dataset, folder), *judgement.objections]
+        for note in notes:
+            say(note, "yellow")
+        facts = _facts(parent, gathered, extractor, judgement, options)
+        write_judgement(folder, f"Fine-tuning of {parent.tag}", judgement, facts=facts, notes=notes)
+    latest = options.force or not judgement.objections
+    return FinetuneResult(folder, judgement, tag, latest)
 
 
 def digest_of(identity: Mapping[str, Any]) -> str:
@@ -133,7 +145,13 @@ def _gather(parent: GateModel, options: FinetuneOptions) -> Gathered:
         options.replay.replay_share,
         options.fit.seed,
         options.cache,
+        parent=seen_by(parent),
     )
+    if seen_by(parent) is None and not options.replay.no_replay:
+        gathered.notes.append(
+            f"{parent.tag} does not say which photos it has seen: those that fall into train and "
+            "val are taken for them; if it has learned from others, its figures flatter it."
+        )
     records = {(record.path, record.labels_sha256) for record in parent.manifest.data}
     if all((record.path, record.labels_sha256) in records for record in gathered.added):
         raise TrainingDataError(
@@ -148,14 +166,58 @@ def _gather(parent: GateModel, options: FinetuneOptions) -> Gathered:
     return gathered
 
 
-def _before(parent: GateModel, trainer: HeadTrainer) -> Evaluation:
-    """What the parent says of the photos that the child is judged on, at its own threshold."""
-    file = trainer.folder / BEFORE
+def _before(parent: GateModel, dataset: Dataset, folder: Path, costs: CostSettings) -> Evaluation:
+    """What the parent says of the photos that the child is judged on.
+
+    Its threshold is chosen anew, by the rule and on the photos that the child's is chosen by:
+    another rule, or other photos, would look like something learned.
+    """
+    splits = _scored(dataset, folder / BEFORE, parent.scorer)
+    return with_chosen_threshold(Evaluation("before", splits, threshold=0.5), costs)
+
+
+def _scored(dataset: Dataset, file: Path, scorer: Callable[[], Scorer]) -> dict[str, Scored]:
+    """The splits that two gates are judged on, by one's graph; scores are kept in ``file``."""
     if not file.exists():
-        scores = trainer.scores_at_start(parent.manifest.head)
-        write_arrays(file, scores)
-    splits = scored_splits(trainer.dataset, read_arrays(file))
-    return Evaluation("before", splits, parent.manifest.policy.plant_threshold)
+        by_split = {
+            name: photos for name, photos in dataset.splits().items() if name != "train" and photos
+        }
+        scored = score_splits(scorer(), by_split)
+        write_arrays(file, {name: one.probabilities for name, one in scored.items()})
+    return scored_splits(dataset, read_arrays(file))
+
+
+def _judgement(
+    splits: Mapping[str, Scored],
+    *,
+    before: Evaluation,
+    trained: TrainedHead,
+    head: str,
+    gathered: Gathered,
+    options: FinetuneOptions,
+) -> Judgement:
+    """The child, by what its graph says of each split, beside its parent."""
+    own = evaluation_of(head, trained, gathered.dataset, options.fit, options.costs)
+    after = with_chosen_threshold(replace(own, name="after", splits=splits), options.costs)
+    return judge(
+        before,
+        after,
+        options.margin,
+        costs=options.costs,
+        improved=trained.improved,
+        replayed=not options.replay.no_replay,
+        seen=gathered.seen,
+    )
+
+
+def _tag_of(
+    parent: GateModel, options: FinetuneOptions, version: str, judgement: Judgement
+) -> bentoml.Tag:
+    latest = options.force or not judgement.objections
+    return bentoml.Tag(
+        options.gate_name + ("" if latest else REJECTED),
+        f"{parent.manifest.backbone}-{parent.manifest.head}-{version}",
+    )
 
 
 def _facts(
@@ -166,7 +228,11 @@ def _facts(
     options: FinetuneOptions,
 ) -> list[tuple[str, str]]:
     return [
-        ("parent", f"{parent.tag}, threshold {judgement.before.threshold:.4f}"),
+        (
+            "parent",
+            f"{parent.tag}, threshold {judgement.before.threshold:.4f} by the same rule as the "
+            f"child's; it serves with {parent.manifest.policy.plant_threshold:.4f}",
+        ),
         ("child", f"threshold {judgement.after.threshold:.4f}"),
         *(("new", f"{one.path} ({one.kind}, {one.photos} photos)") for one in gathered.added),
         ("replayed", f"{gathered.replayed} of the photos that the parent was trained on"),

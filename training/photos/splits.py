@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,6 +23,8 @@ class Division:
     photos: tuple[LabelledPhoto, ...]
     crossings: tuple[tuple[LabelledPhoto, ...], ...]
     """Groups of near-duplicates that the manifest itself puts on different sides."""
+    groups: tuple[int, ...]
+    """Number of the group of each of the photos: near-duplicates and what shares a `group`."""
 
 
 def split_of(digest: str) -> str:
@@ -40,37 +42,45 @@ def split_of(digest: str) -> str:
     return name
 
 
-def divide(photos: Sequence[LabelledPhoto]) -> Division:
+def divide(photos: Sequence[LabelledPhoto], named: Iterable[tuple[str, str]] = ()) -> Division:
     """Give every scanned photo a split; near-duplicates and photos of one `group` stay together.
 
     A split named by the manifest stands. Photos without one follow one of their own that has one
     (the first of train, val, test that occurs), else all of a group go where the lowest digest of
     the group falls. Returned in the order of their digests, whatever the order given.
+
+    Args:
+        photos: scanned, each once.
+        named: more groups that some of them belong to: digest and name of the group.
     """
     ordered = sorted(photos, key=lambda photo: photo.sha256)
     alike = near_duplicate_groups([photo.look for photo in ordered])
-    groups = members_by_group(_joined(alike, ordered))
-    divided: list[LabelledPhoto] = []
+    groups = _joined(alike, ordered, named)
+    divided: list[LabelledPhoto] = list(ordered)
     crossings = []
-    for indices in groups.values():
+    for indices in members_by_group(groups).values():
         group = [ordered[i] for i in indices]
-        named = [name for name in FRACTIONS if any(photo.split == name for photo in group)]
-        if len(named) > 1:
+        given = [name for name in FRACTIONS if any(photo.split == name for photo in group)]
+        if len(given) > 1:
             crossings.append(tuple(group))
-        split = named[0] if named else split_of(group[0].sha256)
-        divided += [replace(photo, split=photo.split or split) for photo in group]
-    return Division(
-        photos=tuple(sorted(divided, key=lambda photo: photo.sha256)), crossings=tuple(crossings)
-    )
+        split = given[0] if given else split_of(group[0].sha256)
+        for i, photo in zip(indices, group, strict=True):
+            divided[i] = replace(photo, split=photo.split or split)
+    return Division(tuple(divided), tuple(crossings), tuple(groups.tolist()))
 
 
-def _joined(groups: NDArray[np.int64], photos: Sequence[LabelledPhoto]) -> NDArray[np.int64]:
+def _joined(
+    groups: NDArray[np.int64],
+    photos: Sequence[LabelledPhoto],
+    named: Iterable[tuple[str, str]],
+) -> NDArray[np.int64]:
     """The groups ``[N]``, joined where photos name the same group or one is another's origin."""
     joined = groups.copy()
-    first: dict[str, int] = {}
-    for key, index in [(photo.sha256, i) for i, photo in enumerate(photos)] + [
-        (photo.group, i) for i, photo in enumerate(photos) if photo.group
-    ]:
+    place = {photo.sha256: index for index, photo in enumerate(photos)}
+    first = dict(place)  # a group may be called by the digest of the photo that all are cut from
+    own = [(photo.sha256, photo.group) for photo in photos if photo.group]
+    for digest, key in sorted({*own, *named}):
+        index = place[digest]
         other = first.setdefault(key, index)
         if joined[other] != joined[index]:
             joined[joined == joined[index]] = joined[other]

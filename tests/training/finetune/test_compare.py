@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from plantood.training.finetune.compare import compare, is_worse, judge, mcnemar_exact
-from plantood.training.finetune.report import change_table
+from plantood.training.common.settings import CostSettings
+from plantood.training.finetune.changes import at_fixed_points, is_worse, mcnemar_exact
+from plantood.training.finetune.compare import Comparison, Judgement, compare, judge
+from plantood.training.finetune.report import change_table, judgement_markdown
 from plantood.training.judging.evaluation import Evaluation, Scored
 from tests.training.conftest import make_photo
 
@@ -70,8 +72,16 @@ def evaluations(splits: tuple[str, ...] = ("val", "test")) -> tuple[Evaluation, 
     )
 
 
+def compared() -> Comparison:
+    return compare(*evaluations(), "test", 0.0, CostSettings())
+
+
+def judged(before: Evaluation, after: Evaluation, margin: float, **values: object) -> Judgement:
+    return judge(before, after, margin, costs=CostSettings(), **{"improved": True, **values})
+
+
 def test_changes_by_source() -> None:
-    comparison = compare(*evaluations(), "test", margin=0.0)
+    comparison = compared()
     found = [
         (c.source, c.error, c.count, c.wrong_before, c.wrong_after, c.newly_wrong, c.newly_right)
         for c in (*comparison.by_source, *comparison.totals)
@@ -90,13 +100,13 @@ def test_changes_by_source() -> None:
 
 
 def test_a_table_has_a_cell_for_every_column() -> None:
-    header, rows = change_table(compare(*evaluations(), "test", margin=0.0))
+    header, rows = change_table(compared())
     assert {len(row) for row in rows} == {len(header)}
     assert rows[3] == ["c", "false accepts", "3", "66.7% (2)", "33.3% (1)", "1", "0", "1.000", ""]
 
 
 def test_a_small_p_value_is_not_shown_as_none() -> None:
-    comparison = compare(*evaluations(), "test", margin=0.0)
+    comparison = compared()
     small = replace(comparison.by_source[0], p_value=0.0009)
     _, rows = change_table(replace(comparison, by_source=(small,)))
     assert rows[0][7] == "< 0.001"
@@ -104,21 +114,107 @@ def test_a_small_p_value_is_not_shown_as_none() -> None:
 
 def test_what_speaks_against_a_child() -> None:
     before, after = evaluations()
-    assert judge(before, after, 0.0, improved=True).objections == ()
-    assert "No epoch" in judge(before, after, 0.0, improved=False).objections[0]
-    assert "forgot" in judge(before, after, 0.0, improved=True, replayed=False).objections[0]
+    assert judged(before, after, 0.0).objections == ()
+    assert "No epoch" in judged(before, after, 0.0, improved=False).objections[0]
+    assert "forgot" in judged(before, after, 0.0, replayed=False).objections[0]
     photos = tuple(make_photo(f"{n}", 0, "attic") for n in range(20))
     scored = [Scored(photos, np.full(20, p, np.float32)) for p in (0.1, 0.9)]
     before, after = (
         Evaluation(name, {"val": s, "left out": s}, 0.5)
         for name, s in zip("ab", scored, strict=True)
     )
-    judgement = judge(before, after, 0.02, improved=True)
+    judgement = judged(before, after, 0.02)
     assert judgement.objections == (
         "Worse on attic, left out: 0 false accepts before, 20 after, of 20.",
+        "Worse on all, left out: 0 false accepts before, 20 after, of 20.",
+        "Worse on all, left out: 0 errors before, 20 after, of 20.",
+        "Costlier on all, left out: its errors cost as much as 60 false retakes, those of its "
+        "parent 0.",
     )
     assert [one.split for one in judgement.comparisons] == ["left out"]
-    assert judge(after, before, 0.02, improved=True).objections == ()
+    assert judged(after, before, 0.02).objections == ()
+
+
+def test_many_sources_that_each_lose_a_little_are_worse_together() -> None:
+    """One photo of each of twelve sources: no source is worse, but all of them are."""
+    photos = tuple(make_photo(f"{n}", 0, f"field {n % 12}") for n in range(120))
+    p = np.full(120, 0.1, np.float32)
+    before = Evaluation("before", {"test": Scored(photos, p)}, 0.5)
+    lost = np.where(np.arange(120) < 12, np.float32(0.9), p)
+    judgement = judged(before, Evaluation("after", {"test": Scored(photos, lost)}, 0.5), 0.02)
+    (comparison,) = judgement.comparisons
+    assert not any(change.worse for change in comparison.by_source)
+    assert judgement.objections[0] == (
+        "Worse on all, test: 0 false accepts before, 12 after, of 120."
+    )
+
+
+def test_what_the_errors_cost_has_to_grow_beyond_the_noise() -> None:
+    """Of 2,000 photos the margin allows 20 more; five more false accepts are no luck."""
+    photos = tuple(make_photo(f"{n}", 0, "field") for n in range(2000))
+    p = np.full(2000, 0.1, np.float32)
+    before = Evaluation("before", {"test": Scored(photos, p)}, 0.5)
+    for lost, costlier in ((4, False), (5, True)):
+        after = np.where(np.arange(2000) < lost, np.float32(0.9), p)
+        judgement = judged(before, Evaluation("after", {"test": Scored(photos, after)}, 0.5), 0.02)
+        assert [text.startswith("Costlier") for text in judgement.objections] == [True] * costlier
+        assert judgement.comparisons[0].cost.after == 3 * lost
+        assert judgement.comparisons[0].cost.standard_error == pytest.approx(3 * lost**0.5)
+
+
+def test_another_threshold_is_no_other_gate_at_fixed_points() -> None:
+    """The same order of photos in other numbers: the verdicts at 0.5 differ, these do not."""
+    rng = np.random.default_rng(0)
+    photos = tuple(make_photo(f"{n}", n % 2, "s") for n in range(400))
+    p = np.clip(rng.normal(0.35 + 0.3 * (np.arange(400) % 2), 0.15), 0.01, 0.99).astype(np.float32)
+    one, two = (Evaluation(n, {"test": Scored(photos, q)}, 0.5) for n, q in (("a", p), ("b", p**2)))
+    comparison = compare(one, two, "test", 0.02, CostSettings())
+    assert comparison.totals[1].wrong_after > comparison.totals[1].wrong_before + 20
+    assert [(c.newly_wrong, c.newly_right, c.worse) for c in comparison.fixed] == [
+        (0, 0, False),
+        (0, 0, False),
+    ]
+    retakes, accepts = comparison.fixed  # up to the next photo of the other kind, so a few fewer
+    assert 0 < retakes.wrong_before <= comparison.totals[1].wrong_before
+    assert 0 < accepts.wrong_before <= comparison.totals[0].wrong_before
+
+
+def test_fixed_points_by_hand() -> None:
+    """Before, at 0.5: the other at 0.7 gets through, the plant at 0.4 is sent back.
+
+    After, with one other let through: plants have to be above 0.6. With one plant sent back: others
+    get through from 0.5 up, all of them.
+    """
+    photos = tuple(make_photo(f"{n}", int(n < 3), "s") for n in range(6))
+    before = Scored(photos, np.array([0.9, 0.8, 0.4, 0.7, 0.3, 0.2], np.float32))
+    after = Scored(photos, np.array([0.9, 0.5, 0.4, 0.7, 0.6, 0.55], np.float32))
+    retakes, accepts = at_fixed_points(before, after, 0.5, 0.02)
+    assert (retakes.source, retakes.error) == ("all, at 1 false accepts", "false retakes")
+    assert (retakes.wrong_before, retakes.wrong_after) == (0, 2)
+    assert (accepts.source, accepts.error) == ("all, at 1 false retakes", "false accepts")
+    assert (accepts.wrong_before, accepts.wrong_after) == (0, 3)
+    assert [one.count for one in (retakes, accepts)] == [3, 3]
+
+
+def test_of_photos_with_one_probability_all_or_none_are_let_through() -> None:
+    photos = tuple(make_photo(f"{n}", int(n < 2), "s") for n in range(5))
+    before = Scored(photos, np.array([0.9, 0.4, 0.8, 0.2, 0.1], np.float32))
+    tied = Scored(photos, np.array([0.9, 0.6, 0.6, 0.6, 0.1], np.float32))
+    retakes, accepts = at_fixed_points(before, tied, 0.5, 0.02)
+    assert (retakes.wrong_before, retakes.wrong_after) == (0, 1)
+    assert (accepts.wrong_before, accepts.wrong_after) == (0, 0)
+
+
+def test_one_class_alone_has_no_fixed_points() -> None:
+    photos = tuple(make_photo(f"{n}", 0, "s") for n in range(3))
+    scored = Scored(photos, np.full(3, 0.5, np.float32))
+    assert at_fixed_points(scored, scored, 0.5, 0.02) == ()
+
+
+def test_how_many_photos_were_left_out_is_told() -> None:
+    text = judgement_markdown(judged(*evaluations(), 0.0, seen={"test": 7, "val": 0}))
+    assert "near-duplicates: 7 of test." in text
+    assert "near-duplicates: none." in judgement_markdown(judged(*evaluations(), 0.0))
 
 
 def test_other_photos_cannot_be_compared() -> None:
@@ -126,4 +222,4 @@ def test_other_photos_cannot_be_compared() -> None:
     photos = before.splits["test"].photos
     other = Scored((*photos[1:], photos[0]), after.splits["test"].probabilities)
     with pytest.raises(ValueError, match="same photos"):
-        compare(before, Evaluation("after", {"test": other}, 0.5), "test", 0.0)
+        compare(before, Evaluation("after", {"test": other}, 0.5), "test", 0.0, CostSettings())

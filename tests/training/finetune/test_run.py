@@ -18,10 +18,12 @@ from click.testing import CliRunner, Result
 
 from plantood.cli import main
 from plantood.model.store import list_gates, load_gate
-from plantood.training.photos.data import read_data
+from plantood.training.lineage.seen import seen_by
+from plantood.training.photos.data import CLASS_NAMES, read_data
 from plantood.training.photos.dataset import labels_digest
 from plantood.training.photos.scan import scan
 from tests.training.finetune.conftest import NAME, Flywheel
+from tests.training.finetune.test_data import photos_of
 
 OPTIONS = ["--min-per-class", "5", "--epochs", "12", "--gate-name", NAME]
 OPTIONS += ["--fine-tune-epochs", "1", "--fine-tune-learning-rate", "1e-4"]
@@ -74,10 +76,10 @@ def test_it_is_served_as_the_latest(child: tuple[str, Path]) -> None:
 def test_before_is_what_the_parent_says_of_the_same_photos(
     child: tuple[str, Path], flywheel: Flywheel, tmp_path: Path
 ) -> None:
-    """Through the graph that serves, by another command."""
+    """Through the graph that serves, by another command, at the threshold that was chosen anew."""
     metrics = load_gate(child[0]).metrics
-    assert metrics["before"]["threshold"] == load_gate(flywheel.tag).manifest.policy.plant_threshold
     command = ["evaluate", flywheel.tag, str(flywheel.photos), "--out", str(tmp_path / "out")]
+    command += ["--threshold", str(metrics["before"]["threshold"])]
     CliRunner().invoke(main, [*command, "--cache", str(tmp_path)], catch_exceptions=False)
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     by_source = {
@@ -133,6 +135,71 @@ def test_run_again_it_does_nothing_anew(child: tuple[str, Path], flywheel: Flywh
     assert saved(ran.output) == child[0]
     assert {path: path.stat().st_mtime_ns for path in child[1].rglob("*.npz")} == before
     assert {gate.tag for gate in list_gates()} == gates
+
+
+def test_a_child_that_learned_nothing_shows_no_difference(
+    flywheel: Flywheel, tmp_path: Path
+) -> None:
+    """Whatever threshold its parent serves with, and on whichever photos that was chosen."""
+    arguments = [flywheel.round_1, flywheel.soil, "--no-fine-tune", "--learning-rate", "1e-12"]
+    ran = finetune(flywheel, tmp_path, flywheel.tag, *arguments, "--name", "same", "--force")
+    assert ran.exit_code == 0, ran.output
+    report = json.loads((tmp_path / "same" / "report.json").read_text())
+    after, before = report["models"]
+    served = load_gate(flywheel.tag).manifest.policy.plant_threshold
+    assert abs(served - after["threshold"]) > 0.01, "the two rules agree here: it shows nothing"
+    assert before["threshold"] == pytest.approx(after["threshold"], abs=1e-5)
+    for changes in report["changes"].values():
+        for row in (*changes["by_source"], *changes["totals"], *changes["fixed"]):
+            assert (row["newly_wrong"], row["newly_right"], row["worse"]) == (0, 0, False), row
+    assert not [text for text in report["objections"] if text.startswith(("Worse", "Costlier"))]
+    bentoml.models.delete(saved(ran.output))
+
+
+@pytest.mark.parametrize("numbers", ["int8", "float16"])
+def test_the_graph_that_is_saved_is_the_one_that_is_judged(
+    flywheel: Flywheel, tmp_path: Path, numbers: str
+) -> None:
+    arguments = [flywheel.round_1, "--no-fine-tune", "--quantize", numbers, "--force"]
+    ran = finetune(flywheel, tmp_path, flywheel.tag, *arguments, "--name", numbers)
+    assert ran.exit_code == 0, ran.output
+    gate = load_gate(saved(ran.output))
+    assert gate.manifest.quantization == numbers
+    report = json.loads((tmp_path / numbers / "report.json").read_text())
+    assert gate.metrics["splits"] == report["models"][0]["splits"]
+    assert gate.manifest.policy.plant_threshold == report["models"][0]["threshold"]
+    command = ["evaluate", gate.tag, str(flywheel.photos), "--out", str(tmp_path / "out")]
+    CliRunner().invoke(main, [*command, "--cache", str(tmp_path)], catch_exceptions=False)
+    served = json.loads((tmp_path / "out" / "report.json").read_text())["models"][0]
+    assert [row for row in served["splits"]["all"]["by_source"] if row["source"] == "d"] == (
+        gate.metrics["splits"]["left out"]["by_source"]
+    )
+    bentoml.models.delete(gate.tag)
+
+
+def test_a_child_remembers_what_its_parent_was_trained_on(
+    child: tuple[str, Path], flywheel: Flywheel, tmp_path: Path
+) -> None:
+    """And its own child is not judged on it, though a manifest calls all of it test."""
+    photos, _ = scan(read_data(flywheel.photos), tmp_path)
+    seen = seen_by(load_gate(child[0]))
+    trained = [photo for photo in photos if seen.trained_on(photo)]
+    assert len(trained) > 15
+    assert "d" not in {photo.source for photo in photos if seen.trained_on(photo)}
+    more = photos_of(tmp_path / "more", 30, 21000)
+    rows = ["path,label,source,split"]
+    rows += [f"{p.path},{CLASS_NAMES[p.label]},{p.source},test" for p in photos]
+    rows += [f"{p.path},{CLASS_NAMES[p.label]},more," for p in read_data(more)]
+    (tmp_path / "all.csv").write_text("\n".join(rows) + "\n")
+    arguments = [tmp_path / "all.csv", "--no-replay", "--no-fine-tune", "--name", "grandchild"]
+    ran = finetune(flywheel, tmp_path, child[0], *arguments)
+    assert f"near-duplicates: {len(trained)} of test" in ran.output.replace("\n", " ")
+    report = json.loads((tmp_path / "grandchild" / "report.json").read_text())
+    assert report["left_out_as_seen"]["test"] >= len(trained)
+    for row in report["changes"]["test"]["by_source"]:
+        mine = [p for p in photos if p.source == row["source"] and p.label == 0]
+        if mine and row["error"] == "false accepts":
+            assert row["count"] <= len([p for p in mine if not seen.trained_on(p)])
 
 
 def test_it_does_not_learn_the_same_twice(

@@ -1,0 +1,193 @@
+"""What changed between two gates on some photos, counted and weighed against luck.
+
+Only photos that one of the two gets right and the other wrong tell them apart (McNemar 1947, *Note
+on the sampling error of the difference between correlated proportions or percentages*,
+https://doi.org/10.1007/BF02295996).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from math import comb, sqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plantood.training.common.settings import CostSettings
+from plantood.training.judging.evaluation import Scored
+
+NOISE = 2.0
+"""Standard errors by which the cost of all errors must have grown to speak against a child."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """How the verdicts on some photos changed.
+
+    Attributes:
+        source: Of the photos; or what they have in common.
+        error: ``false accepts``, ``false retakes``, or ``errors`` of both kinds.
+        count: Photos.
+        wrong_before: Of them, by the one gate.
+        wrong_after: By the other.
+        newly_wrong: Right before, wrong after.
+        newly_right: Wrong before, right after.
+        p_value: Of McNemar's exact test.
+        worse: Whether it is worse than the margin allows.
+    """
+
+    source: str
+    error: str
+    count: int
+    wrong_before: int
+    wrong_after: int
+    newly_wrong: int
+    newly_right: int
+    p_value: float
+    worse: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class CostChange:
+    """What all errors cost, in false retakes.
+
+    Attributes:
+        before: By the one gate.
+        after: By the other.
+        standard_error: Of their difference, if each photo changed sides by luck: the root of the
+            sum of the squared costs of the photos that did.
+    """
+
+    before: float
+    after: float
+    standard_error: float
+
+    @property
+    def worse(self) -> bool:
+        """Whether it has grown by more than the noise."""
+        return self.after - self.before > NOISE * self.standard_error
+
+
+def at_fixed_points(
+    before: Scored, after: Scored, threshold: float, margin: float
+) -> tuple[Change, ...]:
+    """Two gates where they let as many others through, and where they keep as many plants.
+
+    How many is what the one before does at its ``threshold``. The thresholds for that are found on
+    these photos themselves, for both in the same way, as on a ROC curve: they compare the order in
+    which two gates put the photos, and are nothing to serve with. Of photos with the same
+    probability all or none are let through, so that a few fewer may be.
+    """
+    wrong = wrong_verdicts(before, threshold)
+    plants, others = before.labels == 1, before.labels != 1
+    if not (plants.any() and others.any()):
+        return ()
+    let_through, sent_back = int(wrong[others].sum()), int(wrong[plants].sum())
+
+    def retakes(scored: Scored) -> NDArray[np.bool_]:
+        p = scored.probabilities
+        return p[plants] <= _exceeded_by(p[others], let_through)
+
+    def accepts(scored: Scored) -> NDArray[np.bool_]:
+        p = -scored.probabilities  # the same from the other side
+        return p[others] <= _exceeded_by(p[plants], sent_back)
+
+    return (
+        change_of(
+            f"all, at {let_through} false accepts",
+            error_of(True),
+            retakes(before),
+            retakes(after),
+            margin,
+        ),
+        change_of(
+            f"all, at {sent_back} false retakes",
+            error_of(False),
+            accepts(before),
+            accepts(after),
+            margin,
+        ),
+    )
+
+
+def _exceeded_by(scores: NDArray[np.float32], count: int) -> np.float32:
+    """The lowest of these scores ``[N]`` that at most ``count`` of them exceed; else -infinity."""
+    return np.sort(scores)[::-1][count] if count < len(scores) else np.float32(-np.inf)
+
+
+def wrong_verdicts(scored: Scored, threshold: float) -> NDArray[np.bool_]:
+    """Whether the verdict on each photo is wrong, ``[N]``."""
+    wrong: NDArray[np.bool_] = (scored.probabilities >= threshold) != (scored.labels == 1)
+    return wrong
+
+
+def change_of(
+    source: str,
+    error: str,
+    wrong_before: NDArray[np.bool_],
+    wrong_after: NDArray[np.bool_],
+    margin: float,
+) -> Change:
+    """The change on the photos of one kind, of two arrays ``[N]`` of wrong verdicts."""
+    newly_wrong = int(np.sum(wrong_after & ~wrong_before))
+    newly_right = int(np.sum(wrong_before & ~wrong_after))
+    return Change(
+        source=source,
+        error=error,
+        count=len(wrong_before),
+        wrong_before=int(wrong_before.sum()),
+        wrong_after=int(wrong_after.sum()),
+        newly_wrong=newly_wrong,
+        newly_right=newly_right,
+        p_value=mcnemar_exact(newly_wrong, newly_right),
+        worse=is_worse(newly_wrong, newly_right, len(wrong_before), margin),
+    )
+
+
+def cost_of(
+    labels: NDArray[np.float32],
+    wrong_before: NDArray[np.bool_],
+    wrong_after: NDArray[np.bool_],
+    costs: CostSettings,
+) -> CostChange:
+    """What all errors cost before and after, of labels and two arrays of wrong verdicts ``[N]``."""
+    each = np.where(labels == 1, costs.false_retake_cost, costs.false_accept_cost)
+    changed = wrong_before != wrong_after
+    return CostChange(
+        before=float(each[wrong_before].sum()),
+        after=float(each[wrong_after].sum()),
+        standard_error=sqrt(float(np.square(each[changed]).sum())),
+    )
+
+
+def error_of(plant: bool) -> str:
+    """What an error is called on a photo of this class."""
+    return "false retakes" if plant else "false accepts"
+
+
+def mcnemar_exact(newly_wrong: int, newly_right: int) -> float:
+    """Two-sided p-value of McNemar's exact test, 0..1.
+
+    If the gates are equally good, each photo that changed sides did so in either direction with
+    probability 1/2: twice the smaller tail of Binomial(n, 1/2), at most 1 (Fagerland, Lydersen and
+    Laake 2013, https://doi.org/10.1186/1471-2288-13-91).
+    """
+    changed = newly_wrong + newly_right
+    tail = sum(comb(changed, k) for k in range(min(newly_wrong, newly_right) + 1))
+    return min(1.0, float(2 * tail / 2**changed))
+
+
+def is_worse(newly_wrong: int, newly_right: int, count: int, margin: float) -> bool:
+    """Whether the loss on ``count`` photos is larger than the margin by more than its noise.
+
+    ``newly_wrong - newly_right > margin * count + sqrt(newly_wrong + newly_right)``: the root is
+    the standard error of that difference (McNemar 1947). With a margin of 0.02, one photo of a
+    small source never counts as worse, and of 45 it takes three.
+    """
+    changed = newly_wrong + newly_right
+    return newly_wrong - newly_right > margin * count + sqrt(changed)

@@ -1,0 +1,75 @@
+"""Which photos a gate model and its ancestors have learned from, so that none is judged on them.
+
+An entry remembers them in ``metrics.json`` under `SEEN`, its ancestors' with its own, since these
+may be deleted: by the first eight bytes of the SHA-256 of each photo's bytes, sorted, in base64.
+That two of a million photos agree in those by chance is less likely than one in ten million.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from plantood.model.entry import GateModel
+from plantood.training.photos.data import LabelledPhoto
+from plantood.training.photos.dataset import Dataset
+
+SEEN = "seen"
+DIGITS = 16
+"""Hexadecimal digits kept of each digest."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Photos that a gate model knows, by the beginnings of their digests.
+
+    Attributes:
+        train: It, or an ancestor, was trained on them.
+        val: It was not, but its weights or its threshold were chosen on them.
+    """
+
+    train: frozenset[str] = frozenset()
+    val: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> Seen:
+        """What a gate model has seen that is fitted to these photos."""
+        return cls(_names(dataset.train), _names(dataset.val))
+
+    def __or__(self, other: Seen) -> Seen:
+        """What either of two has seen."""
+        train = self.train | other.train
+        return Seen(train, (self.val | other.val) - train)
+
+    def trained_on(self, photo: LabelledPhoto) -> bool:
+        """Whether the photo was trained on."""
+        return photo.sha256[:DIGITS] in self.train
+
+    def chosen_on(self, photo: LabelledPhoto) -> bool:
+        """Whether weights or a threshold were chosen on the photo."""
+        return photo.sha256[:DIGITS] in self.val
+
+    def as_dict(self) -> dict[str, Any]:
+        """What stands in ``metrics.json``, by `SEEN`."""
+        return {SEEN: {"train": _packed(self.train), "val": _packed(self.val)}}
+
+
+def seen_by(gate: GateModel) -> Seen | None:
+    """What a gate model and its ancestors have seen; None if the entry does not say so."""
+    record = gate.metrics.get(SEEN)
+    return None if record is None else Seen(_unpacked(record["train"]), _unpacked(record["val"]))
+
+
+def _names(photos: Iterable[LabelledPhoto]) -> frozenset[str]:
+    return frozenset(photo.sha256[:DIGITS] for photo in photos)
+
+
+def _packed(names: frozenset[str]) -> str:
+    return base64.b64encode(bytes.fromhex("".join(sorted(names)))).decode()
+
+
+def _unpacked(text: str) -> frozenset[str]:
+    digits = base64.b64decode(text).hex()
+    return frozenset(digits[i : i + DIGITS] for i in range(0, len(digits), DIGITS))
