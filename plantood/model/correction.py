@@ -1,6 +1,6 @@
 """What a gate learned after its training: a linear correction of what its head says.
 
-The network stays as it is. The head's log-odds of P(plant) are scaled, and a linear function of the
+The network stays as it is. The head's logit of P(plant) is scaled, and a linear function of the
 embedding of length 1 is added: the smallest change by which a handful of photos can teach a gate,
 and one that costs a dot product a photo. Needs only NumPy.
 """
@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from plantood.model.memory import Floats, log_odds_of, unit
+from plantood.model.calibration import logit, sigmoid
+from plantood.model.memory import Floats, unit
 
 
 @dataclass(frozen=True)
 class Correction:
-    """``gain * log-odds + kernel . embedding / |embedding| + bias``.
+    """``gain * logit + kernel . embedding / |embedding| + bias``.
 
     Attributes:
         gain: float32 scalar array; 1 leaves what the head says as it is.
@@ -30,12 +31,12 @@ class Correction:
     kernel: Floats
     bias: Floats
 
-    def log_odds(
-        self, log_odds: NDArray[np.floating], embedding: NDArray[np.floating]
+    def logit(
+        self, logit: NDArray[np.floating], embedding: NDArray[np.floating]
     ) -> NDArray[np.float64]:
-        """Correct log-odds [N], given the embeddings [N,C]; float64 [N]."""
+        """Correct logits [N], given the embeddings [N,C]; float64 [N]."""
         added = unit(embedding) @ self.kernel
-        return np.asarray(self.gain * np.asarray(log_odds, np.float64) + added + self.bias)
+        return np.asarray(self.gain * np.asarray(logit, np.float64) + added + self.bias)
 
     def plant_probability(
         self, plant_probability: NDArray[np.floating], embedding: NDArray[np.floating]
@@ -49,8 +50,8 @@ class Correction:
         Returns:
             float32 [N], 0..1.
         """
-        corrected = self.log_odds(log_odds_of(plant_probability), embedding)
-        return np.asarray(0.5 * (1 + np.tanh(corrected / 2)), np.float32)
+        corrected = self.logit(logit(plant_probability), embedding)
+        return sigmoid(corrected).astype(np.float32)
 
     def save(self, path: str | Path) -> None:
         """Write it as ``.npz`` of plain arrays."""

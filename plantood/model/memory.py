@@ -3,7 +3,7 @@
 With it a gate can say which of the photos that it knows a new one resembles, and can learn from a
 handful of new ones without forgetting the old. Of each picture it keeps the embedding along the
 leading principal directions of all of them, how much lies beyond these, the label, the source, the
-weight, and the log-odds that the head gave: numbers from which no photo can be drawn.
+weight, and the logit that the head gave: numbers from which no photo can be drawn.
 """
 
 from __future__ import annotations
@@ -20,8 +20,6 @@ Floats = NDArray[np.float32]
 DIRECTIONS = 256
 PICTURES = 6000
 """What is kept at most: 3.8 MB for an embedding of 1280 channels."""
-EPSILON = 1e-7
-"""Probabilities are kept this far from 0 and 1 in logarithms; the same as Keras."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class Memory:
         directions: Orthonormal, by falling variance, float16 [D,C].
         codes: Coordinates along them, float16 [N,D].
         rest: Squared length of what lies beyond them, float32 [N], 0..4.
-        log_odds: Of P(plant), as the head gave it, float32 [N].
+        logit: Of P(plant), as the head gave it, float32 [N].
         plant: Labels, bool [N].
         source: Index in ``sources``, int32 [N].
         sources: Their names, str [S].
@@ -47,7 +45,7 @@ class Memory:
     directions: NDArray[np.float16]
     codes: NDArray[np.float16]
     rest: Floats
-    log_odds: Floats
+    logit: Floats
     plant: NDArray[np.bool_]
     source: NDArray[np.int32]
     sources: NDArray[np.str_]
@@ -89,7 +87,7 @@ def load(path: str | Path) -> Memory:
 
 def remember(
     embeddings: NDArray[np.floating],
-    log_odds: NDArray[np.floating],
+    logit: NDArray[np.floating],
     plant: NDArray[np.bool_],
     sources: Sequence[str],
     weights: NDArray[np.floating],
@@ -102,7 +100,7 @@ def remember(
 
     Args:
         embeddings: float [N,C].
-        log_odds: Of P(plant) by the head, [N].
+        logit: Of P(plant) by the head, [N].
         plant: Labels [N].
         sources: Where each comes from, [N].
         weights: How much each counted in training, [N], >= 0; those of 0 are left out.
@@ -129,7 +127,7 @@ def remember(
         directions=leading.astype(np.float16),
         codes=np.empty((0, len(leading)), np.float16),
         rest=np.empty(0, np.float32),
-        log_odds=np.asarray(log_odds, np.float32)[used][chosen],
+        logit=np.asarray(logit, np.float32)[used][chosen],
         plant=labels[chosen],
         source=source[chosen].astype(np.int32),
         sources=names,
@@ -175,12 +173,6 @@ def unit(embedding: NDArray[np.floating]) -> Floats:
     given = np.asarray(embedding, np.float32)
     length = np.linalg.norm(given, axis=1, keepdims=True)
     return np.asarray(given / np.maximum(length, 1e-12), np.float32)
-
-
-def log_odds_of(plant_probability: NDArray[np.floating]) -> Floats:
-    """Log-odds of P(plant) [N], float32; finite also at 0 and 1."""
-    p = np.clip(np.asarray(plant_probability, np.float64), EPSILON, 1 - EPSILON)
-    return np.asarray(np.log(p) - np.log1p(-p), np.float32)
 
 
 def _principal(centred: Floats, share: NDArray[np.float64], count: int) -> NDArray[np.float64]:

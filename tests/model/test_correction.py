@@ -19,7 +19,7 @@ def test_worked_out_by_hand() -> None:
     one = made(2, (1, -0.5), 0.3)
     embedding = np.array([[3.0, 4.0], [0.0, 2.0]], np.float32)
     expected = [2 * np.log(3) + 0.6 - 0.4 + 0.3, -2 * np.log(3) - 0.5 + 0.3]
-    found = one.log_odds(np.log([3, 1 / 3]), embedding)
+    found = one.logit(np.log([3, 1 / 3]), embedding)
     np.testing.assert_allclose(found, expected, atol=1e-6)
     probability = one.plant_probability(np.array([0.75, 0.25], np.float32), embedding)
     assert probability.dtype == np.float32

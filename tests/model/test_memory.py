@@ -8,7 +8,7 @@ import pytest
 from sklearn.decomposition import PCA
 
 from plantood.model import memory
-from plantood.model.memory import Memory, log_odds_of, remember, sample, unit
+from plantood.model.memory import Memory, remember, sample, unit
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def embeddings() -> np.ndarray:
 def remembered(embeddings: np.ndarray, **more: object) -> Memory:
     count = len(embeddings)
     given = {
-        "log_odds": np.linspace(-3, 3, count),
+        "logit": np.linspace(-3, 3, count),
         "plant": np.arange(count) % 3 == 0,
         "sources": [f"field {i % 4}" for i in range(count)],
         "weights": np.ones(count),
@@ -70,12 +70,10 @@ def test_what_is_kept_is_encoded_like_a_new_photo(embeddings: np.ndarray) -> Non
 def test_pictures_without_weight_are_left_out(embeddings: np.ndarray) -> None:
     weights = np.where(np.arange(500) < 400, 0.0, 1.0)
     made = remembered(embeddings, weights=weights)
-    only = remembered(
-        embeddings[400:], log_odds=np.linspace(-3, 3, 500)[400:], weights=weights[400:]
-    )
+    only = remembered(embeddings[400:], logit=np.linspace(-3, 3, 500)[400:], weights=weights[400:])
     assert len(made) == 100
     np.testing.assert_array_equal(made.codes, only.codes)
-    np.testing.assert_array_equal(made.log_odds, only.log_odds)
+    np.testing.assert_array_equal(made.logit, only.logit)
     with pytest.raises(ValueError, match="at least one picture"):
         remembered(embeddings, weights=np.zeros(500))
 
@@ -86,7 +84,7 @@ def test_everything_stays_with_its_picture(embeddings: np.ndarray) -> None:
     nearest = np.argmin(
         np.square(made.codes[:, None].astype(np.float32) - codes[None]).sum(2), axis=1
     )
-    np.testing.assert_allclose(made.log_odds, np.linspace(-3, 3, 500)[nearest], atol=1e-6)
+    np.testing.assert_allclose(made.logit, np.linspace(-3, 3, 500)[nearest], atol=1e-6)
     np.testing.assert_array_equal(made.plant, nearest % 3 == 0)
     assert [made.sources[i] for i in made.source] == [f"field {i % 4}" for i in nearest]
 
@@ -123,13 +121,6 @@ def test_a_sample_of_all_is_all() -> None:
     np.testing.assert_allclose(weight, weights)
 
 
-def test_log_odds() -> None:
-    found = log_odds_of(np.array([0.5, 0.75, 0.0, 1.0], np.float32))
-    np.testing.assert_allclose(found[:2], [0, np.log(3)], atol=1e-6)
-    assert np.all(np.isfinite(found))
-    assert found[2] == -found[3] < -16
-
-
 def test_save_and_load(embeddings: np.ndarray, tmp_path: Path) -> None:
     made = remembered(embeddings, pictures=50)
     made.save(tmp_path / "memory.npz")
@@ -156,7 +147,7 @@ def test_size_of_the_largest(tmp_path: Path) -> None:
         directions=np.zeros((memory.DIRECTIONS, channels), np.float16),
         codes=rng.normal(size=(count, memory.DIRECTIONS)).astype(np.float16),
         rest=np.zeros(count, np.float32),
-        log_odds=np.zeros(count, np.float32),
+        logit=np.zeros(count, np.float32),
         plant=np.zeros(count, bool),
         source=np.zeros(count, np.int32),
         sources=np.array([f"a source with a long name {i}" for i in range(40)]),
