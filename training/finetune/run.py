@@ -37,6 +37,7 @@ from plantood.training.photos.dataset import Dataset
 from plantood.training.process.determinism import make_deterministic
 from plantood.training.process.progress import say
 from plantood.training.process.run import open_run
+from plantood.training.rounds.wrong_labels import WRONG_LABELS, write_wrong_labels
 from plantood.training.train.train import (
     changed_settings,
     data_notes,
@@ -89,6 +90,13 @@ def finetune(options: FinetuneOptions) -> FinetuneResult:
         ensure_room(dataset.photos, extractor.cache, backbone, options.cache)
         ensure_room_to_save(backbone)
         extractor.fill(dataset.photos)
+        labels = write_wrong_labels(
+            folder / WRONG_LABELS,
+            dataset.train,
+            extractor.cache.rows(dataset.train).pooled(),
+            gate=parent.tag,
+            gate_sha256=identity["parent_sha256"],
+        )
         head = head_of(load_classifier(parent.keras_path))
         trainer = HeadTrainer(
             backbone, extractor.cache, dataset, options.fit, folder, start=head.get_weights()
@@ -124,7 +132,7 @@ def finetune(options: FinetuneOptions) -> FinetuneResult:
             tag = str(tag_of(judgement))
         else:  # it has its parent's weights, so that there is nothing to export
             judgement = judged(before.splits)
-        notes = [*gathered.notes, *data_notes(dataset, folder), *judgement.objections]
+        notes = [*gathered.notes, *data_notes(dataset, folder), *labels, *judgement.objections]
         for note in notes:
             say(note, "yellow")
         facts = _facts(parent, gathered, extractor, judgement, options)

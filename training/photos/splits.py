@@ -54,8 +54,7 @@ def divide(photos: Sequence[LabelledPhoto], named: Iterable[tuple[str, str]] = (
         named: more groups that some of them belong to: digest and name of the group.
     """
     ordered = sorted(photos, key=lambda photo: photo.sha256)
-    alike = near_duplicate_groups([photo.look for photo in ordered])
-    groups = _joined(alike, ordered, named)
+    groups = joined_groups(ordered, named)
     divided: list[LabelledPhoto] = list(ordered)
     crossings = []
     for indices in members_by_group(groups).values():
@@ -69,13 +68,16 @@ def divide(photos: Sequence[LabelledPhoto], named: Iterable[tuple[str, str]] = (
     return Division(tuple(divided), tuple(crossings), tuple(groups.tolist()))
 
 
-def _joined(
-    groups: NDArray[np.int64],
-    photos: Sequence[LabelledPhoto],
-    named: Iterable[tuple[str, str]],
+def joined_groups(
+    photos: Sequence[LabelledPhoto], named: Iterable[tuple[str, str]] = ()
 ) -> NDArray[np.int64]:
-    """The groups ``[N]``, joined where photos name the same group or one is another's origin."""
-    joined = groups.copy()
+    """Group number of each photo, ``[N]``: the same for near-duplicates and for one `group`.
+
+    Args:
+        photos: scanned, each once.
+        named: as for :func:`divide`.
+    """
+    joined = near_duplicate_groups([photo.look for photo in photos])
     place = {photo.sha256: index for index, photo in enumerate(photos)}
     first = dict(place)  # a group may be called by the digest of the photo that all are cut from
     own = [(photo.sha256, photo.group) for photo in photos if photo.group]

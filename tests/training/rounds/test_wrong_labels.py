@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from plantood.training.finetune.data import Collection, gather
+from plantood.training.photos.data import LabelledPhoto, read_data
+from plantood.training.photos.scan import scan
+from plantood.training.review.log import DecisionLog
+from plantood.training.rounds.labels import Decision
+from plantood.training.rounds.layout import Round
+from plantood.training.rounds.wrong_labels import TWINS, write_wrong_labels
+from tests.training.conftest import write_photo
+
+GATE = {"gate": "plantood-gate:1", "gate_sha256": "0" * 64}
+
+
+@pytest.fixture
+def photos(photo_folder: Callable[..., Path], tmp_path: Path) -> list[LabelledPhoto]:
+    """56 photos, of which two plants are labelled other, and one has a twin labelled plant."""
+    folder = photo_folder(14)
+    for number in range(2):
+        write_photo(folder / "other" / "room" / f"leaf-{number}.jpg", 1, 500 + number)
+    twin = (folder / "plant" / "farm" / "3.jpg").read_bytes() + b"\0"
+    (folder / "other" / "room" / "twin.jpg").write_bytes(twin)
+    return scan(read_data(folder), tmp_path / "cache")[0]
+
+
+def features_of(photos: list[LabelledPhoto]) -> np.ndarray:
+    """Green minus red, in some noise: what the pictures show, not what they are labelled."""
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    greens = [np.asarray(Image.open(p.path), np.float32).mean((0, 1)) for p in photos]
+    return np.c_[[g[1] / g.sum() for g in greens], rng.normal(0, 1, (len(photos), 3))]
+
+
+def test_a_round_of_what_is_contradicted(photos: list[LabelledPhoto], tmp_path: Path) -> None:
+    folder = tmp_path / "wrong-labels"
+    (sentence,) = write_wrong_labels(folder, photos, features_of(photos), **GATE)
+    assert f"plantood review {folder}" in sentence
+    mined = Round.open(folder).mined()
+    by_name = {Path(photo.path).name: photo for photo in mined}
+    assert {"leaf-0.jpg", "leaf-1.jpg", "twin.jpg", "3.jpg"} <= set(by_name)
+    assert {mined[0], mined[1]} == {p for p in mined if TWINS in p.selected_by}
+    assert by_name["leaf-0.jpg"].selected_by == ("labelled other",)
+    assert by_name["leaf-0.jpg"].plant_probability > 0.5
+    assert by_name["leaf-0.jpg"].verdict == "accept"
+    assert len(mined) < 12
+    for photo in mined:
+        copy = (folder / photo.file).read_bytes()
+        assert hashlib.sha256(copy).hexdigest() == photo.id
+        assert copy == Path(photo.path).read_bytes()
+
+
+def test_what_a_reviewer_says_of_it_counts_in_fine_tuning(
+    photos: list[LabelledPhoto], tmp_path: Path
+) -> None:
+    folder = tmp_path / "wrong-labels"
+    write_wrong_labels(folder, photos, features_of(photos), **GATE)
+    leaf = next(photo for photo in photos if photo.path.name == "leaf-0.jpg")
+    round_ = Round.open(folder)
+    round_.append_decisions([Decision(reviewer="ann", id=leaf.sha256, label="plant")])
+    DecisionLog(round_)
+    old = Collection("photos", leaf.path.parents[2])
+    gathered = gather([old], [Collection("round", folder)], 1.0, 0, tmp_path / "cache")
+    (corrected,) = (p for p in gathered.dataset.photos if p.sha256 == leaf.sha256)
+    assert (corrected.label, corrected.source) == (1, "room")
+    assert "1 photos of" in gathered.notes[0]
+
+
+def test_one_that_is_there_stays(photos: list[LabelledPhoto], tmp_path: Path) -> None:
+    folder = tmp_path / "wrong-labels"
+    first = write_wrong_labels(folder, photos, features_of(photos), **GATE)
+    before = (folder / "mined.csv").read_bytes()
+    assert write_wrong_labels(folder, photos, -features_of(photos), **GATE) == first
+    assert (folder / "mined.csv").read_bytes() == before
+
+
+def test_no_round_where_no_label_is_contradicted(
+    photos: list[LabelledPhoto], tmp_path: Path
+) -> None:
+    right = [p for p in photos if p.path.name not in ("leaf-0.jpg", "leaf-1.jpg", "twin.jpg")]
+    certain = np.array([[float(p.label), 0.0] for p in right]) + 1e-3
+    assert write_wrong_labels(tmp_path / "none", right, certain, **GATE) == []
+    assert not (tmp_path / "none").exists()
+
+
+def test_windows_of_a_photo_of_plants_are_no_contradiction(
+    photos: list[LabelledPhoto], tmp_path: Path
+) -> None:
+    """They share its `group`, not its look."""
+    right = [p for p in photos if p.path.name not in ("leaf-0.jpg", "leaf-1.jpg", "twin.jpg")]
+    right = [replace(photo, group=f"scene {number // 4}") for number, photo in enumerate(right)]
+    certain = np.array([[float(p.label), 0.0] for p in right]) + 1e-3
+    assert write_wrong_labels(tmp_path / "none", right, certain, **GATE) == []
