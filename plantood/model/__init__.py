@@ -1,1 +1,1 @@
-"""The gate model: backbones, heads, export, and its entry in the Bento model store."""
+"""The gate model: its entry in the Bento model store, its scorer, thresholds and statistics."""
