@@ -19,6 +19,7 @@ from plantood.training.common.settings import (
     CostSettings,
     DataSettings,
     FitSettings,
+    GuaranteeSettings,
     TrainOptions,
 )
 
@@ -204,6 +205,28 @@ cost_options = options(
         show_default=True,
         help="Cost of a plant sent back, when the threshold is chosen.",
     ),
+    click.option(
+        "--share-of-others",
+        type=click.FloatRange(0, 1, min_open=True, max_open=True),
+        help="Of the photos that the gate will get, 0 to 1: P(plant), the cost and the figures are "
+        "of that.  [default: as in the validation photos]",
+    ),
+)
+
+guarantee_options = options(
+    click.option(
+        "--max-false-accept",
+        type=click.FloatRange(0, 1, min_open=True, max_open=True),
+        help="Raise the threshold until at most this share of others is let through, as far as the "
+        "test photos carry it: 0.01 takes 299 others without an error.",
+    ),
+    click.option(
+        "--confidence",
+        type=click.FloatRange(0, 1, min_open=True, max_open=True),
+        default=GuaranteeSettings().confidence,
+        show_default=True,
+        help="Of --max-false-accept.",
+    ),
 )
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -257,5 +280,10 @@ def settings_of(kind: type[T], values: dict[str, Any], **groups: type) -> T:
 def train_options(values: dict[str, Any]) -> TrainOptions:
     """The options of a run from what stands on the command line."""
     return settings_of(
-        TrainOptions, values, dataset=DataSettings, fit=FitSettings, costs=CostSettings
+        TrainOptions,
+        values,
+        dataset=DataSettings,
+        fit=FitSettings,
+        costs=CostSettings,
+        guarantee=GuaranteeSettings,
     )

@@ -72,6 +72,9 @@ class FitSettings:
     fine_tune_epochs: int = 2
     fine_tune_learning_rate: float = 1e-5
     augment: bool = False
+    share_of_others: float | None = None
+    """Of the photos that the gate will get: of this the validation loss is, by which training stops
+    and the best head is taken. None: as in the validation photos."""
     seed: int = 0
 
     @property
@@ -116,6 +119,21 @@ class CostSettings:
 
 
 @dataclass(frozen=True)
+class GuaranteeSettings:
+    """What is to be promised of false accepts, if anything.
+
+    See :func:`plantood.training.judging.guarantee.guaranteed_threshold`.
+    """
+
+    max_false_accept: float | None = None
+    confidence: float = 0.95
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
 class TrainOptions:
     """What is asked of one run."""
 
@@ -126,6 +144,7 @@ class TrainOptions:
     dataset: DataSettings = field(default_factory=DataSettings)
     fit: FitSettings = field(default_factory=FitSettings)
     costs: CostSettings = field(default_factory=CostSettings)
+    guarantee: GuaranteeSettings = field(default_factory=GuaranteeSettings)
     name: str | None = None
     runs: Path = Path("runs")
     cache: Path = Path("runs/cache")

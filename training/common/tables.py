@@ -14,6 +14,7 @@ from rich.text import Text
 from plantood.errors import SettingsError
 from plantood.training.files.atomic import write_text
 from plantood.training.files.paths import spelled
+from plantood.training.judging.intervals import share
 
 Row = Sequence[str]
 MISSING = "-"
@@ -46,13 +47,38 @@ def figures_table(evaluations: Sequence[Mapping[str, Any]]) -> tuple[Row, list[R
             half, chosen = values["at_half"], values["at_threshold"]["confusion"]
             rows.append(
                 [figures["name"], split, str(half["count"])]
-                + [shown(half[key], pattern) for _, key, pattern in FIGURES]
+                + [
+                    shown(half[key], pattern) + _between(half.get("intervals", {}).get(key))
+                    for _, key, pattern in FIGURES
+                ]
                 + [
                     shown(figures["threshold"]),
-                    f"{chosen['false_accept']} of {half['others']}",
-                    f"{chosen['false_retake']} of {half['plants']}",
+                    errors(chosen["false_accept"], half["others"]),
+                    errors(chosen["false_retake"], half["plants"]),
                 ]
             )
+    return header, rows
+
+
+def errors(wrong: int, count: int) -> str:
+    """Errors among photos, with their share and its interval."""
+    return f"{wrong} of {count}" + (f": {share(wrong, count)}" if count else "")
+
+
+def _between(interval: Sequence[float] | None) -> str:
+    return "" if interval is None else f" ({interval[0]:.3f} to {interval[1]:.3f})"
+
+
+def calibration_table(evaluations: Sequence[Mapping[str, Any]]) -> tuple[Row, list[Row]]:
+    """How each model was calibrated, and what it did to the calibration error of each split."""
+    header = ["model", "method", "split", "before", "after"]
+    rows: list[Row] = [
+        [figures["name"], figures["calibration"]["method"], split]
+        + [shown(error[when]) for when in ("before", "after")]
+        for figures in evaluations
+        if "calibration" in figures
+        for split, error in figures["calibration"]["error"].items()
+    ]
     return header, rows
 
 
@@ -64,7 +90,9 @@ def source_table(
     for figures in evaluations:
         for row in figures["splits"].get(split, {}).get("by_source", []):
             key = (row["source"], row["error"], row["count"])
-            cells.setdefault(key, {})[figures["name"]] = f"{row['rate']:.1%} ({row['wrong']})"
+            cells.setdefault(key, {})[figures["name"]] = (
+                f"{row['wrong']}: {share(row['wrong'], row['count'])}"
+            )
     names = [figures["name"] for figures in evaluations]
     rows: list[Row] = [
         [source, error, str(count), *(by_name.get(name, MISSING) for name in names)]
@@ -92,7 +120,10 @@ def summary_markdown(figures: Sequence[dict[str, Any]]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-AT = "Accuracy, precision, recall and F1 at 0.5; false accepts and retakes at the threshold."
+AT = (
+    "Accuracy, precision, recall and F1 at 0.5; false accepts and retakes at the threshold; in "
+    "brackets, the 95 % interval of a share."
+)
 """What stands below :func:`figures_table` where no text is around it."""
 
 

@@ -163,7 +163,7 @@ def fit(
         result, best = _restore(state, model, optimizer)
     elif from_start:
         result.val_probabilities = predict(model, val)
-        result.val_loss = mean_loss(loss, val.labels, result.val_probabilities)
+        result.val_loss = mean_loss(loss, val.labels, result.val_probabilities, val.weights)
     for figures in result.history:
         _tell(on_epoch, figures)
     next_save = 0.0
@@ -175,7 +175,7 @@ def fit(
         figures = {
             "epoch": epoch + 1,
             "loss": loss_of_epoch,
-            "val_loss": mean_loss(loss, val.labels, probabilities),
+            "val_loss": mean_loss(loss, val.labels, probabilities, val.weights),
             "val_accuracy": _accuracy(val.labels, probabilities),
         }
         result.history.append(figures)

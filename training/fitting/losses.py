@@ -68,9 +68,19 @@ def build_loss(
 
 
 def mean_loss(
-    loss: WeightedBinaryCrossentropy, labels: ArrayLike, probabilities: ArrayLike
+    loss: WeightedBinaryCrossentropy,
+    labels: ArrayLike,
+    probabilities: ArrayLike,
+    weights: ArrayLike | None = None,
 ) -> float:
-    """The same loss over whole arrays in NumPy, ``[N]`` each: the mean over the photos."""
+    """The same loss over whole arrays in NumPy, ``[N]`` each: the mean over the photos.
+
+    Args:
+        loss: with the weights of both errors.
+        labels: 1 = plant.
+        probabilities: P(plant).
+        weights: of the photos in the mean; by default all the same.
+    """
     y = np.asarray(labels).ravel()
     weight = np.where(y == 1, loss.false_retake_weight, loss.false_accept_weight)
-    return float(np.mean(weight * cross_entropy(y, probabilities)))
+    return float(np.average(weight * cross_entropy(y, probabilities), weights=weights))

@@ -31,6 +31,7 @@ from plantood.training.fitting.fit import (
     write_arrays,
 )
 from plantood.training.fitting.losses import WeightedBinaryCrossentropy
+from plantood.training.judging.metrics import photo_weights
 from plantood.training.network.classifier import build_classifier, head_of, set_backbone_trainable
 from plantood.training.network.heads import build_head
 from plantood.training.photos.augment import augment
@@ -137,7 +138,7 @@ class HeadTrainer:
                 seed=self.settings.seed,
                 **options,
             ),
-            array_batches(val_features, labels_of(val), **options),
+            array_batches(val_features, labels_of(val), self._judging_weights(val), **options),
             epochs=self.settings.epochs,
             patience=self.settings.patience,
             optimizer=optimizer_for(
@@ -191,11 +192,20 @@ class HeadTrainer:
         return Batches(
             gather,
             labels_of(photos),
-            sample_weights(photos, self.settings.balance) if training else None,
+            sample_weights(photos, self.settings.balance)
+            if training
+            else self._judging_weights(photos),
             batch_size=self.settings.batch_size,
             seed=seed if training else None,
             threads=usable_cpus(),
         )
+
+    def _judging_weights(self, photos: Photos) -> NDArray[np.float64]:
+        """Weights of validation photos, under which others are as common as is expected.
+
+        By these training stops and the best head is taken.
+        """
+        return photo_weights(labels_of(photos), self.settings.share_of_others)
 
     def _fit(
         self,

@@ -43,6 +43,21 @@ class FittedCalibration:
         """What the gate model is to carry; None if nothing is to be changed."""
         return None if self.calibration == Calibration() else self.calibration
 
+    def apply(self, probabilities: ArrayLike) -> NDArray[np.float32]:
+        """Calibrated P(plant) of the network's; the same array of numbers if nothing changes."""
+        if self.served is None:
+            return np.asarray(probabilities, np.float32)
+        return self.served.apply(probabilities)
+
+    def in_words(self) -> str:
+        """What was chosen, and what it does to the log loss."""
+        line = self.calibration
+        told = f"{self.method} (slope {line.slope:.3f}, intercept {line.intercept:.3f})"
+        if not self.log_loss:
+            return f"{told}: too few photos to calibrate by"
+        losses = ", ".join(f"{name} {loss:.4f}" for name, loss in self.log_loss.items())
+        return f"{told}, by the log loss on photos that it was not fitted on: {losses}"
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return asdict(self)

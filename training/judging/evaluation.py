@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from plantood.training.judging.metrics import by_source, summary
+from plantood.training.judging.calibration import FittedCalibration
+from plantood.training.judging.guarantee import Guarantee
+from plantood.training.judging.intervals import FEWEST
+from plantood.training.judging.metrics import by_source, calibration_error, summary
 from plantood.training.photos.dataset import Dataset, Photos, labels_of
 
 
@@ -54,6 +57,14 @@ class Evaluation:
     """How the threshold was chosen and the model was trained, for ``metrics.json``."""
     history: Mapping[str, list[dict[str, float]]] = field(default_factory=dict)
     """Figures of every epoch by phase, for the learning curves."""
+    calibration: FittedCalibration | None = None
+    """What the probabilities of `splits` went through, if anything."""
+    uncalibrated: Mapping[str, Scored] = field(default_factory=dict)
+    """The splits as the network gave them."""
+    guarantee: Guarantee | None = None
+    """What was promised of false accepts, if that was asked for."""
+    share_of_others: float | None = None
+    """That the figures are of; None: of the photos as they are."""
 
     def figures(self) -> dict[str, Any]:
         """Plain values for JSON: every split at 0.5 and at the policy's threshold, by source.
@@ -66,8 +77,8 @@ class Evaluation:
             "threshold": self.threshold,
             "splits": {
                 name: {
-                    "at_half": summary(scored.labels, scored.probabilities, 0.5),
-                    "at_threshold": summary(scored.labels, scored.probabilities, self.threshold),
+                    "at_half": self._summary(scored, 0.5),
+                    "at_threshold": self._summary(scored, self.threshold),
                     "by_source": by_source(
                         scored.labels, scored.probabilities, scored.sources, self.threshold
                     ),
@@ -75,7 +86,30 @@ class Evaluation:
                 for name, scored in self.splits.items()
                 if len(scored.photos)
             },
+            **({"calibration": self._calibration()} if self.calibration else {}),
+            **({"guarantee": self.guarantee.as_dict()} if self.guarantee else {}),
+            **({"share_of_others": self.share_of_others} if self.share_of_others else {}),
             **self.details,
+        }
+
+    def _summary(self, scored: Scored, threshold: float) -> dict[str, Any]:
+        return summary(scored.labels, scored.probabilities, threshold, self.share_of_others)
+
+    def _calibration(self) -> dict[str, Any]:
+        """How it was chosen, and the calibration error of each split before and after."""
+        assert self.calibration is not None
+
+        def error(scored: Scored) -> float | None:
+            return calibration_error(
+                scored.labels, scored.probabilities, share_of_others=self.share_of_others
+            )
+
+        return self.calibration.as_dict() | {
+            "error": {
+                name: {"before": error(self.uncalibrated[name]), "after": error(scored)}
+                for name, scored in self.splits.items()
+                if len(scored.photos) and name in self.uncalibrated
+            }
         }
 
 
@@ -84,3 +118,23 @@ def most_wrong(scored: Scored, count: int, threshold: float = 0.5) -> list[int]:
     wrong = (scored.probabilities >= threshold) != (scored.labels == 1)
     error = np.where(wrong, np.abs(scored.labels - scored.probabilities), -1.0)
     return [int(i) for i in np.argsort(-error, kind="stable")[:count] if wrong[i]]
+
+
+def too_few_to_tell(figures: Mapping[str, Any]) -> str | None:
+    """Which slices of the figures have so few photos that their shares say little.
+
+    Args:
+        figures: of :meth:`Evaluation.figures`.
+
+    Returns:
+        A sentence, or None if every slice has at least ``FEWEST`` photos.
+    """
+    few = [
+        f"{row['source']}, {row['label']}, in {split} ({row['count']})"
+        for split, values in figures["splits"].items()
+        for row in values["by_source"]
+        if row["count"] < FEWEST
+    ]
+    if not few:
+        return None
+    return f"Under {FEWEST} photos, so look at the intervals, not at the shares: {'; '.join(few)}."

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,8 @@ class Guarantee:
     max_false_accept: float
     confidence: float
     threshold: float | None
-    """The least strict that holds the bound; None if the photos cannot carry it."""
+    """The least strict that holds the bound, in the middle between two photos; None if the photos
+    cannot carry it."""
     others: int
     false_accepts: int
     """Of these others at the threshold; 0 without one."""
@@ -36,6 +38,11 @@ class Guarantee:
     def others_missing(self) -> int:
         """How many more others are needed, none of them accepted; 0 if there are enough."""
         return max(0, self.others_needed - self.others)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Guarantee:
+        """From :meth:`as_dict`."""
+        return cls(**{one.name: values[one.name] for one in fields(cls)})
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -110,12 +117,10 @@ def guaranteed_threshold(
     allowed = int(np.sum(binom.cdf(np.arange(len(others)), len(others), max_false_accept) <= risk))
     threshold = None
     accepted = retaken = 0
-    if allowed:
-        # Just above the first photo too many: `allowed` counts the numbers from 0 up.
-        threshold = float(np.nextafter(others[allowed - 1], p.dtype.type(np.inf)))
-        if threshold > 1:
-            threshold = None  # a photo too many has a P(plant) of 1
-    if threshold is not None:
+    if allowed and (above := p[p > others[allowed - 1]]).size:
+        # Above the first photo too many (`allowed` counts from 0), and so far from it as the same
+        # verdicts allow: the graph that serves may differ in the last digit.
+        threshold = (float(others[allowed - 1]) + float(above.min())) / 2
         accepted, retaken = int(np.sum(others >= threshold)), int(np.sum(plants < threshold))
     return Guarantee(
         max_false_accept=max_false_accept,

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn import metrics as sk
 
+from plantood.training.judging.intervals import wilson
+
 EPSILON = 1e-7
 """Probabilities are kept this far from 0 and 1 in logarithms; the same as Keras."""
 
@@ -23,6 +25,17 @@ def cross_entropy(labels: ArrayLike, probabilities: ArrayLike) -> NDArray[np.flo
     y = np.asarray(labels, np.float64).ravel()
     p = np.clip(np.asarray(probabilities, np.float64).ravel(), EPSILON, 1 - EPSILON)
     return -(y * np.log(p) + (1 - y) * np.log1p(-p))
+
+
+def photo_weights(labels: ArrayLike, share_of_others: float | None) -> NDArray[np.float64]:
+    """Weights ``[N]`` of mean 1 under which others have this share; all 1 by default.
+
+    With one class only they are 1 as well: nothing can be made of the other one.
+    """
+    y = np.asarray(labels).ravel() == 1
+    if share_of_others is None or y.all() or not y.any():
+        return np.ones(len(y))
+    return np.where(y, (1 - share_of_others) / y.mean(), share_of_others / (~y).mean())
 
 
 def confusion(labels: ArrayLike, probabilities: ArrayLike, threshold: float) -> dict[str, int]:
@@ -77,40 +90,64 @@ def _has_both_classes(labels: ArrayLike) -> bool:
 
 
 def reliability(
-    labels: ArrayLike, probabilities: ArrayLike, bins: int = 15
+    labels: ArrayLike,
+    probabilities: ArrayLike,
+    bins: int = 15,
+    share_of_others: float | None = None,
 ) -> list[dict[str, float | int]]:
     """Filled bins of the reliability diagram: ``count``, mean ``predicted``, share ``observed``.
 
-    Bins of equal width over P(plant); the last one includes 1.
+    Bins of equal width over P(plant); the last one includes 1. ``weight`` is the share of photos in
+    the bin, which with ``share_of_others`` are weighted as :func:`photo_weights` says, as is what
+    is observed of them.
     """
     y = np.asarray(labels, np.float64).ravel()
     p = np.asarray(probabilities, np.float64).ravel()
+    weights = photo_weights(labels, share_of_others)
     index = np.minimum((p * bins).astype(int), bins - 1)
     return [
         {
             "count": int(np.sum(index == b)),
-            "predicted": float(p[index == b].mean()),
-            "observed": float(y[index == b].mean()),
+            "weight": float(weights[index == b].sum() / len(y)),
+            "predicted": float(np.average(p[index == b], weights=weights[index == b])),
+            "observed": float(np.average(y[index == b], weights=weights[index == b])),
         }
         for b in np.unique(index)
     ]
 
 
-def calibration_error(labels: ArrayLike, probabilities: ArrayLike, bins: int = 15) -> float | None:
-    """Expected calibration error: mean |observed - predicted| over bins, weighted by their counts.
+def calibration_error(
+    labels: ArrayLike,
+    probabilities: ArrayLike,
+    bins: int = 15,
+    share_of_others: float | None = None,
+) -> float | None:
+    """Expected calibration error: mean |observed - predicted| over bins, by their weights.
 
     Naeini, Cooper, Hauskrecht 2015, and Guo et al. 2017 (15 bins), for the probability of the
     positive class.
     """
-    filled = reliability(labels, probabilities, bins)
-    total = sum(b["count"] for b in filled)
-    if not total:
+    filled = reliability(labels, probabilities, bins, share_of_others)
+    if not filled:
         return None
-    return float(sum(b["count"] * abs(b["observed"] - b["predicted"]) for b in filled) / total)
+    return float(sum(b["weight"] * abs(b["observed"] - b["predicted"]) for b in filled))
 
 
-def summary(labels: ArrayLike, probabilities: ArrayLike, threshold: float = 0.5) -> dict[str, Any]:
+def summary(
+    labels: ArrayLike,
+    probabilities: ArrayLike,
+    threshold: float = 0.5,
+    share_of_others: float | None = None,
+) -> dict[str, Any]:
     """All figures of one split: counts, loss, accuracy, precision, recall, F1, AUROC and more.
+
+    Args:
+        labels: ``[N]``, 1 = plant, 0 = other.
+        probabilities: P(plant), ``[N]``, 0..1.
+        threshold: from which on a photo is accepted.
+        share_of_others: what loss, accuracy, precision, F1 and calibration error are to be of, by
+            weighting the photos; by default their own share. Counts are of the photos as they are,
+            and so are the intervals, which there are of unweighted shares only.
 
     Raises:
         ValueError: Without photos.
@@ -119,24 +156,41 @@ def summary(labels: ArrayLike, probabilities: ArrayLike, threshold: float = 0.5)
     p = np.ravel(probabilities)
     plant, accepted = y == 1, p >= threshold
     counts = confusion(y, p, threshold)
+    weights = photo_weights(y, share_of_others)
     precision, recall, f1, _ = sk.precision_recall_fscore_support(
-        plant, accepted, average="binary", zero_division=np.nan
+        plant, accepted, average="binary", zero_division=np.nan, sample_weight=weights
     )
     return {
         "count": len(y),
         "plants": counts["true_accept"] + counts["false_retake"],
         "others": counts["false_accept"] + counts["true_retake"],
         "threshold": float(threshold),
-        "loss": float(cross_entropy(y, p).mean()),
-        "accuracy": float(sk.accuracy_score(plant, accepted)),
+        "loss": float(np.average(cross_entropy(y, p), weights=weights)),
+        "accuracy": float(sk.accuracy_score(plant, accepted, sample_weight=weights)),
         "precision": _defined(precision),
         "recall": _defined(recall),
         "f1": _defined(f1),
         "auroc": auroc(y, p),
         "fpr_at_95_tpr": fpr_at_tpr(y, p),
-        "calibration_error": calibration_error(y, p),
+        "calibration_error": calibration_error(y, p, share_of_others=share_of_others),
         "confusion": counts,
+        "intervals": _intervals(counts, weighted=share_of_others is not None),
     }
+
+
+def _intervals(counts: dict[str, int], weighted: bool) -> dict[str, list[float]]:
+    """Wilson's interval of each share of :func:`summary`, 95 %."""
+    kept, lost = counts["true_accept"], counts["false_retake"]
+    let, caught = counts["false_accept"], counts["true_retake"]
+    shares = {
+        "false_accepts": (let, let + caught),
+        "false_retakes": (lost, kept + lost),
+        "recall": (kept, kept + lost),
+    }
+    if not weighted:
+        shares["accuracy"] = kept + caught, sum(counts.values())
+        shares["precision"] = kept, kept + let
+    return {name: list(wilson(*of)) for name, of in shares.items() if of[1]}
 
 
 def _defined(figure: float) -> float | None:
@@ -148,7 +202,7 @@ def by_source(
 ) -> list[dict[str, Any]]:
     """Errors of each source and class: false retakes of its plants, false accepts of its others.
 
-    Plants first, then others, each by falling error rate.
+    Plants first, then others, each by falling error rate; with Wilson's interval of it.
     """
     y = np.asarray(labels).ravel()
     p = np.asarray(probabilities).ravel()
@@ -165,6 +219,7 @@ def by_source(
                 "count": int(mine.sum()),
                 "wrong": int(wrong.sum()),
                 "rate": float(wrong.mean()),
+                "interval": list(wilson(int(wrong.sum()), int(mine.sum()))),
             }
         )
     return sorted(rows, key=lambda row: (row["label"] == "other", -row["rate"], row["source"]))

@@ -8,7 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from plantood.training.common.tables import figures_table, markdown, source_table
+from plantood.training.common.tables import (
+    calibration_table,
+    figures_table,
+    markdown,
+    source_table,
+)
+from plantood.training.judging.guarantee import Guarantee
 
 INTENDED_USE = """\
 A gate in front of a plant-disease detector: it judges whether a farmer's photo shows a plant that
@@ -18,7 +24,7 @@ other (0). It does not diagnose, does not name species, and is not a measure of 
 LIMITS = """\
 - Each source is one camera, one place, one background. Figures on the test split hold for photos
   like those; for cameras and fields never seen, look at leave-one-source-out figures instead.
-- P(plant) is the sigmoid as trained, without calibration afterwards; the table has its error.
+- P(plant) is calibrated for photos like those of the validation split; the table has its error.
 - The threshold was chosen for the stated costs; with other costs or another share of bad photos
   choose it again."""
 
@@ -74,17 +80,14 @@ def model_card(
     if unseen:
         parts.append("### Sources never seen\n\n" + markdown(unseen[0], unseen[1:]))
     if chosen:
+        parts.append(f"## Threshold\n\n{_threshold(figures)}")
+    if "calibration" in figures:
+        calibration = figures["calibration"]
         parts.append(
-            f"## Threshold\n\n{chosen['threshold']:.4f}, chosen on the validation split for the "
-            f"lowest cost with a false accept at {chosen['false_accept_cost']:g} and a false "
-            f"retake at {chosen['false_retake_cost']:g}"
-            + (
-                f", or as near to {chosen['towards']:g} as {chosen['standard_errors']:g} standard "
-                "error above that allows"
-                if chosen.get("standard_errors")
-                else ""
-            )
-            + f": {_confusion(chosen['confusion'])}."
+            f"## Calibration\n\nMethod {calibration['method']}, on "
+            f"{calibration['plants']} plants and {calibration['others']} others of the validation "
+            "split. Calibration error before and after:\n\n"
+            + markdown(*calibration_table([figures]))
         )
     parts.append(f"## Limits\n\n{LIMITS}")
     if notes:
@@ -99,6 +102,23 @@ def _training(figures: Mapping[str, Any]) -> str:
     if not settings.get("fine_tune_epochs"):
         tuned = "not run"
     return f"Training: {listed}. Second phase, backbone unfrozen: {tuned}."
+
+
+def _threshold(figures: Mapping[str, Any]) -> str:
+    """What it is, how it was chosen, on what, and what is promised of it."""
+    chosen, promised = figures["chosen_threshold"], figures.get("guarantee")
+    text = (
+        f"{chosen['threshold']:.4f}, with a false accept at {chosen['false_accept_cost']:g} and a "
+        f"false retake at {chosen['false_retake_cost']:g}: as near to {chosen['towards']:.4g} as "
+        f"is at most {chosen['standard_errors']:g} standard error costlier than the cheapest one, "
+        f"on the {chosen['plants']} plants and {chosen['others']} others of the validation split: "
+        f"{_confusion(chosen['confusion'])}."
+    )
+    if promised:
+        text += "\n\n" + Guarantee.of(promised).in_words("the test split")
+    if figures["threshold"] > chosen["threshold"]:
+        text += f"\n\nFor that it is raised to {figures['threshold']:.4f}."
+    return text
 
 
 def _confusion(confusion: Mapping[str, int]) -> str:

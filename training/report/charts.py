@@ -22,6 +22,7 @@ from matplotlib.ticker import MaxNLocator
 
 from plantood.training.files.paths import spelled
 from plantood.training.judging.evaluation import Evaluation
+from plantood.training.judging.intervals import share
 from plantood.training.judging.metrics import reliability, roc_curve
 
 if TYPE_CHECKING:
@@ -112,18 +113,31 @@ def roc(title: str, split: str, colours: Mapping[str, str], models: Sequence[Eva
 def reliability_diagram(
     title: str, split: str, colours: Mapping[str, str], models: Sequence[Evaluation]
 ) -> str:
-    """Share of plants among photos of about the same P(plant), of each model."""
+    """Share of plants among photos of about the same P(plant), of each model.
+
+    Rings are what the network gave before it was calibrated, dots what is served; where nothing
+    was changed there are dots only.
+    """
     with styled(INLINE):
         figure, panel = _chart(title, "mean P(plant)", "share of plants")
         panel.plot([0, 1], [0, 1], color="#999999", linestyle="--", label="calibrated")
         for one in models:
-            scored = one.splits[split]
-            bins = reliability(scored.labels, scored.probabilities)
-            predicted = [filled["predicted"] for filled in bins]
-            observed = [filled["observed"] for filled in bins]
-            panel.plot(
-                predicted, observed, "o", color=colours[one.name], markersize=4, label=one.name
-            )
+            drawn = {one.name: (one.splits[split], "full")}
+            if one.calibration is not None and one.calibration.served is not None:
+                drawn[f"{one.name}, before"] = (one.uncalibrated[split], "none")
+            for label, (scored, fill) in drawn.items():
+                bins = reliability(
+                    scored.labels, scored.probabilities, share_of_others=one.share_of_others
+                )
+                panel.plot(
+                    [filled["predicted"] for filled in bins],
+                    [filled["observed"] for filled in bins],
+                    "o",
+                    color=colours[one.name],
+                    fillstyle=fill,
+                    markersize=4,
+                    label=label,
+                )
         _unit_square(panel)
         panel.legend(loc="upper left")
         return _inline(figure, title)
@@ -164,11 +178,13 @@ def source_errors(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
             [row["rate"] for row in rows],
             color=[PLANT if row["label"] == "plant" else OTHER for row in rows],
         )
-        notes = [f"{row['rate']:.1%} ({row['wrong']} of {row['count']})" for row in rows]
+        notes = [
+            f"{row['wrong']} of {row['count']}: {share(row['wrong'], row['count'])}" for row in rows
+        ]
         panel.bar_label(bars, notes, padding=3)
         panel.set_yticks(range(len(rows)), names)
         panel.invert_yaxis()
-        panel.margins(x=0.3)
+        panel.margins(x=0.5)
         return _inline(figure, title)
 
 

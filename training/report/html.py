@@ -17,12 +17,13 @@ from plantood.photo.images import load_image
 from plantood.training.common.tables import (
     MISSING,
     Row,
+    calibration_table,
     figures_table,
     source_table,
     summary_markdown,
 )
 from plantood.training.files.atomic import write_json, write_text
-from plantood.training.judging.evaluation import Evaluation, Scored, most_wrong
+from plantood.training.judging.evaluation import Evaluation, Scored, most_wrong, too_few_to_tell
 from plantood.training.photos.data import CLASS_NAMES
 from plantood.training.report import charts
 
@@ -58,6 +59,8 @@ def write_report(
         What stands in ``report.json``.
     """
     figures = [evaluation.figures() for evaluation in evaluations]
+    if figures and (few := too_few_to_tell(figures[0])):
+        notes = [*notes, few]
     content = {"title": title, "facts": dict(facts), "notes": list(notes), "models": figures}
     content |= extra or {}
     write_json(folder / "report.json", content)
@@ -69,6 +72,7 @@ def write_report(
         facts=facts,
         notes=notes,
         main=figures_table(figures),
+        calibration=calibration_table(figures),
         source_tables=[(split, source_table(figures, split)) for split in _splits(evaluations)],
         curves=[picture for evaluation in evaluations for picture in _curves(evaluation)],
         splits=[_split_section(split, evaluations) for split in _splits(evaluations)],

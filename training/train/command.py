@@ -19,6 +19,7 @@ from plantood.training.common.options import (
     data_options,
     fine_tune_options,
     fit_options,
+    guarantee_options,
     run_options,
     train_options,
 )
@@ -47,6 +48,7 @@ def _fail_early(data: Path) -> None:
 @fit_options
 @fine_tune_options
 @cost_options
+@guarantee_options
 @click.option(
     "--save",
     type=click.Choice(["best", "all", "none"]),
@@ -94,6 +96,7 @@ def train(table_into: Path | None, table_name: str | None, quantize: str, **valu
     import_tensorflow()
     from plantood.training.common.tables import (
         AT,
+        calibration_table,
         console_table,
         figures_table,
         source_table,
@@ -108,6 +111,7 @@ def train(table_into: Path | None, table_name: str | None, quantize: str, **valu
     print_results(console_table("Validation and test", *figures_table(figures), AT))
     splits = list(figures[0]["splits"])
     print_results(console_table(f"By source, {splits[-1]}", *source_table(figures, splits[-1])))
+    print_results(console_table("Calibration error", *calibration_table(figures)))
     write_table(table_into, table_name, "training", summary_markdown(figures))
     print_results(f"Best head: {result.best}", f"Report: {result.folder / 'report.html'}")
     for head, tag in result.tags.items():
@@ -172,10 +176,12 @@ def evaluate(  # noqa: PLR0917 click passes options by name
     table_into: Path | None,
     table_name: str | None,
 ) -> None:
-    """Judge the stored gate TAG on the photos in DATA, through the graph that serves.
+    """Judge the stored gate TAG on the photos in DATA, as a farmer meets it.
 
-    Gives the table and the report of train. DATA is a folder or manifest as for train; splits
-    that a manifest names are told apart, other photos form the split "all".
+    That is with the quality cues, the network through the graph that serves, and unfamiliarity;
+    the network alone stands beside it. Gives the table and the report of train. DATA is a folder or
+    manifest as for train; splits that a manifest names are told apart, other photos form the split
+    "all", and photos that the gate has learned from the splits "trained on" and "chosen on".
 
     \b
     plantood evaluate plantood-gate:latest manifest.csv --split test
@@ -187,6 +193,7 @@ def evaluate(  # noqa: PLR0917 click passes options by name
         source_table,
         summary_markdown,
     )
+    from plantood.training.process.progress import say
     from plantood.training.process.run import short_name
     from plantood.training.train.evaluate import evaluate as run
 
@@ -196,5 +203,10 @@ def evaluate(  # noqa: PLR0917 click passes options by name
     print_results(console_table(f"{report['tag']} on {data}", *figures_table(figures), AT))
     for name in figures[0]["splits"]:
         print_results(console_table(f"By source, {name}", *source_table(figures, name)))
+    if reasons := report["reasons"]:
+        rows = [list(row.values()) for row in reasons]
+        print_results(console_table("Sent back, and why", list(reasons[0]), rows))
+    for note in report["notes"]:
+        say(note, "yellow")
     write_table(table_into, table_name, "evaluation", summary_markdown(figures))
     print_results(f"Report: {out / 'report.html'}")

@@ -13,13 +13,19 @@ from plantood.training.files.disk import ensure_writable
 from plantood.training.fitting.scoring import score_splits
 from plantood.training.judging.evaluation import Evaluation
 from plantood.training.judging.gates import find_gate
+from plantood.training.lineage.seen import Seen, seen_by
 from plantood.training.photos.account import Account, read_usable
 from plantood.training.photos.data import BadPhoto, LabelledPhoto
 from plantood.training.photos.dataset import Photos, write_bad
 from plantood.training.report.html import write_report
+from plantood.training.train.served import reasons_table, serve
 
 ALL = "all"
 """Name of the split of photos that belong to none."""
+TRAINED_ON, CHOSEN_ON = "trained on", "chosen on"
+"""Names of the splits of photos that the gate, or one that it was made from, has learned from: its
+weights; or when to stop, which head, and its threshold."""
+WHOLE, ALONE = "gate", "network alone"
 
 
 def evaluate(
@@ -31,10 +37,10 @@ def evaluate(
     split: str | None = None,
     threshold: float | None = None,
 ) -> dict[str, Any]:
-    """Score all photos, and write the report into a folder; returns what is in report.json.
+    """Judge all photos, and write the report into a folder; returns what is in report.json.
 
-    Only the network and its threshold are judged; photos that the quality cues would refuse are
-    scored like the others.
+    As a farmer meets the gate: with quality cues, network and unfamiliarity; beside it the network
+    alone. Photos that the gate has learned from stand in splits of their own.
 
     Args:
         tag: of a gate model in the Bento model store.
@@ -51,20 +57,62 @@ def evaluate(
     gate = find_gate(tag)
     ensure_writable(out, cache)
     by_split, bad = photos_by_split(data, cache, split)
-    evaluation = evaluation_of_gate(gate, by_split, threshold)
+    known = seen_by(gate)
+    by_split = apart(by_split, known)
+    policy = gate.manifest.policy
+    if threshold is not None:
+        policy = policy.model_copy(update={"plant_threshold": threshold})
+    served = serve(gate, by_split, policy)
+    evaluations = [
+        Evaluation(
+            WHOLE, {name: one.whole for name, one in served.items()}, policy.plant_threshold
+        ),
+        Evaluation(
+            ALONE, {name: one.alone for name, one in served.items()}, policy.plant_threshold
+        ),
+    ]
+    notes = [f"{len(bad)} files were left out; bad_files.csv says why."] if bad else []
+    if known is None:
+        notes.append(
+            f"{gate.tag} does not say which photos it was trained on; of those that it was, the "
+            "figures flatter it."
+        )
+    elif not set(by_split) - {TRAINED_ON, CHOSEN_ON}:
+        notes.append("The gate has learned from all of these photos, so no figure is honest.")
     write_bad(bad, out / "bad_files.csv")
+    header, rows = reasons_table(served)
     return write_report(
         out,
         f"{gate.tag} on {data.name}",
-        [evaluation],
+        evaluations,
         facts=[
             ("gate model", gate.tag),
+            ("network", f"{gate.manifest.backbone} {gate.manifest.head}"),
             ("data", f"{data} ({sum(map(len, by_split.values()))} photos)"),
-            ("threshold", f"{evaluation.threshold:.4f}"),
+            ("threshold", f"{policy.plant_threshold:.4f}"),
+            (
+                WHOLE,
+                "as it is served: quality cues, network, unfamiliarity; a photo refused by a "
+                "cue counts with P(plant) 0",
+            ),
         ],
-        notes=[f"{len(bad)} files were left out; bad_files.csv says why."] if bad else [],
-        extra={"tag": gate.tag},
+        notes=notes,
+        extra={"tag": gate.tag, "reasons": [dict(zip(header, row, strict=True)) for row in rows]},
     )
+
+
+def apart(by_split: Mapping[str, Photos], known: Seen | None) -> dict[str, Photos]:
+    """The photos by split, those that a gate has learned from in splits of their own, the last."""
+    if known is None:
+        return dict(by_split)
+    parts: dict[str, list[LabelledPhoto]] = {
+        name: [] for name in (*by_split, CHOSEN_ON, TRAINED_ON)
+    }
+    for name, photos in by_split.items():
+        for photo in photos:
+            mine = TRAINED_ON if known.trained_on(photo) else CHOSEN_ON
+            parts[mine if known.trained_on(photo) or known.chosen_on(photo) else name].append(photo)
+    return {name: tuple(photos) for name, photos in parts.items() if photos}
 
 
 def photos_by_split(

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from plantood.errors import TrainingDataError
-from plantood.training.common.settings import TrainOptions
+from plantood.training.common.settings import CostSettings, FitSettings, TrainOptions
 from plantood.training.common.tables import Row, markdown
 from plantood.training.files.atomic import write_text
 from plantood.training.files.disk import ensure_writable
@@ -20,17 +19,21 @@ from plantood.training.fitting.extractor import extractor_for
 from plantood.training.fitting.fit import read_arrays
 from plantood.training.fitting.phases import SCORES, HeadTrainer
 from plantood.training.fitting.room import ensure_room
-from plantood.training.judging.evaluation import Evaluation, Scored
+from plantood.training.judging.calibration import fit_calibration
+from plantood.training.judging.evaluation import Evaluation, Scored, scored_splits
 from plantood.training.judging.threshold import choose_threshold
 from plantood.training.judging.unseen import Accepted, accepted_shares, unseen_table
 from plantood.training.network.backbones import build_backbone
+from plantood.training.photos.data import CLASS_NAMES
 from plantood.training.photos.dataset import Dataset, load_dataset
 from plantood.training.process.determinism import make_deterministic
 from plantood.training.process.progress import say
 from plantood.training.process.run import open_run, run_name
 from plantood.training.report.html import write_report
+from plantood.training.train.train import judged
 
 SPLIT = "sources never seen"
+LEFT_OUT = "left out"
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,7 @@ def leave_one_out(options: TrainOptions) -> LeaveOneOutResult:
         ensure_room(dataset.photos, extractor.cache, backbone, options.cache)
         extractor.fill(dataset.photos)
         scored: dict[str, list[Scored]] = {head: [] for head in options.heads}
+        raw: dict[str, list[Scored]] = {head: [] for head in options.heads}
         shares: dict[str, list[Accepted]] = defaultdict(list)
         folds: list[dict[str, Any]] = []
         for source, rest in rests.items():
@@ -85,14 +89,13 @@ def leave_one_out(options: TrainOptions) -> LeaveOneOutResult:
                 backbone, extractor.cache, rest, fit, folder / _folder_name(source)
             )
             for head in options.heads:
-                probabilities = _fold(trainer, head)
-                left_out = Scored(rest.left_out, probabilities["left out"])
-                val = Scored(rest.val, probabilities["val"])
-                chosen = choose_threshold(val.labels, val.probabilities, **options.costs.as_dict())
+                one = judged(_fold(trainer, head, rest), options.costs, fit.loss_weights)
+                left_out = one.splits[LEFT_OUT]
                 scored[head].append(left_out)
+                raw[head].append(one.uncalibrated[LEFT_OUT])
                 of_fold = left_out.labels, left_out.probabilities, left_out.sources
                 at_half = accepted_shares(*of_fold, 0.5)
-                at_threshold = accepted_shares(*of_fold, chosen.threshold)
+                at_threshold = accepted_shares(*of_fold, one.threshold)
                 shares[f"{head} at 0.5"] += at_half
                 shares[f"{head} at its threshold"] += at_threshold
                 folds += [
@@ -101,7 +104,7 @@ def leave_one_out(options: TrainOptions) -> LeaveOneOutResult:
                         "head": head,
                         "label": half.label,
                         "count": half.count,
-                        "threshold": chosen.threshold,
+                        "threshold": one.threshold,
                         "accepted_at_half": half.share,
                         "accepted_at_threshold": own.share,
                     }
@@ -109,10 +112,8 @@ def leave_one_out(options: TrainOptions) -> LeaveOneOutResult:
                 ]
         header, rows = unseen_table(shares)
         evaluations = [
-            Evaluation(
-                head, {SPLIT: _joined(parts)}, threshold=0.5, details={"settings": fit.as_dict()}
-            )
-            for head, parts in scored.items()
+            _pooled(head, _joined(scored[head]), _joined(raw[head]), options.costs, fit)
+            for head in options.heads
         ]
         report = write_report(
             folder,
@@ -122,6 +123,15 @@ def leave_one_out(options: TrainOptions) -> LeaveOneOutResult:
                 ("data", f"{options.data} ({len(dataset.photos)} photos)"),
                 ("backbone", f"{options.backbone}, frozen, weights {options.weights}"),
                 ("reading", "every photo is judged by a model that saw no photo of its source"),
+                *(
+                    (
+                        f"threshold for {one.name}",
+                        f"{one.details['unseen']['threshold']['threshold']:.4f}, if it is to be "
+                        "chosen on these photos; calibration by them: "
+                        f"slope {one.details['unseen']['calibration']['calibration']['slope']:.3f}",
+                    )
+                    for one in evaluations
+                ),
             ],
             notes=notes,
             extra={"folds": folds},
@@ -137,6 +147,15 @@ def without_each(dataset: Dataset, min_per_class: int) -> tuple[dict[str, Datase
     Raises:
         TrainingDataError: none can.
     """
+    if dataset.sources == sorted(CLASS_NAMES.values()):
+        raise TrainingDataError(
+            "No source can be left out: the photos name none, so all plants count as one source "
+            "and all others as another, and without either there is nothing to learn. Put the "
+            "photos of each camera, place or day into a folder of their own, as in plant/my_phone/ "
+            "and other/kitchen_floor/, at least two of each class; or name them in the column "
+            "source of a manifest. If they are all of one camera and place, take photos at others: "
+            "nothing else tells how the gate does there."
+        )
     rests, notes = {}, []
     for source in dataset.sources:
         rest = dataset.leaving_out([source])
@@ -157,13 +176,32 @@ def without_each(dataset: Dataset, min_per_class: int) -> tuple[dict[str, Datase
     return rests, notes
 
 
-def _fold(trainer: HeadTrainer, head: str) -> dict[str, NDArray[np.float32]]:
+def _fold(trainer: HeadTrainer, head: str, rest: Dataset) -> Evaluation:
     """Scores of one head of one fold, from disk if they are there; its weights are not kept."""
     folder = trainer.folder / head
     if not (folder / SCORES).exists():
         trainer.train(head)
     (folder / "phase1.npz").unlink(missing_ok=True)
-    return read_arrays(folder / SCORES)
+    return Evaluation(head, scored_splits(rest, read_arrays(folder / SCORES)), threshold=0.5)
+
+
+def _pooled(
+    head: str, scored: Scored, raw: Scored, costs: CostSettings, fit: FitSettings
+) -> Evaluation:
+    """All folds as one model, and what these photos would say of its threshold and calibration."""
+    chosen = choose_threshold(
+        scored.labels, scored.probabilities, **replace(costs, towards=None).as_dict()
+    )
+    fitted = fit_calibration(
+        raw.labels,
+        raw.probabilities,
+        share_of_others=costs.share_of_others,
+        weights=fit.loss_weights,
+    )
+    unseen = {"threshold": chosen.as_dict(), "calibration": fitted.as_dict()}
+    return Evaluation(
+        head, {SPLIT: scored}, threshold=0.5, details={"settings": fit.as_dict(), "unseen": unseen}
+    )
 
 
 def _joined(parts: list[Scored]) -> Scored:

@@ -53,7 +53,7 @@ def publish(
         head: name of the head.
         card: makes the model card of the figures.
         cache: features of the backbone, if ``model`` still has the frozen weights; else None.
-        evaluate: what the exported graph scores, and the threshold of its policy.
+        evaluate: what the exported graph scores, its calibration, and the threshold of its policy.
         save: takes the finished entry out of the folder that it is made in.
         quantize: of the exported graph.
         half_keras: keep the kernels of the Keras model in float16, too.
@@ -95,6 +95,7 @@ def publish(
             quantization=quantize,
             parent=parent,
             data=data,
+            calibration=evaluation.calibration.served if evaluation.calibration else None,
         )
         return save(folder)
 

@@ -15,6 +15,7 @@ from plantood.training.common.settings import (
     LEARNING_RATES,
     CostSettings,
     FitSettings,
+    GuaranteeSettings,
     TrainOptions,
 )
 from plantood.training.files.atomic import write_json
@@ -26,6 +27,7 @@ from plantood.training.fitting.room import ensure_room, ensure_room_to_save
 from plantood.training.fitting.scoring import score_splits
 from plantood.training.judging.evaluation import Evaluation, scored_splits
 from plantood.training.judging.threshold import choose_threshold
+from plantood.training.lineage.seen import Seen
 from plantood.training.network.backbones import build_backbone
 from plantood.training.photos.dataset import (
     Dataset,
@@ -39,6 +41,13 @@ from plantood.training.process.progress import say
 from plantood.training.process.run import open_run, read_json, run_name
 from plantood.training.report.card import model_card
 from plantood.training.report.html import write_report
+from plantood.training.train.judged import (
+    NOTHING,
+    judged_facts,
+    threshold_notes,
+    with_calibration,
+    with_guarantee,
+)
 from plantood.training.train.publish import publish
 
 
@@ -90,25 +99,30 @@ def train(options: TrainOptions) -> RunResult:
         for head in options.heads:
             trained = trainer.train(head)
             val_losses[head] = trained.val_loss
-            evaluations[head] = evaluation_of(head, trained, dataset, options.fit, options.costs)
+            raw = evaluation_of(head, trained, dataset, options.fit, options.costs)
+            evaluations[head] = judged(
+                raw, options.costs, options.fit.loss_weights, options.guarantee
+            )
         best = min(val_losses, key=val_losses.__getitem__)
         ordered = [evaluations[best], *(e for h, e in evaluations.items() if h != best)]
         report = write_report(
             folder,
             f"Training of {name}",
             ordered,
-            facts=_facts(options, dataset, folder, best, extractor),
-            notes=notes,
+            facts=_facts(options, dataset, folder, evaluations[best], extractor),
+            notes=[*notes, *threshold_notes(evaluations[best])],
             extra={"best": best, "counts": dataset.counts(), "seed": options.fit.seed},
         )
+        for note in report["notes"][len(notes) :]:
+            say(note, "yellow")
         tags = _save(options, trainer, evaluations, best)
-    return RunResult(folder, report, best, tags, notes)
+    return RunResult(folder, report, best, tags, report["notes"])
 
 
 def evaluation_of(
     head: str, trained: TrainedHead, dataset: Dataset, settings: FitSettings, costs: CostSettings
 ) -> Evaluation:
-    """The scores of a trained head, with the threshold of the lowest cost."""
+    """The scores of a trained head as the network gives them, with the threshold of the costs."""
     evaluation = Evaluation(
         name=head,
         splits=scored_splits(dataset, trained.probabilities),
@@ -128,11 +142,30 @@ def evaluation_of(
 
 
 def with_chosen_threshold(evaluation: Evaluation, costs: CostSettings) -> Evaluation:
-    """The evaluation with the threshold of the lowest cost on its validation split."""
+    """The evaluation with the threshold that its validation split gives for these costs."""
     val = evaluation.splits["val"]
     chosen = choose_threshold(val.labels, val.probabilities, **costs.as_dict())
     details = {**evaluation.details, "chosen_threshold": chosen.as_dict()}
     return replace(evaluation, threshold=chosen.threshold, details=details)
+
+
+def judged(
+    evaluation: Evaluation,
+    costs: CostSettings,
+    weights: tuple[float, float] = (1.0, 1.0),
+    guarantee: GuaranteeSettings = NOTHING,
+) -> Evaluation:
+    """An evaluation of raw scores, calibrated, with the threshold of the costs and of the promise.
+
+    Args:
+        evaluation: with the network's own P(plant).
+        costs: of the errors, and the share of others to calibrate for. The threshold that they tend
+            to is that of calibrated probabilities, whatever ``costs.towards`` says.
+        weights: of false accepts and false retakes in the loss.
+        guarantee: what is to be promised of false accepts.
+    """
+    made = with_calibration(evaluation, costs.share_of_others, weights)
+    return with_guarantee(with_chosen_threshold(made, replace(costs, towards=None)), guarantee)
 
 
 def evaluation_of_graph(
@@ -146,7 +179,10 @@ def evaluation_of_graph(
         return evaluation
     by_split = {name: scored.photos for name, scored in evaluation.splits.items()}
     rescored = replace(evaluation, splits=score_splits(scorer, by_split))
-    return with_chosen_threshold(rescored, costs)
+    weights = evaluation.calibration.weights if evaluation.calibration else (1.0, 1.0)
+    asked = evaluation.guarantee
+    promise = GuaranteeSettings(asked.max_false_accept, asked.confidence) if asked else NOTHING
+    return judged(rescored, costs, weights, promise)
 
 
 def data_notes(dataset: Dataset, folder: Path) -> list[str]:
@@ -167,12 +203,17 @@ def data_notes(dataset: Dataset, folder: Path) -> list[str]:
 
 
 def _facts(
-    options: TrainOptions, dataset: Dataset, folder: Path, best: str, extractor: Extractor
+    options: TrainOptions,
+    dataset: Dataset,
+    folder: Path,
+    best: Evaluation,
+    extractor: Extractor,
 ) -> list[tuple[str, str]]:
     facts = [
         ("data", f"{options.data} ({sizes_of(dataset)})"),
         ("backbone", f"{options.backbone}, weights {options.weights} ({extractor.digest[:16]})"),
-        ("best head", f"{best}, by validation loss"),
+        ("best head", f"{best.name}, by validation loss"),
+        *judged_facts(best),
         ("settings", changed_settings(options.fit)),
         ("run", folder.name),
     ]
@@ -212,6 +253,7 @@ def _save(
     tags = {}
     for head in heads:
         key = f"{options.gate_name} {head} {options.quantize} {options.costs.as_dict()}"
+        key += f" {options.guarantee.as_dict()}"
         if published.get(key) not in in_store:
             published[key] = _publish_head(head, options, trainer, evaluations[head])
             write_json(record, published)
@@ -223,6 +265,7 @@ def _publish_head(
     head: str, options: TrainOptions, trainer: HeadTrainer, evaluation: Evaluation
 ) -> str:
     trained = trainer.train(head)  # from its files: the backbone may be another head's now
+    known = {**evaluation.details, **Seen.of(trainer.dataset).as_dict()}
     tag = publish(
         trained.model,
         trainer.dataset,
@@ -239,7 +282,12 @@ def _publish_head(
             notes=options.card_notes.read_text(encoding="utf-8") if options.card_notes else "",
         ),
         cache=None if trained.tuned else trainer.cache,
-        evaluate=partial(evaluation_of_graph, evaluation, options.costs, options.quantize),
+        evaluate=partial(
+            evaluation_of_graph,
+            replace(evaluation, details=known),
+            options.costs,
+            options.quantize,
+        ),
         save=partial(save_gate, name=options.gate_name),
         quantize=options.quantize,
         data=(training_data(options, trainer.dataset),),

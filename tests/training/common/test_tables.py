@@ -6,6 +6,8 @@ import pytest
 
 from plantood.errors import SettingsError
 from plantood.training.common.tables import (
+    calibration_table,
+    errors,
     figures_table,
     markdown,
     source_table,
@@ -29,6 +31,7 @@ FIGURES = {
                 "auroc": None,
                 "fpr_at_95_tpr": 0.25,
                 "calibration_error": 0.05,
+                "intervals": {"accuracy": [0.596, 0.982]},
             },
             "at_threshold": {"confusion": {"false_accept": 1, "false_retake": 2}},
             "by_source": [
@@ -46,8 +49,24 @@ def test_figures_table() -> None:
     assert cells["loss"] == "0.123"
     assert cells["AUROC"] == "-"
     assert cells["FPR at 95% TPR"] == "25.0%"
-    assert cells["false accepts"] == "1 of 4"
-    assert cells["false retakes"] == "2 of 6"
+    assert cells["accuracy"] == "0.900 (0.596 to 0.982)"
+    # Wilson's intervals, by hand.
+    assert cells["false accepts"] == "1 of 4: 25.0% (4.6 to 69.9)"
+    assert cells["false retakes"] == "2 of 6: 33.3% (9.7 to 70.0)"
+
+
+def test_a_class_without_photos_has_no_share() -> None:
+    assert errors(0, 0) == "0 of 0"
+
+
+def test_calibration_table() -> None:
+    calibrated = {
+        "name": "gap",
+        "calibration": {"method": "platt", "error": {"val": {"before": 0.1234, "after": None}}},
+    }
+    header, rows = calibration_table([FIGURES, calibrated])
+    assert header == ["model", "method", "split", "before", "after"]
+    assert rows == [["gap", "platt", "val", "0.123", "-"]]
 
 
 def test_source_table_has_plants_first_and_a_column_for_each_model() -> None:
@@ -55,8 +74,8 @@ def test_source_table_has_plants_first_and_a_column_for_each_model() -> None:
     header, rows = source_table([FIGURES, other])
     assert header == ["source", "error", "photos", "v1", "gap"]
     assert rows == [
-        ["farm", "false retakes", "6", "0.0% (0)", "-"],
-        ["web", "false accepts", "4", "25.0% (1)", "-"],
+        ["farm", "false retakes", "6", "0: 0.0% (0.0 to 39.0)", "-"],
+        ["web", "false accepts", "4", "1: 25.0% (4.6 to 69.9)", "-"],
     ]
 
 

@@ -73,6 +73,24 @@ def test_two_runs_agree() -> None:
         np.testing.assert_array_equal(a, b)
 
 
+def test_training_stops_by_the_weights_of_the_validation_photos() -> None:
+    """Only the first photo counts: the best epoch is the one that is surest of it."""
+    weights = np.zeros(len(VAL_Y))
+    weights[0] = 1
+    model = small_model()
+    result = fit(
+        model,
+        array_batches(TRAIN_X, TRAIN_Y, seed=1, batch_size=16),
+        array_batches(VAL_X, VAL_Y, weights, batch_size=16),
+        loss=build_loss("bce"),
+        optimizer=optimizer_for(FitSettings(), 0.02),
+        epochs=6,
+        patience=20,
+    )
+    of_first = np.abs(VAL_Y - model.predict(VAL_X, verbose=0).ravel())[0]
+    assert result.val_loss == pytest.approx(-np.log1p(-of_first), rel=1e-4)
+
+
 def test_the_best_weights_are_kept() -> None:
     model = small_model()
     result = run(model, epochs=25, learning_rate=0.1)

@@ -56,6 +56,13 @@ def test_the_numpy_mean_is_the_same_loss() -> None:
     assert mean_loss(loss, LABELS, PREDICTIONS[:, None]) == pytest.approx(BY_HAND.mean(), rel=1e-5)
 
 
+def test_the_mean_is_of_the_weights_of_the_photos() -> None:
+    loss = build_loss("weighted")
+    weights = np.arange(1, len(LABELS) + 1)
+    expected = mean_loss(loss, np.repeat(LABELS, weights), np.repeat(PREDICTIONS, weights))
+    assert mean_loss(loss, LABELS, PREDICTIONS, weights) == pytest.approx(expected)
+
+
 def test_saturated_predictions_stay_finite() -> None:
     value = float(build_loss("weighted")(np.array([1.0, 0.0]), np.array([0.0, 1.0])))
     assert np.isfinite(value)

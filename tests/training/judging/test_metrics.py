@@ -63,7 +63,7 @@ def test_calibration_error_by_hand() -> None:
 
 def test_probability_one_belongs_to_the_last_bin() -> None:
     assert metrics.reliability([1], [1.0], bins=15) == [
-        {"count": 1, "predicted": 1.0, "observed": 1.0}
+        {"count": 1, "weight": 1.0, "predicted": 1.0, "observed": 1.0}
     ]
 
 
@@ -113,3 +113,33 @@ def test_by_source_counts_each_class_on_its_own() -> None:
         ("farm", "false accepts", 1, 1),
         ("web", "false accepts", 2, 0),
     ]
+
+
+def test_intervals_of_the_shares() -> None:
+    labels, said = [1] * 148 + [0] * 20, [0.2] * 15 + [0.9] * 133 + [0.1] * 20
+    found = metrics.summary(labels, said)["intervals"]
+    # Newcombe 1998, table I, method 3.
+    assert found["false_retakes"] == pytest.approx([0.0624, 0.1605], abs=5e-5)
+    assert found["recall"] == pytest.approx([1 - 0.1605, 1 - 0.0624], abs=5e-5)
+    assert found["false_accepts"] == pytest.approx([0, 0.1611], abs=5e-5)
+    (row,) = metrics.by_source([1] * 148, said[:148], ["a"] * 148, 0.5)
+    assert row["interval"] == found["false_retakes"]
+
+
+@pytest.mark.parametrize("share", [0.1, 0.75])
+def test_figures_of_another_share_of_others(share: float) -> None:
+    """As if photos were repeated until the others had it."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], [40, 60])
+    said = np.clip(rng.normal(0.3 + 0.4 * labels, 0.25), 0.01, 0.99)
+    repeated = np.where(labels == 0, round(share * 60), round((1 - share) * 40))
+    found = metrics.summary(labels, said, 0.6, share)
+    expected = metrics.summary(np.repeat(labels, repeated), np.repeat(said, repeated), 0.6)
+    for figure in ("loss", "accuracy", "precision", "recall", "f1", "calibration_error", "auroc"):
+        assert found[figure] == pytest.approx(expected[figure]), figure
+    assert found["confusion"] == metrics.confusion(labels, said, 0.6)
+    assert set(found["intervals"]) == {"false_accepts", "false_retakes", "recall"}
+
+
+def test_one_class_has_the_share_that_it_has() -> None:
+    assert metrics.photo_weights([1, 1], 0.5).tolist() == [1, 1]

@@ -117,7 +117,7 @@ def test_names_of_sources_are_shown_as_they_are() -> None:
     rows = [row(name, "plant", 1, 4) for name in names]
     shown = texts(charts.source_errors("t", rows))
     assert {"a_$x$", "<field>", "பயிர்", r"h\udce9"} <= set(shown)
-    assert shown.count("25.0% (1 of 4)") == 4
+    assert shown.count("1 of 4: 25.0% (4.6 to 69.9)") == 4
 
 
 def test_bars_have_the_colour_of_their_class(drawn: list[Figure]) -> None:

@@ -136,8 +136,8 @@ def test_evaluate_gives_the_figures_of_training(
     trained: tuple[Path, str], data: Data, tmp_path: Path
 ) -> None:
     run, output = trained
-    report = json.loads((run / "report.json").read_text())
-    best = next(model for model in report["models"] if model["name"] == report["best"])
+    trained_report = json.loads((run / "report.json").read_text())
+    best = next(m for m in trained_report["models"] if m["name"] == trained_report["best"])
     table = tmp_path / "README.md"
     table.write_text("<!-- figures -->\n<!-- /figures -->\n")
     arguments = ["evaluate", tags(output)[best["name"]], str(data.photos)]
@@ -145,15 +145,25 @@ def test_evaluate_gives_the_figures_of_training(
     arguments += ["--table-into", str(table), "--table-name", "figures"]
     ran = CliRunner().invoke(main, arguments, catch_exceptions=False)
     assert ran.exit_code == 0
-    found = json.loads((tmp_path / "out" / "report.json").read_text())["models"][0]
-    assert found["splits"]["all"]["at_half"]["count"] == 56
-    assert "| mobilenet" in table.read_text()
-    # The photos of val and test, by the graph that serves, beside the figures of training.
-    all_photos = found["splits"]["all"]["at_threshold"]["confusion"]
-    assert found["threshold"] == best["threshold"]
-    for split in ("val", "test"):
-        for outcome, count in best["splits"][split]["at_threshold"]["confusion"].items():
-            assert all_photos[outcome] >= count
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    whole, alone = report["models"]
+    assert (whole["name"], alone["name"]) == ("gate", "network alone")
+    assert "| network alone |" in table.read_text()
+    # Photos that it has learned from are apart; the rest is the test split of training.
+    assert list(alone["splits"]) == ["all", "chosen on", "trained on"]
+    assert sum(split["at_half"]["count"] for split in alone["splits"].values()) == 56
+    assert alone["threshold"] == best["threshold"]
+    for name, split in (("all", "test"), ("chosen on", "val")):
+        assert (
+            alone["splits"][name]["at_threshold"]["confusion"]
+            == best["splits"][split]["at_threshold"]["confusion"]
+        )
+    # These photos have 48 pixels a side, and the gate wants 96.
+    assert {row["sent back as"] for row in report["reasons"]} == {"too_small"}
+    assert all(
+        split["at_threshold"]["confusion"]["true_accept"] == 0 for split in whole["splits"].values()
+    )
+    assert "too_small" in ran.output
 
 
 def test_evaluate_names_what_is_missing(data: Data) -> None:

@@ -46,6 +46,10 @@ def test_every_source_in_turn(options: TrainOptions) -> None:
     accepted = sum(fold["accepted_at_half"] * fold["count"] for fold in folds)
     confusion = split["at_half"]["confusion"]
     assert confusion["true_accept"] + confusion["false_accept"] == pytest.approx(accepted)
+    unseen = result.report["models"][0]["unseen"]
+    assert (unseen["threshold"]["plants"], unseen["threshold"]["others"]) == (28, 28)
+    assert unseen["calibration"]["plants"] == 28
+    assert "threshold for gap" in result.report["facts"]
     assert "| mean of 2 sources | plants kept |" in (result.folder / "table.md").read_text()
     assert not list(result.folder.rglob("phase*.npz"))
 
@@ -85,6 +89,20 @@ def test_a_class_with_one_source_cannot_be_left_out(
     result = leave_one_out(replace(options, data=photos, name="one"))
     assert [row[0] for row in result.rows] == ["a", "b", "mean of 2 sources"]
     assert any(note.startswith("c cannot be left out") for note in result.report["notes"])
+
+
+def test_plain_folders_name_no_source(data: Data, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    for name, source in (("plant", "a"), ("other", "c")):
+        shutil.copytree(data.photos / name / source, photos / name)
+    places = ["--runs", str(tmp_path / "runs"), "--cache", str(tmp_path / "cache")]
+    command = ["leave-one-out", str(photos), "--backbone", "mobilenet", "--min-per-class", "5"]
+    ran = CliRunner().invoke(main, [*command, "--weights", str(data.weights), *places])
+    assert ran.exit_code == 1
+    last = ran.output.splitlines()[-1]
+    assert last.startswith("Error: No source can be left out: the photos name none")
+    assert "as in plant/my_phone/ and other/kitchen_floor/, at least two of each class" in last
+    assert not list((tmp_path / "cache").glob("mobilenet*"))
 
 
 def test_a_source_of_each_class_leaves_nothing_to_compare(data: Data, tmp_path: Path) -> None:
