@@ -14,6 +14,7 @@ from plantood.model.policy import Policy
 from plantood.model.reference import fit
 from plantood.model.store import save_gate
 from plantood.training.photos.data import LabelledPhoto
+from plantood.training.photos.hashes import LOOK
 from tests.service.tiny_gate import build
 
 SIZE = 48
@@ -77,11 +78,17 @@ def manifest(tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
+def noise_look(name: str) -> bytes:
+    """A look that no other name has anything like."""
+    rng = np.random.default_rng(list(name.encode()))
+    return rng.integers(0, 256, LOOK, np.uint8).tobytes()
+
+
 def make_photo(
     digest: str, label: int = 1, source: str = "s", split: str | None = None, look: bytes = b""
 ) -> LabelledPhoto:
     return LabelledPhoto(
-        Path(f"{digest}.jpg"), label, source, split, digest, look or digest.encode().ljust(16)[:16]
+        Path(f"{digest}.jpg"), label, source, split, digest, look or noise_look(digest)
     )
 
 

@@ -40,7 +40,7 @@ class LabelledPhoto:
     sha256: str = ""
     """Digest of the file, hexadecimal; empty until it is scanned."""
     look: bytes = b""
-    """Perceptual hash, 16 bytes; empty until it is scanned."""
+    """The photo, grey and very small; empty until it is scanned. See `photos.hashes.look_of`."""
     group: str = ""
     """SHA-256 of the photo that it was cut from, or any name that photos of one scene share: they
     fall into one split, and the photo itself with them."""

@@ -1,4 +1,12 @@
-"""Fingerprints of photos: their bytes, and what they look like."""
+"""What photos look like, small: and which of them show the same, taken once more.
+
+A burst shows one scene several times: a few pixels apart, compressed anew each time. The grey photo
+at 32x32 is kept as its *look*. Two looks are compared as in image registration: the product of
+their spectra is their correlation at every shift, also by parts of a pixel (Reddy and Chatterji
+1996, *An FFT-based technique for translation, rotation, and scale-invariant image registration*,
+https://doi.org/10.1109/83.506761, section II), and the best of the small shifts counts. Low
+frequencies weigh less: that a leaf lies in the middle of a table does not make it the same leaf.
+"""
 
 from __future__ import annotations
 
@@ -8,86 +16,128 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
-BANDS = 8
-"""The hash of 128 bits is cut into this many bands of 16 bits to find candidates."""
-MAX_DISTANCE = BANDS - 1
-"""Photos whose hashes differ in at most this many of the 128 bits are near-duplicates: then at
-least one of the eight bands is equal (pigeonhole), so comparing within bands misses none."""
-MARGIN = 2
-"""Grey levels that neighbours must differ by to set a bit: the noise of a flat area sets none."""
+SIDE = 32
+LOOK = SIDE * SIDE
+"""Bytes of a look."""
+LEAST_ALIKE = 0.8
+"""Correlation from which two photos show the same; `benchmarks.bursts` measures it."""
+CANDIDATE = 0.6
+"""Correlation of the coarse gradients from which two looks are compared at all."""
+LONGEST_SHIFT, STEP = 0.8, 0.4
+"""In pixels of a look: a fortieth of the photo's side, 6 of 256 pixels."""
+HIGH_PASS = 8
+"""Periods across the photo below which a frequency weighs less, in proportion."""
+FLAT = 2.0
+"""Standard deviation in grey levels below which a photo shows nothing: they all look the same."""
+BLOCK = 2048
 
 
-def perceptual_hash(pixels: NDArray[np.uint8]) -> bytes:
-    """Difference hash of a photo ``[H, W, 3]``: 16 bytes, alike for copies of the same picture.
-
-    The grey photo shrunk to 9x8 and 8x9; each bit says whether a pixel is brighter than its right
-    or lower neighbour (dHash, N. Krawetz, *Kind of Like That*, 2013; both directions). Resizing,
-    recompression and small changes of light leave nearly all bits as they are.
-    """
+def look_of(pixels: NDArray[np.uint8]) -> bytes:
+    """The look of a photo ``[H, W, 3]``: grey, 32x32, row by row, `LOOK` bytes."""
     grey = Image.fromarray(pixels).convert("L")
-    wide = np.asarray(grey.resize((9, 8), Image.Resampling.BOX), np.int16)
-    tall = np.asarray(grey.resize((8, 9), Image.Resampling.BOX), np.int16)
-    bits = np.concatenate(
-        (
-            (wide[:, :-1] > wide[:, 1:] + MARGIN).ravel(),
-            (tall[:-1] > tall[1:] + MARGIN).ravel(),
-        )
-    )
-    return np.packbits(bits).tobytes()
+    return grey.resize((SIDE, SIDE), Image.Resampling.BILINEAR).tobytes()
 
 
-def near_duplicate_groups(
-    hashes: Sequence[bytes], max_distance: int = MAX_DISTANCE
-) -> NDArray[np.int64]:
-    """Group number of each photo, ``[N]``: the same for photos linked by near-duplicates.
+def near_duplicates(looks: Sequence[bytes]) -> NDArray[np.int64]:
+    """All pairs of photos that show the same, ``[M, 2]``, the lower index first.
 
-    Multi-index hashing (Norouzi, Punjani, Fleet 2012): only hashes that share one of the bands
-    are compared, so 100,000 photos take seconds, not hours. Groups are the connected components.
+    Every two photos are compared, but most only by a product of short vectors: 30,000 photos take
+    seconds, and twice as many four times as long.
+
+    Args:
+        looks: of :func:`look_of`. Those of the same bytes need not all be paired with each other,
+            but are all linked.
     """
-    if max_distance > MAX_DISTANCE:
-        raise ValueError(f"max_distance must be at most {MAX_DISTANCE}, or pairs would be missed")
-    if not hashes:
-        return np.zeros(0, np.int64)
-    # Equal hashes are one group without any comparison, however many there are.
-    table, group_of = np.unique(
-        np.frombuffer(b"".join(hashes), np.uint64).reshape(-1, 2), axis=0, return_inverse=True
-    )
-    parent = np.arange(len(table))
-
-    def root(i: int) -> int:
-        while parent[i] != i:
-            parent[i] = parent[parent[i]]
-            i = int(parent[i])
-        return i
-
-    for band in range(BANDS):
-        for a, b in _close_pairs(table, band, max_distance):
-            low, high = sorted((root(a), root(b)))
-            parent[high] = low
-    roots = np.array([root(i) for i in range(len(table))])
-    return np.unique(roots, return_inverse=True)[1][group_of.ravel()]
+    if not looks:
+        return np.zeros((0, 2), np.int64)
+    # Equal looks are linked without any comparison, however many there are.
+    first: dict[bytes, int] = {}
+    copies = [(first.setdefault(look, index), index) for index, look in enumerate(looks)]
+    places = np.array([*first.values()])
+    grey = np.frombuffer(b"".join(first), np.uint8).reshape(-1, SIDE, SIDE).astype(np.float32)
+    flat = grey.std(axis=(1, 2)) < FLAT
+    nothing = places[flat]
+    pairs = [np.array(copies), np.c_[nothing[:-1], nothing[1:]]]
+    grey, places = grey[~flat], places[~flat]
+    pairs += [places[_alike(grey, candidates)] for candidates in _candidates(_gradients(grey))]
+    found = np.sort(np.concatenate(pairs), axis=1)
+    return np.unique(found[found[:, 0] != found[:, 1]], axis=0)
 
 
-def _close_pairs(
-    table: NDArray[np.uint64], band: int, max_distance: int
-) -> Iterator[tuple[int, int]]:
-    """Pairs of rows of ``table`` that are equal in one band and differ in few bits in all.
+def near_duplicate_groups(looks: Sequence[bytes]) -> NDArray[np.int64]:
+    """Group number of each photo, ``[N]``: the same for photos linked by near-duplicates."""
+    pairs = near_duplicates(looks)
+    links = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), (len(looks), len(looks)))
+    return connected_components(links, directed=False)[1].astype(np.int64)
 
-    Sorted by the band, the members of a bucket are neighbours: each row is compared with the one
-    ``lag`` places on, for all rows at once, until no bucket is longer than that.
-    """
-    order = np.argsort(table.view(np.uint16)[:, band], kind="stable")
-    key, hashes = table.view(np.uint16)[order, band], table[order]
-    first = np.arange(len(table))
-    for lag in range(1, len(table)):
-        first = first[: np.searchsorted(first, len(table) - lag)]
-        first = first[key[first] == key[first + lag]]
-        if not len(first):
-            return
-        differing = np.bitwise_count(hashes[first] ^ hashes[first + lag]).sum(axis=1)
-        close = first[differing <= max_distance]
-        yield from zip(order[close].tolist(), order[close + lag].tolist(), strict=True)
+
+def _gradients(grey: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Differences of neighbours at 8x8, both ways, as vectors of length 1, ``[N, 112]``."""
+    small = grey.reshape(-1, 8, SIDE // 8, 8, SIDE // 8).mean(axis=(2, 4))
+    across, down = np.diff(small, axis=2), np.diff(small, axis=1)
+    return _unit(np.concatenate([part.reshape(len(grey), -1) for part in (across, down)], axis=1))
+
+
+def _candidates(vectors: NDArray[np.float32]) -> Iterator[NDArray[np.int64]]:
+    """Pairs ``[n, 2]`` of vectors with a product of at least `CANDIDATE`, block by block."""
+    for start in range(0, len(vectors), BLOCK):
+        products = vectors[start : start + BLOCK] @ vectors[start:].T
+        one, two = np.nonzero(products >= CANDIDATE)
+        later = two > one
+        pairs = np.c_[one[later], two[later]] + start
+        for part in range(0, len(pairs), BLOCK):
+            yield pairs[part : part + BLOCK]
+
+
+def _alike(grey: NDArray[np.float32], pairs: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Those of the pairs ``[n, 2]`` that show the same at the best of the small shifts."""
+    used, which = np.unique(pairs, return_inverse=True)
+    spectra = _spectra(grey[used])
+    one, two = which.reshape(-1, 2).T
+    correlation = ((spectra[one] * spectra[two].conj()) @ _SHIFTS).real.max(axis=1)
+    return pairs[correlation >= LEAST_ALIKE]
+
+
+def _spectra(grey: NDArray[np.float32]) -> NDArray[np.complex64]:
+    """Weighted spectra of length 1, ``[N, 32 * 17]``; the edges of the photo fade out."""
+    mean = (grey * _WINDOW).sum(axis=(1, 2), keepdims=True) / _WINDOW.sum()
+    spectra = np.fft.rfft2((grey - mean) * _WINDOW) * _WEIGHTS
+    return _unit(spectra.reshape(len(grey), -1).astype(np.complex64))
+
+
+def _unit(vectors: NDArray[np.inexact]) -> NDArray[np.inexact]:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.maximum(lengths, np.float32(1e-6))
+
+
+def _frequencies() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Periods a pixel down and across, ``[32, 1]`` and ``[1, 17]``."""
+    return np.fft.fftfreq(SIDE)[:, None], np.fft.rfftfreq(SIDE)[None]
+
+
+def _weights() -> NDArray[np.float64]:
+    down, across = _frequencies()
+    high = np.clip(SIDE * np.hypot(down, across) / HIGH_PASS, 0, 1)
+    # A real picture's spectrum is half of it: all but the columns at the edges stand for two.
+    twice = np.where((across == 0) | (across == 0.5), 1, 2)
+    weights: NDArray[np.float64] = high * np.sqrt(twice)
+    return weights
+
+
+def _shifts() -> NDArray[np.complex64]:
+    """What a shift does to each frequency, ``[32 * 17, shifts]``."""
+    down, across = _frequencies()
+    steps = np.arange(-LONGEST_SHIFT, LONGEST_SHIFT + 1e-6, STEP)
+    columns = [np.exp(2j * np.pi * (down * y + across * x)).ravel() for y in steps for x in steps]
+    return np.stack(columns, axis=1).astype(np.complex64)
+
+
+_WINDOW = np.outer(*[np.hanning(SIDE + 2)[1:-1].astype(np.float32)] * 2)
+_WEIGHTS = _weights()
+_SHIFTS = _shifts()
 
 
 def members_by_group(groups: NDArray[np.int64]) -> dict[int, list[int]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from plantood.errors import UnreadablePhoto
 from plantood.photo.images import load_image
 from plantood.training.photos.data import CLASS_NAMES, BadPhoto, LabelledPhoto
-from plantood.training.photos.hashes import perceptual_hash
+from plantood.training.photos.hashes import LOOK, look_of
 from plantood.training.photos.walk import NOWHERE
 from plantood.training.process.parallel import map_in_order
 from plantood.training.process.progress import track
@@ -23,7 +23,7 @@ DISPUTED = "labelled both plant and other"
 
 @dataclass(frozen=True)
 class Scanned:
-    """What one look at a file gave: ``error`` is empty if it is a photo."""
+    """What reading a file gave: ``error`` is empty if it is a photo; ``look`` is hexadecimal."""
 
     sha256: str = ""
     look: str = ""
@@ -33,7 +33,7 @@ class Scanned:
 def scan(
     photos: Sequence[LabelledPhoto], cache: Path
 ) -> tuple[list[LabelledPhoto], list[BadPhoto]]:
-    """The photos that can be trained on, each once, with digest and perceptual hash; and the rest.
+    """The photos that can be trained on, each once, with its digest and look; and the rest.
 
     Left out, with the reason: files that are missing or unreadable, copies of the same bytes (one
     stays), and bytes that were labelled both plant and other (none stays). What was read is kept
@@ -66,7 +66,7 @@ def scan_file(path: Path) -> Scanned:
         return Scanned(error=str(error))
     except OSError as error:
         return Scanned(error=error.strerror or str(error))
-    return Scanned(hashlib.sha256(content).hexdigest(), perceptual_hash(image.pixels).hex())
+    return Scanned(hashlib.sha256(content).hexdigest(), look_of(image.pixels).hex())
 
 
 def _select(
@@ -130,7 +130,9 @@ def _read_index(index: Path) -> dict[str, Scanned]:
     for line in index.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             key, *values = json.loads(line)
-            known[key] = Scanned(*values)
+            scanned = Scanned(*values)
         except (ValueError, TypeError):
             continue
+        if len(scanned.look) == 2 * LOOK:  # one of another kind is made anew
+            known[key] = scanned
     return known

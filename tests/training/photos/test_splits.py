@@ -5,8 +5,10 @@ import random
 from collections import Counter, defaultdict
 from dataclasses import replace
 
+import numpy as np
+
 from plantood.training.photos.splits import FRACTIONS, divide, split_of
-from tests.training.conftest import make_photo
+from tests.training.conftest import make_photo, noise_look
 
 EXPECTED = ["train", "test", "train", "train", "test", "train"]
 EXPECTED += ["test", "train", "val", "train", "test", "train"]
@@ -27,15 +29,11 @@ def test_the_split_of_a_digest_never_changes() -> None:
     assert [split_of(digest) for digest in digests(12)] == EXPECTED
 
 
-def look(seed: str) -> bytes:
-    return hashlib.md5(seed.encode()).digest()
-
-
 def test_order_and_company_do_not_matter() -> None:
-    photos = [make_photo(d, look=look(d)) for d in digests(200)]
+    photos = [make_photo(d) for d in digests(200)]
     alone = {p.sha256: p.split for p in divide(photos).photos}
     shuffled = random.Random(1).sample(photos, len(photos))
-    more = shuffled + [make_photo(d, look=look(d)) for d in digests(100, "new")]
+    more = shuffled + [make_photo(d) for d in digests(100, "new")]
     among_more = {p.sha256: p.split for p in divide(more).photos}
     assert divide(shuffled).photos == divide(photos).photos
     assert all(among_more[digest] == split for digest, split in alone.items())
@@ -44,11 +42,11 @@ def test_order_and_company_do_not_matter() -> None:
 def test_near_duplicates_are_never_on_both_sides() -> None:
     photos = []
     for group in range(60):
-        original = int.from_bytes(look(str(group)), "big")
+        original = np.frombuffer(noise_look(str(group)), np.uint8)
         for copy in range(4):
-            hashed = (original ^ (0b11 << (copy * 7))).to_bytes(16, "big")
+            changed = np.roll(original.reshape(32, 32), copy % 2, axis=1).ravel() ^ np.uint8(copy)
             digest = hashlib.sha256(f"{group}/{copy}".encode()).hexdigest()
-            photos.append(make_photo(digest, source=str(group), look=hashed))
+            photos.append(make_photo(digest, source=str(group), look=changed.tobytes()))
     division = divide(photos)
     splits_of_group = [
         {p.split for p in division.photos if p.source == str(group)} for group in range(60)
@@ -59,11 +57,11 @@ def test_near_duplicates_are_never_on_both_sides() -> None:
 
 
 def test_splits_of_the_manifest_stand_and_crossings_are_told() -> None:
-    same = look("x")
+    same = noise_look("x")
     photos = [
         make_photo("a" * 64, split="test", look=same),
         make_photo("b" * 64, split="train", look=same),
-        make_photo("c" * 64, split="val", look=look("y")),
+        make_photo("c" * 64, split="val", look=noise_look("y")),
     ]
     division = divide(photos)
     assert {p.sha256[0]: p.split for p in division.photos} == {
@@ -76,18 +74,15 @@ def test_splits_of_the_manifest_stand_and_crossings_are_told() -> None:
 
 def test_a_photo_without_split_follows_its_near_duplicate() -> None:
     for split in FRACTIONS:
-        photos = [make_photo(d, look=look("same")) for d in digests(5)]
-        photos.append(make_photo("f" * 64, split=split, look=look("same")))
+        photos = [make_photo(d, look=noise_look("same")) for d in digests(5)]
+        photos.append(make_photo("f" * 64, split=split, look=noise_look("same")))
         assert {p.split for p in divide(photos).photos} == {split}
 
 
 def test_what_was_cut_from_one_photo_stays_together_and_with_it() -> None:
     names = digests(90)
-    origins = [make_photo(d, look=look(d)) for d in names[:30]]
-    crops = [
-        replace(make_photo(d, label=0, look=look(d)), group=names[i % 30])
-        for i, d in enumerate(names[30:])
-    ]
+    origins = [make_photo(d) for d in names[:30]]
+    crops = [replace(make_photo(d, label=0), group=names[i % 30]) for i, d in enumerate(names[30:])]
     for photos in (origins + crops, crops):
         splits: dict[str, set[str | None]] = defaultdict(set)
         for photo in divide(photos).photos:
