@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
+from plantood.model.calibration import Calibration
+from plantood.training.judging.calibration import FittedCalibration
 from plantood.training.judging.evaluation import Evaluation, Scored
 from plantood.training.report import charts
 from tests.training.conftest import make_photo
@@ -110,6 +113,23 @@ def test_curves_go_through_the_figures(model: Evaluation, drawn: list[Figure]) -
     dots = drawn[1].axes[0].lines[1].get_xydata()
     assert dots[-1].tolist() == [1.0, 1.0]
     assert dots[0].tolist() == [0.0, 1.0]
+
+
+def test_reliability_before_and_after(model: Evaluation, drawn: list[Figure]) -> None:
+    raw = model.splits["test"]
+    fitted = FittedCalibration("platt", Calibration(0.5, 0.1))
+    made = replace(
+        model,
+        splits={"test": Scored(raw.photos, fitted.apply(raw.probabilities))},
+        uncalibrated=model.splits,
+        calibration=fitted,
+    )
+    charts.reliability_diagram("t", "test", {"gap": charts.PLANT}, [made])
+    _, after, before = drawn[0].axes[0].lines
+    assert (after.get_label(), before.get_label()) == ("gap", "gap, before")
+    assert before.get_fillstyle() == "none"
+    assert before.get_xdata()[-1] == 1
+    assert after.get_xdata()[-1] < 1
 
 
 def test_names_of_sources_are_shown_as_they_are() -> None:

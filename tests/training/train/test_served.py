@@ -62,6 +62,7 @@ def test_of_the_whole_gate_and_of_the_network_alone() -> None:
             (ReasonCode.UNFAMILIAR,),
         ),
     )
+    np.testing.assert_array_equal(served.whole.probabilities, np.float32([0.9, 0, 0.3, 0]))
     figures = [
         Evaluation(name, {"test": one}, 0.5).figures()["splits"]["test"]["at_threshold"]
         for name, one in (("whole", served.whole), ("alone", served.alone))

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from plantood.model.calibration import Calibration
+from plantood.training.judging.calibration import FittedCalibration
+from plantood.training.judging.evaluation import Evaluation, Scored, too_few_to_tell
+from plantood.training.judging.guarantee import Guarantee, guaranteed_threshold
+from plantood.training.judging.intervals import FEWEST
+from plantood.training.judging.metrics import calibration_error
+from tests.training.conftest import make_photo
+
+
+@pytest.fixture
+def evaluation() -> Evaluation:
+    """Thirty plants of one source and ten others of another, calibrated."""
+    photos = tuple(
+        make_photo(str(i), int(i < 30), "farm" if i < 30 else "street") for i in range(40)
+    )
+    raw = Scored(photos, np.linspace(0.99, 0.01, 40, dtype=np.float32))
+    fitted = FittedCalibration("platt", Calibration(0.5, 0.7), plants=30, others=10)
+    return Evaluation(
+        "gap",
+        {"test": Scored(photos, fitted.apply(raw.probabilities))},
+        threshold=0.6,
+        calibration=fitted,
+        uncalibrated={"test": raw},
+        guarantee=guaranteed_threshold([0, 1], [0.1, 0.9], max_false_accept=0.01),
+    )
+
+
+def test_calibration_before_and_after(evaluation: Evaluation) -> None:
+    told = json.loads(json.dumps(evaluation.figures()))["calibration"]
+    assert told["calibration"] == {"slope": 0.5, "intercept": 0.7}
+    error = told["error"]["test"]
+    for when, scored in (
+        ("before", evaluation.uncalibrated["test"]),
+        ("after", evaluation.splits["test"]),
+    ):
+        assert error[when] == calibration_error(scored.labels, scored.probabilities)
+    assert error["before"] != error["after"]
+    assert told["error"]["test"]["after"] == pytest.approx(
+        evaluation.figures()["splits"]["test"]["at_half"]["calibration_error"]
+    )
+
+
+def test_figures_are_of_the_share_that_is_expected(evaluation: Evaluation) -> None:
+    rare = replace(evaluation, share_of_others=0.01).figures()
+    assert rare["share_of_others"] == 0.01
+    assert (
+        rare["splits"]["test"]["at_half"]["precision"]
+        > (evaluation.figures()["splits"]["test"]["at_half"]["precision"])
+    )
+    assert rare["calibration"]["error"] != evaluation.figures()["calibration"]["error"]
+
+
+def test_what_was_promised_is_in_the_figures(evaluation: Evaluation) -> None:
+    told = json.loads(json.dumps(evaluation.figures()))["guarantee"]
+    assert told["others_missing"] == 298
+    assert Guarantee.of(told) == evaluation.guarantee
+
+
+def test_slices_of_too_few_photos_are_named(evaluation: Evaluation) -> None:
+    words = too_few_to_tell(evaluation.figures())
+    assert words is not None
+    assert words.startswith(f"Under {FEWEST} photos")
+    assert "street, other, in test (10)" in words
+    assert "farm" not in words
+    plants = evaluation.splits["test"].photos[:30]
+    enough = Evaluation("m", {"test": Scored(plants, np.ones(30, np.float32))}, 0.5)
+    assert too_few_to_tell(enough.figures()) is None
