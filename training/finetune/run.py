@@ -20,7 +20,13 @@ from plantood.training.common.settings import CostSettings
 from plantood.training.files.disk import ensure_writable
 from plantood.training.finetune.child import publish_child, quantization
 from plantood.training.finetune.compare import Judgement, judge
-from plantood.training.finetune.data import Gathered, gather, new_collections, old_collections
+from plantood.training.finetune.data import (
+    Gathered,
+    gather,
+    kind_of,
+    new_collections,
+    old_collections,
+)
 from plantood.training.finetune.report import write_judgement
 from plantood.training.finetune.settings import REJECTED, FinetuneOptions
 from plantood.training.fitting.extractor import Extractor, extractor_for
@@ -37,6 +43,8 @@ from plantood.training.photos.dataset import Dataset
 from plantood.training.process.determinism import make_deterministic
 from plantood.training.process.progress import say
 from plantood.training.process.run import open_run
+from plantood.training.rounds.audit import audit_lines
+from plantood.training.rounds.layout import Round
 from plantood.training.rounds.wrong_labels import WRONG_LABELS, write_wrong_labels
 from plantood.training.train.train import (
     changed_settings,
@@ -132,7 +140,8 @@ def finetune(options: FinetuneOptions) -> FinetuneResult:
             tag = str(tag_of(judgement))
         else:  # it has its parent's weights, so that there is nothing to export
             judgement = judged(before.splits)
-        notes = [*gathered.notes, *data_notes(dataset, folder), *labels, *judgement.objections]
+        notes = [*gathered.notes, *data_notes(dataset, folder), *labels, *_audits(options)]
+        notes += judgement.objections
         for note in notes:
             say(note, "yellow")
         facts = _facts(parent, gathered, extractor, judgement, options)
@@ -172,6 +181,13 @@ def _gather(parent: GateModel, options: FinetuneOptions) -> Gathered:
             "No photo fell into the test split, so parent and child cannot be compared; add photos."
         )
     return gathered
+
+
+def _audits(options: FinetuneOptions) -> list[str]:
+    """What the random samples of the new rounds say of the photos that these were mined from."""
+    rounds = [Round.open(path) for path in options.new if kind_of(path) == "round"]
+    told = [[line.strip() for line in audit_lines(round_)] for round_ in rounds]
+    return [f"{lines[0]} {'; '.join(lines[1:])}." for lines in told if lines]
 
 
 def _before(parent: GateModel, dataset: Dataset, folder: Path, costs: CostSettings) -> Evaluation:

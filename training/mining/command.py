@@ -68,10 +68,24 @@ class SampleSize(click.ParamType):  # type: ignore[type-arg]  # no generic befor
     help="Choose N more: those nearest to the gate's decision threshold.",
 )
 @click.option(
+    "--audit",
+    type=click.IntRange(0),
+    default=50,
+    show_default=True,
+    metavar="N",
+    help="Draw N of all scored photos besides, each as likely as any other: once they are "
+    "reviewed, they tell how many photos of the source are others, and how often the gate errs.",
+)
+@click.option(
     "--skip-refused",
     is_flag=True,
     help="Choose none that is too dark, bright, blurred or small: the gate refuses those without "
     "its network.",
+)
+@click.option(
+    "--near-duplicates",
+    is_flag=True,
+    help="Keep photos that are alike to a labelled or to another chosen one, as in a burst.",
 )
 @click.option(
     "--labelled",
@@ -107,7 +121,8 @@ def mine(**values: Any) -> None:
     A seeded sample is drawn and scored. The round's folder receives scores.jsonl, unreadable.csv,
     mined.csv with the photos to look at, most suspicious first, and copies of those. Run the same
     command again after an interruption: it goes on, scores nothing twice, and ends with the same
-    result. With another --at-most, --unlike, --margin or --skip-refused it only chooses anew.
+    result. With another --at-most, --unlike, --margin, --audit or --skip-refused it only chooses
+    anew. Once the photos of the audit are reviewed, it tells what follows from them.
 
     \b
     plantood mine photos/ --sample 5000 --at-most 0.6 --out round-1/
@@ -118,10 +133,13 @@ def mine(**values: Any) -> None:
     from plantood.training.common.tables import console_table
     from plantood.training.mining.mine import MineOptions
     from plantood.training.mining.mine import mine as run
+    from plantood.training.rounds.audit import audit_lines
 
     round_ = run(MineOptions(**values))
     print_results(console_table("Funnel", ["step", "photos"], funnel(round_)))
     print_results(*unreadable(round_), summary(round_))
+    if lines := audit_lines(round_):
+        print_results(*lines)
     print_results("Next:", f"  plantood review {values['out']}")
 
 
@@ -141,6 +159,10 @@ def funnel(round_: Round) -> list[tuple[str, str]]:
         if counts["unlike"]
         else None,
         ("of the others, nearest to the threshold", counts["margin"]) if counts["margin"] else None,
+        ("of all, drawn for the audit", counts["audit"]) if counts["audit"] else None,
+        ("alike to labelled or chosen ones, left out (near_duplicates.csv)", counts["alike"])
+        if counts["alike"]
+        else None,
         ("to review (mined.csv)", counts["mined"]),
         ("  of these refused for their quality", refused) if refused else None,
     ]

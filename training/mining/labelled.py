@@ -68,6 +68,19 @@ def read_labelled(given: Sequence[str]) -> Labelled:
     return labelled
 
 
+def labelled_files(given: Sequence[str]) -> list[Path]:
+    """The labelled photos that are files on this machine; errors as of :func:`read_labelled`."""
+    files: list[Path] = []
+    for one in map(existing, given):
+        if (one / INFO).is_file():  # its own copies: the photos may be gone from where they were
+            judged = Round.open(one).labels()
+            mined = Round.open(one).mined()
+            files += [one / photo.file for photo in mined if photo.id in judged]
+        else:
+            files += [existing(path) for path, _ in _rows(one) if not is_url(path)]
+    return files
+
+
 def _rows(given: Path) -> Iterable[tuple[str, str]]:
     """Path and digest (or an empty text) of each labelled photo."""
     if (given / INFO).is_file():

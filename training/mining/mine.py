@@ -13,6 +13,7 @@ from plantood.model.runtime import usable_cpus
 from plantood.settings import GATE_NAME
 from plantood.training.files.paths import spelled
 from plantood.training.judging.gates import find_gate
+from plantood.training.mining.alike import fingerprints
 from plantood.training.mining.draw import SKIPPED, Engine, draw
 from plantood.training.mining.local import score_locally
 from plantood.training.mining.select import select
@@ -23,7 +24,7 @@ from plantood.training.rounds.layout import DECISIONS, INFO, MINED, SCORES, Roun
 
 REMOTE_READERS = 16
 """Photos fetched at a time over a network, where waiting costs more than decoding."""
-SELECTION = ("at_most", "unlike", "margin", "skip_refused")
+SELECTION = ("at_most", "unlike", "margin", "audit", "skip_refused", "near_duplicates")
 """Choices that may be changed without scoring anything again."""
 SCORING_COUNTS = ("listed", "already_labelled", "copies", "sampled", "unreadable", "scored")
 """The part of the funnel that does not depend on the selection."""
@@ -43,7 +44,9 @@ class MineOptions:
         labelled: CSV files, rounds and folders whose labelled photos are left out.
         unlike: Choose so many more, of those farthest from the training photos.
         margin: Choose so many more, of those nearest to the gate's threshold.
+        audit: Draw so many of all scored photos besides, to estimate shares from.
         skip_refused: Choose no photo that its quality refuses.
+        near_duplicates: Keep photos that are alike to labelled or chosen ones.
         engine: Where to score.
         readers: Photos fetched and decoded at a time; None for what suits the source.
     """
@@ -57,7 +60,9 @@ class MineOptions:
     labelled: tuple[str, ...] = ()
     unlike: int = 0
     margin: int = 0
+    audit: int = 50
     skip_refused: bool = False
+    near_duplicates: bool = False
     engine: Literal["local", "ray"] = "local"
     readers: int | None = None
 
@@ -87,7 +92,12 @@ def mine(options: MineOptions) -> Round:
             counts = draw(round_, _engine(options, gate))
             round_ = _with_counts(round_, counts)
         if "mined" not in counts:
-            chosen = select(round_, gate.manifest.policy.plant_threshold)
+            scorer = gate.scorer()
+            chosen = select(
+                round_,
+                gate.manifest.policy.plant_threshold,
+                lambda files, what: fingerprints(files, scorer, what),
+            )
             round_ = _with_counts(round_, counts | chosen)
     return round_
 
@@ -115,7 +125,9 @@ def _open(options: MineOptions, gate: GateModel) -> Round:
         options={
             "unlike": options.unlike,
             "margin": options.margin,
+            "audit": options.audit,
             "skip_refused": options.skip_refused,
+            "near_duplicates": options.near_duplicates,
         },
     )
     if not (options.out / INFO).exists():
@@ -123,7 +135,7 @@ def _open(options: MineOptions, gate: GateModel) -> Round:
     round_ = Round.open(options.out)
     before, now = _choices(round_.info), _choices(info)
     selected = (
-        {name: before.pop(name) for name in SELECTION},
+        {name: before.pop(name, None) for name in SELECTION},
         {name: now.pop(name) for name in SELECTION},
     )
     if changed := differences(before, now):

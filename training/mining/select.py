@@ -6,20 +6,28 @@ import hashlib
 import json
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from plantood.training.files.atomic import write_bytes, write_csv
+from plantood.training.mining.alike import Fingerprints, alike_to_earlier
 from plantood.training.mining.draw import UNREADABLE, FetchFailures, skipped
+from plantood.training.mining.labelled import labelled_files
 from plantood.training.mining.sources import FetchError, read
+from plantood.training.mining.worklist import order_key
 from plantood.training.photos.walk import EXTENSIONS
 from plantood.training.process.parallel import map_in_order
 from plantood.training.process.progress import track
+from plantood.training.rounds.audit import AUDIT
 from plantood.training.rounds.layout import PHOTOS, Round
 from plantood.training.rounds.layout import UNREADABLE as UNREADABLE_FILE
 from plantood.training.rounds.mined import MinedPhoto
+
+NEAR_DUPLICATES = "near_duplicates.csv"
+REASONS = ("at_most", "unlike", "margin", AUDIT)
+"""Why a photo may be chosen, in the order of the funnel."""
 
 NETWORK_REASONS = frozenset({"not_a_plant", "unfamiliar"})
 """Reasons that the network gives; all others come from the photo's quality."""
@@ -32,28 +40,36 @@ CREATE TABLE chosen(id TEXT, reason TEXT, PRIMARY KEY (id, reason)) WITHOUT ROWI
 """
 
 
-def select(round_: Round, threshold: float) -> dict[str, int]:
+def select(
+    round_: Round, threshold: float, fingerprint: Callable[[Sequence[Path], str], Fingerprints]
+) -> dict[str, int]:
     """Write ``mined.csv``, most suspicious first, the photos in it, and ``unreadable.csv``.
 
     Chosen are the photos with P(plant) up to ``at_most``, and of the others, by the options
     ``unlike`` and ``margin``, so many of those farthest from the training photos and of those
     nearest to the threshold (the same photo may be both). With ``skip_refused``, photos that
-    their quality refuses are not chosen at all.
+    their quality refuses are not chosen at all. Those that are alike to a labelled photo or to one
+    that is chosen already are left out and listed in ``near_duplicates.csv``, unless
+    ``near_duplicates`` says that they are to stay.
+
+    Besides, ``audit`` photos are drawn from all that were scored, each as likely as any other,
+    whatever else is chosen; what is to be estimated from them holds for all photos of the source.
 
     Args:
         round_: Whose photos are all scored.
         threshold: The gate's, of P(plant).
+        fingerprint: Makes photos comparable; takes files and what to call that.
 
     Returns:
-        The rest of the funnel: at_most, unlike, margin, mined, and refused, the mined photos that
-        their quality refuses.
+        The rest of the funnel: at_most, unlike, margin, audit, alike, mined, and refused, the mined
+        photos that their quality refuses.
 
     Raises:
         SourceError: The photos can no longer be fetched from the source.
     """
     info = round_.info
     lost: list[dict[str, str]] = []
-    counts = {"mined": 0, "refused": 0}
+    counts = {}
     # A temporary database on disk, so that the scores of any number of photos can be sorted.
     with closing(sqlite3.connect("", isolation_level=None)) as db:
         db.executescript(_SCHEMA)
@@ -68,20 +84,49 @@ def select(round_: Round, threshold: float) -> dict[str, int]:
         if count := info.options.get("margin"):
             order = f"{others} abs(plant_probability - ?), id LIMIT ?"
             _choose(db, "margin", order, info.at_most, threshold, count)
-        for reason in ("at_most", "unlike", "margin"):
+        if count := info.options.get("audit"):
+            db.create_function("drawn", 1, lambda id_: order_key(info.seed, f"audit {id_}"))
+            _choose(db, AUDIT, "TRUE ORDER BY drawn(id) LIMIT ?", count)
+        for reason in REASONS:
             found = db.execute("SELECT COUNT(*) FROM chosen WHERE reason = ?", (reason,))
             counts[reason] = found.fetchone()[0]
-
-        def copied() -> Iterator[MinedPhoto]:
-            for photo in _copy_all(round_, db, lost):
-                counts["mined"] += 1
-                counts["refused"] += bool(set(photo.reasons) - NETWORK_REASONS)
-                yield photo
-
-        round_.write_mined(copied())
+        photos = list(_copy_all(round_, db, lost))
+        compared = photos and not info.options.get("near_duplicates")
+        alike = _alike(round_, photos, fingerprint) if compared else {}
+        write_csv(round_.path / NEAR_DUPLICATES, ("path", "like"), _rows_of(alike, photos))
+        mined = [photo for photo in photos if photo.id not in alike]
+        round_.write_mined(mined)
+        db.executemany("DELETE FROM chosen WHERE id = ?", ((id_,) for id_ in alike))
         _remove_strays(round_, db)
     _write_unreadable(round_, lost)
-    return counts
+    refused = sum(bool(set(photo.reasons) - NETWORK_REASONS) for photo in mined)
+    return counts | {"alike": len(alike), "mined": len(mined), "refused": refused}
+
+
+def _alike(
+    round_: Round,
+    photos: Sequence[MinedPhoto],
+    fingerprint: Callable[[Sequence[Path], str], Fingerprints],
+) -> dict[str, str]:
+    """Photos to be left out, by their id, with the path of what they are alike to.
+
+    Those drawn for the audit stay, or it would be no random sample any more.
+    """
+    ordered = sorted(photos, key=lambda photo: AUDIT not in photo.selected_by)  # stable
+    known = fingerprint(labelled_files(round_.info.labelled), "Comparing the labelled")
+    piled = fingerprint([round_.path / photo.file for photo in ordered], "Comparing the chosen")
+    by_file = {round_.path / photo.file: photo for photo in ordered}
+    drawn = sum(AUDIT in by_file[file].selected_by for file in piled.files)
+    every = known + piled
+    return {
+        by_file[every.files[index]].id: by_file[file].path if file in by_file else str(file)
+        for index, other in alike_to_earlier(every, len(known.files) + drawn).items()
+        for file in [every.files[other]]
+    }
+
+
+def _rows_of(alike: Mapping[str, str], photos: Iterable[MinedPhoto]) -> list[dict[str, str]]:
+    return [{"path": photo.path, "like": alike[photo.id]} for photo in photos if photo.id in alike]
 
 
 def _rows(round_: Round) -> Iterator[tuple[Any, ...]]:

@@ -11,7 +11,7 @@ frequencies weigh less: that a leaf lies in the middle of a table does not make 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +57,7 @@ def near_duplicates(looks: Sequence[bytes]) -> NDArray[np.int64]:
     first: dict[bytes, int] = {}
     copies = [(first.setdefault(look, index), index) for index, look in enumerate(looks)]
     places = np.array([*first.values()])
-    grey = np.frombuffer(b"".join(first), np.uint8).reshape(-1, SIDE, SIDE).astype(np.float32)
+    grey = _grey(first)
     flat = grey.std(axis=(1, 2)) < FLAT
     nothing = places[flat]
     pairs = [np.array(copies), np.c_[nothing[:-1], nothing[1:]]]
@@ -67,11 +67,23 @@ def near_duplicates(looks: Sequence[bytes]) -> NDArray[np.int64]:
     return np.unique(found[found[:, 0] != found[:, 1]], axis=0)
 
 
+def correlations(looks: Sequence[bytes], pairs: NDArray[np.int64]) -> NDArray[np.float32]:
+    """How alike pairs ``[n, 2]`` of photos are at the best of the small shifts, ``[n]``, -1..1."""
+    used, which = np.unique(pairs, return_inverse=True)
+    grey = _grey([looks[index] for index in used])
+    return _correlations(grey, which.reshape(-1, 2))
+
+
 def near_duplicate_groups(looks: Sequence[bytes]) -> NDArray[np.int64]:
     """Group number of each photo, ``[N]``: the same for photos linked by near-duplicates."""
     pairs = near_duplicates(looks)
     links = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), (len(looks), len(looks)))
     return connected_components(links, directed=False)[1].astype(np.int64)
+
+
+def _grey(looks: Iterable[bytes]) -> NDArray[np.float32]:
+    """Looks as pictures, ``[N, 32, 32]``."""
+    return np.frombuffer(b"".join(looks), np.uint8).reshape(-1, SIDE, SIDE).astype(np.float32)
 
 
 def _gradients(grey: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -87,18 +99,23 @@ def _candidates(vectors: NDArray[np.float32]) -> Iterator[NDArray[np.int64]]:
         products = vectors[start : start + BLOCK] @ vectors[start:].T
         one, two = np.nonzero(products >= CANDIDATE)
         later = two > one
-        pairs = np.c_[one[later], two[later]] + start
-        for part in range(0, len(pairs), BLOCK):
-            yield pairs[part : part + BLOCK]
+        yield np.c_[one[later], two[later]] + start
 
 
 def _alike(grey: NDArray[np.float32], pairs: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Those of the pairs ``[n, 2]`` that show the same at the best of the small shifts."""
-    used, which = np.unique(pairs, return_inverse=True)
-    spectra = _spectra(grey[used])
-    one, two = which.reshape(-1, 2).T
-    correlation = ((spectra[one] * spectra[two].conj()) @ _SHIFTS).real.max(axis=1)
-    return pairs[correlation >= LEAST_ALIKE]
+    """Those of the pairs ``[n, 2]`` that show the same."""
+    return pairs[_correlations(grey, pairs) >= LEAST_ALIKE]
+
+
+def _correlations(grey: NDArray[np.float32], pairs: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Of pairs ``[n, 2]`` at the best of the small shifts, block by block, ``[n]``."""
+    found = [np.zeros(0, np.float32)]
+    for start in range(0, len(pairs), BLOCK):
+        used, which = np.unique(pairs[start : start + BLOCK], return_inverse=True)
+        spectra = _spectra(grey[used])
+        one, two = which.reshape(-1, 2).T
+        found.append(((spectra[one] * spectra[two].conj()) @ _SHIFTS).real.max(axis=1))
+    return np.concatenate(found)
 
 
 def _spectra(grey: NDArray[np.float32]) -> NDArray[np.complex64]:

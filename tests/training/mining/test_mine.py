@@ -35,6 +35,8 @@ def test_a_round(production: Make, options: Make, gate: str) -> None:
         "at_most": round_.info.counts["at_most"],
         "unlike": 5,
         "margin": 3,
+        "audit": 0,
+        "alike": 0,
         "mined": len(round_.mined()),
         "refused": 0,
     }

@@ -1,0 +1,145 @@
+"""How many wrong labels are found, and how far one has to look.
+
+    python -m benchmarks.label_noise --write docs/review.md
+
+Flips some of the labels of the photos of the shared folder and ranks the photos by what
+``plantood.training.judging.wrong_labels`` makes of the embeddings of the starter gate. Its backbone
+is ImageNet's and has seen none of the labels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from plantood.model.entry import open_gate
+from plantood.model.starter import starter_dir
+from plantood.training.common.shared import VARIABLE, shared_dir
+from plantood.training.common.tables import markdown, write_between_markers
+from plantood.training.files.atomic import write_bytes
+from plantood.training.fitting.scoring import score_photos
+from plantood.training.judging.intervals import share
+from plantood.training.judging.wrong_labels import find_label_errors
+from plantood.training.photos.data import read_data
+from plantood.training.photos.scan import scan
+from plantood.training.photos.splits import joined_groups
+
+MARKER = "label-noise"
+SEEDS = 5
+FLIPPED = 0.05
+"""Share of the labels."""
+LOOKED_AT = (0.05, 0.10)
+"""Shares of the photos that a reviewer looks at, the most suspected first."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one draw of flipped labels came to.
+
+    Attributes:
+        flipped: Labels that were flipped.
+        among: Of them among the first photos, by the shares of `LOOKED_AT`.
+        first: Of as many first photos as labels were flipped, those whose label was.
+        suspects: Photos that are suspected.
+        right: Of them, those whose label was flipped.
+    """
+
+    flipped: int
+    among: tuple[int, ...]
+    first: int
+    suspects: int
+    right: int
+
+
+def flip_and_find(
+    features: NDArray[np.float32], labels: NDArray[np.int64], groups: NDArray[np.int64], seed: int
+) -> Found:
+    """Flip labels at random, groups or not, and look for them."""
+    rng = np.random.default_rng(seed)
+    flipped = rng.choice(len(labels), round(FLIPPED * len(labels)), replace=False)
+    wrong = np.zeros(len(labels), bool)
+    wrong[flipped] = True
+    found = find_label_errors(features, np.where(wrong, 1 - labels, labels), groups, seed=seed)
+    hits = np.cumsum(wrong[found.ranked])
+    return Found(
+        flipped=len(flipped),
+        among=tuple(int(hits[round(part * len(labels)) - 1]) for part in LOOKED_AT),
+        first=int(hits[len(flipped) - 1]),
+        suspects=len(found.suspects),
+        right=int(wrong[found.suspects].sum()),
+    )
+
+
+def table(found: list[Found], photos: int) -> str:
+    """Every seed, and all together."""
+    total = Found(
+        sum(one.flipped for one in found),
+        tuple(sum(parts) for parts in zip(*(one.among for one in found), strict=True)),
+        sum(one.first for one in found),
+        sum(one.suspects for one in found),
+        sum(one.right for one in found),
+    )
+    header = ["seed", "labels flipped", *(f"found among the first {p:.0%}" for p in LOOKED_AT)]
+    header += ["suspected", "of these flipped", "of the flipped, suspected"]
+    rows = [
+        [
+            name,
+            str(one.flipped),
+            *(share(hits, one.flipped) for hits in one.among),
+            str(one.suspects),
+            share(one.right, one.suspects),
+            share(one.right, one.flipped),
+        ]
+        for name, one in [*((str(n), one) for n, one in enumerate(found)), ("all", total)]
+    ]
+    return f"{photos:,} photos; shares with 95 % intervals (Wilson).\n\n{markdown(header, rows)}"
+
+
+def embeddings(shared: Path, cache: Path) -> tuple[NDArray[np.float32], list[str]]:
+    """Embeddings ``[N, C]`` and digests of all labelled photos, kept in an ``.npz``."""
+    if not cache.exists():
+        photos, _ = scan(read_data(shared / "data" / "manifest.csv"), cache.parent)
+        scores = score_photos(open_gate(starter_dir()).scorer(), photos, "Embedding")
+        out = BytesIO()
+        np.savez(out, embedding=scores.embedding, sha256=np.array([p.sha256 for p in photos]))
+        write_bytes(cache, out.getvalue())
+    with np.load(cache, allow_pickle=False) as arrays:
+        return arrays["embedding"], arrays["sha256"].tolist()
+
+
+@click.command()
+@click.option("--write", type=click.Path(path_type=Path, dir_okay=False), help="Document.")
+@click.option(
+    "--cache",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("runs/cache"),
+    show_default=True,
+    help="Folder where scanned photos and their embeddings are kept.",
+)
+def main(write: Path | None, cache: Path) -> None:
+    """Flip labels and count those that are found."""
+    shared = shared_dir()
+    if shared is None:
+        raise click.ClickException(f"the photos are not there; set {VARIABLE}")
+    cache.mkdir(parents=True, exist_ok=True)
+    features, digests = embeddings(shared, cache / "starter-embeddings.npz")
+    by_digest = {p.sha256: p for p in scan(read_data(shared / "data" / "manifest.csv"), cache)[0]}
+    photos = [by_digest[digest] for digest in digests]
+    labels = np.array([photo.label for photo in photos])
+    groups = joined_groups(photos)
+    found = [flip_and_find(features, labels, groups, seed) for seed in range(SEEDS)]
+    text = "`python -m benchmarks.label_noise --write docs/review.md`\n\n" + table(
+        found, len(photos)
+    )
+    click.echo(text)
+    if write is not None:
+        write_between_markers(write, MARKER, text)
+
+
+if __name__ == "__main__":
+    main()
