@@ -25,7 +25,6 @@ from plantood.training.common.settings import CostSettings, FitSettings
 from plantood.training.common.shared import VARIABLE, shared_dir
 from plantood.training.common.tables import write_between_markers
 from plantood.training.finetune.data import Collection, read_collection
-from plantood.training.finetune.settings import child_costs
 from plantood.training.fitting.extractor import Extractor, extractor_for
 from plantood.training.fitting.phases import HeadTrainer
 from plantood.training.judging.evaluation import Evaluation, scored_splits
@@ -200,7 +199,7 @@ class Bench:
         trained = trainer.train(HEAD)
         return (
             Evaluation("before", splits, parent.evaluation.threshold),
-            evaluation_of(HEAD, trained, dataset, settings, child_costs(settings, CostSettings())),
+            evaluation_of(HEAD, trained, dataset, settings, CostSettings()),
             trained.model.get_layer("head").get_weights(),
         )
 

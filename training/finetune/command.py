@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,6 @@ from plantood.training.finetune.settings import (
     MARGIN,
     FinetuneOptions,
     ReplaySettings,
-    child_costs,
 )
 
 NOT_ACCEPTED = 3
@@ -146,7 +144,6 @@ def finetune(
 def finetune_options(values: dict[str, Any]) -> FinetuneOptions:
     """The options of a fine-tuning from what stands on the command line."""
     values["replay"] = values["replay"] or None
-    options = settings_of(
+    return settings_of(
         FinetuneOptions, values, replay=ReplaySettings, fit=FitSettings, costs=CostSettings
     )
-    return replace(options, costs=child_costs(options.fit, options.costs))

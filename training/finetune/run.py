@@ -13,7 +13,7 @@ from typing import Any
 import bentoml
 
 from plantood.errors import TrainingDataError
-from plantood.model.entry import MANIFEST, GateModel, sha256
+from plantood.model.entry import BACKBONE, HEAD, MANIFEST, GateModel, sha256
 from plantood.model.runtime import Scorer
 from plantood.model.store import finish_save, store_dir
 from plantood.training.common.settings import CostSettings
@@ -50,8 +50,8 @@ from plantood.training.train.train import (
     changed_settings,
     data_notes,
     evaluation_of,
+    judged,
     sizes_of,
-    with_chosen_threshold,
 )
 
 BEFORE, AFTER = "before.npz", "after-{}.npz"
@@ -111,7 +111,7 @@ def finetune(options: FinetuneOptions) -> FinetuneResult:
         )
         before = _before(parent, dataset, folder, options.costs)
         trained = trainer.train(parent.manifest.head)
-        judged = partial(
+        judge_splits = partial(
             _judgement,
             before=before,
             trained=trained,
@@ -125,12 +125,14 @@ def finetune(options: FinetuneOptions) -> FinetuneResult:
             tag_of = partial(_tag_of, parent, options, version)
             scores = folder / AFTER.format(quantization(parent, options) or "float32")
             judgement = (
-                judged(scored_splits(dataset, read_arrays(scores))) if scores.exists() else None
+                judge_splits(scored_splits(dataset, read_arrays(scores)))
+                if scores.exists()
+                else None
             )
             if judgement is None or not finish_save(tag_of(judgement)):
                 judgement = publish_child(
                     trained,
-                    lambda scorer: judged(_scored(dataset, scores, lambda: scorer)),
+                    lambda scorer: judge_splits(_scored(dataset, scores, lambda: scorer)),
                     tag_of,
                     parent=parent,
                     gathered=gathered,
@@ -139,7 +141,7 @@ def finetune(options: FinetuneOptions) -> FinetuneResult:
                 )
             tag = str(tag_of(judgement))
         else:  # it has its parent's weights, so that there is nothing to export
-            judgement = judged(before.splits)
+            judgement = judge_splits(before.uncalibrated)
         notes = [*gathered.notes, *data_notes(dataset, folder), *labels, *_audits(options)]
         notes += judgement.objections
         for note in notes:
@@ -193,11 +195,15 @@ def _audits(options: FinetuneOptions) -> list[str]:
 def _before(parent: GateModel, dataset: Dataset, folder: Path, costs: CostSettings) -> Evaluation:
     """What the parent says of the photos that the child is judged on.
 
-    Its threshold is chosen anew, by the rule and on the photos that the child's is chosen by:
-    another rule, or other photos, would look like something learned.
+    Calibration and threshold are chosen anew, by the rules and on the photos that the child's are
+    chosen by: other rules, or other photos, would look like something learned.
     """
-    splits = _scored(dataset, folder / BEFORE, parent.scorer)
-    return with_chosen_threshold(Evaluation("before", splits, threshold=0.5), costs)
+
+    def graph() -> Scorer:  # not calibrated, as the child's is not yet
+        return Scorer(parent.path / BACKBONE, parent.path / HEAD)
+
+    splits = _scored(dataset, folder / BEFORE, graph)
+    return judged(Evaluation("before", splits, threshold=0.5), costs)
 
 
 def _scored(dataset: Dataset, file: Path, scorer: Callable[[], Scorer]) -> dict[str, Scored]:
@@ -220,9 +226,9 @@ def _judgement(
     gathered: Gathered,
     options: FinetuneOptions,
 ) -> Judgement:
-    """The child, by what its graph says of each split, beside its parent."""
+    """The child, by what its graph says of each split before calibration, beside its parent."""
     own = evaluation_of(head, trained, gathered.dataset, options.fit, options.costs)
-    after = with_chosen_threshold(replace(own, name="after", splits=splits), options.costs)
+    after = judged(replace(own, name="after", splits=splits), options.costs)
     return judge(
         before,
         after,

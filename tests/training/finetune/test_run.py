@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from plantood.cli import main
-from plantood.model.store import list_gates, load_gate
+from plantood.model.calibration import Calibration
+from plantood.model.entry import BACKBONE, HEAD, KERAS, write_entry
+from plantood.model.policy import Policy
+from plantood.model.runtime import Scorer
+from plantood.model.store import list_gates, load_gate, save_gate
+from plantood.training.fitting.scoring import score_photos
 from plantood.training.lineage.seen import seen_by
 from plantood.training.photos.data import CLASS_NAMES, read_data
 from plantood.training.photos.dataset import labels_digest
@@ -76,22 +82,21 @@ def test_it_is_served_as_the_latest(child: tuple[str, Path]) -> None:
 def test_before_is_what_the_parent_says_of_the_same_photos(
     child: tuple[str, Path], flywheel: Flywheel, tmp_path: Path
 ) -> None:
-    """Through the graph that serves, by another command, at the threshold that was chosen anew."""
-    metrics = load_gate(child[0]).metrics
-    command = ["evaluate", flywheel.tag, str(flywheel.photos), "--out", str(tmp_path / "out")]
-    command += ["--threshold", str(metrics["before"]["threshold"])]
-    CliRunner().invoke(main, [*command, "--cache", str(tmp_path)], catch_exceptions=False)
-    report = json.loads((tmp_path / "out" / "report.json").read_text())
-    by_source = {
-        (row["source"], row["count"], row["wrong"])
-        for row in report["models"][0]["splits"]["all"]["by_source"]
-        if row["source"] == "d"
-    }
-    before = {
-        (row["source"], row["count"], row["wrong_before"])
-        for row in metrics["changes"]["left out"]["by_source"]
-    }
-    assert before == by_source
+    """Through the graph that serves; and calibrated, it is on the same side of its threshold."""
+    parent = load_gate(flywheel.tag)
+    photos, _ = scan(read_data(flywheel.photos), tmp_path)
+    unseen = tuple(sorted((p for p in photos if p.source == "d"), key=lambda p: p.sha256))
+    scorer = Scorer(parent.path / BACKBONE, parent.path / HEAD)
+    expected = score_photos(scorer, unseen, "").plant_probability
+    with np.load(child[1] / "before.npz") as found:
+        np.testing.assert_array_equal(found["left out"], expected)
+    before = load_gate(child[0]).metrics["before"]
+    line = Calibration(**before["calibration"]["calibration"])
+    wrong = int(np.sum(line.apply(expected) >= before["threshold"]))
+    assert [
+        (row["source"], row["error"], row["count"], row["wrong"])
+        for row in before["splits"]["left out"]["by_source"]
+    ] == [("d", "false accepts", len(unseen), wrong)]
 
 
 def test_parent_and_child_are_compared_source_by_source(child: tuple[str, Path]) -> None:
@@ -141,19 +146,37 @@ def test_a_child_that_learned_nothing_shows_no_difference(
     flywheel: Flywheel, tmp_path: Path
 ) -> None:
     """Whatever threshold its parent serves with, and on whichever photos that was chosen."""
+    tag = with_threshold(flywheel.tag, 0.05, tmp_path / "entry")
     arguments = [flywheel.round_1, flywheel.soil, "--no-fine-tune", "--learning-rate", "1e-12"]
-    ran = finetune(flywheel, tmp_path, flywheel.tag, *arguments, "--name", "same", "--force")
+    ran = finetune(flywheel, tmp_path, tag, *arguments, "--name", "same", "--force")
     assert ran.exit_code == 0, ran.output
     report = json.loads((tmp_path / "same" / "report.json").read_text())
     after, before = report["models"]
-    served = load_gate(flywheel.tag).manifest.policy.plant_threshold
-    assert abs(served - after["threshold"]) > 0.01, "the two rules agree here: it shows nothing"
     assert before["threshold"] == pytest.approx(after["threshold"], abs=1e-5)
+    assert before["threshold"] > 0.06
     for changes in report["changes"].values():
         for row in (*changes["by_source"], *changes["totals"], *changes["fixed"]):
             assert (row["newly_wrong"], row["newly_right"], row["worse"]) == (0, 0, False), row
     assert not [text for text in report["objections"] if text.startswith(("Worse", "Costlier"))]
     bentoml.models.delete(saved(ran.output))
+    bentoml.models.delete(tag)
+
+
+def with_threshold(tag: str, threshold: float, folder: Path) -> str:
+    """The same gate in the store once more, that serves with another threshold."""
+    gate = load_gate(tag)
+    folder.mkdir()
+    for name in (KERAS, BACKBONE, HEAD):
+        shutil.copy(gate.path / name, folder / name)
+    kept = ("backbone", "head", "input_size", "preprocessing", "calibration", "data")
+    write_entry(
+        folder,
+        policy=Policy(plant_threshold=threshold),
+        metrics=gate.metrics,
+        card=gate.card,
+        **{name: getattr(gate.manifest, name) for name in kept},
+    )
+    return str(save_gate(folder, name="other-threshold"))
 
 
 @pytest.mark.parametrize("numbers", ["int8", "float16"])
@@ -170,7 +193,7 @@ def test_the_graph_that_is_saved_is_the_one_that_is_judged(
     assert gate.manifest.policy.plant_threshold == report["models"][0]["threshold"]
     command = ["evaluate", gate.tag, str(flywheel.photos), "--out", str(tmp_path / "out")]
     CliRunner().invoke(main, [*command, "--cache", str(tmp_path)], catch_exceptions=False)
-    served = json.loads((tmp_path / "out" / "report.json").read_text())["models"][0]
+    served = json.loads((tmp_path / "out" / "report.json").read_text())["models"][1]
     assert [row for row in served["splits"]["all"]["by_source"] if row["source"] == "d"] == (
         gate.metrics["splits"]["left out"]["by_source"]
     )
