@@ -37,8 +37,8 @@ class NewPhotos:
     logit: Floats
     """Of P(plant) by the head alone, without any correction, ``[M]``."""
     plant: NDArray[np.bool_]
-    group: NDArray[np.int64]
-    """Number of the scene: near-duplicates have the same."""
+    scene: NDArray[np.int64]
+    """Its number: near-duplicates have the same."""
 
     def __len__(self) -> int:
         """Number of photos."""
@@ -130,7 +130,7 @@ def leave_each_out(
 ) -> Vector:
     """Corrected logits of the new photos ``[M]``, each by a correction fitted without its scene."""
     logits = np.empty(len(photos))
-    for rest, left_out in _scenes(photos.group):
+    for rest, left_out in _scenes(photos.scene):
         correction = fit_correction(memory, photos.part(rest), start, **choices)
         judged = photos.part(left_out)
         logits[left_out] = correction.logit(judged.logit, judged.embedding)
@@ -138,10 +138,10 @@ def leave_each_out(
 
 
 def _scenes(
-    group: NDArray[np.int64],
+    scene: NDArray[np.int64],
 ) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
-    for number in np.unique(group):
-        mine = group == number
+    for number in np.unique(scene):
+        mine = scene == number
         yield ~mine, mine
 
 

@@ -119,9 +119,9 @@ def test_photos_of_one_class_only(memory: Memory) -> None:
 
 def test_each_scene_is_judged_without_itself(memory: Memory) -> None:
     new = photos(9, 1, away=3)
-    scenes = replace(new, group=np.array([0, 0, 0, 1, 1, 2, 3, 4, 4]))
+    scenes = replace(new, scene=np.array([0, 0, 0, 1, 1, 2, 3, 4, 4]))
     found = leave_each_out(memory, scenes, none(CHANNELS), penalty=0.01)
-    without = fit_correction(memory, scenes.part(scenes.group != 1), none(CHANNELS), penalty=0.01)
+    without = fit_correction(memory, scenes.part(scenes.scene != 1), none(CHANNELS), penalty=0.01)
     expected = without.logit(scenes.logit, scenes.embedding)[3:5]
     np.testing.assert_allclose(found[3:5], expected, atol=1e-6)
     with_all = fit_correction(memory, scenes, none(CHANNELS), penalty=0.01)
