@@ -25,7 +25,7 @@ from plantood.training.files.atomic import write_bytes
 from plantood.training.fitting.scoring import score_photos
 from plantood.training.judging.intervals import share
 from plantood.training.judging.wrong_labels import find_label_errors
-from plantood.training.photos.data import read_data
+from plantood.training.photos.data import LabelledPhoto, read_data
 from plantood.training.photos.scan import scan
 from plantood.training.photos.splits import joined_groups
 
@@ -100,16 +100,30 @@ def table(found: list[Found], photos: int) -> str:
     return f"{photos:,} photos; shares with 95 % intervals (Wilson).\n\n{markdown(header, rows)}"
 
 
-def embeddings(shared: Path, cache: Path) -> tuple[NDArray[np.float32], list[str]]:
-    """Embeddings ``[N, C]`` and digests of all labelled photos, kept in an ``.npz``."""
-    if not cache.exists():
-        photos, _ = scan(read_data(shared / "data" / "manifest.csv"), cache.parent)
-        scores = score_photos(open_gate(starter_dir()).scorer(), photos, "Embedding")
+def ensure_shared() -> Path:
+    """The shared folder.
+
+    Raises:
+        ClickException: it is not there.
+    """
+    shared = shared_dir()
+    if shared is None:
+        raise click.ClickException(f"the photos are not there; set {VARIABLE}")
+    return shared
+
+
+def cached_embeddings(shared: Path, cache: Path) -> tuple[list[LabelledPhoto], NDArray[np.float32]]:
+    """All labelled photos and their embeddings ``[N, C]`` by the starter gate, kept in a folder."""
+    photos, _ = scan(read_data(shared / "data" / "manifest.csv"), cache)
+    file = cache / "starter-embeddings.npz"
+    if not file.exists():
+        scores = score_photos(open_gate(starter_dir()).scorer(), tuple(photos), "Embedding")
         out = BytesIO()
         np.savez(out, embedding=scores.embedding, sha256=np.array([p.sha256 for p in photos]))
-        write_bytes(cache, out.getvalue())
-    with np.load(cache, allow_pickle=False) as arrays:
-        return arrays["embedding"], arrays["sha256"].tolist()
+        write_bytes(file, out.getvalue())
+    by_digest = {photo.sha256: photo for photo in photos}
+    with np.load(file, allow_pickle=False) as arrays:
+        return [by_digest[digest] for digest in arrays["sha256"].tolist()], arrays["embedding"]
 
 
 @click.command()
@@ -123,13 +137,7 @@ def embeddings(shared: Path, cache: Path) -> tuple[NDArray[np.float32], list[str
 )
 def main(write: Path | None, cache: Path) -> None:
     """Flip labels and count those that are found."""
-    shared = shared_dir()
-    if shared is None:
-        raise click.ClickException(f"the photos are not there; set {VARIABLE}")
-    cache.mkdir(parents=True, exist_ok=True)
-    features, digests = embeddings(shared, cache / "starter-embeddings.npz")
-    by_digest = {p.sha256: p for p in scan(read_data(shared / "data" / "manifest.csv"), cache)[0]}
-    photos = [by_digest[digest] for digest in digests]
+    photos, features = cached_embeddings(ensure_shared(), cache)
     labels = np.array([photo.label for photo in photos])
     groups = joined_groups(photos)
     found = [flip_and_find(features, labels, groups, seed) for seed in range(SEEDS)]

@@ -41,7 +41,7 @@ def look_of(pixels: NDArray[np.uint8]) -> bytes:
     return grey.resize((SIDE, SIDE), Image.Resampling.BILINEAR).tobytes()
 
 
-def near_duplicates(looks: Sequence[bytes]) -> NDArray[np.int64]:
+def near_duplicates(looks: Sequence[bytes], least: float = LEAST_ALIKE) -> NDArray[np.int64]:
     """All pairs of photos that show the same, ``[M, 2]``, the lower index first.
 
     Every two photos are compared, but most only by a product of short vectors: 30,000 photos take
@@ -50,6 +50,7 @@ def near_duplicates(looks: Sequence[bytes]) -> NDArray[np.int64]:
     Args:
         looks: of :func:`look_of`. Those of the same bytes need not all be paired with each other,
             but are all linked.
+        least: correlation from which two show the same.
     """
     if not looks:
         return np.zeros((0, 2), np.int64)
@@ -62,7 +63,8 @@ def near_duplicates(looks: Sequence[bytes]) -> NDArray[np.int64]:
     nothing = places[flat]
     pairs = [np.array(copies), np.c_[nothing[:-1], nothing[1:]]]
     grey, places = grey[~flat], places[~flat]
-    pairs += [places[_alike(grey, candidates)] for candidates in _candidates(_gradients(grey))]
+    for candidates in _candidates(_gradients(grey)):
+        pairs.append(places[candidates[_correlations(grey, candidates) >= least]])
     found = np.sort(np.concatenate(pairs), axis=1)
     return np.unique(found[found[:, 0] != found[:, 1]], axis=0)
 
@@ -100,11 +102,6 @@ def _candidates(vectors: NDArray[np.float32]) -> Iterator[NDArray[np.int64]]:
         one, two = np.nonzero(products >= CANDIDATE)
         later = two > one
         yield np.c_[one[later], two[later]] + start
-
-
-def _alike(grey: NDArray[np.float32], pairs: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Those of the pairs ``[n, 2]`` that show the same."""
-    return pairs[_correlations(grey, pairs) >= LEAST_ALIKE]
 
 
 def _correlations(grey: NDArray[np.float32], pairs: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -162,6 +162,15 @@ def test_what_the_errors_cost_has_to_grow_beyond_the_noise() -> None:
         assert judgement.comparisons[0].cost.standard_error == pytest.approx(3 * lost**0.5)
 
 
+def test_errors_that_both_make_speak_against_nobody() -> None:
+    photos = tuple(make_photo(f"{n}", n % 2, "field") for n in range(100))
+    wrong = Scored(photos, np.where(np.arange(100) % 2, 0.2, 0.8).astype(np.float32))
+    one, two = (Evaluation(name, {"test": wrong}, 0.5) for name in "ab")
+    judgement = judged(one, two, 0.02)
+    assert judgement.objections == ()
+    assert judgement.comparisons[0].cost.before == judgement.comparisons[0].cost.after == 200
+
+
 def test_another_threshold_is_no_other_gate_at_fixed_points() -> None:
     """The same order of photos in other numbers: the verdicts at 0.5 differ, these do not."""
     rng = np.random.default_rng(0)
