@@ -41,7 +41,8 @@ def rounds(  # noqa: PLR0917 click passes options by name
 
     Each gate model stands beside its parent on the same photos, which is in brackets: test
     splits grow from round to round, so figures of different rounds are not of the same photos.
-    With --data, all of them are judged on the same photos instead, through the graphs that serve.
+    With --data, all of them are judged on the same photos instead, through the graphs that serve;
+    photos that any of them has learned from stand in the splits "trained on" and "chosen on".
 
     \b
     plantood rounds plantood-gate:latest
@@ -62,9 +63,11 @@ def rounds(  # noqa: PLR0917 click passes options by name
     print_results(*other_lines(line))
     steps = recorded_steps(line.generations)
     if data is not None:
-        from plantood.training.train.evaluate import evaluation_of_gate, photos_by_split
+        from plantood.training.lineage.seen import seen_by
+        from plantood.training.train.evaluate import apart, evaluation_of_gate, photos_by_split
 
         by_split, _ = photos_by_split(data, cache, split)
+        by_split = apart(by_split, seen_by(line.generations[-1].gate))
         figures = [
             replace(evaluation_of_gate(one.gate, by_split), name=f"round {one.number}").figures()
             for one in line.generations

@@ -22,7 +22,10 @@ from plantood.model.store import save_gate
 from plantood.training.judging.evaluation import Evaluation, Scored
 from plantood.training.lineage.chain import lineage
 from plantood.training.lineage.plot import plot_steps, recorded_steps
+from plantood.training.lineage.seen import Seen
 from plantood.training.lineage.tables import lineage_table
+from plantood.training.photos.data import read_data
+from plantood.training.photos.scan import scan
 from tests.training.conftest import make_photo
 
 NAME = "gate-with-ancestors"
@@ -193,10 +196,27 @@ def test_all_of_them_on_the_same_photos(
     assert ran.exit_code == 0
     rows = [line.split() for line in ran.output.splitlines() if line.strip().startswith("farm")]
     assert len(rows) == 1
-    cells = rows[0][-6:]
-    assert cells[:2] == cells[2:4] == cells[4:]
+    cells = rows[0][-15:]  # each: wrong, share, and its interval
+    assert cells[:5] == cells[5:10] == cells[10:]
     assert "round 0" in ran.output
     assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_photos_that_one_of_them_has_learned_from_stand_apart(
+    store: Store, photo_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = photo_folder(3)
+    photos, _ = scan(read_data(folder), tmp_path)
+    seen = Seen(train=frozenset(photo.sha256[:16] for photo in photos if photo.source == "farm"))
+    first = store.save("w0", None, [], figures(1, 1))
+    second = store.save("w1", first, [], figures(1, 1) | seen.as_dict())
+    arguments = ("--data", folder, "--plot", tmp_path / "p.png", "--cache", tmp_path)
+    _, _, output = rounds(second, *arguments).output.partition("On the same photos, all")
+    told = output.partition("On the same photos, trained on")
+    assert "garden" in told[0]
+    assert "farm" not in told[0]
+    assert "farm" in told[2]
+    assert "garden" not in told[2]
 
 
 def test_steps_begin_where_the_parent_stands(family: dict[str, str]) -> None:
