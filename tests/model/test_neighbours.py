@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.neighbors import NearestNeighbors
+
+from plantood.model.memory import Memory, remember, unit
+from plantood.model.neighbours import Neighbours
+
+
+@pytest.fixture(scope="module")
+def embeddings() -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return (1 + rng.normal(size=(300, 20)) * 0.8 ** np.arange(20)).astype(np.float32)
+
+
+PLANT = np.arange(300) % 3 > 0
+
+
+def remembered(embeddings: np.ndarray, directions: int) -> Memory:
+    logit, weights = np.zeros(300), np.ones(300)
+    return remember(embeddings, logit, PLANT, ["s"] * 300, weights, directions=directions)
+
+
+def expected(embeddings: np.ndarray, asked: np.ndarray, plant: bool, k: int) -> np.ndarray:
+    known = unit(embeddings[plant == PLANT])
+    distances, _ = NearestNeighbors(n_neighbors=k).fit(known).kneighbors(unit(asked))
+    return distances[:, -1]
+
+
+@pytest.mark.parametrize("k", [1, 7])
+def test_with_all_directions_they_are_the_nearest(embeddings: np.ndarray, k: int) -> None:
+    asked = embeddings[:40] + np.random.default_rng(1).normal(size=(40, 20)) * 0.5
+    found = Neighbours(remembered(embeddings, 20), k).distances(asked)
+    assert found.plants.dtype == np.float32
+    np.testing.assert_allclose(found.plants, expected(embeddings, asked, True, k), atol=3e-3)
+    np.testing.assert_allclose(found.others, expected(embeddings, asked, False, k), atol=3e-3)
+    np.testing.assert_allclose(found.margin, found.others - found.plants)
+
+
+def test_with_few_directions_they_are_near_that(embeddings: np.ndarray) -> None:
+    asked = embeddings[:40] + np.random.default_rng(1).normal(size=(40, 20)) * 0.5
+    found = Neighbours(remembered(embeddings, 8), 5).distances(asked)
+    np.testing.assert_allclose(found.plants, expected(embeddings, asked, True, 5), rtol=0.12)
+
+
+def test_what_lies_beyond_the_directions_is_far(embeddings: np.ndarray) -> None:
+    memory = remembered(embeddings, 3)
+    beyond = np.linalg.svd(memory.directions.astype(float))[2][-1]
+    neighbours = Neighbours(memory)
+    within = unit(embeddings[:1])
+    assert neighbours.distances(within + beyond).plants > neighbours.distances(within).plants + 0.3
+
+
+def test_fewer_pictures_than_neighbours(embeddings: np.ndarray) -> None:
+    found = Neighbours(remembered(embeddings, 20), 1000).distances(embeddings[:5])
+    farthest = expected(embeddings, embeddings[:5], False, int(np.sum(~PLANT)))
+    np.testing.assert_allclose(found.others, farthest, atol=3e-3)
+
+
+def test_a_memory_of_one_class(embeddings: np.ndarray) -> None:
+    plants = np.ones(300, bool)
+    memory = remember(embeddings, np.zeros(300), plants, ["s"] * 300, np.ones(300))
+    with pytest.raises(ValueError, match="plants and others"):
+        Neighbours(memory)
