@@ -30,7 +30,7 @@ from tests.service.server import ROOT, SAMPLES, Server, environment
 from tests.standalone import Standalone
 
 PACKAGE = ROOT / "plantood"
-NOT_PACKED = {"starter/gate", "starter/samples"}
+NOT_PACKED = {"model/starter/gate", "model/starter/samples"}
 
 
 @pytest.fixture(scope="module")

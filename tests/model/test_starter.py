@@ -41,7 +41,7 @@ def test_it_is_complete_small_and_says_what_it_is() -> None:
 
 def test_it_is_installed_once() -> None:
     tag = install_starter(NAME)
-    assert str(tag) == f"{NAME}:{starter.VERSION}"
+    assert str(tag) == f"{NAME}:{starter.STARTER_VERSION}"
     assert install_starter(NAME) == tag
     assert [gate.tag for gate in list_gates(NAME)] == [str(tag)]
     assert load_gate(f"{NAME}:latest").manifest == open_gate(starter_dir()).manifest
@@ -51,7 +51,7 @@ def test_it_is_installed_whatever_is_pinned(monkeypatch: pytest.MonkeyPatch) -> 
     """What may be loaded is asked where it is loaded, and at once."""
     tag = install_starter(NAME)
     monkeypatch.setenv("PLANTOOD_GATE_SHA256", "0" * 64)
-    monkeypatch.setattr(starter, "WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(starter, "COPY_SECONDS", 0.0)
     assert install_starter(NAME) == tag
 
 
@@ -78,7 +78,7 @@ def test_several_processes_may_install_it_at_once(tmp_path: Path) -> None:
 
 
 def test_a_damaged_starter_in_the_store_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(starter, "WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(starter, "COPY_SECONDS", 0.0)
     tag = install_starter(NAME)
     (Path(bentoml.models.get(tag).path) / "head.onnx").write_bytes(b"")
     with pytest.raises(GateModelCorrupt, match=r"head\.onnx"):

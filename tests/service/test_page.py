@@ -93,7 +93,7 @@ def other(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         "MAX_UPLOAD_MB": "1",
         "UPLOADS_MB": "1",
         "MAX_MEGAPIXELS": "2",
-        "MAX_LATENCY_MS": "100",
+        "GATE_TIMEOUT_S": "1",
     }
     with serving(
         folder / "bentoml", **{f"PLANTOOD_{k}": v for k, v in settings.items()}
