@@ -49,8 +49,8 @@ $(VENV)/.kubectl: | $(VENV)/.development
 		echo "There is no kubectl: the tests of the Kubernetes manifests will skip." >&2
 	@touch $@
 
-test: $(VENV)/.development $(VENV)/.kubectl ## run the tests
-	$(BIN)/python -m pytest
+test: $(VENV)/.development $(VENV)/.kubectl ## run all tests, and measure what they cover
+	$(BIN)/python -m pytest --cov --durations=20
 
 check: lint ## the fast loop: format, style, types, and the tests that start no server
 	$(BIN)/python -m pytest -m "not slow" -q
