@@ -52,6 +52,25 @@ def test_what_lies_beyond_the_directions_is_far(embeddings: np.ndarray) -> None:
     assert neighbours.distances(within + beyond).plants > neighbours.distances(within).plants + 0.3
 
 
+def test_rests_add_up_by_hand() -> None:
+    # The plant has the code (0.3,) and a rest of 0.16, the other (0,) and one of 0.04; the photo
+    # asked for, (0.6, 0.8), has the code (0.6,) and a rest of 0.64.
+    memory = Memory(
+        mean=np.zeros(2, np.float32),
+        directions=np.array([[1, 0]], np.float16),
+        codes=np.array([[0.3], [0]], np.float16),
+        rest=np.array([0.16, 0.04], np.float32),
+        logit=np.zeros(2, np.float32),
+        plant=np.array([True, False]),
+        source=np.zeros(2, np.int32),
+        sources=np.array(["s"]),
+        weight=np.full(2, 0.5, np.float32),
+    )
+    found = Neighbours(memory).distances(np.array([[3.0, 4.0]]))
+    np.testing.assert_allclose(found.plants, np.sqrt(0.09 + 0.16 + 0.64), atol=1e-3)
+    np.testing.assert_allclose(found.others, np.sqrt(0.36 + 0.04 + 0.64), atol=1e-3)
+
+
 def test_fewer_pictures_than_neighbours(embeddings: np.ndarray) -> None:
     found = Neighbours(remembered(embeddings, 20), 1000).distances(embeddings[:5])
     farthest = expected(embeddings, embeddings[:5], False, int(np.sum(~PLANT)))
