@@ -22,7 +22,7 @@ from plantood.training.files.paths import existing, spelled
 from plantood.training.finetune.settings import FinetuneOptions, ReplaySettings
 from plantood.training.finetune.sides import split_sides
 from plantood.training.judging.gates import find_gate
-from plantood.training.lineage.seen import Seen
+from plantood.training.judging.seen import Seen
 from plantood.training.negatives.run import ORIGINS
 from plantood.training.photos.account import ensure_photos, read_usable
 from plantood.training.photos.data import BadPhoto, Found, LabelledPhoto

@@ -34,18 +34,18 @@ from plantood.training.fitting.fit import read_arrays, write_arrays
 from plantood.training.fitting.phases import HeadTrainer, TrainedHead
 from plantood.training.fitting.room import ensure_room, ensure_room_to_save
 from plantood.training.fitting.scoring import score_splits
+from plantood.training.judging.audit import audit_lines
 from plantood.training.judging.evaluation import Evaluation, Scored, scored_splits
 from plantood.training.judging.gates import find_gate
-from plantood.training.lineage.seen import seen_by
+from plantood.training.judging.relabel import WRONG_LABELS, write_wrong_labels
+from plantood.training.judging.seen import seen_by
 from plantood.training.network.backbones import build_backbone
 from plantood.training.network.classifier import head_of, load_classifier
 from plantood.training.photos.dataset import Dataset
 from plantood.training.process.determinism import make_deterministic
 from plantood.training.process.progress import say
 from plantood.training.process.run import open_run
-from plantood.training.rounds.audit import audit_lines
 from plantood.training.rounds.layout import Round
-from plantood.training.rounds.wrong_labels import WRONG_LABELS, write_wrong_labels
 from plantood.training.train.train import (
     changed_settings,
     data_notes,

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from plantood.training.lineage.seen import DIGITS, Seen
+from plantood.training.judging.seen import DIGITS, Seen
 from plantood.training.photos.data import LabelledPhoto
 from plantood.training.photos.dataset import Photos
 from plantood.training.photos.splits import Division

@@ -3,9 +3,10 @@
 Confident learning (Northcutt, Jiang and Chuang 2021, *Confident Learning: Estimating Uncertainty in
 Dataset Labels*, JAIR 70, https://doi.org/10.1613/jair.1.12125): each photo is judged by a model
 that was fitted without it. A class has as its own threshold the mean probability that the photos
-labelled so get for it. A photo is suspected if its probability of the other class, less the threshold
-of that, is higher than that of its own class, less its threshold. The paper's confident joint counts
-only those of them that reach the threshold of the other class; here somebody looks at each.
+labelled so get for it. A photo is suspected if its probability of the other class, less the
+threshold of that, is higher than that of its own class, less its threshold. The paper's confident
+joint counts only those of them that reach the threshold of the other class; here somebody looks at
+each.
 
 The model is ridge regression of the label on the frozen features: least squares of a 0/1 target
 estimates its mean at each point, so P(plant), and is solved at once.

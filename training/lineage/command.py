@@ -63,7 +63,7 @@ def rounds(  # noqa: PLR0917 click passes options by name
     print_results(*other_lines(line))
     steps = recorded_steps(line.generations)
     if data is not None:
-        from plantood.training.lineage.seen import seen_by
+        from plantood.training.judging.seen import seen_by
         from plantood.training.train.evaluate import apart, evaluation_of_gate, photos_by_split
 
         by_split, _ = photos_by_split(data, cache, split)

@@ -131,9 +131,9 @@ def mine(**values: Any) -> None:
     """
     from plantood.training.common.output import print_results
     from plantood.training.common.tables import console_table
+    from plantood.training.judging.audit import audit_lines
     from plantood.training.mining.mine import MineOptions
     from plantood.training.mining.mine import mine as run
-    from plantood.training.rounds.audit import audit_lines
 
     round_ = run(MineOptions(**values))
     print_results(console_table("Funnel", ["step", "photos"], funnel(round_)))

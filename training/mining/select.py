@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from plantood.training.files.atomic import write_bytes, write_csv
+from plantood.training.judging.audit import AUDIT
 from plantood.training.mining.alike import Fingerprints, alike_to_earlier
 from plantood.training.mining.draw import UNREADABLE, FetchFailures, skipped
 from plantood.training.mining.labelled import labelled_files
@@ -20,7 +21,6 @@ from plantood.training.mining.worklist import order_key
 from plantood.training.photos.walk import EXTENSIONS
 from plantood.training.process.parallel import map_in_order
 from plantood.training.process.progress import track
-from plantood.training.rounds.audit import AUDIT
 from plantood.training.rounds.layout import PHOTOS, Round
 from plantood.training.rounds.layout import UNREADABLE as UNREADABLE_FILE
 from plantood.training.rounds.mined import MinedPhoto

@@ -13,7 +13,7 @@ from plantood.training.files.disk import ensure_writable
 from plantood.training.fitting.scoring import score_splits
 from plantood.training.judging.evaluation import Evaluation
 from plantood.training.judging.gates import find_gate
-from plantood.training.lineage.seen import Seen, seen_by
+from plantood.training.judging.seen import Seen, seen_by
 from plantood.training.photos.account import Account, read_usable
 from plantood.training.photos.data import BadPhoto, LabelledPhoto
 from plantood.training.photos.dataset import Photos, write_bad

@@ -26,8 +26,8 @@ from plantood.training.fitting.phases import HeadTrainer, TrainedHead
 from plantood.training.fitting.room import ensure_room, ensure_room_to_save
 from plantood.training.fitting.scoring import score_splits
 from plantood.training.judging.evaluation import Evaluation, scored_splits
+from plantood.training.judging.seen import Seen
 from plantood.training.judging.threshold import choose_threshold
-from plantood.training.lineage.seen import Seen
 from plantood.training.network.backbones import build_backbone
 from plantood.training.photos.dataset import (
     Dataset,

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from plantood.training.finetune.sides import Sides, split_sides
-from plantood.training.lineage.seen import DIGITS, Seen
+from plantood.training.judging.seen import DIGITS, Seen
 from plantood.training.photos.data import LabelledPhoto
 from plantood.training.photos.splits import divide
 from tests.training.conftest import make_photo

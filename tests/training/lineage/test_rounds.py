@@ -20,9 +20,9 @@ from plantood.model.policy import Policy
 from plantood.model.starter import starter_dir
 from plantood.model.store import save_gate
 from plantood.training.judging.evaluation import Evaluation, Scored
+from plantood.training.judging.seen import Seen
 from plantood.training.lineage.chain import lineage
 from plantood.training.lineage.plot import plot_steps, recorded_steps
-from plantood.training.lineage.seen import Seen
 from plantood.training.lineage.tables import lineage_table
 from plantood.training.photos.data import read_data
 from plantood.training.photos.scan import scan

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from plantood.training.judging.audit import AUDIT
 from plantood.training.mining.alike import LEAST_COSINE, Fingerprints, alike_to_earlier
 from plantood.training.mining.command import funnel
 from plantood.training.mining.mine import mine
-from plantood.training.rounds.audit import AUDIT
 from plantood.training.rounds.labels import Decision
 from plantood.training.rounds.layout import Round
 from tests.training.conftest import csv_rows, noise_look

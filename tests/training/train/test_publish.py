@@ -18,7 +18,7 @@ from plantood.training.fitting.features import read_input
 from plantood.training.fitting.scoring import score_splits
 from plantood.training.judging import metrics
 from plantood.training.judging.evaluation import Evaluation, Scored
-from plantood.training.lineage.seen import seen_by
+from plantood.training.judging.seen import seen_by
 from plantood.training.photos.dataset import load_dataset
 from plantood.training.train.train import evaluation_of_graph, judged, train
 from tests.training.conftest import Data, make_photo

@@ -11,7 +11,7 @@ from PIL import Image
 from plantood.judging.gate import Gate
 from plantood.model.store import load_gate
 from plantood.training.judging.evaluation import Evaluation
-from plantood.training.lineage.seen import Seen
+from plantood.training.judging.seen import Seen
 from plantood.training.photos.data import LabelledPhoto
 from plantood.training.train.evaluate import apart
 from plantood.training.train.served import Served, reasons_table, serve

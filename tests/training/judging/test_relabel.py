@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from plantood.training.finetune.data import Collection, gather
+from plantood.training.judging.relabel import TWINS, write_wrong_labels
 from plantood.training.photos.data import LabelledPhoto, read_data
 from plantood.training.photos.scan import scan
 from plantood.training.review.log import DecisionLog
 from plantood.training.rounds.labels import Decision
 from plantood.training.rounds.layout import Round
-from plantood.training.rounds.wrong_labels import TWINS, write_wrong_labels
 from tests.training.conftest import write_photo
 
 GATE = {"gate": "plantood-gate:1", "gate_sha256": "0" * 64}

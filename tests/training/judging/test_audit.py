@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from plantood.training.rounds.audit import AUDIT, Audit, audit_lines, audit_of
+from plantood.training.judging.audit import AUDIT, Audit, audit_lines, audit_of
 from plantood.training.rounds.labels import Decision
 from plantood.training.rounds.layout import Round, RoundInfo
 from plantood.training.rounds.mined import MinedPhoto

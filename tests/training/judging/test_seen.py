@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from plantood.model.entry import open_gate
 from plantood.model.starter import starter_dir
-from plantood.training.lineage.seen import Seen, seen_by
+from plantood.training.judging.seen import Seen, seen_by
 from plantood.training.photos.dataset import Dataset
 from tests.training.conftest import make_photo
 
