@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from plantood.errors import SettingsError
+from plantood.training.common.intervals import share
 from plantood.training.files.atomic import write_text
 from plantood.training.files.paths import spelled
-from plantood.training.judging.intervals import share
 
 Row = Sequence[str]
 MISSING = "-"

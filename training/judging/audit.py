@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from plantood.training.judging.intervals import share
+from plantood.training.common.intervals import share
 from plantood.training.rounds.layout import Round
 
 AUDIT = "audit"

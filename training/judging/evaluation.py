@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from plantood.training.common.intervals import FEWEST
 from plantood.training.judging.calibration import FittedCalibration
 from plantood.training.judging.guarantee import Guarantee
-from plantood.training.judging.intervals import FEWEST
 from plantood.training.judging.metrics import by_source, calibration_error, summary
 from plantood.training.photos.dataset import Dataset, Photos, labels_of
 

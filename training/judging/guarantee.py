@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import beta, binom
 
-from plantood.training.judging.intervals import share
+from plantood.training.common.intervals import share
 
 
 @dataclass(frozen=True)

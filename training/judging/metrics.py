@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn import metrics as sk
 
-from plantood.training.judging.intervals import wilson
+from plantood.training.common.intervals import wilson
 
 EPSILON = 1e-7
 """Probabilities are kept this far from 0 and 1 in logarithms; the same as Keras."""

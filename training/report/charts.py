@@ -20,9 +20,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from plantood.training.common.intervals import share
 from plantood.training.files.paths import spelled
 from plantood.training.judging.evaluation import Evaluation
-from plantood.training.judging.intervals import share
 from plantood.training.judging.metrics import reliability, roc_curve
 
 if TYPE_CHECKING:

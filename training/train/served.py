@@ -13,10 +13,10 @@ from plantood.model.entry import GateModel
 from plantood.model.policy import Policy, quality_reasons, score_reasons
 from plantood.photo.images import load_image, to_model_input
 from plantood.photo.quality import measure
+from plantood.training.common.intervals import share
 from plantood.training.common.tables import Row
 from plantood.training.fitting.features import BATCH
 from plantood.training.judging.evaluation import Scored
-from plantood.training.judging.intervals import share
 from plantood.training.photos.data import CLASS_NAMES, LabelledPhoto
 from plantood.training.photos.dataset import Photos, labels_of
 from plantood.training.process.parallel import map_in_order

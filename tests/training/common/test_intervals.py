@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from plantood.training.judging.intervals import share, wilson
+from plantood.training.common.intervals import share, wilson
 
 
 @pytest.mark.parametrize(
