@@ -91,11 +91,13 @@ def at_fixed_points(
 
     def retakes(scored: Scored) -> NDArray[np.bool_]:
         p = scored.probabilities
-        return p[plants] <= _exceeded_by(p[others], let_through)
+        wrong: NDArray[np.bool_] = p[plants] <= _exceeded_by(p[others], let_through)
+        return wrong
 
     def accepts(scored: Scored) -> NDArray[np.bool_]:
         p = -scored.probabilities  # the same from the other side
-        return p[others] <= _exceeded_by(p[plants], sent_back)
+        wrong: NDArray[np.bool_] = p[others] <= _exceeded_by(p[plants], sent_back)
+        return wrong
 
     return (
         change_of(

@@ -85,6 +85,5 @@ def split_sides(
                 parts["train"].append(photo)
         else:
             parts[name].append(photo)
-    return Sides(
-        *(tuple(parts[name]) for name in ("train", "val", "test", "left out")), parent, dict(seen)
-    )
+    train, val, test, left_out = (tuple(part) for part in parts.values())
+    return Sides(train, val, test, left_out, parent, dict(seen))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,7 @@ HIGH_PASS = 8
 FLAT = 2.0
 """Standard deviation in grey levels below which a photo shows nothing: they all look the same."""
 BLOCK = 2048
+Number = TypeVar("Number", np.float32, np.complex64)
 
 
 def look_of(pixels: NDArray[np.uint8]) -> bytes:
@@ -80,7 +82,8 @@ def near_duplicate_groups(looks: Sequence[bytes]) -> NDArray[np.int64]:
     """Group number of each photo, ``[N]``: the same for photos linked by near-duplicates."""
     pairs = near_duplicates(looks)
     links = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), (len(looks), len(looks)))
-    return connected_components(links, directed=False)[1].astype(np.int64)
+    groups: NDArray[np.int64] = connected_components(links, directed=False)[1].astype(np.int64)
+    return groups
 
 
 def _grey(looks: Iterable[bytes]) -> NDArray[np.float32]:
@@ -122,12 +125,13 @@ def _spectra(grey: NDArray[np.float32]) -> NDArray[np.complex64]:
     return _unit(spectra.reshape(len(grey), -1).astype(np.complex64))
 
 
-def _unit(vectors: NDArray[np.inexact]) -> NDArray[np.inexact]:
+def _unit(vectors: NDArray[Number]) -> NDArray[Number]:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.maximum(lengths, np.float32(1e-6))
+    unit: NDArray[Number] = vectors / np.maximum(lengths, np.float32(1e-6))
+    return unit
 
 
-def _frequencies() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _frequencies() -> tuple[NDArray[np.floating], NDArray[np.floating]]:
     """Periods a pixel down and across, ``[32, 1]`` and ``[1, 17]``."""
     return np.fft.fftfreq(SIDE)[:, None], np.fft.rfftfreq(SIDE)[None]
 
