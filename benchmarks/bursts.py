@@ -40,7 +40,7 @@ EVERY = 8
 """Every so many photos a burst is made of one."""
 SHIFT = 6
 """Pixels that the frames of a burst lie apart, at most."""
-LIMITS = (0.7, 0.75, LEAST_ALIKE, 0.85, 0.9)
+LIMITS = (0.75, 0.8, LEAST_ALIKE, 0.9, 0.95)
 Pairs = set[tuple[int, int]]
 
 

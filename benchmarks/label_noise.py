@@ -97,7 +97,11 @@ def table(found: list[Found], photos: int) -> str:
         ]
         for name, one in [*((str(n), one) for n, one in enumerate(found)), ("all", total)]
     ]
-    return f"{photos:,} photos; shares with 95 % intervals (Wilson).\n\n{markdown(header, rows)}"
+    return (
+        f"{photos:,} photos; shares with 95 % intervals (Wilson). All seeds flip labels of "
+        "the same photos, so the intervals of the last row are somewhat narrow.\n\n"
+        f"{markdown(header, rows)}"
+    )
 
 
 def ensure_shared() -> Path:

@@ -24,10 +24,10 @@ from plantood.training.process.parallel import map_in_order
 from plantood.training.process.progress import track
 from plantood.training.rounds.plain import read_file
 
-LEAST_COSINE = 0.9
+LEAST_COSINE = 0.92
 """Of two embeddings, from which the photos may be alike although their looks say less;
 `benchmarks.bursts` measures both limits."""
-LEAST_CORRELATION = 0.5
+LEAST_CORRELATION = 0.6
 """Of the looks of such photos."""
 BLOCK = 1024
 

@@ -4,8 +4,10 @@ A burst shows one scene several times: a few pixels apart, compressed anew each 
 at 32x32 is kept as its *look*. Two looks are compared as in image registration: the product of
 their spectra is their correlation at every shift, also by parts of a pixel (Reddy and Chatterji
 1996, *An FFT-based technique for translation, rotation, and scale-invariant image registration*,
-https://doi.org/10.1109/83.506761, section II), and the best of the small shifts counts. Low
-frequencies weigh less: that a leaf lies in the middle of a table does not make it the same leaf.
+https://doi.org/10.1109/83.506761, section II), and the best of the small shifts counts. The roots
+of all frequencies are taken first, half way to the paper's phase correlation, or the one edge of a
+horizon or of a long leaf would be all that counts; and low frequencies weigh less: that a leaf lies
+in the middle of a table does not make it the same leaf.
 """
 
 from __future__ import annotations
@@ -23,14 +25,17 @@ from scipy.sparse.csgraph import connected_components
 SIDE = 32
 LOOK = SIDE * SIDE
 """Bytes of a look."""
-LEAST_ALIKE = 0.8
+LEAST_ALIKE = 0.85
 """Correlation from which two photos show the same; `benchmarks.bursts` measures it."""
 CANDIDATE = 0.6
 """Correlation of the coarse gradients from which two looks are compared at all."""
 LONGEST_SHIFT, STEP = 0.8, 0.4
 """In pixels of a look: a fortieth of the photo's side, 6 of 256 pixels."""
-HIGH_PASS = 8
-"""Periods across the photo below which a frequency weighs less, in proportion."""
+HIGH_PASS, LOW_PASS = 4, 12
+"""Periods across the photo below which a frequency weighs less, in proportion, and above which it
+does not count, since 32 pixels do not hold it well."""
+FLOOR = 0.05
+"""Of the root mean square of a photo's frequencies: weaker ones are noise, and stay weak."""
 FLAT = 2.0
 """Standard deviation in grey levels below which a photo shows nothing: they all look the same."""
 BLOCK = 2048
@@ -119,10 +124,13 @@ def _correlations(grey: NDArray[np.float32], pairs: NDArray[np.int64]) -> NDArra
 
 
 def _spectra(grey: NDArray[np.float32]) -> NDArray[np.complex64]:
-    """Weighted spectra of length 1, ``[N, 32 * 17]``; the edges of the photo fade out."""
+    """Flattened, weighted spectra of length 1, ``[N, 32 * 17]``; the photo's edges fade out."""
     mean = (grey * _WINDOW).sum(axis=(1, 2), keepdims=True) / _WINDOW.sum()
-    spectra = np.fft.rfft2((grey - mean) * _WINDOW) * _WEIGHTS
-    return _unit(spectra.reshape(len(grey), -1).astype(np.complex64))
+    spectra = np.fft.rfft2((grey - mean) * _WINDOW)
+    strength = np.abs(spectra)
+    floor = FLOOR * np.sqrt(np.square(strength).mean(axis=(1, 2), keepdims=True))
+    weighted = spectra / np.sqrt(np.maximum(strength, floor)) * _WEIGHTS
+    return _unit(weighted.reshape(len(grey), -1).astype(np.complex64))
 
 
 def _unit(vectors: NDArray[Number]) -> NDArray[Number]:
@@ -138,10 +146,11 @@ def _frequencies() -> tuple[NDArray[np.floating], NDArray[np.floating]]:
 
 def _weights() -> NDArray[np.float64]:
     down, across = _frequencies()
-    high = np.clip(SIDE * np.hypot(down, across) / HIGH_PASS, 0, 1)
+    periods = SIDE * np.hypot(down, across)
+    passed = np.clip(periods / HIGH_PASS, 0, 1) * (periods <= LOW_PASS)
     # A real picture's spectrum is half of it: all but the columns at the edges stand for two.
     twice = np.where((across == 0) | (across == 0.5), 1, 2)
-    weights: NDArray[np.float64] = high * np.sqrt(twice)
+    weights: NDArray[np.float64] = passed * np.sqrt(twice)
     return weights
 
 

@@ -149,7 +149,7 @@ def mixed(share: float, name: str = "other") -> bytes:
 
 def test_embeddings_tell_what_looks_leave_open() -> None:
     """Of looks that are as good as the same no embedding says otherwise, nor of quite others."""
-    looks = [mixed(share) for share in (1.0, 0.65, 0.65, 0.3, 0.97)]
+    looks = [mixed(share) for share in (1.0, 0.72, 0.72, 0.4, 0.97)]
     near = unit(LEAST_COSINE + 0.01, (1 - (LEAST_COSINE + 0.01) ** 2) ** 0.5, 0)
     far = unit(LEAST_COSINE - 0.01, 0, (1 - (LEAST_COSINE - 0.01) ** 2) ** 0.5)
     scene, elsewhere = unit(1, 0, 0), unit(0, 0, 1)
@@ -169,7 +169,7 @@ def test_one_that_is_gone_takes_no_other_with_it() -> None:
     """1 is alike to 0 and goes; 2 is alike to 1 only, and stays."""
     angle = np.arccos(LEAST_COSINE) * 0.9
     embeddings = [unit(np.cos(n * angle), np.sin(n * angle)) for n in range(4)]
-    looks = [mixed(0.8, f"own {n}") for n in range(4)]  # two of them: 0.64
+    looks = [mixed(0.85, f"own {n}") for n in range(4)]  # two of them: 0.72
     photos = Fingerprints([Path(str(n)) for n in range(4)], looks, embeddings)
     assert alike_to_earlier(photos, 0) == {1: 0, 3: 2}
 

@@ -11,9 +11,11 @@ from scipy.ndimage import shift
 from plantood.training.common.shared import shared_dir
 from plantood.training.photos.data import read_data
 from plantood.training.photos.hashes import (
+    FLOOR,
     HIGH_PASS,
     LEAST_ALIKE,
     LOOK,
+    LOW_PASS,
     look_of,
     near_duplicate_groups,
     near_duplicates,
@@ -68,7 +70,11 @@ def test_the_correlation_is_that_of_the_pictures_moved_over_each_other() -> None
 
     def filtered(grey: np.ndarray) -> np.ndarray:
         faded = (grey - np.average(grey, weights=window)) * window
-        return np.fft.ifft2(np.fft.fft2(faded) * np.clip(periods / HIGH_PASS, 0, 1)).real
+        spectrum = np.fft.fft2(faded)
+        floor = FLOOR * np.sqrt(np.mean(np.abs(spectrum[:, :17]) ** 2))
+        spectrum /= np.sqrt(np.maximum(np.abs(spectrum), floor))
+        passed = np.where(periods > LOW_PASS, 0, np.clip(periods / HIGH_PASS, 0, 1))
+        return np.fft.ifft2(spectrum * passed).real
 
     def correlation(a: np.ndarray, b: np.ndarray) -> float:
         moved = [shift(filtered(a), (0.4 * y, 0.4 * x), mode="grid-wrap", order=5)
