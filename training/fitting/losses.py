@@ -11,7 +11,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 from keras import ops
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from plantood.training.common.settings import loss_weights
 from plantood.training.judging.metrics import EPSILON, cross_entropy
@@ -71,7 +71,7 @@ def mean_loss(
     loss: WeightedBinaryCrossentropy,
     labels: ArrayLike,
     probabilities: ArrayLike,
-    weights: ArrayLike | None = None,
+    weights: NDArray[np.floating] | None = None,
 ) -> float:
     """The same loss over whole arrays in NumPy, ``[N]`` each: the mean over the photos.
 

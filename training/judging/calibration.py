@@ -29,7 +29,7 @@ class FittedCalibration:
     method: Method
     calibration: Calibration
     """Everything that is applied: the method's line, the loss's weights and the shift of share."""
-    log_loss: Mapping[str, float] = field(default_factory=dict)
+    log_loss: Mapping[Method, float] = field(default_factory=dict)
     """Of each method on photos that it was not fitted on; empty if there were too few to tell."""
     plants: int = 0
     others: int = 0

@@ -35,7 +35,7 @@ def photo_weights(labels: ArrayLike, share_of_others: float | None) -> NDArray[n
     y = np.asarray(labels).ravel() == 1
     if share_of_others is None or y.all() or not y.any():
         return np.ones(len(y))
-    return np.where(y, (1 - share_of_others) / y.mean(), share_of_others / (~y).mean())
+    return np.asarray(np.where(y, (1 - share_of_others) / y.mean(), share_of_others / (~y).mean()))
 
 
 def confusion(labels: ArrayLike, probabilities: ArrayLike, threshold: float) -> dict[str, int]:
