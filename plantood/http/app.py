@@ -13,6 +13,7 @@ The size and the speed of what arrives are bounded below (protocol) and above
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -115,6 +116,7 @@ class EdgeApp(ServiceAppFactory):
         except SENTENCES as error:
             _end_the_server(error)
             raise
+        _collect_rarely()
 
     async def create_and_check(self, app: Starlette) -> None:
         """Create the service's object.
@@ -181,6 +183,19 @@ class _KnownPathsMetrics(RunnerTrafficMetricsMiddleware):
         if scope["type"] in ("http", "websocket") and scope["path"] not in self._known:
             scope = {**scope, "path": OTHER_PATHS, _AS_ASKED: scope}
         await super().__call__(scope, receive, send)
+
+
+def _collect_rarely() -> None:
+    """Keep Python's garbage collector from looking through all that a started service consists of.
+
+    These are some 120,000 objects, and it takes a tenth of a second in the middle of some request;
+    how often, hangs on how many objects a request happens to make: up to 6 % of a gate's time were
+    measured. What there is at the start stays, and what requests leave is freed without it, but for
+    a few circles.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 10)
 
 
 async def http_error(request: Request, refused: HTTPException) -> Response:
