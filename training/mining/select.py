@@ -93,7 +93,10 @@ def select(
         photos = list(_copy_all(round_, db, lost))
         compared = photos and not info.options.get("near_duplicates")
         alike = _alike(round_, photos, fingerprint) if compared else {}
-        write_csv(round_.path / NEAR_DUPLICATES, ("path", "like"), _rows_of(alike, photos))
+        if alike:
+            write_csv(round_.path / NEAR_DUPLICATES, ("path", "like"), _rows_of(alike, photos))
+        else:  # perhaps there were some in an earlier choice
+            (round_.path / NEAR_DUPLICATES).unlink(missing_ok=True)
         mined = [photo for photo in photos if photo.id not in alike]
         round_.write_mined(mined)
         db.executemany("DELETE FROM chosen WHERE id = ?", ((id_,) for id_ in alike))

@@ -128,9 +128,11 @@ def test_they_stay_if_that_is_asked_for(pool: Make, comparing: Make) -> None:
     add_burst(source / "burst", 4)
     chosen = comparing(source, at_most=1.0)
     assert len(mine(chosen).mined()) == 7
+    assert (chosen.out / "near_duplicates.csv").is_file()
     round_ = mine(replace(chosen, near_duplicates=True))
     assert len(round_.mined()) == 10
     assert round_.info.counts["alike"] == 0
+    assert not (chosen.out / "near_duplicates.csv").exists()
     for photo in round_.mined():
         assert round_.photo_path(photo.id).is_file()
 
