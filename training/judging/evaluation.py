@@ -15,6 +15,9 @@ from plantood.training.judging.guarantee import Guarantee
 from plantood.training.judging.metrics import by_source, calibration_error, summary
 from plantood.training.photos.dataset import Dataset, Photos, labels_of
 
+NAMED = 6
+"""Slices of too few photos that a sentence names; it counts the others."""
+
 
 @dataclass(frozen=True)
 class Scored:
@@ -137,4 +140,8 @@ def too_few_to_tell(figures: Mapping[str, Any]) -> str | None:
     ]
     if not few:
         return None
-    return f"Under {FEWEST} photos, so look at the intervals, not at the shares: {'; '.join(few)}."
+    more = f"; and {len(few) - NAMED} more" if len(few) > NAMED else ""
+    return (
+        f"Under {FEWEST} photos, so look at the intervals, not at the shares: "
+        f"{'; '.join(few[:NAMED])}{more}."
+    )

@@ -9,7 +9,7 @@ import pytest
 from plantood.model.calibration import Calibration
 from plantood.training.common.intervals import FEWEST
 from plantood.training.judging.calibration import FittedCalibration
-from plantood.training.judging.evaluation import Evaluation, Scored, too_few_to_tell
+from plantood.training.judging.evaluation import NAMED, Evaluation, Scored, too_few_to_tell
 from plantood.training.judging.guarantee import Guarantee, guaranteed_threshold
 from plantood.training.judging.metrics import calibration_error
 from tests.training.conftest import make_photo
@@ -70,6 +70,12 @@ def test_slices_of_too_few_photos_are_named(evaluation: Evaluation) -> None:
     assert words.startswith(f"Under {FEWEST} photos")
     assert "street, other, in test (10)" in words
     assert "farm" not in words
+    sources = tuple(make_photo(str(i), 1, f"source-{i}") for i in range(NAMED + 2))
+    many = Evaluation("m", {"test": Scored(sources, np.ones(NAMED + 2, np.float32))}, 0.5)
+    words = too_few_to_tell(many.figures())
+    assert words is not None
+    assert words.count("in test (1)") == NAMED
+    assert words.endswith("; and 2 more.")
     plants = evaluation.splits["test"].photos[:30]
     enough = Evaluation("m", {"test": Scored(plants, np.ones(30, np.float32))}, 0.5)
     assert too_few_to_tell(enough.figures()) is None

@@ -89,7 +89,7 @@ def test_in_words() -> None:
     labels = np.repeat([0, 1], [299, 100])
     scores = np.concatenate([np.full(299, 0.5), np.full(3, 0.4), np.full(97, 0.9)])
     words = guaranteed_threshold(labels, scores, max_false_accept=0.01).in_words("test")
-    assert words.startswith("At most 1.00% of others accepted, 95% sure: from a threshold of 0.7")
+    assert words.startswith("At most 1 % of others accepted, 95 % sure: from a threshold of 0.7")
     assert "lets 0 of 299 others in test through" in words
     assert "sends back 3.0% (1.0 to 8.5) of the plants" in words
 
