@@ -55,7 +55,8 @@ class Guarantee:
             photos: which ones these are, such as ``test``.
         """
         asked = (
-            f"At most {self.max_false_accept:.2%} of others accepted, {self.confidence:.0%} sure"
+            f"At most {100 * self.max_false_accept:g} % of others accepted, "
+            f"{100 * self.confidence:g} % sure"
         )
         if self.threshold is None:
             return (
