@@ -67,7 +67,7 @@ class Memory:
         centred = unit(embedding) - self.mean
         codes = centred @ self.directions.astype(np.float32).T
         rest = np.maximum(np.square(centred).sum(1) - np.square(codes).sum(1), 0)
-        return codes, rest
+        return np.asarray(codes, np.float32), np.asarray(rest, np.float32)
 
     def save(self, path: str | Path) -> None:
         """Write it as ``.npz`` of plain arrays."""

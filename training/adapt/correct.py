@@ -51,7 +51,9 @@ class NewPhotos:
 
 def none(channels: int) -> Correction:
     """The correction that changes nothing, for an embedding of so many channels."""
-    return Correction(np.float32(1), np.zeros(channels, np.float32), np.float32(0))
+    return Correction(
+        np.array(1, np.float32), np.zeros(channels, np.float32), np.array(0, np.float32)
+    )
 
 
 def fit_correction(
@@ -100,9 +102,9 @@ def fit_correction(
     theta = fit_logistic(x, targets, weights, np.append(penalty * spread, 0.0), first)
     kernel = directions.T @ theta[1:-1]
     return Correction(
-        np.float32(theta[0]),
+        np.array(theta[0], np.float32),
         kernel.astype(np.float32),
-        np.float32(theta[-1] - memory.mean.astype(np.float64) @ kernel),
+        np.array(theta[-1] - memory.mean.astype(np.float64) @ kernel, np.float32),
     )
 
 

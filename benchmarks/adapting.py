@@ -1,0 +1,283 @@
+"""What a handful of photos teaches a gate about a source that it never saw.
+
+    python -m benchmarks.adapting --cache FOLDER --write docs/adapt.md --plot docs/adapting.svg
+
+For each source a head and a memory are made of all other sources, without their test split; then
+the gate is adapted with 0 to 40 photos of the source, drawn anew for each seed, as `plantood adapt`
+does it. Kept plants are counted on the photos of the source that were never drawn, where as many of
+the known others of the test split are let through as before.
+
+The *others* that go with them are everyday photos of a collection that no head was fitted to; those
+that were not drawn show what becomes of false accepts on a source never seen.
+
+A gate might also learn the camera instead of the plants: windows of bare ground, cut out of the
+photos of seedlings, show whether it does.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.embedded import Embedded, embedded
+from benchmarks.unfamiliarity import balanced, units
+from plantood.model.correction import Correction
+from plantood.model.entry import open_gate
+from plantood.model.memory import Memory, remember, unit
+from plantood.model.starter import starter_dir
+from plantood.training.adapt.correct import NewPhotos, fit_correction, none
+from plantood.training.common.shared import shared_dir
+from plantood.training.common.tables import markdown, write_between_markers
+from plantood.training.starter.draw import draw
+from plantood.training.starter.plan import Sample
+from plantood.training.starter.probe import Probe, fit_probe
+
+SOURCES = {
+    "deep_weeds": "weeds from a robot",
+    "plant_seedlings": "seedlings from above",
+    "rice_leaf": "pieces of rice leaf",
+    "maize_plantvillage": "maize leaves on a table",
+}
+OTHERS = "imagenet_sample2"
+"""Source of the others that go with the new plants."""
+GROUND = "plant_seedlings"
+"""Source whose photos have bare ground beside the plants."""
+COUNTS = (5, 10, 20, 40)
+SEEDS = 5
+WRONG = 0.1
+MODES = ("plants and others", "only plants", "only others", "10 % wrong labels")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One source, and a gate that never saw it."""
+
+    source: Embedded
+    others: Embedded
+    known_others: NDArray[np.float32]
+    """Embeddings of the test split of the known sources."""
+    known_plants: NDArray[np.float32]
+    """Likewise."""
+    head: Probe
+    memory: Memory
+
+
+def settings(photos: Embedded, pool: Embedded) -> Iterator[tuple[str, Setting]]:
+    """Every source of `SOURCES` with its unit left out."""
+    for left_out in units(photos):
+        for name in set(left_out) & set(SOURCES):
+            out = np.isin(photos.source, left_out)
+            test = photos.split == "test"
+            known = photos.part(~out & ~test)
+            weights = balanced(known)
+            head = fit_probe(known.embedding, known.plant, weights)
+            memory = remember(
+                known.embedding,
+                head.logits(known.embedding),
+                known.plant,
+                known.source.tolist(),
+                weights,
+            )
+            yield (
+                name,
+                Setting(
+                    source=photos.part(photos.source == name),
+                    others=pool.part((pool.source == OTHERS) & ~pool.plant),
+                    known_others=photos.part(~out & test & ~photos.plant).embedding,
+                    known_plants=photos.part(~out & test & photos.plant).embedding,
+                    head=head,
+                    memory=memory,
+                ),
+            )
+
+
+def new_photos(
+    setting: Setting, plants: NDArray[np.intp], others: NDArray[np.intp], wrong: float, seed: int
+) -> NewPhotos:
+    """Some photos of the source and some others; a share of each class wrongly labelled."""
+    x = np.concatenate([setting.source.embedding[plants], setting.others.embedding[others]])
+    plant = np.arange(len(x)) < len(plants)
+    rng = np.random.default_rng(seed)
+    swapped = [
+        rng.choice(members, round(wrong * len(members)), replace=False)
+        for members in (np.flatnonzero(plant), np.flatnonzero(~plant))
+        if len(members)
+    ]
+    plant[np.concatenate([*swapped, np.empty(0, np.intp)]).astype(np.intp)] ^= True
+    return NewPhotos(x, setting.head.logits(x), plant, np.arange(len(x)))
+
+
+@dataclass(frozen=True)
+class Result:
+    """Shares, 0..1."""
+
+    kept: float
+    """Of the source's plants that were never drawn."""
+    false_accepts: float
+    """Of the others of the collection never fitted to that were never drawn."""
+    known_kept: float
+    """Of the known plants of the test split."""
+
+
+def results(setting: Setting, correction: Correction, unused: dict[str, NDArray]) -> Result:
+    """At the threshold that lets through as many known others as before."""
+
+    def corrected(x: NDArray[np.float32]) -> NDArray[np.float64]:
+        return correction.logit(setting.head.logits(x), x)
+
+    before = int(np.sum(setting.head.logits(setting.known_others) >= 0))
+    known = corrected(setting.known_others)
+    threshold = np.sort(known)[::-1][before]  # as many lie above it
+    judged = (
+        setting.source.embedding[unused["plants"]],
+        setting.others.embedding[unused["others"]],
+        setting.known_plants,
+    )
+    return Result(*(float(np.mean(corrected(x) > threshold)) for x in judged))
+
+
+def run(setting: Setting, mode: str, count: int, seed: int, **choices: float) -> Result:
+    """One adaptation with ``count`` photos of the source."""
+    rng = np.random.default_rng(seed)
+    plants, others = (
+        rng.permutation(len(setting.source)),
+        rng.permutation(len(setting.others)),
+    )
+    most = max(COUNTS)
+    unused = {"plants": plants[most:], "others": others[most:]}
+    correction = none(setting.source.embedding.shape[1])
+    if count:
+        new = new_photos(
+            setting,
+            plants[: 0 if mode == "only others" else count],
+            others[: 0 if mode == "only plants" else count],
+            WRONG if mode == "10 % wrong labels" else 0.0,
+            seed,
+        )
+        correction = fit_correction(setting.memory, new, correction, **choices)
+    return results(setting, correction, unused)
+
+
+def ground_windows(manifest: Path) -> NDArray[np.float32]:
+    """Embeddings of a window of bare ground from each labelled photo of `GROUND`."""
+    with manifest.open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["source"] == GROUND and row["label"]]
+    pictures = [
+        draw(Sample("window", False, (GROUND,), (0, i), (manifest.parent / row["path"],)))
+        for i, row in enumerate(rows)
+    ]
+    scorer = open_gate(starter_dir()).scorer()
+    return unit(scorer.score(np.stack(pictures)).embedding)
+
+
+def ground_table(setting: Setting, windows: NDArray[np.float32]) -> str:
+    """Bare ground accepted and plants kept with 20 plants, and with windows of ground among them.
+
+    Photos are in the manifest's order, and windows in that of their photos: what is learned from is
+    taken from the first, what is judged from the others.
+    """
+    unused = {"plants": np.arange(max(COUNTS), len(windows)), "others": np.arange(0)}
+    rows = []
+    for name, plants, ground in (
+        ("nothing", 0, 0),
+        ("20 plants", 20, 0),
+        ("20 plants, 5 windows", 20, 5),
+        ("20 plants, 20 windows", 20, 20),
+    ):
+        x = np.concatenate([setting.source.embedding[:plants], windows[:ground]])
+        new = NewPhotos(x, setting.head.logits(x), np.arange(len(x)) < plants, np.arange(len(x)))
+        correction = fit_correction(setting.memory, new, none(x.shape[1]))
+        judged = replace(setting, others=replace(setting.others, embedding=windows))
+        result = results(judged, correction, unused | {"others": unused["plants"]})
+        rows.append([name, f"{result.kept:.1%}", f"{result.false_accepts:.1%}"])
+    return markdown(["given", "plants kept", "bare ground accepted"], rows)
+
+
+def table(found: dict[tuple[str, str, int], list[Result]], mode: str) -> str:
+    """Mean over the seeds, lowest and highest in brackets."""
+    rows = []
+    for name, what in SOURCES.items():
+        row = [what]
+        for count in (0, *COUNTS):
+            kept = [one.kept for one in found[name, mode, count]]
+            low, high = min(kept), max(kept)
+            row.append(f"{np.mean(kept):.0%} ({100 * low:.0f} to {100 * high:.0f})")
+        for figure in ("false_accepts", "known_kept"):
+            means = [
+                np.mean([getattr(one, figure) for one in found[name, mode, count]])
+                for count in (0, max(COUNTS))
+            ]
+            row.append(" to ".join(f"{one:.1%}" for one in means))
+        rows.append(row)
+    header = ["plants kept of", *(f"{count} photos" for count in (0, *COUNTS))]
+    return markdown([*header, "false accepts never seen", "known plants kept"], rows)
+
+
+def plot(found: dict[tuple[str, str, int], list[Result]], file: Path) -> None:
+    """Kept plants over the number of photos, a panel for each source, a line for each mode."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    mpl.rcParams["svg.hashsalt"] = "plantood"
+    from matplotlib import pyplot as plt
+
+    figure, panels = plt.subplots(1, len(SOURCES), figsize=(12, 3.2), sharey=True)
+    counts = (0, *COUNTS)
+    for panel, (name, what) in zip(panels, SOURCES.items(), strict=True):
+        for mode in MODES:
+            kept = np.array([[one.kept for one in found[name, mode, count]] for count in counts])
+            (line,) = panel.plot(counts, kept.mean(1), marker=".", label=mode)
+            panel.fill_between(
+                counts, kept.min(1), kept.max(1), color=line.get_color(), alpha=0.15, lw=0
+            )
+        panel.set_title(what, fontsize=10)
+        panel.set_xlabel("photos of it")
+        panel.set_xticks(counts)
+        panel.grid(alpha=0.3)
+    panels[0].set_ylabel("plants kept")
+    panels[0].yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1.0, 0))
+    panels[-1].legend(fontsize=8, loc="lower right")
+    figure.tight_layout()
+    figure.savefig(file, metadata={"Date": None})
+
+
+@click.command(help=__doc__)
+@click.option("--cache", type=click.Path(path_type=Path), default=Path("runs/cache/embedded"))
+@click.option("--write", type=click.Path(path_type=Path), help="Markdown file to write into.")
+@click.option("--plot", "figure", type=click.Path(path_type=Path), help="SVG file to draw into.")
+def main(cache: Path, write: Path | None, figure: Path | None) -> None:
+    """Adapt, print the tables, and write them between their markers."""
+    shared = shared_dir()
+    if shared is None:
+        raise click.ClickException("There is no folder of photos.")
+    manifest = shared / "data" / "manifest.csv"
+    photos = embedded(manifest, cache)
+    pool = embedded(manifest, cache, shared / "data" / "pool_labels.csv")
+    found: dict[tuple[str, str, int], list[Result]] = defaultdict(list)
+    texts = {}
+    for name, setting in settings(photos, pool):
+        click.echo(name, err=True)
+        if name == GROUND:
+            texts["ground"] = ground_table(setting, ground_windows(manifest))
+        for mode in MODES:
+            for count in (0, *COUNTS):
+                for seed in range(SEEDS):
+                    found[name, mode, count].append(run(setting, mode, count, seed))
+    texts |= {mode.replace(" %", "").replace(" ", "-"): table(found, mode) for mode in MODES}
+    for name, text in texts.items():
+        click.echo(f"\n{name}\n\n{text}")
+        if write:
+            write_between_markers(write, f"adapting-{name}", text)
+    if figure:
+        plot(found, figure)
+
+
+if __name__ == "__main__":
+    main()

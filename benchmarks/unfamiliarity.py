@@ -1,0 +1,302 @@
+"""Which way to tell unfamiliar photos is worth switching on, on sources that a gate never saw.
+
+    python -m benchmarks.unfamiliarity --cache FOLDER --write docs/adapt.md [--beside PYTHON]
+
+For each source a head and every detector are fitted to the photos of all other sources, without
+their test split. What was left out is then told apart from the test split of the other class:
+*others* never seen from known plants, and *plants* never seen from known others. Two collections
+that share a table and a camera are left out together. Each detector stands alone, and added to the
+logit of the head, each in standard deviations of the known test photos.
+
+With --beside, a Python that has pytorch-ood scores the same embeddings, and the run fails unless it
+agrees.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from benchmarks.embedded import Embedded, embedded
+from benchmarks.ood_detectors import DETECTORS, NEIGHBOURS, Known
+from plantood.training.common.shared import shared_dir
+from plantood.training.common.tables import markdown, write_between_markers
+from plantood.training.judging.metrics import fpr_at_tpr
+from plantood.training.starter.probe import fit_probe
+
+UNITS = (("apple_plantvillage", "maize_plantvillage"),)
+"""Collections of one table and one camera: who has seen one has seen the other."""
+BESIDE = Path(__file__).with_name("ood_beside.py")
+TOLERANCE = 1e-3
+"""Largest difference from pytorch-ood, in standard deviations of the scores; its ViM computes in
+float32."""
+LIMIT = 99.0
+"""Percentile of the known plants' scores from which on a plant would be called unfamiliar."""
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One unit left out, judged by what was fitted without it."""
+
+    left_out: Embedded
+    known: Embedded
+    """The test split of all other sources."""
+    scores: dict[str, NDArray[np.float64]]
+    """By detector, of the left-out photos and then of the known ones; higher is less familiar."""
+
+    def of(self, name: str, fused: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Scores of the left-out photos and of the known ones, in standard deviations of these."""
+        first = len(self.left_out)
+
+        def standard(score: NDArray[np.float64]) -> NDArray[np.float64]:
+            return (score - score[first:].mean()) / score[first:].std()
+
+        score = standard(self.scores[name])
+        if fused and name != "logit":
+            score = score + standard(self.scores["logit"])
+        return score[:first], score[first:]
+
+
+def units(photos: Embedded) -> list[tuple[str, ...]]:
+    """The sources, those that belong together as one."""
+    joined = {name: unit for unit in UNITS for name in unit}
+    return sorted({joined.get(str(name), (str(name),)) for name in photos.source})
+
+
+def balanced(photos: Embedded) -> NDArray[np.float64]:
+    """Weights ``[N]``: both classes alike, each source by the root of its size."""
+    weights = np.zeros(len(photos))
+    for label in (True, False):
+        mine = photos.plant == label
+        for name in np.unique(photos.source[mine]):
+            of_source = mine & (photos.source == name)
+            weights[of_source] = of_source.sum() ** -0.5
+        weights[mine] *= 0.5 / weights[mine].sum()
+    return weights
+
+
+def fit_known(photos: Embedded) -> Known:
+    """The head of these photos, as the starter's is fitted."""
+    weights = balanced(photos)
+    probe = fit_probe(photos.embedding, photos.plant, weights)
+    return Known(
+        photos.embedding.astype(np.float64),
+        photos.plant,
+        photos.source,
+        weights,
+        probe.kernel.astype(np.float64),
+        probe.bias,
+    )
+
+
+def folds(photos: Embedded) -> Iterator[tuple[Known, Fold]]:
+    """Every unit left out once."""
+    for unit in units(photos):
+        out = np.isin(photos.source, unit)
+        test = photos.split == "test"
+        known = fit_known(photos.part(~out & ~test))
+        left_out, rest = photos.part(out), photos.part(~out & test)
+        points = np.concatenate([left_out.embedding, rest.embedding]).astype(np.float64)
+        scores = {name: detector(known)(points) for name, detector in DETECTORS.items()}
+        yield known, Fold(left_out, rest, scores)
+
+
+def sides(fold: Fold, name: str, source: str, fused: bool) -> tuple[NDArray, NDArray]:
+    """Labels (1 = plant) and familiarity of a left-out source and the known other class."""
+    out, known = fold.of(name, fused)
+    mine = fold.left_out.source == source
+    label = bool(fold.left_out.plant[mine][0])
+    against = fold.known.plant != label
+    labels = np.concatenate([np.full(mine.sum(), label), fold.known.plant[against]])
+    return labels.astype(int), -np.concatenate([out[mine], known[against]])
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Of one detector on one source, 0..1. AUPR takes *other* as the positive class."""
+
+    auroc: float
+    aupr: float
+    fpr95: float
+    fpr98: float
+
+    @classmethod
+    def of(cls, labels: NDArray, familiarity: NDArray) -> Figures:
+        """FPR is the share of others let through where 95 or 98 % of the plants are kept."""
+        rates = [fpr_at_tpr(labels, familiarity, tpr) for tpr in (0.95, 0.98)]
+        return cls(
+            float(roc_auc_score(labels, familiarity)),
+            float(average_precision_score(1 - labels, -familiarity)),
+            *(float("nan") if rate is None else rate for rate in rates),
+        )
+
+
+def limited(fold: Fold, name: str) -> dict[str, tuple[int, int, int]]:
+    """What a limit on one detector changes: by source, photos, accepted before, and with it.
+
+    Accepted before is what the logit accepts at 0. The limit is a percentile of the plants of the
+    known test split.
+    """
+    out, known = fold.of(name, fused=False)
+    accepted = -fold.scores["logit"][: len(out)] >= 0
+    familiar = out <= np.percentile(known[fold.known.plant], LIMIT)
+    counts = {}
+    for source in np.unique(fold.left_out.source):
+        mine = fold.left_out.source == source
+        both = int(np.sum(mine & accepted & familiar))
+        counts[str(source)] = (int(mine.sum()), int(np.sum(mine & accepted)), both)
+    return counts
+
+
+def same_false_accepts(every: list[Fold], name: str, fused: bool, share: float) -> float:
+    """Mean share of plants kept, where on average so many others are let through.
+
+    Every source by what never saw it, all sources alike, one limit for all.
+    """
+    plants, others = [], []
+    for fold in every:
+        out, _ = fold.of(name, fused)
+        for source in np.unique(fold.left_out.source):
+            mine = fold.left_out.source == source
+            (plants if fold.left_out.plant[mine][0] else others).append(-out[mine])
+    limits = np.unique(np.concatenate(others))
+    let_through = np.mean([[np.mean(one >= limit) for limit in limits] for one in others], axis=0)
+    allowed = limits[let_through <= share]
+    limit = allowed[0] if len(allowed) else np.inf
+    return float(np.mean([np.mean(one >= limit) for one in plants]))
+
+
+def summary(every: list[Fold], fused: bool) -> str:
+    """All detectors, means over the sources of each class."""
+    rows = []
+    for name in DETECTORS:
+        if fused and name == "logit":
+            continue
+        cells = [f"logit + {name}" if fused else name]
+        for label in (False, True):
+            figures = [
+                Figures.of(*sides(fold, name, source, fused))
+                for fold in every
+                for source in np.unique(fold.left_out.source)
+                if fold.left_out.plant[fold.left_out.source == source][0] == label
+            ]
+            means = np.mean([list(vars(one).values()) for one in figures], axis=0)
+            cells += [f"{means[0]:.3f}", f"{means[1]:.3f}", f"{means[2]:.1%}", f"{means[3]:.1%}"]
+        kept = [same_false_accepts(every, name, fused, share) for share in (0.025, 0.05)]
+        rows.append([*cells, *(f"{one:.1%}" for one in kept)])
+    header = ["detector"]
+    for what in ("others never seen", "plants never seen"):
+        header += [f"{what}: AUROC", "AUPR", "FPR at 95 %", "at 98 %"]
+    return markdown([*header, "plants kept at 2.5 % false accepts", "at 5 %"], rows)
+
+
+def by_source(every: list[Fold], names: list[str]) -> str:
+    """AUROC and FPR at 95 % TPR of each source, alone and added to the logit."""
+    rows = []
+    for fold in every:
+        for source in np.unique(fold.left_out.source):
+            mine = fold.left_out.source == source
+            row = [source, "plant" if fold.left_out.plant[mine][0] else "other", str(mine.sum())]
+            for name in names:
+                for fused in (False,) if name == "logit" else (False, True):
+                    figures = Figures.of(*sides(fold, name, source, fused))
+                    row.append(f"{figures.auroc:.3f} / {figures.fpr95:.1%}")
+            rows.append(row)
+    header = ["source left out", "class", "photos"]
+    for name in names:
+        header += [name] if name == "logit" else [name, f"logit + {name}"]
+    return markdown(header, sorted(rows, key=lambda row: (row[1] == "other", row[0])))
+
+
+def switched_on(every: list[Fold]) -> str:
+    """What a limit beside the threshold of P(plant) does to sources never seen."""
+    rows = []
+    for name in DETECTORS:
+        if name in ("logit", "energy"):
+            continue
+        shares: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
+        for fold in every:
+            for source, (count, before, after) in limited(fold, name).items():
+                label = bool(fold.left_out.plant[fold.left_out.source == source][0])
+                shares[label].append((before / count, after / count))
+        plants, others = np.mean(shares[True], axis=0), np.mean(shares[False], axis=0)
+        instead = same_false_accepts(every, "logit", False, float(others[1]))
+        cells = (plants[0], plants[1], others[0], others[1], instead)
+        rows.append([name, *(f"{one:.1%}" for one in cells)])
+    header = ["limit on", "plants kept without", "with", "false accepts without", "with"]
+    header += ["plants kept by a higher threshold instead"]
+    return markdown(header, rows)
+
+
+def beside(python: str, known: Known, fold: Fold) -> str:
+    """Scores of pytorch-ood on the same embeddings, and how far ours are from them."""
+    points = np.concatenate([fold.left_out.embedding, fold.known.embedding]).astype(np.float64)
+    with tempfile.TemporaryDirectory() as temporary:
+        given, out = Path(temporary, "in.npz"), Path(temporary, "out.npz")
+        np.savez(given, points=points, k=NEIGHBOURS, **vars(known))
+        subprocess.run([python, BESIDE, given, out], check=True)
+        with np.load(out, allow_pickle=False) as file:
+            theirs = {name: file[name] for name in file.files}
+    versions = str(theirs.pop("versions"))
+    rows, worst = [], 0.0
+    source = fold.left_out.source[0]
+    for name, score in theirs.items():
+        # A score is as good as its order: factors that a paper leaves open are taken out.
+        own = fold.scores[name]
+        slope, intercept = np.polyfit(score, own, 1)
+        difference = float(np.abs(own - slope * score - intercept).max() / own.std())
+        worst = max(worst, difference)
+        both = [
+            Figures.of(*sides(Fold(fold.left_out, fold.known, {name: one}), name, source, False))
+            for one in (own, score)
+        ]
+        aurocs = [f"{one.auroc:.4f}" for one in both]
+        rows.append([name, *aurocs, f"{difference:.1e}"])
+    if worst > TOLERANCE:
+        raise click.ClickException(f"pytorch-ood disagrees by {worst:.1e} standard deviations")
+    header = ["detector", "AUROC, ours", "AUROC, pytorch-ood", "largest difference"]
+    return f"{source} left out; {versions}.\n\n{markdown(header, rows)}"
+
+
+@click.command(help=__doc__)
+@click.option("--cache", type=click.Path(path_type=Path), default=Path("runs/cache/embedded"))
+@click.option("--write", type=click.Path(path_type=Path), help="Markdown file to write into.")
+@click.option("--beside", "python", help="A Python that has pytorch-ood.")
+def main(cache: Path, write: Path | None, python: str | None) -> None:
+    """Print the tables, and write them between their markers."""
+    shared = shared_dir()
+    if shared is None:
+        raise click.ClickException("There is no folder of photos.")
+    photos = embedded(shared / "data" / "manifest.csv", cache)
+    every: list[Fold] = []
+    compared = ""
+    for known, fold in folds(photos):
+        click.echo(", ".join(np.unique(fold.left_out.source)), err=True)
+        if python and not compared:
+            compared = beside(python, known, fold)
+        every.append(fold)
+    names = ["logit", "one Gaussian of plants", "plants against others"]
+    parts = {
+        "unfamiliar-alone": summary(every, fused=False),
+        "unfamiliar-fused": summary(every, fused=True),
+        "unfamiliar-on": switched_on(every),
+        "unfamiliar-sources": by_source(every, names),
+    }
+    if compared:
+        parts["unfamiliar-beside"] = compared
+    for name, text in parts.items():
+        click.echo(f"\n{name}\n\n{text}")
+        if write:
+            write_between_markers(write, name, text)
+
+
+if __name__ == "__main__":
+    main()
