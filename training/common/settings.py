@@ -109,8 +109,6 @@ class CostSettings:
 
     false_accept_cost: float = 3.0
     false_retake_cost: float = 1.0
-    towards: float | None = None
-    standard_errors: float = 1.0
     share_of_others: float | None = None
 
     def as_dict(self) -> dict[str, Any]:

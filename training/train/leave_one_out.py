@@ -189,9 +189,7 @@ def _pooled(
     head: str, scored: Scored, raw: Scored, costs: CostSettings, fit: FitSettings
 ) -> Evaluation:
     """All folds as one model, and what these photos would say of its threshold and calibration."""
-    chosen = choose_threshold(
-        scored.labels, scored.probabilities, **replace(costs, towards=None).as_dict()
-    )
+    chosen = choose_threshold(scored.labels, scored.probabilities, **costs.as_dict())
     fitted = fit_calibration(
         raw.labels,
         raw.probabilities,

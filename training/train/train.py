@@ -159,13 +159,12 @@ def judged(
 
     Args:
         evaluation: with the network's own P(plant).
-        costs: of the errors, and the share of others to calibrate for. The threshold that they tend
-            to is that of calibrated probabilities, whatever ``costs.towards`` says.
+        costs: of the errors, and the share of others to calibrate for.
         weights: of false accepts and false retakes in the loss.
         guarantee: what is to be promised of false accepts.
     """
     made = with_calibration(evaluation, costs.share_of_others, weights)
-    return with_guarantee(with_chosen_threshold(made, replace(costs, towards=None)), guarantee)
+    return with_guarantee(with_chosen_threshold(made, costs), guarantee)
 
 
 def evaluation_of_graph(
