@@ -109,6 +109,7 @@ class CostSettings:
 
     false_accept_cost: float = 3.0
     false_retake_cost: float = 1.0
+    standard_errors: float = 1.0
     share_of_others: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
