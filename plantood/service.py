@@ -210,7 +210,7 @@ class PlantGate:
             "model": self.gate.tag,
             **self.gate.manifest.model_dump(mode="json", exclude=private),
             "policy": self.judge.rules.policy.model_dump(),
-            "metrics": self.gate.metrics,
+            "metrics": {k: v for k, v in self.gate.metrics.items() if k != "seen"},
             "card": self.gate.card,
             "languages": self.judge.rules.messages.languages,
             "default_language": settings.language,

@@ -124,10 +124,12 @@ class _ScoreRows:
             for name, content in ray.get(files).items():
                 Path(folder, name).write_bytes(content)
             reference = Path(folder, REFERENCE)
+            gate = GateManifest.model_validate_json(manifest)
+            graphs = (Path(folder, BACKBONE), Path(folder, HEAD))
             self.judge = Judge(
-                Scorer(Path(folder, BACKBONE), Path(folder, HEAD), threads=1),
+                Scorer(*graphs, threads=1, calibration=gate.calibration),
                 load_reference(reference) if reference.exists() else None,
-                GateManifest.model_validate_json(manifest).policy,
+                gate.policy,
             )
 
     def __call__(self, rows: Mapping[str, np.ndarray]) -> dict[str, list[str]]:

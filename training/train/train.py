@@ -26,6 +26,7 @@ from plantood.training.fitting.phases import HeadTrainer, TrainedHead
 from plantood.training.fitting.room import ensure_room, ensure_room_to_save
 from plantood.training.fitting.scoring import score_splits
 from plantood.training.judging.evaluation import Evaluation, scored_splits
+from plantood.training.judging.relabel import WRONG_LABELS, write_wrong_labels
 from plantood.training.judging.seen import Seen
 from plantood.training.judging.threshold import choose_threshold
 from plantood.training.network.backbones import build_backbone
@@ -94,6 +95,16 @@ def train(options: TrainOptions) -> RunResult:
         if saves:
             ensure_room_to_save(backbone)
         extractor.fill(dataset.photos)
+        contradicted = write_wrong_labels(
+            folder / WRONG_LABELS,
+            dataset.train,
+            extractor.cache.rows(dataset.train).pooled(),
+            gate=options.backbone,
+            gate_sha256=extractor.digest,
+        )
+        for note in contradicted:
+            say(note, "yellow")
+        notes += contradicted
         trainer = HeadTrainer(backbone, extractor.cache, dataset, options.fit, folder)
         evaluations, val_losses = {}, {}
         for head in options.heads:
