@@ -41,6 +41,7 @@ _TRAINING = {
     "labels": "plantood.training.review.exchange.command",
     "negatives": "plantood.training.negatives.command",
     "finetune": "plantood.training.finetune.command",
+    "adapt": "plantood.training.adapt.command",
     "rounds": "plantood.training.lineage.command",
     "starter": "plantood.training.starter.command",
 }

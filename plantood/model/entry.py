@@ -9,29 +9,35 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from plantood.errors import GateModelCorrupt, GateModelError, GateModelNotFound
+from plantood.model import correction as corrections
+from plantood.model import memory as memories
 from plantood.model import reference as reference_statistics
 from plantood.model.calibration import Calibration
+from plantood.model.correction import Correction
+from plantood.model.memory import Memory
 from plantood.model.policy import Policy
 from plantood.model.reference import Reference
 from plantood.model.runtime import Scorer
 
+T = TypeVar("T")
 FORMAT_VERSION: Final = 1
 MANIFEST = "gate.json"
 KERAS, BACKBONE, HEAD = "model.keras", "backbone.onnx", "head.onnx"
 METRICS, CARD, REFERENCE = "metrics.json", "card.md", "reference.npz"
-#: The files of an entry beside the manifest; all but the reference statistics are required.
-FILES = (KERAS, BACKBONE, HEAD, METRICS, CARD, REFERENCE)
-_OPTIONAL = (REFERENCE,)
+MEMORY, CORRECTION = "memory.npz", "correction.npz"
+#: The files of an entry beside the manifest; all that are not optional are required.
+FILES = (KERAS, BACKBONE, HEAD, METRICS, CARD, REFERENCE, MEMORY, CORRECTION)
+_OPTIONAL = (REFERENCE, MEMORY, CORRECTION)
 #: What only training reads: the image of a bento leaves it out. Its digest stays in the manifest.
 _NOT_FOR_SERVING = (KERAS,)
 #: What lies beside the files that the manifest names: itself, and BentoML's record in its store.
@@ -120,8 +126,18 @@ class GateModel:
         return path
 
     def scorer(self, threads: int | None = None) -> Scorer:
-        """Start an ONNX Runtime session on its graphs, its P(plant) calibrated as they say."""
-        return Scorer(self.path / BACKBONE, self.path / HEAD, threads, self.manifest.calibration)
+        """Start an ONNX Runtime session on its graphs, its P(plant) corrected and calibrated.
+
+        Raises:
+            GateModelCorrupt: A graph, or the correction, cannot be read.
+        """
+        return Scorer(
+            self.path / BACKBONE,
+            self.path / HEAD,
+            threads,
+            self.manifest.calibration,
+            self.correction(),
+        )
 
     def reference(self) -> Reference | None:
         """Return its reference statistics, None if it was saved without.
@@ -129,12 +145,31 @@ class GateModel:
         Raises:
             GateModelCorrupt: The file cannot be read.
         """
-        if REFERENCE not in self.manifest.files:
+        return self._read(REFERENCE, reference_statistics.load)
+
+    def memory(self) -> Memory | None:
+        """Return what it remembers of its training photos, None if it was saved without.
+
+        Raises:
+            GateModelCorrupt: The file cannot be read.
+        """
+        return self._read(MEMORY, memories.load)
+
+    def correction(self) -> Correction | None:
+        """Return what it learned after its training, None if that is nothing.
+
+        Raises:
+            GateModelCorrupt: The file cannot be read.
+        """
+        return self._read(CORRECTION, corrections.load)
+
+    def _read(self, name: str, load: Callable[[Path], T]) -> T | None:
+        if name not in self.manifest.files:
             return None
         try:
-            return reference_statistics.load(self.path / REFERENCE)
+            return load(self.path / name)
         except Exception as error:  # numpy and zipfile each raise their own kinds
-            raise corrupt(self.path / REFERENCE, "cannot be read") from error
+            raise corrupt(self.path / name, "cannot be read") from error
 
 
 def write_entry(
@@ -149,6 +184,8 @@ def write_entry(
     card: str,
     metrics_summary: Mapping[str, float] | None = None,
     reference: Reference | None = None,
+    memory: Memory | None = None,
+    correction: Correction | None = None,
     quantization: Literal["float16", "int8"] | None = None,
     parent: str | None = None,
     data: Sequence[TrainingData] = (),
@@ -167,6 +204,8 @@ def write_entry(
         card: The model card, Markdown.
         metrics_summary: The few figures shown in listings, e.g. accuracy, f1, auroc.
         reference: Statistics of the training embeddings.
+        memory: What is kept of the training photos.
+        correction: What was learned after the training, of the head's P(plant).
         quantization: As given to `export_gate`.
         parent: Tag that this one was fine-tuned from.
         data: What it was trained on.
@@ -181,8 +220,9 @@ def write_entry(
     directory = Path(directory)
     (directory / METRICS).write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     (directory / CARD).write_text(card.rstrip() + "\n", encoding="utf-8")
-    if reference is not None:
-        reference.save(directory / REFERENCE)
+    for name, part in ((REFERENCE, reference), (MEMORY, memory), (CORRECTION, correction)):
+        if part is not None:
+            part.save(directory / name)
     present = [name for name in FILES if (directory / name).is_file()]
     if missing := set(FILES) - set(present) - set(_OPTIONAL):
         raise GateModelError(

@@ -19,6 +19,7 @@ import onnxruntime as ort
 
 from plantood.errors import GateModelCorrupt
 from plantood.model.calibration import Calibration
+from plantood.model.correction import Correction
 
 #: Photos per forward pass. Beyond it the time per photo no longer falls and the memory, which
 #: the runtime keeps, only grows; larger batches are scored in pieces.
@@ -32,7 +33,8 @@ class Scores(NamedTuple):
     """What the network says of a batch.
 
     Attributes:
-        plant_probability: P(plant), float32 [N], 0..1; calibrated, if the gate model is.
+        plant_probability: P(plant), float32 [N], 0..1; corrected and calibrated, if the gate model
+            is.
         embedding: Global average pool of the feature map, float32 [N,C].
     """
 
@@ -57,6 +59,7 @@ class Scorer:
         head_path: str | Path,
         threads: int | None = None,
         calibration: Calibration | None = None,
+        correction: Correction | None = None,
     ) -> None:
         """Load both graphs.
 
@@ -65,12 +68,14 @@ class Scorer:
             head_path: Graph ``feature_map`` -> ``plant_probability`` [N], ``embedding`` [N,C].
             threads: Threads of one forward pass; default `usable_cpus`.
             calibration: Of P(plant); default none.
+            correction: Of what the head says, before the calibration; default none.
 
         Raises:
             GateModelCorrupt: A file is missing or is not such a graph.
         """
         self.threads = threads or usable_cpus()
         self._calibration = calibration
+        self._correction = correction
         self._backbone = _session(Path(backbone_path), self.threads, "image", ["feature_map"])
         self._head = _session(
             Path(head_path), self.threads, "feature_map", ["plant_probability", "embedding"]
@@ -132,6 +137,8 @@ class Scorer:
                 np.empty(0, np.float32), np.empty((0, self.feature_shape[-1]), np.float32)
             )
         probability, embedding = map(np.concatenate, zip(*pieces, strict=True))
+        if self._correction is not None:
+            probability = self._correction.plant_probability(probability, embedding)
         if self._calibration is not None:
             probability = self._calibration.apply(probability)
         return Scores(probability, embedding)

@@ -10,13 +10,16 @@ import pytest
 
 from plantood.errors import GateModelCorrupt, GateModelError, GateModelNotFound
 from plantood.model.calibration import Calibration
+from plantood.model.correction import Correction
 from plantood.model.entry import (
     BACKBONE,
     CARD,
+    CORRECTION,
     FILES,
     HEAD,
     KERAS,
     MANIFEST,
+    MEMORY,
     METRICS,
     REFERENCE,
     TrainingData,
@@ -24,6 +27,7 @@ from plantood.model.entry import (
     sha256,
     write_entry,
 )
+from plantood.model.memory import remember
 from plantood.model.policy import Policy
 from plantood.model.starter import starter_dir
 from plantood.model.store import save_gate
@@ -37,6 +41,7 @@ ABOUT = {
     "metrics": {"test": {"accuracy": 0.9}},
     "card": "# A card\n\nIntended use.",
 }
+STARTER_FILES = [name for name in FILES if (starter_dir() / name).exists()]
 
 
 @pytest.fixture
@@ -71,9 +76,9 @@ def test_write_and_open(tmp_path: Path) -> None:
     assert {"python", "bentoml", "onnxruntime", "keras"} <= set(gate.manifest.versions)
     assert gate.metrics == {"test": {"accuracy": 0.9}}
     assert gate.card.startswith("# A card")
-    assert gate.reference() is None
+    assert gate.reference() is gate.memory() is gate.correction() is None
     assert gate.manifest.files == {
-        name: sha256(directory / name) for name in FILES if name != REFERENCE
+        name: sha256(directory / name) for name in FILES if (directory / name).exists()
     }
 
 
@@ -108,7 +113,7 @@ def test_an_entry_needs_its_model_files(tmp_path: Path) -> None:
         write_entry(directory, **ABOUT)
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", STARTER_FILES)
 def test_a_changed_file_is_named(entry: Path, name: str) -> None:
     content = bytearray((entry / name).read_bytes())
     content[len(content) // 2] ^= 1
@@ -117,7 +122,7 @@ def test_a_changed_file_is_named(entry: Path, name: str) -> None:
         open_gate(entry)
 
 
-@pytest.mark.parametrize("name", [*(name for name in FILES if name != KERAS), MANIFEST])
+@pytest.mark.parametrize("name", [*(name for name in STARTER_FILES if name != KERAS), MANIFEST])
 def test_a_missing_file_is_named(entry: Path, name: str) -> None:
     (entry / name).unlink()
     with pytest.raises(GateModelCorrupt, match=f"{name} is missing"):
@@ -190,6 +195,45 @@ def test_its_scorer_is_calibrated_as_the_manifest_says(tmp_path: Path) -> None:
         calibrated.plant_probability,
         atol=1e-5,
     )
+
+
+def test_what_it_learned_later_comes_before_the_calibration(tmp_path: Path) -> None:
+    directory = _model_files(tmp_path / "new")
+    write_entry(directory, **ABOUT)
+    plain = open_gate(directory)
+    side = plain.manifest.input_size
+    pixels = np.random.default_rng(0).integers(0, 256, (3, side, side, 3), np.uint8)
+    before = plain.scorer().score(pixels)
+    kernel = np.random.default_rng(1).normal(size=before.embedding.shape[1]).astype(np.float32)
+    correction = Correction(np.float32(0.5), kernel, np.float32(0.2))
+    calibration = Calibration(0.5, -1.25)
+    remembered = remember(
+        before.embedding, np.zeros(3), np.ones(3, bool), ["s"] * 3, np.ones(3), directions=2
+    )
+    write_entry(
+        directory, **ABOUT, calibration=calibration, correction=correction, memory=remembered
+    )
+    gate = open_gate(directory)
+    corrected = correction.plant_probability(before.plant_probability, before.embedding)
+    assert np.abs(corrected - before.plant_probability).min() > 0.001
+    after = gate.scorer().score(pixels)
+    np.testing.assert_allclose(after.plant_probability, calibration.apply(corrected), atol=1e-6)
+    np.testing.assert_array_equal(after.embedding, before.embedding)
+    assert gate.memory() is not None
+    assert len(gate.memory()) == 3
+    assert {MEMORY, CORRECTION} <= set(gate.manifest.files)
+
+
+@pytest.mark.parametrize("name", [MEMORY, CORRECTION, REFERENCE])
+def test_what_cannot_be_read_is_named(entry: Path, name: str) -> None:
+    manifest = json.loads((entry / MANIFEST).read_text())
+    (entry / name).write_bytes(pickle.dumps({"kernel": 1}))
+    manifest["files"][name] = sha256(entry / name)
+    (entry / MANIFEST).write_text(json.dumps(manifest))
+    gate = open_gate(entry)
+    read = {MEMORY: gate.memory, CORRECTION: gate.correction, REFERENCE: gate.reference}
+    with pytest.raises(GateModelCorrupt, match=f"{name} cannot be read"):
+        read[name]()
 
 
 def test_an_entry_from_before_there_was_calibration(entry: Path) -> None:
