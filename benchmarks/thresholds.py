@@ -23,7 +23,7 @@ from benchmarks.embedded import Embedded, embedded
 from plantood.training.common.shared import shared_dir
 from plantood.training.common.tables import markdown, write_between_markers
 from plantood.training.judging.calibration import fit_calibration
-from plantood.training.judging.metrics import confusion
+from plantood.training.judging.outcomes import confusion
 from plantood.training.judging.threshold import (
     FALSE_ACCEPT_COST,
     FALSE_RETAKE_COST,

@@ -28,7 +28,7 @@ from plantood.training.finetune.data import Collection, read_collection
 from plantood.training.fitting.extractor import Extractor, extractor_for
 from plantood.training.fitting.phases import HeadTrainer
 from plantood.training.judging.evaluation import Evaluation, scored_splits
-from plantood.training.judging.metrics import confusion
+from plantood.training.judging.outcomes import confusion
 from plantood.training.negatives.run import SoilSettings, cut_soil
 from plantood.training.network.backbones import build_backbone
 from plantood.training.photos.data import LABELS, LabelledPhoto, read_data

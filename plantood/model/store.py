@@ -127,7 +127,7 @@ def finish_save(tag: bentoml.Tag) -> bool:
     created = bentoml.models.get(tag).creation_time
     try:
         newest = bentoml.models.get(tag.name).creation_time
-    except BentoMLException:
+    except Exception:  # as above
         newest = created
     if created >= newest:
         place.with_name("latest").write_text(place.name)
@@ -180,7 +180,7 @@ def verify_gate(tag: str | bentoml.Tag) -> GateModel:
             f"The Bento model store has no gate model {tag} (it has: {known}); train or import "
             "one, or run `plantood check`, which installs the starter gate."
         ) from error
-    except BentoMLException as error:
+    except Exception as error:  # of a record that a kill cut off, each parser raises its own kind
         raise GateModelError(f"BentoML could not read {tag}: {error}") from error
     if model.info.labels.get("kind") != _KIND["kind"]:
         known = ", ".join(gate.tag for gate in list_gates()) or "none yet"
@@ -227,7 +227,7 @@ def list_gates(name: str | None = None) -> list[GateSummary]:
     for record in store_dir().glob(f"{name or '*'}/*/model.yaml"):
         try:
             model = bentoml.models.get(f"{record.parent.parent.name}:{record.parent.name}")
-        except BentoMLException:
+        except Exception:  # cut off by a kill, it is no YAML, or no record, or half of one
             continue
         info = model.info
         metadata: dict[str, Any] = {**info.metadata}

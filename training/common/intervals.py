@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from scipy.stats import binomtest
-
 CONFIDENCE = 0.95
 FEWEST = 30
 """Photos below which a share says little: no error in 30 may still be one in nine."""
@@ -18,6 +16,8 @@ def wilson(hits: int, count: int, confidence: float = CONFIDENCE) -> tuple[float
     """
     if not count:
         return 0.0, 1.0
+    from scipy.stats import binomtest  # a serving installation has tables, but no scipy
+
     low, high = binomtest(hits, count).proportion_ci(confidence, method="wilson")
     return float(low), float(high)
 

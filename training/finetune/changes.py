@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from math import comb, sqrt
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from plantood.training.common.settings import CostSettings
-from plantood.training.judging.evaluation import Scored
+
+if TYPE_CHECKING:  # a serving installation lacks what that imports
+    from plantood.training.judging.evaluation import Scored
 
 NOISE = 2.0
 """Standard errors by which the cost of all errors must have grown to speak against a child."""

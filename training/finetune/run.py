@@ -83,6 +83,11 @@ def finetune(options: FinetuneOptions) -> FinetuneResult:
     make_deterministic(options.fit.seed)
     ensure_writable(options.runs, options.cache, store_dir())
     parent = find_gate(options.tag)
+    if parent.correction() is not None:  # the weights that training goes on from know nothing of it
+        raise TrainingDataError(
+            f"{parent.tag} was adapted, which fine-tuning would undo; fine-tune "
+            f"{parent.manifest.parent}, which it was adapted from, with the same photos."
+        )
     gathered = _gather(parent, options)
     dataset = gathered.dataset
     backbone = build_backbone(parent.manifest.backbone, parent.keras_path)

@@ -21,7 +21,7 @@ from plantood.training.common.settings import FitSettings
 from plantood.training.files.atomic import write_atomic
 from plantood.training.fitting.features import FeatureRows
 from plantood.training.fitting.losses import WeightedBinaryCrossentropy, mean_loss
-from plantood.training.judging.metrics import confusion
+from plantood.training.judging.outcomes import confusion
 from plantood.training.process.parallel import map_in_order
 
 SAVING_SHARE = 0.1

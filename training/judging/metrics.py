@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn import metrics as sk
 
 from plantood.training.common.intervals import wilson
+from plantood.training.judging.outcomes import confusion
 
 EPSILON = 1e-7
 """Probabilities are kept this far from 0 and 1 in logarithms; the same as Keras."""
@@ -36,18 +37,6 @@ def photo_weights(labels: ArrayLike, share_of_others: float | None) -> NDArray[n
     if share_of_others is None or y.all() or not y.any():
         return np.ones(len(y))
     return np.asarray(np.where(y, (1 - share_of_others) / y.mean(), share_of_others / (~y).mean()))
-
-
-def confusion(labels: ArrayLike, probabilities: ArrayLike, threshold: float) -> dict[str, int]:
-    """Counts by outcome: what was let through and what was sent back, rightly or not."""
-    plant = np.asarray(labels).ravel() == 1
-    accepted = np.asarray(probabilities).ravel() >= threshold
-    return {
-        "true_accept": int(np.sum(plant & accepted)),
-        "false_retake": int(np.sum(plant & ~accepted)),
-        "false_accept": int(np.sum(~plant & accepted)),
-        "true_retake": int(np.sum(~plant & ~accepted)),
-    }
 
 
 def roc_curve(

@@ -26,7 +26,8 @@ import numpy as np
 
 import plantood
 from plantood.errors import SettingsError
-from plantood.model.entry import BACKBONE, HEAD, REFERENCE, GateManifest, GateModel
+from plantood.model.correction import load as load_correction
+from plantood.model.entry import BACKBONE, CORRECTION, HEAD, REFERENCE, GateManifest, GateModel
 from plantood.model.reference import load as load_reference
 from plantood.model.runtime import Scorer
 from plantood.photo.images import Limits
@@ -125,9 +126,13 @@ class _ScoreRows:
                 Path(folder, name).write_bytes(content)
             reference = Path(folder, REFERENCE)
             gate = GateManifest.model_validate_json(manifest)
-            graphs = (Path(folder, BACKBONE), Path(folder, HEAD))
+            graphs, corrected = (
+                (Path(folder, BACKBONE), Path(folder, HEAD)),
+                Path(folder, CORRECTION),
+            )
+            correction = load_correction(corrected) if corrected.exists() else None
             self.judge = Judge(
-                Scorer(*graphs, threads=1, calibration=gate.calibration),
+                Scorer(*graphs, threads=1, calibration=gate.calibration, correction=correction),
                 load_reference(reference) if reference.exists() else None,
                 gate.policy,
             )
@@ -149,7 +154,7 @@ class _ScoreRows:
 
 
 def _files(gate: GateModel) -> dict[str, bytes]:
-    names = (BACKBONE, HEAD, REFERENCE)
+    names = (BACKBONE, HEAD, REFERENCE, CORRECTION)
     return {name: (gate.path / name).read_bytes() for name in names if name in gate.manifest.files}
 
 

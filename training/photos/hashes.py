@@ -19,8 +19,6 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 SIDE = 32
 LOOK = SIDE * SIDE
@@ -85,6 +83,9 @@ def correlations(looks: Sequence[bytes], pairs: NDArray[np.int64]) -> NDArray[np
 
 def near_duplicate_groups(looks: Sequence[bytes]) -> NDArray[np.int64]:
     """Group number of each photo, ``[N]``: the same for photos linked by near-duplicates."""
+    from scipy.sparse import coo_array  # not here where a serving installation only compares looks
+    from scipy.sparse.csgraph import connected_components
+
     pairs = near_duplicates(looks)
     links = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), (len(looks), len(looks)))
     groups: NDArray[np.int64] = connected_components(links, directed=False)[1].astype(np.int64)

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plantood.errors import TrainingDataError
+from plantood.model.memory import Memory, remember
 from plantood.model.runtime import Scorer
 from plantood.training.common.settings import DataSettings
 from plantood.training.common.tables import Row
@@ -115,6 +116,7 @@ def train_starter(
         save=partial(_put, out=out),
         quantize="float16",
         half_keras=True,
+        memory=remember_bank(bank, doubtful, shifted),
     )
     return header, table_rows
 
@@ -123,6 +125,17 @@ def fit_fold(bank: Bank, doubtful: frozenset[Path], left_out: frozenset[str]) ->
     """The probe of all samples that nothing of the left-out sources is in."""
     weights = sample_weights(bank.samples, left_out, doubtful)
     return fit_probe(bank.embeddings, bank.plant, weights)
+
+
+def remember_bank(bank: Bank, doubtful: frozenset[Path], probe: Probe) -> Memory:
+    """The memory of all that the probe was fitted to; what was made has its kind for a source."""
+    names = [
+        sample.sources[0] if sample.kind in ("photo", "copy") else sample.kind
+        for sample in bank.samples
+    ]
+    weights = sample_weights(bank.samples, frozenset(), doubtful)
+    logits = probe.logits(bank.embeddings)
+    return remember(bank.embeddings, logits, bank.plant, names, weights)
 
 
 def fold_logits(

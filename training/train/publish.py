@@ -10,7 +10,9 @@ from typing import Any, Literal, TypeVar
 import keras
 
 from plantood.model import reference as reference_statistics
+from plantood.model.calibration import logit
 from plantood.model.entry import BACKBONE, HEAD, KERAS, TrainingData, write_entry
+from plantood.model.memory import Memory, remember
 from plantood.model.policy import Policy
 from plantood.model.reference import Reference
 from plantood.model.runtime import Scorer
@@ -20,7 +22,8 @@ from plantood.training.judging.evaluation import Evaluation
 from plantood.training.network.backbones import BACKBONES
 from plantood.training.network.export import export_gate
 from plantood.training.network.half import halve_keras
-from plantood.training.photos.dataset import Dataset
+from plantood.training.photos.balance import sample_weights
+from plantood.training.photos.dataset import Dataset, labels_of
 
 T = TypeVar("T")
 CALIBRATION_PHOTOS = 256
@@ -43,6 +46,7 @@ def publish(
     half_keras: bool = False,
     parent: str | None = None,
     data: Sequence[TrainingData] = (),
+    memory: Memory | None = None,
 ) -> T:
     """Export, describe and save one gate model; returns what ``save`` does.
 
@@ -59,6 +63,7 @@ def publish(
         half_keras: keep the kernels of the Keras model in float16, too.
         parent: tag that it was fine-tuned from.
         data: what it was trained on.
+        memory: what it is to remember of that; by default the photos of ``train``.
 
     Raises:
         ExportMismatch: if graph and model disagree; then nothing is saved.
@@ -92,6 +97,7 @@ def publish(
             card=card(figures),
             metrics_summary=_summary(figures),
             reference=_reference(dataset, scorer, None if quantize else cache),
+            memory=_memory(dataset, scorer) if memory is None else memory,
             quantization=quantize,
             parent=parent,
             data=data,
@@ -114,6 +120,18 @@ def _reference(dataset: Dataset, scorer: Scorer, cache: FeatureCache | None) -> 
         known = score_photos(scorer, plants, "Embedding training plants").embedding
         fresh = score_photos(scorer, unseen, "Embedding validation plants").embedding
     return reference_statistics.fit(known, calibration=fresh)
+
+
+def _memory(dataset: Dataset, scorer: Scorer) -> Memory:
+    """What is kept of the training photos: classes alike, sources by the root of their size."""
+    scores = score_photos(scorer, dataset.train, "Remembering training photos")
+    return remember(
+        scores.embedding,
+        logit(scores.plant_probability),
+        labels_of(dataset.train) == 1,
+        [photo.source for photo in dataset.train],
+        sample_weights(dataset.train, "both"),
+    )
 
 
 def _summary(figures: dict[str, Any]) -> dict[str, float]:

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import ArrayLike
 from scipy.stats import beta
 
-from plantood.training.judging.metrics import confusion
+from plantood.training.judging.outcomes import confusion
 from plantood.training.judging.threshold import FEW, FEWEST, bayes_threshold, choose_threshold
 
 
