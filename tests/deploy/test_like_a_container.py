@@ -167,7 +167,7 @@ def test_a_termination_under_load_loses_no_request(gate: Pod) -> None:
     large = encode(Image.open(SAMPLES / "maize_leaf.jpg").resize((3000, 2000)))
 
     def last_moment(_: int) -> None:
-        time.sleep(max(0.0, terminated - 0.4 - time.monotonic()))
+        time.sleep(max(0.0, terminated - 0.2 - time.monotonic()))
         answer = httpx.post(f"{gate.url}/check_batch", files=[("images", large)] * 16, timeout=60)
         assert time.monotonic() > terminated
         assert len(answer.json()) == 16

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -92,10 +93,15 @@ def environment(home: Path, **variables: str) -> dict[str, str]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on."""
+    """Ports that nobody listens on, below those that BentoML takes for its own sockets meanwhile."""
+    ports: list[int] = []
     with contextlib.ExitStack() as taken:
-        sockets = [taken.enter_context(socket.create_server(("", 0))) for _ in range(count)]
-        return [one.getsockname()[1] for one in sockets]
+        while len(ports) < count:
+            port = random.randrange(10_000, 32_000)
+            with contextlib.suppress(OSError):
+                taken.enter_context(socket.create_server(("", port)))
+                ports.append(port)
+    return ports
 
 
 @contextlib.contextmanager

@@ -66,7 +66,7 @@ def test_a_worker_dies_and_the_result_is_that_of_the_local_engine(
     out = tmp_path / "ray"
     command = [sys.executable, "-m", "plantood", "mine", str(photos), "--gate", gate]
     command += ["--sample", "all", "--unlike", "9", "--margin", "5", "--audit", "0"]
-    command += ["--engine", "ray"]
+    command += ["--near-duplicates", "--engine", "ray"]
     process = subprocess.Popen(
         [*command, "--out", str(out)],
         env=os.environ | {"RAY_ADDRESS": cluster.address},
