@@ -93,7 +93,7 @@ def environment(home: Path, **variables: str) -> dict[str, str]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on, below those that BentoML takes for its own sockets meanwhile."""
+    """Ports that nobody listens on, below those that BentoML takes meanwhile."""
     ports: list[int] = []
     with contextlib.ExitStack() as taken:
         while len(ports) < count:
