@@ -119,20 +119,15 @@ def test_it_has_the_version_that_the_code_and_the_changes_name(wheel: Path) -> N
 def test_it_has_one_package_with_all_that_the_checkout_has(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as packed:
         names = {name for name in packed.namelist() if ".dist-info/" not in name}
-    tracked = subprocess.run(
-        ["git", "ls-files", "plantood", "training"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout.split()
     wanted = {
         name if name.startswith("plantood/") else f"plantood/{name}"
-        for name in tracked
-        if (ROOT / name).is_file()
+        for folder in ("plantood", "training")
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+        for name in [str(path.relative_to(ROOT))]
     }
     assert {name.split("/")[0] for name in names} == {"plantood"}
-    assert wanted <= names | {name for name in wanted if not tracked}
+    assert wanted == names
 
 
 def test_a_photo_is_judged(installed: Installed) -> None:

@@ -35,7 +35,7 @@ from plantood.training.photos.data import LABELS, LabelledPhoto, read_data
 from plantood.training.photos.dataset import Dataset, Photos
 from plantood.training.photos.scan import scan
 from plantood.training.photos.splits import divide
-from plantood.training.train.train import evaluation_of
+from plantood.training.train.train import evaluation_of, with_chosen_threshold
 
 F = TypeVar("F", bound=Callable[..., Any])
 Weights = list[NDArray[np.float32]]
@@ -173,7 +173,7 @@ class Bench:
         )
         return Parent(
             dataset,
-            evaluation_of(HEAD, trained, dataset, FIRST, CostSettings()),
+            with_chosen_threshold(evaluation_of(HEAD, trained, dataset, FIRST), CostSettings()),
             trained.model.get_layer("head").get_weights(),
             reference.fit(plants, calibration=unseen),
         )
@@ -199,7 +199,7 @@ class Bench:
         trained = trainer.train(HEAD)
         return (
             Evaluation("before", splits, parent.evaluation.threshold),
-            evaluation_of(HEAD, trained, dataset, settings, CostSettings()),
+            with_chosen_threshold(evaluation_of(HEAD, trained, dataset, settings), CostSettings()),
             trained.model.get_layer("head").get_weights(),
         )
 

@@ -7,18 +7,17 @@ and one that costs a dot product a photo. Needs only NumPy.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from plantood.model.arrays import Arrays, Floats, unit
 from plantood.model.calibration import logit, sigmoid
-from plantood.model.memory import Floats, unit
 
 
 @dataclass(frozen=True)
-class Correction:
+class Correction(Arrays):
     """``gain * logit + kernel . embedding / |embedding| + bias``.
 
     Attributes:
@@ -52,18 +51,3 @@ class Correction:
         """
         corrected = self.logit(logit(plant_probability), embedding)
         return sigmoid(corrected).astype(np.float32)
-
-    def save(self, path: str | Path) -> None:
-        """Write it as ``.npz`` of plain arrays."""
-        np.savez(path, **{field.name: getattr(self, field.name) for field in fields(self)})
-
-
-def load(path: str | Path) -> Correction:
-    """Read what `Correction.save` wrote; never unpickles.
-
-    Raises:
-        ValueError: The file holds pickled objects or is no such archive.
-        KeyError: An array is missing.
-    """
-    with np.load(path, allow_pickle=False) as arrays:
-        return Correction(**{field.name: arrays[field.name] for field in fields(Correction)})

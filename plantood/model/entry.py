@@ -19,9 +19,6 @@ from typing import Any, Final, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from plantood.errors import GateModelCorrupt, GateModelError, GateModelNotFound
-from plantood.model import correction as corrections
-from plantood.model import memory as memories
-from plantood.model import reference as reference_statistics
 from plantood.model.calibration import Calibration
 from plantood.model.correction import Correction
 from plantood.model.memory import Memory
@@ -145,7 +142,7 @@ class GateModel:
         Raises:
             GateModelCorrupt: The file cannot be read.
         """
-        return self._read(REFERENCE, reference_statistics.load)
+        return self._read(REFERENCE, Reference.load)
 
     def memory(self) -> Memory | None:
         """Return what it remembers of its training photos, None if it was saved without.
@@ -153,7 +150,7 @@ class GateModel:
         Raises:
             GateModelCorrupt: The file cannot be read.
         """
-        return self._read(MEMORY, memories.load)
+        return self._read(MEMORY, Memory.load)
 
     def correction(self) -> Correction | None:
         """Return what it learned after its training, None if that is nothing.
@@ -161,7 +158,7 @@ class GateModel:
         Raises:
             GateModelCorrupt: The file cannot be read.
         """
-        return self._read(CORRECTION, corrections.load)
+        return self._read(CORRECTION, Correction.load)
 
     def _read(self, name: str, load: Callable[[Path], T]) -> T | None:
         if name not in self.manifest.files:

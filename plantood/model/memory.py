@@ -9,13 +9,12 @@ weight, and the logit that the head gave: numbers from which no photo can be dra
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from plantood.model.arrays import Arrays, Floats, unit
 
 DIRECTIONS = 256
 PICTURES = 6000
@@ -23,7 +22,7 @@ PICTURES = 6000
 
 
 @dataclass(frozen=True)
-class Memory:
+class Memory(Arrays):
     """A weighted sample of the pictures that a gate learned from.
 
     An embedding of length 1 is ``mean + code @ directions``, and a rest across these directions of
@@ -68,21 +67,6 @@ class Memory:
         codes = centred @ self.directions.astype(np.float32).T
         rest = np.maximum(np.square(centred).sum(1) - np.square(codes).sum(1), 0)
         return np.asarray(codes, np.float32), np.asarray(rest, np.float32)
-
-    def save(self, path: str | Path) -> None:
-        """Write it as ``.npz`` of plain arrays."""
-        np.savez(path, **{field.name: getattr(self, field.name) for field in fields(self)})
-
-
-def load(path: str | Path) -> Memory:
-    """Read what `Memory.save` wrote; never unpickles.
-
-    Raises:
-        ValueError: The file holds pickled objects or is no such archive.
-        KeyError: An array is missing.
-    """
-    with np.load(path, allow_pickle=False) as arrays:
-        return Memory(**{field.name: arrays[field.name] for field in fields(Memory)})
 
 
 def remember(
@@ -166,13 +150,6 @@ def sample(
     drawn = np.sort(order[np.flatnonzero(np.diff(steps, prepend=-1.0))])
     weight = weights[drawn] / chance[drawn]
     return drawn, weight / weight.sum()
-
-
-def unit(embedding: NDArray[np.floating]) -> Floats:
-    """Rows [N,C] at length 1, float32."""
-    given = np.asarray(embedding, np.float32)
-    length = np.linalg.norm(given, axis=1, keepdims=True)
-    return np.asarray(given / np.maximum(length, 1e-12), np.float32)
 
 
 def _principal(centred: Floats, share: NDArray[np.float64], count: int) -> NDArray[np.float64]:

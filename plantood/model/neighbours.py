@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from plantood.model.memory import Floats, Memory
+from plantood.model.arrays import Floats
+from plantood.model.memory import Memory
 
 NEIGHBOURS = 10
 

@@ -10,11 +10,12 @@ common variance for all the rest, so that a thousand dimensions need only some h
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+
+from plantood.model.arrays import Arrays, unit
 
 #: The distance that counts as 1: this percentile of the calibration photos.
 PERCENTILE = 99.0
@@ -22,7 +23,7 @@ COMPONENTS = 64
 
 
 @dataclass(frozen=True)
-class Reference:
+class Reference(Arrays):
     """A Gaussian around the normalised embeddings of the training photos.
 
     Attributes:
@@ -45,7 +46,7 @@ class Reference:
         With :math:`z = U (x - \mu)`: :math:`d^2 = \sum_i z_i^2 / \lambda_i + r / \sigma^2`,
         where :math:`r = |x - \mu|^2 - |z|^2` is what the leading directions do not explain.
         """
-        centred = _normalised(embedding) - self.mean
+        centred = unit(embedding) - self.mean
         projected = centred @ self.components.T
         residual = np.square(centred).sum(1) - np.square(projected).sum(1)
         squared = (np.square(projected) / self.variances).sum(1)
@@ -62,10 +63,6 @@ class Reference:
             float32 [N], >= 0; above 1 is rarer than one training photo in a hundred.
         """
         return self.distance(embedding) / self.scale
-
-    def save(self, path: str | Path) -> None:
-        """Write it as ``.npz`` of plain arrays."""
-        np.savez(path, **{field.name: getattr(self, field.name) for field in fields(self)})
 
 
 def fit(
@@ -88,7 +85,7 @@ def fit(
     """
     if len(embeddings) < 3:
         raise ValueError(f"Reference statistics need at least 3 embeddings, not {len(embeddings)}.")
-    x = _normalised(embeddings).astype(np.float64)
+    x = unit(embeddings).astype(np.float64)
     mean = x.mean(0)
     _, singular, directions = np.linalg.svd(x - mean, full_matrices=False)
     variances = np.square(singular) / (len(x) - 1)
@@ -105,20 +102,3 @@ def fit(
     distances = unscaled.distance(embeddings if calibration is None else calibration)
     scale = max(np.percentile(distances, PERCENTILE), 1e-6)
     return replace(unscaled, scale=np.array(scale, np.float32))
-
-
-def load(path: str | Path) -> Reference:
-    """Read what `Reference.save` wrote; never unpickles.
-
-    Raises:
-        ValueError: The file holds pickled objects or is no such archive.
-        KeyError: An array is missing.
-    """
-    with np.load(path, allow_pickle=False) as arrays:
-        return Reference(**{field.name: arrays[field.name] for field in fields(Reference)})
-
-
-def _normalised(embedding: NDArray[np.floating]) -> NDArray[np.float32]:
-    given = np.asarray(embedding, np.float32)
-    length = np.linalg.norm(given, axis=1, keepdims=True)
-    return np.asarray(given / np.maximum(length, 1e-12), np.float32)

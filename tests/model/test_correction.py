@@ -41,7 +41,7 @@ def test_certain_is_no_obstacle() -> None:
 def test_save_and_load(tmp_path: Path) -> None:
     one = made(2, (1, -0.5), 0.3)
     one.save(tmp_path / "correction.npz")
-    again = correction.load(tmp_path / "correction.npz")
+    again = correction.Correction.load(tmp_path / "correction.npz")
     for name, value in vars(one).items():
         np.testing.assert_array_equal(getattr(again, name), value)
 
@@ -49,7 +49,7 @@ def test_save_and_load(tmp_path: Path) -> None:
 def test_it_is_never_unpickled(tmp_path: Path) -> None:
     (tmp_path / "pickled.npz").write_bytes(pickle.dumps({"gain": 1}))
     with pytest.raises(ValueError, match="allow_pickle="):
-        correction.load(tmp_path / "pickled.npz")
+        correction.Correction.load(tmp_path / "pickled.npz")
     np.savez(tmp_path / "objects.npz", gain=np.array([{}], dtype=object))
     with pytest.raises(ValueError, match="allow_pickle="):
-        correction.load(tmp_path / "objects.npz")
+        correction.Correction.load(tmp_path / "objects.npz")

@@ -124,7 +124,7 @@ def test_a_sample_of_all_is_all() -> None:
 def test_save_and_load(embeddings: np.ndarray, tmp_path: Path) -> None:
     made = remembered(embeddings, pictures=50)
     made.save(tmp_path / "memory.npz")
-    again = memory.load(tmp_path / "memory.npz")
+    again = memory.Memory.load(tmp_path / "memory.npz")
     for name, value in vars(made).items():
         np.testing.assert_array_equal(getattr(again, name), value)
         assert getattr(again, name).dtype == value.dtype
@@ -133,10 +133,10 @@ def test_save_and_load(embeddings: np.ndarray, tmp_path: Path) -> None:
 def test_it_is_never_unpickled(tmp_path: Path) -> None:
     (tmp_path / "pickled.npz").write_bytes(pickle.dumps({"mean": 1}))
     with pytest.raises(ValueError, match="allow_pickle="):
-        memory.load(tmp_path / "pickled.npz")
+        memory.Memory.load(tmp_path / "pickled.npz")
     np.savez(tmp_path / "objects.npz", mean=np.array([{}], dtype=object))
     with pytest.raises(ValueError, match="allow_pickle="):
-        memory.load(tmp_path / "objects.npz")
+        memory.Memory.load(tmp_path / "objects.npz")
 
 
 def test_size_of_the_largest(tmp_path: Path) -> None:

@@ -85,14 +85,14 @@ def test_too_few_photos() -> None:
 def test_save_and_load(embeddings: np.ndarray, tmp_path: Path) -> None:
     fitted = reference.fit(embeddings)
     fitted.save(tmp_path / "reference.npz")
-    again = reference.load(tmp_path / "reference.npz")
+    again = reference.Reference.load(tmp_path / "reference.npz")
     np.testing.assert_array_equal(again.unfamiliarity(embeddings), fitted.unfamiliarity(embeddings))
 
 
 def test_it_is_never_unpickled(tmp_path: Path) -> None:
     (tmp_path / "pickled.npz").write_bytes(pickle.dumps({"mean": 1}))
     with pytest.raises(ValueError, match="allow_pickle="):
-        reference.load(tmp_path / "pickled.npz")
+        reference.Reference.load(tmp_path / "pickled.npz")
     np.savez(tmp_path / "objects.npz", mean=np.array([{}], dtype=object))
     with pytest.raises(ValueError, match="allow_pickle="):
-        reference.load(tmp_path / "objects.npz")
+        reference.Reference.load(tmp_path / "objects.npz")

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from plantood.model.arrays import Floats
 from plantood.model.calibration import sigmoid
 from plantood.model.correction import Correction
-from plantood.model.memory import Floats, Memory
+from plantood.model.memory import Memory
 from plantood.training.adapt.fit import Vector, fit_logistic
 
 SHARE = 0.1

@@ -129,12 +129,6 @@ def judge(
 
 def _row(change: Change) -> Row:
     return [
-        change.source,
-        change.error,
-        str(change.count),
-        f"{change.wrong_before / max(1, change.count):.1%} ({change.wrong_before})",
-        f"{change.wrong_after / max(1, change.count):.1%} ({change.wrong_after})",
-        str(change.newly_right),
-        str(change.newly_wrong),
+        *change.cells(),
         "worse" if change.worse else "",
     ]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -39,6 +37,7 @@ from plantood.training.finetune.settings import REJECTED
 from plantood.training.judging.gates import find_gate
 from plantood.training.judging.seen import Seen, seen_by
 from plantood.training.photos.dataset import Dataset, labels_digest
+from plantood.training.process.run import digest_of
 
 
 @dataclass(frozen=True)
@@ -142,11 +141,10 @@ def _tag(parent: GateModel, given: Given, options: AdaptOptions, latest: bool) -
         "photos": sorted((photo.sha256, photo.label, photo.source) for photo in given.photos),
         "costs": options.costs.as_dict(),
     }
-    version = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
     name = options.gate_name or bentoml.Tag.from_taglike(parent.tag).name
     return bentoml.Tag(
         name + ("" if latest else REJECTED),
-        f"{parent.manifest.backbone}-{parent.manifest.head}-{version}",
+        f"{parent.manifest.backbone}-{parent.manifest.head}-{digest_of(identity)}",
     )
 
 

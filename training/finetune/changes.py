@@ -53,6 +53,18 @@ class Change:
         """Plain values for JSON."""
         return asdict(self)
 
+    def cells(self) -> tuple[str, ...]:
+        """Source, error, photos, wrong before and after, newly right and wrong, as a table's."""
+        return (
+            self.source,
+            self.error,
+            str(self.count),
+            f"{self.wrong_before / max(1, self.count):.1%} ({self.wrong_before})",
+            f"{self.wrong_after / max(1, self.count):.1%} ({self.wrong_after})",
+            str(self.newly_right),
+            str(self.newly_wrong),
+        )
+
 
 @dataclass(frozen=True)
 class CostChange:

@@ -57,13 +57,7 @@ def change_table(comparison: Comparison) -> tuple[Row, list[Row]]:
 
 def _change_row(change: Change) -> Row:
     return [
-        change.source,
-        change.error,
-        str(change.count),
-        f"{change.wrong_before / max(1, change.count):.1%} ({change.wrong_before})",
-        f"{change.wrong_after / max(1, change.count):.1%} ({change.wrong_after})",
-        str(change.newly_right),
-        str(change.newly_wrong),
+        *change.cells(),
         "< 0.001" if change.p_value < 0.001 else f"{change.p_value:.3f}",
         "worse" if change.worse else "",
     ]

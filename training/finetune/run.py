@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import bentoml
 
@@ -44,7 +41,7 @@ from plantood.training.network.classifier import head_of, load_classifier
 from plantood.training.photos.dataset import Dataset
 from plantood.training.process.determinism import make_deterministic
 from plantood.training.process.progress import say
-from plantood.training.process.run import open_run
+from plantood.training.process.run import digest_of, open_run
 from plantood.training.rounds.layout import Round
 from plantood.training.train.train import (
     changed_settings,
@@ -157,21 +154,17 @@ def finetune(options: FinetuneOptions) -> FinetuneResult:
     return FinetuneResult(folder, judgement, tag, latest)
 
 
-def digest_of(identity: Mapping[str, Any]) -> str:
-    """Short name of a set of choices."""
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
-
-
 def _gather(parent: GateModel, options: FinetuneOptions) -> Gathered:
+    known = seen_by(parent)
     gathered = gather(
         old_collections(parent, options.replay),
         new_collections(options),
         options.replay.replay_share,
         options.fit.seed,
         options.cache,
-        parent=seen_by(parent),
+        parent=known,
     )
-    if seen_by(parent) is None and not options.replay.no_replay:
+    if known is None and not options.replay.no_replay:
         gathered.notes.append(
             f"{parent.tag} does not say which photos it has seen: those that fall into train and "
             "val are taken for them; if it has learned from others, its figures flatter it."
@@ -232,7 +225,7 @@ def _judgement(
     options: FinetuneOptions,
 ) -> Judgement:
     """The child, by what its graph says of each split before calibration, beside its parent."""
-    own = evaluation_of(head, trained, gathered.dataset, options.fit, options.costs)
+    own = evaluation_of(head, trained, gathered.dataset, options.fit)
     after = judged(replace(own, name="after", splits=splits), options.costs)
     return judge(
         before,

@@ -26,9 +26,9 @@ import numpy as np
 
 import plantood
 from plantood.errors import SettingsError
-from plantood.model.correction import load as load_correction
+from plantood.model.correction import Correction
 from plantood.model.entry import BACKBONE, CORRECTION, HEAD, REFERENCE, GateManifest, GateModel
-from plantood.model.reference import load as load_reference
+from plantood.model.reference import Reference
 from plantood.model.runtime import Scorer
 from plantood.photo.images import Limits
 from plantood.training.mining.scoring import BATCH, Decoded, Judge, Outcome, decode
@@ -130,10 +130,10 @@ class _ScoreRows:
                 (Path(folder, BACKBONE), Path(folder, HEAD)),
                 Path(folder, CORRECTION),
             )
-            correction = load_correction(corrected) if corrected.exists() else None
+            correction = Correction.load(corrected) if corrected.exists() else None
             self.judge = Judge(
                 Scorer(*graphs, threads=1, calibration=gate.calibration, correction=correction),
-                load_reference(reference) if reference.exists() else None,
+                Reference.load(reference) if reference.exists() else None,
                 gate.policy,
             )
 

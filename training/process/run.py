@@ -17,8 +17,12 @@ from plantood.training.process.locks import lock
 
 def run_name(data: str | Path, backbone: str, identity: Mapping[str, Any]) -> str:
     """Name of a run that nobody named: the same choices on the same photos give the same name."""
-    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-    return f"{short_name(data)}-{backbone}-{digest[:8]}"
+    return f"{short_name(data)}-{backbone}-{digest_of(identity)[:8]}"
+
+
+def digest_of(identity: Mapping[str, Any]) -> str:
+    """Short name of a set of choices, 12 hexadecimal digits."""
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def short_name(data: str | Path) -> str:

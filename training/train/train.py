@@ -110,7 +110,7 @@ def train(options: TrainOptions) -> RunResult:
         for head in options.heads:
             trained = trainer.train(head)
             val_losses[head] = trained.val_loss
-            raw = evaluation_of(head, trained, dataset, options.fit, options.costs)
+            raw = evaluation_of(head, trained, dataset, options.fit)
             evaluations[head] = judged(
                 raw, options.costs, options.fit.loss_weights, options.guarantee
             )
@@ -131,10 +131,10 @@ def train(options: TrainOptions) -> RunResult:
 
 
 def evaluation_of(
-    head: str, trained: TrainedHead, dataset: Dataset, settings: FitSettings, costs: CostSettings
+    head: str, trained: TrainedHead, dataset: Dataset, settings: FitSettings
 ) -> Evaluation:
-    """The scores of a trained head as the network gives them, with the threshold of the costs."""
-    evaluation = Evaluation(
+    """The scores of a trained head as the network gives them; no threshold is chosen yet."""
+    return Evaluation(
         name=head,
         splits=scored_splits(dataset, trained.probabilities),
         threshold=0.5,
@@ -149,7 +149,6 @@ def evaluation_of(
         },
         history=trained.history,
     )
-    return with_chosen_threshold(evaluation, costs)
 
 
 def with_chosen_threshold(evaluation: Evaluation, costs: CostSettings) -> Evaluation:
