@@ -37,7 +37,7 @@ from plantood.training.finetune.settings import REJECTED
 from plantood.training.judging.gates import find_gate
 from plantood.training.judging.seen import Seen, seen_by
 from plantood.training.photos.dataset import Dataset, labels_digest
-from plantood.training.process.run import digest_of
+from plantood.training.process.identity import digest_of
 
 
 @dataclass(frozen=True)

@@ -40,8 +40,9 @@ from plantood.training.network.backbones import build_backbone
 from plantood.training.network.classifier import head_of, load_classifier
 from plantood.training.photos.dataset import Dataset
 from plantood.training.process.determinism import make_deterministic
+from plantood.training.process.identity import digest_of
 from plantood.training.process.progress import say
-from plantood.training.process.run import digest_of, open_run
+from plantood.training.process.run import open_run
 from plantood.training.rounds.layout import Round
 from plantood.training.train.train import (
     changed_settings,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,17 +11,13 @@ from typing import Any
 from plantood.errors import SettingsError
 from plantood.training.files.atomic import write_json
 from plantood.training.files.disk import ensure_writable
+from plantood.training.process.identity import digest_of
 from plantood.training.process.locks import lock
 
 
 def run_name(data: str | Path, backbone: str, identity: Mapping[str, Any]) -> str:
     """Name of a run that nobody named: the same choices on the same photos give the same name."""
     return f"{short_name(data)}-{backbone}-{digest_of(identity)[:8]}"
-
-
-def digest_of(identity: Mapping[str, Any]) -> str:
-    """Short name of a set of choices, 12 hexadecimal digits."""
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def short_name(data: str | Path) -> str:
