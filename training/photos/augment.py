@@ -22,6 +22,10 @@ Photo = NDArray[np.uint8]
 SIDE = 224
 """Side of what the network sees, in pixels."""
 
+MOST_SQUASHED = 2.0
+"""Width over height, or height over width, of the narrowest photo that an augmented copy imitates:
+phones take 4:3 and 16:9."""
+
 
 def fit(photo: Photo) -> Photo:
     """The whole photo at ``[SIDE, SIDE, 3]``, as the gate sees it: no crop, aspect given up."""
@@ -47,22 +51,24 @@ def augment(photo: Photo, rng: Generator, *, geometry: bool = True) -> Photo:
 
 
 def frame_anew(photo: Photo, rng: Generator) -> Photo:
-    """Another distance, angle and position: crop or step back, turn, mirror.
+    """Another distance, angle, position and shape: crop or step back, turn, mirror, squash.
 
     Stepping back shows more ground than the photo has, so its mirror image is laid around it.
+    Photos of any shape become square before the network sees them (:func:`fit`); where one class
+    has the square ones, as curated leaves often do, their shape must not give the label away.
     """
     side = SIDE
     half = side // 2
-    wide = np.pad(fit(photo), ((half, half), (half, half), (0, 0)), mode="symmetric")
+    wide = np.pad(fit(photo), ((side, side), (side, side), (0, 0)), mode="symmetric")
     zoom = float(np.exp(rng.uniform(np.log(0.6), np.log(1.7))))  # of the side; > 1 comes closer
-    aspect = float(np.exp(rng.uniform(-0.22, 0.22)))
+    squash = float(np.sqrt(np.exp(rng.uniform(-np.log(MOST_SQUASHED), np.log(MOST_SQUASHED)))))
     angle = rng.uniform(0, 2 * np.pi) if rng.random() < 0.5 else rng.normal(0.0, 0.15)
     mirror = -1.0 if rng.random() < 0.5 else 1.0
     slack = 0.5 * max(0.0, 1.0 - 1.0 / zoom) * side + 8.0
-    centre_x, centre_y = side + rng.uniform(-slack, slack, 2)
+    centre_x, centre_y = 1.5 * side + rng.uniform(-slack, slack, 2)
     cos, sin = np.cos(angle), np.sin(angle)
-    a, b = mirror * cos * aspect / zoom, -sin / zoom
-    d, e = mirror * sin * aspect / zoom, cos / zoom
+    a, b = mirror * cos * squash / zoom, -sin / (squash * zoom)
+    d, e = mirror * sin * squash / zoom, cos / (squash * zoom)
     matrix = (
         a, b, centre_x - (a + b) * half,
         d, e, centre_y - (d + e) * half,
