@@ -35,9 +35,9 @@ from plantood.model.starter import starter_dir
 from plantood.training.adapt.correct import NewPhotos, fit_correction, none
 from plantood.training.common.shared import shared_dir
 from plantood.training.common.tables import markdown, write_between_markers
+from plantood.training.fitting.probe import Probe, fit_probe
 from plantood.training.starter.draw import draw
 from plantood.training.starter.plan import Sample
-from plantood.training.starter.probe import Probe, fit_probe
 
 SOURCES = {
     "deep_weeds": "weeds from a robot",

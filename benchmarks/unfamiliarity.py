@@ -29,8 +29,8 @@ from benchmarks.embedded import Embedded, embedded
 from benchmarks.ood_detectors import DETECTORS, NEIGHBOURS, Known
 from plantood.training.common.shared import shared_dir
 from plantood.training.common.tables import markdown, write_between_markers
+from plantood.training.fitting.probe import fit_probe
 from plantood.training.judging.metrics import fpr_at_tpr
-from plantood.training.starter.probe import fit_probe
 
 UNITS = (("apple_plantvillage", "maize_plantvillage"),)
 """Collections of one table and one camera: who has seen one has seen the other."""

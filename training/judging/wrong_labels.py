@@ -24,7 +24,7 @@ from sklearn.preprocessing import StandardScaler
 
 FOLDS = 5
 PENALTY = 0.3
-"""Of the squared weights, by photo, with standardised features: `starter.probe` has the same."""
+"""Of the squared weights, by photo, with standardised features: `fitting.probe` has the same."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """From the photos to the entry that ships in the package, by one command.
 
 1. Draw and embed the pictures once (`plan`, `draw`, `bank`).
-2. Fit a linear probe on them (`probe`), balanced by class and source (`weighting`).
+2. Fit a linear probe on them (`fitting.probe`), balanced by class and source (`weighting`).
 3. Do that again without each source, choose the threshold on what these probes say of photos
    whose source they have not seen (`leave_out`), and shift the bias so that 0.5 *is* it.
 
@@ -29,6 +29,7 @@ from plantood.model.runtime import Scorer
 from plantood.training.common.settings import DataSettings
 from plantood.training.common.tables import Row
 from plantood.training.fitting.extractor import extractor_for
+from plantood.training.fitting.probe import PENALTY, Probe, fit_probe
 from plantood.training.fitting.scoring import score_splits
 from plantood.training.judging.evaluation import Evaluation
 from plantood.training.judging.unseen import unseen_table
@@ -41,7 +42,6 @@ from plantood.training.report.card import model_card
 from plantood.training.starter.bank import Bank, open_bank
 from plantood.training.starter.leave_out import best_threshold, leave_each_out
 from plantood.training.starter.plan import NEEDED_SOURCES, plan, read_rows
-from plantood.training.starter.probe import PENALTY, Probe, fit_probe
 from plantood.training.starter.weighting import sample_weights
 from plantood.training.train.publish import publish
 

@@ -9,10 +9,10 @@ import pytest
 
 from plantood.model.entry import KERAS, open_gate, sha256
 from plantood.model.starter import starter_dir
+from plantood.training.fitting.probe import Probe
 from plantood.training.starter import plan
 from plantood.training.starter.bank import Bank, unit
 from plantood.training.starter.plan import Sample
-from plantood.training.starter.probe import Probe
 from plantood.training.starter.train import fit_fold, fold_logits, probe_head, train_starter
 from tests.training.starter.pictures import (
     ellipse,

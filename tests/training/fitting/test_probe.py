@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from plantood.training.starter.probe import PENALTY, Probe, fit_probe
+from plantood.training.fitting.probe import PENALTY, Probe, fit_probe
 
 
 def problem(seed: int = 0, rows: int = 400, channels: int = 24) -> tuple[np.ndarray, ...]:
