@@ -15,7 +15,9 @@ from plantood.training.common.settings import (
     HEAD_NAMES,
     HEADS,
     LEARNING_RATES,
+    LINEAR_HEADS,
     LOSSES,
+    PENALTIES,
     CostSettings,
     DataSettings,
     FitSettings,
@@ -141,6 +143,13 @@ fit_options = options(
         default=DEFAULTS.weight_decay,
         show_default=True,
         help="Decoupled weight decay (AdamW).",
+    ),
+    click.option(
+        "--penalty",
+        type=click.FloatRange(0, min_open=True),
+        help=f"Of a linear head ({', '.join(LINEAR_HEADS)}): how much it is held back. In the first "
+        "phase, where it needs neither epochs nor learning rate, batches, dropout and weight decay."
+        f"  [default: of {', '.join(f'{one:g}' for one in PENALTIES)} the best on validation]",
     ),
     click.option(
         "--loss",

@@ -53,6 +53,12 @@ LEARNING_RATES = {"v1": 1e-4, "v2": 1e-4, "v3": 1e-4, "gap": 1e-3, "gap_l2": 3e-
 weights of the others, which at 1e-3 are best after one or two epochs; with embeddings of length 1
 its weights have farther to go."""
 
+LINEAR_HEADS = ("gap", "gap_l2")
+"""Heads whose only trained layer is the last: on the features of a frozen backbone they are a
+logistic regression, which has one best solution and needs no epochs."""
+PENALTIES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003)
+"""Tried on linear heads, from strong to weak; see `fitting.probe`."""
+
 
 @dataclass(frozen=True)
 class FitSettings:
@@ -69,6 +75,8 @@ class FitSettings:
     batch_size: int = 32
     dropout: float = 0.5
     weight_decay: float = 0.0
+    penalty: float | None = None
+    """Of linear heads; None tries those of `PENALTIES` and takes the best on validation."""
     fine_tune_epochs: int = 2
     fine_tune_learning_rate: float = 1e-5
     augment: bool = False
