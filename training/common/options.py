@@ -147,8 +147,9 @@ fit_options = options(
     click.option(
         "--penalty",
         type=click.FloatRange(0, min_open=True),
-        help=f"Of a linear head ({', '.join(LINEAR_HEADS)}): how much it is held back. In the first "
-        "phase, where it needs neither epochs nor learning rate, batches, dropout and weight decay."
+        help=f"Of large weights in linear heads ({', '.join(LINEAR_HEADS)}). They have one best "
+        "solution: epochs, patience, learning rate, batch size, dropout and weight decay are not "
+        "for their first phase."
         f"  [default: of {', '.join(f'{one:g}' for one in PENALTIES)} the best on validation]",
     ),
     click.option(
