@@ -36,8 +36,9 @@ from plantood.training.adapt.correct import NewPhotos, fit_correction, none
 from plantood.training.common.shared import shared_dir
 from plantood.training.common.tables import markdown, write_between_markers
 from plantood.training.fitting.probe import Probe, fit_probe
-from plantood.training.starter.draw import draw
-from plantood.training.starter.plan import Sample
+from plantood.training.recipe.draw import draw
+from plantood.training.recipe.roles import Cuts
+from plantood.training.recipe.samples import Sample
 
 SOURCES = {
     "deep_weeds": "weeds from a robot",
@@ -170,7 +171,7 @@ def ground_windows(manifest: Path) -> NDArray[np.float32]:
     with manifest.open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["source"] == GROUND and row["label"]]
     pictures = [
-        draw(Sample("window", False, (GROUND,), (0, i), (manifest.parent / row["path"],)))
+        draw(Sample("window", False, (GROUND,), (0, i), (manifest.parent / row["path"],)), Cuts())
         for i, row in enumerate(rows)
     ]
     scorer = open_gate(starter_dir()).scorer()

@@ -46,6 +46,7 @@ SLOW = (
     "training/mining",
     "training/negatives",
     "training/network",
+    "training/recipe",
     "training/report/test_html.py",
     "training/review/test_app.py",
     "training/review/test_connection.py",

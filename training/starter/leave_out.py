@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from plantood.training.judging.threshold import FALSE_ACCEPT_COST, FALSE_RETAKE_COST
 from plantood.training.judging.unseen import Accepted, accepted_shares, mean_share
 from plantood.training.process.progress import track
-from plantood.training.starter.plan import Sample
+from plantood.training.recipe.samples import Sample
 
 Trainer = Callable[[frozenset[str], NDArray[np.intp]], NDArray[np.float32]]
 """Left-out sources and rows to score, to the logits of a model trained on all the rest."""

@@ -1,7 +1,8 @@
 """From the photos to the entry that ships in the package, by one command.
 
-1. Draw and embed the pictures once (`plan`, `draw`, `bank`).
-2. Fit a linear probe on them (`fitting.probe`), balanced by class and source (`weighting`).
+1. Draw and embed the pictures once (`recipe.plan`, `recipe.draw`, `recipe.bank`).
+2. Fit a linear probe on them (`fitting.probe`), balanced by class and source
+   (`recipe.weighting`).
 3. Do that again without each source, choose the threshold on what these probes say of photos
    whose source they have not seen (`leave_out`), and shift the bias so that 0.5 *is* it.
 
@@ -24,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plantood.errors import TrainingDataError
-from plantood.model.memory import Memory, remember
+from plantood.model.memory import Memory
 from plantood.model.runtime import Scorer
 from plantood.training.common.settings import DataSettings
 from plantood.training.common.tables import Row
@@ -38,11 +39,14 @@ from plantood.training.network.classifier import build_classifier
 from plantood.training.network.heads import build_head
 from plantood.training.photos.dataset import Dataset, load_dataset
 from plantood.training.process.determinism import make_deterministic
+from plantood.training.recipe.bank import Bank, open_bank
+from plantood.training.recipe.plan import plan
+from plantood.training.recipe.roles import Cuts
+from plantood.training.recipe.weighting import sample_weights
 from plantood.training.report.card import model_card
-from plantood.training.starter.bank import Bank, open_bank
 from plantood.training.starter.leave_out import best_threshold, leave_each_out
-from plantood.training.starter.plan import NEEDED_SOURCES, plan, read_rows
-from plantood.training.starter.weighting import sample_weights
+from plantood.training.starter.photos import read_rows
+from plantood.training.starter.roles import NEEDED_SOURCES, ROLES
 from plantood.training.train.publish import publish
 
 BACKBONE_NAME, HEAD_NAME = "efficientnet_lite0", "gap_l2"
@@ -80,7 +84,8 @@ def train_starter(
     backbone = build_backbone(BACKBONE_NAME, weights)
     dataset = load_dataset(data, DataSettings(), cache)
     extractor = extractor_for(BACKBONE_NAME, backbone, cache, dataset.val)
-    bank = open_bank(plan(rows, seed), extractor, cache)
+    samples, cuts = plan(rows, seed, roles=ROLES), Cuts.of(rows, ROLES)
+    bank = open_bank(samples, cuts, extractor, cache, name="starter", of_length_1=True)
 
     doubtful = frozenset(row.path for row in rows if not row.trusted)
     unseen = leave_each_out(bank.samples, partial(fold_logits, bank, doubtful))
@@ -123,19 +128,21 @@ def train_starter(
 
 def fit_fold(bank: Bank, doubtful: frozenset[Path], left_out: frozenset[str]) -> Probe:
     """The probe of all samples that nothing of the left-out sources is in."""
-    weights = sample_weights(bank.samples, left_out, doubtful)
+    weights = starter_weights(bank, doubtful, left_out)
     return fit_probe(bank.embeddings, bank.plant, weights)
 
 
 def remember_bank(bank: Bank, doubtful: frozenset[Path], probe: Probe) -> Memory:
     """The memory of all that the probe was fitted to; what was made has its kind for a source."""
-    names = [
-        sample.sources[0] if sample.kind in ("photo", "copy") else sample.kind
-        for sample in bank.samples
-    ]
-    weights = sample_weights(bank.samples, frozenset(), doubtful)
-    logits = probe.logits(bank.embeddings)
-    return remember(bank.embeddings, logits, bank.plant, names, weights)
+    weights = starter_weights(bank, doubtful, frozenset())
+    return bank.memory(probe.logits(bank.embeddings), weights)
+
+
+def starter_weights(
+    bank: Bank, doubtful: frozenset[Path], left_out: frozenset[str]
+) -> NDArray[np.float64]:
+    """How much every sample counts, ``[N]``."""
+    return sample_weights(bank.samples, left_out, doubtful, counted_less=ROLES.counted_less)
 
 
 def fold_logits(

@@ -9,7 +9,7 @@ from PIL import Image
 
 from plantood.training.photos import augment as bend
 from plantood.training.photos.augment import SIDE, augment, brighten, fit, paint_green, to_bytes
-from tests.training.starter.pictures import ellipse, leaf_photo
+from tests.training.recipe.pictures import ellipse, leaf_photo
 
 PHOTO = leaf_photo(ellipse(120))[:90]
 KEEP_SIZE = (

@@ -10,7 +10,7 @@ from plantood.training.photos.vegetation import (
     table_leaf_mask,
     vegetation_mask,
 )
-from tests.training.starter.pictures import LEAF, SOIL, TABLE, ellipse, leaf_photo, textured
+from tests.training.recipe.pictures import LEAF, SOIL, TABLE, ellipse, leaf_photo, textured
 
 
 def overlap(mask: np.ndarray, truth: np.ndarray) -> float:

@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 
 from plantood.cli import main
 from plantood.training.common.shared import VARIABLE
-from tests.training.starter.pictures import rows_of_all_sources
+from tests.training.recipe.pictures import rows_of_all_sources
 
 
 @pytest.fixture

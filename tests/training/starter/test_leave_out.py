@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from plantood.training.judging.unseen import Accepted, mean_share
+from plantood.training.recipe.samples import Sample
 from plantood.training.starter.leave_out import Unseen, best_threshold, cost, leave_each_out
-from plantood.training.starter.plan import Sample
 
 PLANTS = frozenset({"farm", "garden"})
 

@@ -10,11 +10,11 @@ import pytest
 from plantood.model.entry import KERAS, open_gate, sha256
 from plantood.model.starter import starter_dir
 from plantood.training.fitting.probe import Probe
-from plantood.training.starter import plan
-from plantood.training.starter.bank import Bank, unit
-from plantood.training.starter.plan import Sample
+from plantood.training.recipe import plan
+from plantood.training.recipe.bank import Bank, unit
+from plantood.training.recipe.samples import Sample
 from plantood.training.starter.train import fit_fold, fold_logits, probe_head, train_starter
-from tests.training.starter.pictures import (
+from tests.training.recipe.pictures import (
     ellipse,
     leaf_photo,
     rows_of_all_sources,
@@ -128,7 +128,7 @@ def test_from_photos_to_an_entry_in_the_place_of_the_old_one(
     assert gate.metrics["export"]["quantization"] == "float16"
     assert gate.metrics["splits"]["test"]["at_half"]["count"] == 17
     assert gate.metrics["splits"]["test"]["at_half"]["accuracy"] > 0.9
-    assert gate.reference is not None
+    assert gate.memory() is not None
     assert "Sources never seen" in gate.card
     shipped = (starter_dir() / KERAS).stat().st_size
     assert (out / KERAS).stat().st_size == pytest.approx(shipped, rel=0.05)  # halved, too

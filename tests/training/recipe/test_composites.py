@@ -5,7 +5,7 @@ import pytest
 from numpy.random import Generator
 
 from plantood.training.photos.augment import SIDE
-from plantood.training.starter.composites import (
+from plantood.training.recipe.composites import (
     CutOut,
     compose,
     crop_ground,
@@ -14,7 +14,7 @@ from plantood.training.starter.composites import (
     recolour_ground,
     texture_leaf,
 )
-from tests.training.starter.pictures import LEAF, ellipse, leaf_photo, textured
+from tests.training.recipe.pictures import LEAF, ellipse, leaf_photo, textured
 
 BLACK = np.zeros((SIDE, SIDE, 3), np.uint8)
 

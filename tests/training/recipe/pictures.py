@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from plantood.training.starter.plan import Row
+from plantood.training.recipe.samples import Row
 
 SOIL, LEAF, TABLE = (110, 85, 60), (50, 150, 40), (130, 130, 130)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from plantood.training.photos.augment import SIDE
-from plantood.training.starter.synthetic import (
+from plantood.training.recipe.synthetic import (
     FRAMES,
     black_frame,
     covered_lens,

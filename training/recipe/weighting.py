@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from plantood.training.starter.plan import PLANT_KINDS, Sample
-from plantood.training.starter.synthetic import FRAMES
+from plantood.training.recipe.samples import PLANT_KINDS, Sample
+from plantood.training.recipe.synthetic import FRAMES
 
 PLANT_SHARES = {"planted": 0.25, "planted_toned": 0.06, "toned": 0.06, "closeup": 0.15}
 OTHER_SHARES = {
@@ -21,8 +21,6 @@ OTHER_SHARES = {
     "green_seam": 0.04,
 } | dict.fromkeys(FRAMES, 0.08 / len(FRAMES))
 """Shares of a class that made pictures have; photos and their copies have what is left."""
-DOUBTFUL_SOURCES = {"deep_weeds": 0.3}
-"""Sources counted for less: many of these photos show dry ground with hardly a leaf."""
 
 
 def sample_weights(
@@ -30,12 +28,19 @@ def sample_weights(
     left_out: frozenset[str] = frozenset(),
     doubtful: frozenset[Path] = frozenset(),
     *,
+    counted_less: Mapping[str, float] | None = None,
     plant_shares: Mapping[str, float] = PLANT_SHARES,
     other_shares: Mapping[str, float] = OTHER_SHARES,
 ) -> NDArray[np.float64]:
     """``[N]``, summing to 1; 0 for the test split and for all that a left-out source is part of.
 
-    Pictures that a photo of ``doubtful`` label went into count for nothing either.
+    Args:
+        samples: of which both classes have some with a weight.
+        left_out: names of sources.
+        doubtful: photos of doubtful label; what one of them went into counts for nothing.
+        counted_less: factors of sources, 0..1, see `Roles`.
+        plant_shares: of made pictures among the plants, by kind; photos and copies have the rest.
+        other_shares: likewise among the others.
     """
     kind = np.array([sample.kind for sample in samples])
     plant = np.array([sample.plant for sample in samples])
@@ -61,12 +66,13 @@ def sample_weights(
                 rest -= share
         own = of_class & np.isin(kind, ("photo", "copy"))
         sizes = {
-            s: np.sqrt(np.sum(own & (source == s) & (kind == "photo"))) for s in set(source[own])
+            s: np.sqrt(np.sum(own & (source == s) & (kind == "photo")))
+            for s in sorted(set(source[own]))
         }
         for name, size in sizes.items():
             chosen = own & (source == name)
             weights[chosen] = rest * size / sum(sizes.values()) / chosen.sum()
-        for name, factor in DOUBTFUL_SOURCES.items():
+        for name, factor in (counted_less or {}).items():
             weights[of_class & (source == name)] *= factor
         weights[of_class] *= 0.5 / weights[of_class].sum()
     assert set(kind[plant]) <= PLANT_KINDS | {"photo", "copy"}

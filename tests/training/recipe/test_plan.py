@@ -1,26 +1,14 @@
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from plantood.errors import TrainingDataError
-from plantood.training.starter.plan import (
-    COPIES_PER_SOURCE,
-    COUNTS,
-    MAX_COPIES,
-    NEEDED_SOURCES,
-    PLANT_KINDS,
-    TEXTURE_SOURCES,
-    Row,
-    Sample,
-    plan,
-    read_rows,
-)
-from plantood.training.starter.train import _doubtful
-from tests.training.starter.pictures import PLANTS, rows_of_all_sources
+from plantood.training.recipe.plan import COPIES_PER_SOURCE, COUNTS, MAX_COPIES, plan
+from plantood.training.recipe.samples import PLANT_KINDS, Row, Sample
+from plantood.training.starter.roles import NEEDED_SOURCES, ROLES
+from tests.training.recipe.pictures import PLANTS, rows_of_all_sources
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +18,7 @@ def rows() -> list[Row]:
 
 @pytest.fixture(scope="module")
 def samples(rows: list[Row]) -> list[Sample]:
-    return plan(rows, seed=0)
+    return plan(rows, seed=0, roles=ROLES)
 
 
 def files(sample: Sample) -> set[Path]:
@@ -43,8 +31,8 @@ def test_the_rows_of_the_tests_hold_every_needed_source(rows: list[Row]) -> None
 
 
 def test_the_plan_is_a_function_of_rows_and_seed(rows: list[Row], samples: list[Sample]) -> None:
-    assert plan(rows, seed=0) == samples
-    assert plan(rows, seed=1) != samples
+    assert plan(rows, seed=0, roles=ROLES) == samples
+    assert plan(rows, seed=1, roles=ROLES) != samples
 
 
 def test_counts(rows: list[Row], samples: list[Sample]) -> None:
@@ -58,7 +46,7 @@ def test_counts(rows: list[Row], samples: list[Sample]) -> None:
 
 def test_large_sources_get_fewer_copies() -> None:
     rows = rows_of_all_sources(500)
-    copies = Counter(s.sources[0] for s in plan(rows) if s.kind == "copy")
+    copies = Counter(s.sources[0] for s in plan(rows, roles=ROLES) if s.kind == "copy")
     assert set(copies.values()) == {400 * 3}  # 1100 / 400, rounded
 
 
@@ -95,7 +83,7 @@ def test_labels(rows: list[Row], samples: list[Sample]) -> None:
         if sample.kind == "green":
             assert not plants.intersection(sample.photos)
         if sample.kind in ("seam", "green_seam"):
-            assert sample.photos[-1].parent.name in TEXTURE_SOURCES
+            assert sample.photos[-1].parent.name in ROLES.textures
             assert sample.photos[-1] not in plants
         if sample.extra is not None:
             assert sample.extra not in plants
@@ -111,49 +99,3 @@ def test_grounds_and_leaves_are_mixed(samples: list[Sample]) -> None:
     leaves = {s.photos[0].parent.name for s in samples if s.kind == "planted"}
     assert leaves == {s.photos[0].parent.name for s in samples if s.kind == "seam"}
     assert leaves < set(PLANTS)
-
-
-def manifest(folder: Path, rows: list[dict[str, str]]) -> Path:
-    file = folder / "manifest.csv"
-    with file.open("w", newline="") as out:
-        writer = csv.DictWriter(out, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    return file
-
-
-def test_read_rows(tmp_path: Path) -> None:
-    common = {"source": "s", "sha256": "beef00"}
-    file = manifest(
-        tmp_path,
-        [
-            {"path": "a.jpg", "label": "plant", "split": "train"} | common,
-            {"path": "b.jpg", "label": "other", "split": "val", "source": "t", "sha256": "dead01"},
-            {"path": "c.jpg", "label": "plant", "split": "test"} | common,
-            {"path": "d.jpg", "label": "", "split": "none"} | common,
-        ],
-    )
-    assert read_rows(file) == [
-        Row(tmp_path / "a.jpg", True, "s", "train"),
-        Row(tmp_path / "b.jpg", False, "t", "val"),
-        Row(tmp_path / "c.jpg", True, "s", "test"),
-    ]
-    assert [row.trusted for row in read_rows(file, ["dead"])] == [True, False, True]
-
-
-def test_a_manifest_that_cannot_be_read(tmp_path: Path) -> None:
-    for file, said in (
-        (tmp_path / "none.csv", "none.csv"),
-        (tmp_path, str(tmp_path)),
-        (manifest(tmp_path, [{"path": "a.jpg", "label": "plant"}]), "sha256, source, split"),
-    ):
-        with pytest.raises(TrainingDataError, match="plantood train") as raised:
-            read_rows(file)
-        assert said in str(raised.value)
-
-
-def test_every_doubtful_photo_is_one_of_the_public_ones(shared: Path) -> None:
-    prefixes = _doubtful()
-    assert prefixes
-    doubted = [r for r in read_rows(shared / "data" / "manifest.csv", prefixes) if not r.trusted]
-    assert len(doubted) == len(prefixes)

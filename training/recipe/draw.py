@@ -1,8 +1,8 @@
-"""The pixels of a sample: uint8 RGB ``[SIDE, SIDE, 3]``, a function of the sample alone."""
+"""The pixels of a sample: uint8 RGB ``[SIDE, SIDE, 3]``, a function of it and of how to cut."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,35 +10,44 @@ import numpy as np
 from numpy.random import Generator
 from PIL import Image
 
+from plantood.photo.images import load_image
 from plantood.training.photos.augment import Photo, augment, brighten, fit, paint_green, split_tone
 from plantood.training.photos.vegetation import (
     excess_green,
     table_leaf_mask,
     vegetation_mask,
 )
-from plantood.training.starter import composites, synthetic
-from plantood.training.starter.composites import CutOut
-from plantood.training.starter.plan import GROUND_SOURCES, WINDOW_SOURCE, Sample
+from plantood.training.recipe import composites, synthetic
+from plantood.training.recipe.composites import CutOut
+from plantood.training.recipe.roles import Cuts
+from plantood.training.recipe.samples import Sample
 
 MIN_LIGHT = 30.0
 """Mean of the darkest picture that still counts as a plant, 0..255."""
 
 
-def draw(sample: Sample) -> Photo:
-    """The picture of a sample: uint8 RGB ``[SIDE, SIDE, 3]``."""
+def draw(sample: Sample, cuts: Cuts) -> Photo:
+    """The picture of a sample: uint8 RGB ``[SIDE, SIDE, 3]``.
+
+    Args:
+        sample: what to draw.
+        cuts: how its photos are cut.
+
+    Raises:
+        UnreadablePhoto: if one of its photos is none.
+    """
     if sample.kind == "photo":
         return fit(load(sample.photos[0]))
     rng = np.random.default_rng(sample.seed)
     if sample.kind in synthetic.FRAMES:
         return augment(synthetic.FRAMES[sample.kind](rng), rng, geometry=False)
-    picture = _DRAW[sample.kind](sample, rng)
+    picture = _DRAW[sample.kind](sample, cuts, rng)
     return brighten(picture, MIN_LIGHT) if sample.plant else picture
 
 
 def load(path: Path) -> Photo:
-    """The photo as uint8 RGB ``[height, width, 3]``."""
-    with Image.open(path) as picture:
-        return np.asarray(picture.convert("RGB"))
+    """The photo as uint8 RGB ``[height, width, 3]``, upright, large ones reduced."""
+    return load_image(path).pixels
 
 
 def bare_window(photo: Photo, rng: Generator, tries: int = 60) -> Photo:
@@ -74,29 +83,29 @@ def _greenest(
     return np.ascontiguousarray(best)
 
 
-def _copy(sample: Sample, rng: Generator) -> Photo:
+def _copy(sample: Sample, cuts: Cuts, rng: Generator) -> Photo:
     return augment(load(sample.photos[0]), rng)
 
 
-def _toned(sample: Sample, rng: Generator) -> Photo:
-    return split_tone(_copy(sample, rng), rng)
+def _toned(sample: Sample, cuts: Cuts, rng: Generator) -> Photo:
+    return split_tone(_copy(sample, cuts, rng), rng)
 
 
-def _closeup(sample: Sample, rng: Generator) -> Photo:
+def _closeup(sample: Sample, cuts: Cuts, rng: Generator) -> Photo:
     return augment(leaf_window(load(sample.photos[0]), rng), rng)
 
 
-def _green(sample: Sample, rng: Generator) -> Photo:
+def _green(sample: Sample, cuts: Cuts, rng: Generator) -> Photo:
     return augment(paint_green(load(sample.photos[0]), rng), rng)
 
 
-def _window(sample: Sample, rng: Generator) -> Photo:
+def _window(sample: Sample, cuts: Cuts, rng: Generator) -> Photo:
     ground = bare_window(load(sample.photos[0]), rng)
     return augment(composites.recolour_ground(ground, rng), rng, geometry=False)
 
 
-def _bare_ground(sample: Sample, rng: Generator) -> Photo:
-    ground = _ground(sample.photos[0], rng)
+def _bare_ground(sample: Sample, cuts: Cuts, rng: Generator) -> Photo:
+    ground = _ground(sample.photos[0], cuts, rng)
     if rng.random() < 0.65:
         picture = split_tone(augment(ground, rng), rng)
     else:
@@ -104,37 +113,37 @@ def _bare_ground(sample: Sample, rng: Generator) -> Photo:
     return brighten(picture, rng.uniform(MIN_LIGHT, 3.0 * MIN_LIGHT))
 
 
-def _planted(sample: Sample, rng: Generator) -> Photo:
-    cuts = [cut for cut in map(_cut, sample.photos) if cut is not None]
-    if not cuts:  # no leaf could be cut: an honest copy of the plant's photo instead
-        return _copy(sample, rng)
-    picture = composites.compose(_below(sample, rng), cuts, rng, extra=_extra(sample, rng))
+def _planted(sample: Sample, cuts: Cuts, rng: Generator) -> Photo:
+    leaves = _cut_out(sample.photos, cuts)
+    if not leaves:  # no leaf could be cut: an honest copy of the plant's photo instead
+        return _copy(sample, cuts, rng)
+    picture = composites.compose(_below(sample, cuts, rng), leaves, rng, extra=_extra(sample, rng))
     return augment(picture, rng, geometry=False)
 
 
-def _planted_toned(sample: Sample, rng: Generator) -> Photo:
-    return split_tone(_planted(sample, rng), rng)
+def _planted_toned(sample: Sample, cuts: Cuts, rng: Generator) -> Photo:
+    return split_tone(_planted(sample, cuts, rng), rng)
 
 
-def _bare(sample: Sample, rng: Generator) -> Photo:
-    picture, extra = _below(sample, rng), _extra(sample, rng)
+def _bare(sample: Sample, cuts: Cuts, rng: Generator) -> Photo:
+    picture, extra = _below(sample, cuts, rng), _extra(sample, rng)
     if extra is not None:
         picture = composites.compose(picture, [extra], rng)
     return augment(picture, rng, geometry=False)
 
 
-def _seam(sample: Sample, rng: Generator) -> Photo:
-    picture, texture = _below(sample, rng), load(sample.photos[-1])
+def _seam(sample: Sample, cuts: Cuts, rng: Generator) -> Photo:
+    picture, texture = _below(sample, cuts, rng), load(sample.photos[-1])
     if sample.kind == "green_seam":
         texture = paint_green(texture, rng)
-    cuts = [cut for cut in map(_cut, sample.photos[:-1]) if cut is not None]
-    if cuts:
-        pieces = [composites.texture_leaf(texture, cut, rng) for cut in cuts]
+    leaves = _cut_out(sample.photos[:-1], cuts)
+    if leaves:
+        pieces = [composites.texture_leaf(texture, cut, rng) for cut in leaves]
         picture = composites.compose(picture, pieces, rng)
     return augment(picture, rng, geometry=False)
 
 
-_DRAW: dict[str, Callable[[Sample, Generator], Photo]] = {
+_DRAW: dict[str, Callable[[Sample, Cuts, Generator], Photo]] = {
     "copy": _copy,
     "toned": _toned,
     "closeup": _closeup,
@@ -149,18 +158,18 @@ _DRAW: dict[str, Callable[[Sample, Generator], Photo]] = {
 }
 
 
-def _below(sample: Sample, rng: Generator) -> Photo:
+def _below(sample: Sample, cuts: Cuts, rng: Generator) -> Photo:
     """The ground of a composite: of its photo, or a drawn floor or wall."""
     if sample.ground is not None:
-        ground = _ground(sample.ground, rng)
+        ground = _ground(sample.ground, cuts, rng)
         return composites.recolour_ground(ground, rng) if rng.random() < 0.6 else ground
     return synthetic.FRAMES["floor" if rng.random() < 0.7 else "plain_wall"](rng)
 
 
-def _ground(path: Path, rng: Generator) -> Photo:
+def _ground(path: Path, cuts: Cuts, rng: Generator) -> Photo:
     """A window of a photo of ground; between the plants if plants stand on it."""
     photo = load(path)
-    if path.parent.name == WINDOW_SOURCE:
+    if path in cuts.between:
         return bare_window(photo, rng)
     return composites.crop_ground(photo, rng)
 
@@ -176,10 +185,14 @@ def _extra(sample: Sample, rng: Generator) -> CutOut | None:
     return composites.cut_out(photo, table_leaf_mask(photo))
 
 
+def _cut_out(paths: Sequence[Path], cuts: Cuts) -> list[CutOut]:
+    """The plants of some photos, but for those of which no clean cut is possible."""
+    found = (_plant(path, green=path in cuts.green) for path in paths)
+    return [plant for plant in found if plant is not None]
+
+
 @lru_cache(maxsize=4096)
-def _cut(path: Path) -> CutOut | None:
+def _plant(path: Path, *, green: bool) -> CutOut | None:
     """The plant of a photo, cut out once; None where no clean cut is possible."""
     photo = fit(load(path))
-    on_ground = path.parent.name in GROUND_SOURCES
-    mask = vegetation_mask(photo) if on_ground else table_leaf_mask(photo)
-    return composites.cut_out(photo, mask)
+    return composites.cut_out(photo, vegetation_mask(photo) if green else table_leaf_mask(photo))

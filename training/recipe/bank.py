@@ -9,6 +9,7 @@ import json
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -16,13 +17,15 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
+from plantood.model.memory import Memory, remember
 from plantood.model.runtime import usable_cpus
 from plantood.training.files.atomic import write_text
 from plantood.training.fitting.extractor import Extractor
 from plantood.training.fitting.features import embed
 from plantood.training.process.progress import track
-from plantood.training.starter.draw import draw
-from plantood.training.starter.plan import Sample
+from plantood.training.recipe.draw import draw
+from plantood.training.recipe.roles import Cuts
+from plantood.training.recipe.samples import Sample
 
 BATCH = 32
 CHUNK = 32 * BATCH
@@ -34,21 +37,56 @@ class Bank:
 
     samples: list[Sample]
     embeddings: NDArray[np.float32]
-    """``[N, C]``, of length 1."""
+    """``[N, C]``."""
 
     @property
     def plant(self) -> NDArray[np.bool_]:
         """Labels ``[N]``."""
         return np.array([sample.plant for sample in self.samples])
 
+    def memory(self, logits: NDArray[np.float32], weights: NDArray[np.float64]) -> Memory:
+        """What a gate remembers of it; what was made has its kind for a source.
 
-def open_bank(samples: list[Sample], extractor: Extractor, cache: Path) -> Bank:
+        Args:
+            logits: of P(plant) by the gate's head, ``[N]``.
+            weights: how much each counted, ``[N]``, >= 0; those of 0 are not remembered.
+        """
+        names = [
+            sample.sources[0] if sample.kind in ("photo", "copy") else sample.kind
+            for sample in self.samples
+        ]
+        return remember(self.embeddings, logits, self.plant, names, weights)
+
+
+def open_bank(
+    samples: list[Sample],
+    cuts: Cuts,
+    extractor: Extractor,
+    cache: Path,
+    *,
+    name: str,
+    photos: str | None = None,
+    of_length_1: bool = False,
+) -> Bank:
     """The bank of these samples and this backbone; what is missing is drawn and embedded.
 
     Chunks that are done are remembered, so that an interrupted run goes on.
+
+    Args:
+        samples: what to draw.
+        cuts: how their photos are cut.
+        extractor: the backbone.
+        cache: folder of all banks.
+        name: beginning of the name of the bank's folder.
+        photos: digest of what the photos are and of how they are cut; None if their paths tell.
+        of_length_1: divide every embedding by its length.
+
+    Raises:
+        UnreadablePhoto: if a photo is none, or is gone.
     """
-    about = json.dumps([extractor.digest, *map(asdict, samples)], default=str)
-    folder = cache / f"starter-{sha256(about.encode()).hexdigest()[:16]}"
+    known = [extractor.digest] if photos is None else [extractor.digest, photos]
+    about = json.dumps([*known, *map(asdict, samples)], default=str)
+    folder = cache / f"{name}-{sha256(about.encode()).hexdigest()[:16]}"
     folder.mkdir(parents=True, exist_ok=True)
     vectors_file, done_file = folder / "embeddings.npy", folder / "done"
     done = int(done_file.read_text()) if done_file.exists() else 0
@@ -60,9 +98,9 @@ def open_bank(samples: list[Sample], extractor: Extractor, cache: Path) -> Bank:
             starts = range(done, len(samples), CHUNK)
             for start in track(starts, len(starts), "Drawing and embedding"):
                 stop = min(start + CHUNK, len(samples))
-                pictures = pool.map(draw, samples[start:stop], chunksize=BATCH)
-                pooled = list(embed(pictures, extractor.scorer.feature_map))
-                vectors[start:stop] = unit(np.stack(pooled))
+                pictures = pool.map(partial(draw, cuts=cuts), samples[start:stop], chunksize=BATCH)
+                pooled = np.stack(list(embed(pictures, extractor.scorer.feature_map)))
+                vectors[start:stop] = unit(pooled) if of_length_1 else pooled
                 vectors.flush()
                 write_text(done_file, str(stop))
     return Bank(samples, np.load(vectors_file))

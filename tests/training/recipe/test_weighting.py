@@ -5,19 +5,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from plantood.training.starter.plan import Sample, plan
-from plantood.training.starter.weighting import (
-    DOUBTFUL_SOURCES,
+from plantood.training.recipe.plan import plan
+from plantood.training.recipe.samples import Sample
+from plantood.training.recipe.weighting import (
     OTHER_SHARES,
     PLANT_SHARES,
     sample_weights,
 )
-from tests.training.starter.pictures import rows_of_all_sources
+from plantood.training.starter.roles import ROLES
+from tests.training.recipe.pictures import rows_of_all_sources
 
 
 @pytest.fixture(scope="module")
 def samples() -> list[Sample]:
-    return plan(rows_of_all_sources())
+    return plan(rows_of_all_sources(), roles=ROLES)
 
 
 def sample(kind: str, plant: bool, *sources: str, measured_only: bool = False) -> Sample:
@@ -62,9 +63,8 @@ def test_only_measured_photos_weigh_nothing(samples: list[Sample]) -> None:
 
 
 def test_every_kind_has_its_share_of_its_class(samples: list[Sample]) -> None:
-    plain = [s for s in samples if not DOUBTFUL_SOURCES.keys() & set(s.sources)]
-    weights = sample_weights(plain)
-    kind = np.array([s.kind for s in plain])
+    weights = sample_weights(samples)
+    kind = np.array([s.kind for s in samples])
     for name, share in (PLANT_SHARES | OTHER_SHARES).items():
         assert weights[kind == name].sum() == pytest.approx(0.5 * share), name
 
@@ -100,14 +100,13 @@ def test_shares_by_hand_and_what_is_missing_goes_to_the_rest() -> None:
 
 
 def test_doubtful_sources_count_for_less() -> None:
-    (name, factor), *_ = DOUBTFUL_SOURCES.items()
     samples = [
-        sample("photo", True, name),
+        sample("photo", True, "weeds"),
         sample("photo", True, "farm"),
         sample("photo", False, "street"),
     ]
-    weights = sample_weights(samples)
-    assert weights[0] == pytest.approx(factor * weights[1])
+    weights = sample_weights(samples, counted_less={"weeds": 0.3})
+    assert weights[0] == pytest.approx(0.3 * weights[1])
     assert weights[:2].sum() == pytest.approx(0.5)
 
 

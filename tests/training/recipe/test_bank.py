@@ -6,12 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from plantood.training.starter import bank as bank_module
-from plantood.training.starter.bank import open_bank, unit
-from plantood.training.starter.draw import draw
-from plantood.training.starter.plan import Sample
-from tests.training.starter.conftest import TinyExtractor
-from tests.training.starter.pictures import save, textured
+from plantood.errors import UnreadablePhoto
+from plantood.training.recipe import bank as bank_module
+from plantood.training.recipe.bank import Bank, open_bank, unit
+from plantood.training.recipe.draw import draw
+from plantood.training.recipe.roles import Cuts
+from plantood.training.recipe.samples import Sample
+from tests.training.recipe.conftest import TinyExtractor
+from tests.training.recipe.pictures import save, textured
 
 
 @pytest.fixture
@@ -38,11 +40,15 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bank_module, "usable_cpus", lambda: 1)
 
 
+def open_(samples: list[Sample], extractor: TinyExtractor, cache: Path) -> Bank:
+    return open_bank(samples, Cuts(), extractor, cache, name="bank", of_length_1=True)
+
+
 def test_interrupted_it_goes_on_and_equals_one_in_one_go(
     samples: list[Sample], extractor: TinyExtractor, tmp_path: Path
 ) -> None:
-    whole = open_bank(samples, extractor, tmp_path / "whole")
-    pixels = np.stack([draw(sample) for sample in samples])
+    whole = open_(samples, extractor, tmp_path / "whole")
+    pixels = np.stack([draw(sample, Cuts()) for sample in samples])
     np.testing.assert_allclose(
         whole.embeddings, unit(pixels.mean(axis=(1, 2), dtype=np.float32)), atol=1e-4
     )
@@ -52,23 +58,23 @@ def test_interrupted_it_goes_on_and_equals_one_in_one_go(
     gone = samples[5].photos[0]
     kept = gone.read_bytes()
     gone.unlink()
-    with pytest.raises(FileNotFoundError):
-        open_bank(samples, extractor, tmp_path / "again")
+    with pytest.raises(UnreadablePhoto):
+        open_(samples, extractor, tmp_path / "again")
     gone.write_bytes(kept)
     # What is done is not drawn again: it could not be.
     samples[1].photos[0].unlink()
-    resumed = open_bank(samples, extractor, tmp_path / "again")
+    resumed = open_(samples, extractor, tmp_path / "again")
     np.testing.assert_array_equal(resumed.embeddings, whole.embeddings)
 
     # A full bank is only read; other samples or another backbone are another bank.
     for sample in samples[2:10]:
         sample.photos[0].unlink()
-    again = open_bank(samples, extractor, tmp_path / "again")
+    again = open_(samples, extractor, tmp_path / "again")
     np.testing.assert_array_equal(again.embeddings, whole.embeddings)
-    with pytest.raises(FileNotFoundError):
-        open_bank(samples[1:], extractor, tmp_path / "again")
-    with pytest.raises(FileNotFoundError):
-        open_bank(samples, replace(extractor, digest="other"), tmp_path / "again")
+    with pytest.raises(UnreadablePhoto):
+        open_(samples[1:], extractor, tmp_path / "again")
+    with pytest.raises(UnreadablePhoto):
+        open_(samples, replace(extractor, digest="other"), tmp_path / "again")
 
 
 def test_unit_rows() -> None:

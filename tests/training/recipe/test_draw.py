@@ -7,10 +7,13 @@ import pytest
 
 from plantood.training.photos.augment import SIDE
 from plantood.training.photos.vegetation import excess_green
-from plantood.training.starter.draw import MIN_LIGHT, bare_window, draw, leaf_window
-from plantood.training.starter.plan import COUNTS, PLANT_KINDS, Sample
-from plantood.training.starter.synthetic import FRAMES
-from tests.training.starter.pictures import LEAF, SOIL, TABLE, ellipse, leaf_photo, save, textured
+from plantood.training.recipe import draw as drawing
+from plantood.training.recipe.draw import MIN_LIGHT, bare_window, leaf_window
+from plantood.training.recipe.plan import COUNTS
+from plantood.training.recipe.roles import Cuts
+from plantood.training.recipe.samples import PLANT_KINDS, Sample
+from plantood.training.recipe.synthetic import FRAMES
+from tests.training.recipe.pictures import LEAF, SOIL, TABLE, ellipse, leaf_photo, save, textured
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +23,7 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     seedlings[50:80, 20:60] = seedlings[90:130, 120:190] = True
     return {
         "table": save(folder, "apple_plantvillage", "0", leaf_photo(ellipse(96), TABLE)),
-        "seedlings": save(folder, "plant_seedlings", "0", leaf_photo(seedlings)),
+        "seedlings": save(folder, "seedlings", "0", leaf_photo(seedlings)),
         "beans": save(folder, "beans_uganda", "0", leaf_photo(ellipse(96))),
         "soil": save(folder, "soil_NHA078", "0", textured(96, SOIL)),
         "cloth": save(folder, "clothing", "0", textured(96, (170, 60, 160))),
@@ -29,6 +32,13 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         ),
         "night": save(folder, "blackgram_field", "0", leaf_photo(ellipse(96)) // 5),
     }
+
+
+def draw(sample: Sample) -> np.ndarray:
+    """As it is drawn where the names of the folders say how photos are cut."""
+    green = {path for path in sample.paths if path.parent.name in ("seedlings", "beans_uganda")}
+    between = {path for path in sample.paths if path.parent.name == "seedlings"}
+    return drawing.draw(sample, Cuts(frozenset(green), frozenset(between)))
 
 
 def sample(kind: str, paths: dict[str, Path], seed: int = 0) -> Sample:
