@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from plantood.model import reference
 from plantood.model.memory import remember
 from plantood.model.neighbours import Neighbours
 
@@ -54,14 +53,8 @@ def logit(known: Known) -> Score:
 
 
 def gaussian(known: Known) -> Score:
-    """Distance to all plants under one Gaussian of 64 directions: the gate's own reference.
-
-    ``sqrt((x - m)' S^-1 (x - m))``, Lee et al. 2018, "A Simple Unified Framework for Detecting
-    Out-of-Distribution Samples and Adversarial Attacks", https://arxiv.org/abs/1807.03888, with the
-    covariance of probabilistic PCA; see :mod:`plantood.model.reference`.
-    """
-    fitted = reference.fit(known.plants)
-    return lambda x: fitted.distance(x).astype(np.float64)
+    """Distance to all plants under one Gaussian of 64 directions, see :func:`one_gaussian`."""
+    return one_gaussian(known.plants)
 
 
 def within_source(known: Known) -> Score:
@@ -147,6 +140,32 @@ DETECTORS: dict[str, Callable[[Known], Score]] = {
     "ViM": vim,
     "energy": energy,
 }
+
+
+def one_gaussian(x: Vectors, components: int = 64) -> Score:
+    """Mahalanobis distance under one Gaussian around rows ``[N, C]`` of length 1.
+
+    ``sqrt((x - m)' S^-1 (x - m))``, Lee et al. 2018, "A Simple Unified Framework for Detecting
+    Out-of-Distribution Samples and Adversarial Attacks", https://arxiv.org/abs/1807.03888; of rows
+    of length 1 as by Mueller and Hein 2025, "Mahalanobis++", https://arxiv.org/abs/2505.18032. The
+    covariance is that of probabilistic PCA (Tipping and Bishop 1999,
+    https://doi.org/10.1111/1467-9868.00196): full variances along the leading directions, one
+    common variance, the mean of those left over, for all the rest.
+    """
+    mean = x.mean(0)
+    _, singular, directions = np.linalg.svd(x - mean, full_matrices=False)
+    variances = np.square(singular) / (len(x) - 1)
+    kept = min(components, len(x) - 2, x.shape[1] - 1)
+    noise = max(variances[kept:].sum() / (x.shape[1] - kept), 1e-12)
+    leading, along = directions[:kept], np.maximum(variances[:kept], noise)
+
+    def distance(points: Vectors) -> Vectors:
+        centred = points - mean
+        projected = np.square(centred @ leading.T)
+        beyond = np.maximum(np.square(centred).sum(1) - projected.sum(1), 0)
+        return np.asarray(np.sqrt((projected / along).sum(1) + beyond / noise))
+
+    return distance
 
 
 def nearest_class(x: Vectors, names: NDArray[np.str_]) -> Score:

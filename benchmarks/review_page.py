@@ -207,7 +207,6 @@ def make_round(folder: Path, files: Sequence[Path], count: int) -> None:
                 path=f"pool/{number}.jpg",
                 file=str(file),
                 plant_probability=round(0.6 * number / count, 4),
-                unfamiliarity=1.0,
                 selected_by=("at_most",),
                 verdict="retake",
                 reasons=("not_a_plant",),

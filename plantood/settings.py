@@ -29,17 +29,14 @@ MEBIBYTE = 1 << 20
 
 
 def parse_policy(value: Any) -> Any:
-    """``plant_threshold=0.6, max_unfamiliarity=none`` -> a mapping of numbers or None."""
+    """``plant_threshold=0.6, min_sharpness=0.2`` -> a mapping of numbers."""
     if not isinstance(value, str):
         return value
-    pairs: dict[str, float | None] = {}
+    pairs: dict[str, float] = {}
     for item in value.replace(",", " ").split():
         key, equals, number = item.partition("=")
         if not equals:
             raise ValueError(f"{item!r} is not of the form name=number")
-        if number.lower() == "none":
-            pairs[key] = None
-            continue
         try:
             pairs[key] = float(number)
         except ValueError:
@@ -80,12 +77,11 @@ class Settings(BaseSettings):
         description="SHA-256 of the `gate.json` of the only gate model that may judge; another one "
         "stops the start. A bento sets it to that of the gate that it packs.",
     )
-    policy: Annotated[dict[str, float | None], NoDecode, BeforeValidator(parse_policy)] = Field(
+    policy: Annotated[dict[str, float], NoDecode, BeforeValidator(parse_policy)] = Field(
         default_factory=dict,
         description="Thresholds that replace those saved with the gate model, as `name=number` "
-        "separated by commas; `none` switches an optional one off. Example: "
-        "`plant_threshold=0.6,max_unfamiliarity=none`. `GET /model` shows the names and the values "
-        "in force.",
+        "separated by commas. Example: `plant_threshold=0.6,min_sharpness=0.2`. `GET /model` shows "
+        "the names and the values in force.",
     )
     language: str = Field(
         default="en",
@@ -286,7 +282,7 @@ def variable(field: str) -> str:
 
 def _allowed(field: FieldInfo) -> str:
     """In words, what a field's variable may hold."""
-    if field.annotation == dict[str, float | None]:
+    if field.annotation == dict[str, float]:
         return "name=number, separated by commas"
     if get_origin(field.annotation) is Literal:
         return " or ".join(get_args(field.annotation))

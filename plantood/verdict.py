@@ -24,7 +24,6 @@ class ReasonCode(StrEnum):
     TOO_BRIGHT = "too_bright"
     TOO_BLURRY = "too_blurry"
     NOT_A_PLANT = "not_a_plant"
-    UNFAMILIAR = "unfamiliar"
     GATE_UNAVAILABLE = "gate_unavailable"
 
 
@@ -87,12 +86,6 @@ class Verdict(BaseModel):
         le=1,
         description="Photos with a lower plant probability are `not_a_plant`; "
         "None if no gate judged.",
-    )
-    unfamiliarity: float | None = Field(
-        default=None,
-        ge=0,
-        description="Distance from the training photos, 1 = their 99th percentile; "
-        "None if it was not measured.",
     )
     quality: Quality | None = Field(
         default=None, description="What was measured on the photo; None if it is unreadable."

@@ -224,13 +224,13 @@ def test_thresholds_as_the_service_takes_them() -> None:
     answers = lines(run("check", SOIL, MAIZE, "--json", *lenient))
     assert [answer["verdict"] for answer in answers] == ["accept", "accept"]
     assert [answer["threshold"] for answer in answers] == [0, 0]
-    (strict,) = lines(run("check", MAIZE, "--json", "--policy", "max_unfamiliarity=0.1"))
-    assert strict["reasons"][0]["code"] == "unfamiliar"
+    (strict,) = lines(run("check", MAIZE, "--json", "--policy", "min_shorter_side=9999"))
+    assert strict["reasons"][0]["code"] == "too_small"
 
 
 def test_numbers_are_rounded_but_never_to_another_verdict() -> None:
     (answer,) = lines(run("check", SOIL, "--json"))
-    numbers = [answer["plant_probability"], answer["unfamiliarity"], *answer["quality"].values()]
+    numbers = [answer["plant_probability"], *answer["quality"].values()]
     assert all(number == round(number, 4) for number in numbers)
     exact = Gate.load().check(SOIL).plant_probability
     for beyond in (1e-6, -1e-6):  # refused, accepted

@@ -29,7 +29,7 @@ def test_every_field_is_read_from_its_variable(monkeypatch: pytest.MonkeyPatch) 
     environment = {
         "PLANTOOD_GATE": "plantood-gate:v2",
         "PLANTOOD_GATE_SHA256": "0f" * 32,
-        "PLANTOOD_POLICY": "plant_threshold=0.7, max_unfamiliarity=none",
+        "PLANTOOD_POLICY": "plant_threshold=0.7, min_sharpness=0.2",
         "PLANTOOD_LANGUAGE": "fr",
         "PLANTOOD_MESSAGES_FILE": "messages.json",
         "PLANTOOD_MAX_UPLOAD_MB": "5",
@@ -56,7 +56,7 @@ def test_every_field_is_read_from_its_variable(monkeypatch: pytest.MonkeyPatch) 
     assert Settings.from_environment().model_dump() == {
         "gate": "plantood-gate:v2",
         "gate_sha256": "0f" * 32,
-        "policy": {"plant_threshold": 0.7, "max_unfamiliarity": None},
+        "policy": {"plant_threshold": 0.7, "min_sharpness": 0.2},
         "language": "fr",
         "messages_file": Path("messages.json"),
         "max_upload_mb": 5,

@@ -7,7 +7,8 @@ plants with it: a parent is trained without them, and they are taken out of the 
 as well. By each rule of choosing, the first so many of these are labelled as a reviewer would
 (doubtful ones cost a look, too, but teach nothing), the parent is fine-tuned on them, and judged on
 the sources that neither of them saw. False retakes belong to it: who accepts nothing accepts
-nothing wrongly.
+nothing wrongly. *Most unlike* is farthest from the training plants under one Gaussian; ``mine
+--unlike`` goes by the nearest of all pictures that the gate remembers.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from benchmarks.flywheel.bench import (
     write_option,
     write_result,
 )
+from plantood.model.arrays import unit
 from plantood.training.common.tables import markdown
 from plantood.training.judging.evaluation import Evaluation
 from plantood.training.judging.metrics import auroc
@@ -63,13 +65,13 @@ PLOT = Path("docs/reviewing.svg")
 Order = NDArray[np.int64]
 
 
-def orders(p: NDArray, threshold: float, unfamiliarity: NDArray, seed: int) -> dict[str, Order]:
+def orders(p: NDArray, threshold: float, unlike: NDArray, seed: int) -> dict[str, Order]:
     """In which order each rule shows the production photos to a reviewer.
 
     Args:
         p: P(plant) of each, ``[N]``.
         threshold: of the parent.
-        unfamiliarity: of each, ``[N]``.
+        unlike: how far each is from the training plants, ``[N]``.
         seed: of what is random.
     """
     rng = np.random.default_rng(seed)
@@ -80,7 +82,7 @@ def orders(p: NDArray, threshold: float, unfamiliarity: NDArray, seed: int) -> d
         rng.permutation(suspicious),
         rng.permutation(len(p)),
         np.argsort(np.abs(p - threshold), kind="stable"),
-        np.argsort(-unfamiliarity, kind="stable"),
+        np.argsort(-unlike, kind="stable"),
     )
     return dict(zip(RULES, found, strict=True))
 
@@ -114,9 +116,9 @@ def fold(bench: Bench, left_out: Sequence[str], seeds: int, log: Path) -> list[d
         parent = bench.parent([source for source in left_out if source in _sources(bench)])
         pool = [photo for photo in bench.production if photo.source not in left_out]
         p = bench.probabilities(parent.weights, pool)
-        unfamiliarity = parent.reference.unfamiliarity(bench.embeddings(pool))
+        unlike = parent.unlike(unit(bench.embeddings(pool)).astype(np.float64))
         for seed in range(seeds):
-            order = orders(p, parent.evaluation.threshold, unfamiliarity, seed)
+            order = orders(p, parent.evaluation.threshold, unlike, seed)
             for rule, budget, of in wanted:
                 if of == seed and (rule, budget, seed) not in done:
                     chosen = [pool[i] for i in order[rule][:budget]]

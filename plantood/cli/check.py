@@ -140,12 +140,12 @@ def _load(tag: str | None, messages: Path | None, policy: Sequence[str]) -> Gate
         return Gate.load(tag, messages=messages, policy=thresholds)
 
 
-def _thresholds(policy: Sequence[str]) -> dict[str, float | None]:
+def _thresholds(policy: Sequence[str]) -> dict[str, float]:
     from plantood.errors import SettingsError
     from plantood.settings import parse_policy
 
     try:
-        thresholds: dict[str, float | None] = parse_policy(",".join(policy))
+        thresholds: dict[str, float] = parse_policy(",".join(policy))
     except ValueError as error:
         raise SettingsError(f"--policy: {error}.") from error
     return thresholds

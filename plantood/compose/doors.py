@@ -137,7 +137,6 @@ def _judge_in_process(gate: Gate, settings: Settings) -> Judge:
         tag=gate.tag,
         input_size=gate.scorer.input_size,
         policy=gate.policy,
-        reference=gate.reference,
         messages=gate.messages,
         language=gate.language,
         limits=gate.limits,

@@ -19,7 +19,6 @@ ACCEPT = Verdict(
     verdict="accept",
     plant_probability=0.97,
     threshold=0.5,
-    unfamiliarity=0.41,
     quality=Quality(
         width=4000, height=3000, brightness=0.46, highlights=0.78, shadows=0.12, sharpness=0.71
     ),
@@ -33,7 +32,6 @@ RETAKE = Verdict(
     ],
     plant_probability=0.08,
     threshold=0.5,
-    unfamiliarity=0.77,
     quality=Quality(
         width=4000, height=3000, brightness=0.52, highlights=0.81, shadows=0.17, sharpness=0.64
     ),

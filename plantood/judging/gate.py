@@ -134,7 +134,6 @@ def code_of(error: UnreadablePhoto) -> ReasonCode:
 def finish(
     prepared: Prepared,
     plant_probability: float,
-    unfamiliarity: float | None,
     *,
     policy: Policy,
     messages: Messages,
@@ -147,20 +146,18 @@ def finish(
     Args:
         prepared: A photo without a verdict.
         plant_probability: P(plant), 0 to 1.
-        unfamiliarity: Distance from the training photos, or None if it was not measured.
         policy: Thresholds.
         messages: Sentences for the farmer.
         language: Language of the sentences, a tag or an ``Accept-Language`` header.
         model: Tag of the gate model, for the verdict.
         score_ms: Milliseconds that the photo spent at the scorer.
     """
-    reasons = score_reasons(plant_probability, unfamiliarity, policy)
+    reasons = score_reasons(plant_probability, policy)
     return Verdict(
         verdict="retake" if reasons else "accept",
         reasons=[messages.reason(code, language) for code in reasons],
         plant_probability=plant_probability,
         threshold=policy.plant_threshold,
-        unfamiliarity=unfamiliarity,
         quality=prepared.quality,
         model=model,
         timings_ms={**(prepared.timings_ms or {}), "score": round(score_ms, 2)},
@@ -187,7 +184,6 @@ class Gate:
         self.limits = limits or Limits()
         self.messages = messages if isinstance(messages, Messages) else Messages.load(messages)
         self.scorer = model.scorer(threads)
-        self.reference = model.reference()
 
     @classmethod
     def load(
@@ -327,16 +323,13 @@ class Gate:
             return [p.verdict for p in batch if p.verdict is not None]
         started = time.perf_counter()
         scores = self.scorer.score(np.stack(inputs))
-        distances: Iterable[float | None] = itertools.repeat(None)
-        if self.reference is not None:
-            distances = self.reference.unfamiliarity(scores.embedding).tolist()
         score_ms = _ms_since(started) / len(inputs)
-        judged = zip(scores.plant_probability.tolist(), distances)  # noqa: B905 (may be endless)
+        probabilities = iter(scores.plant_probability.tolist())
         return [
             p.verdict
             or finish(
                 p,
-                *next(judged),
+                next(probabilities),
                 policy=self.policy,
                 messages=self.messages,
                 language=language,

@@ -188,24 +188,16 @@ class Judge:
         """The verdict by the network."""
         assert prepared.model_input is not None  # there is no verdict
         started = time.perf_counter()
-        plant_probability, embedding = await self.score(prepared.model_input, deadline)
-        unfamiliarity = None
-        if self.rules.reference is not None:
-            unfamiliarity = float(self.rules.reference.unfamiliarity(embedding[np.newaxis])[0])
+        plant_probability = await self.score(prepared.model_input, deadline)
         score_ms = (time.perf_counter() - started) * 1000
-        return finish(prepared, plant_probability, unfamiliarity, score_ms=score_ms, **context)
+        return finish(prepared, plant_probability, score_ms=score_ms, **context)
 
-    async def score(
-        self, pixels: NDArray[np.uint8], deadline: float
-    ) -> tuple[float, NDArray[np.float32]]:
-        """Plant probability and embedding of one photo.
+    async def score(self, pixels: NDArray[np.uint8], deadline: float) -> float:
+        """Plant probability of one photo, 0..1.
 
         Args:
             pixels: uint8 ``[S, S, 3]``.
             deadline: After which nobody waits for them, in the event loop's time.
-
-        Returns:
-            P(plant), and float32 ``[C]``.
 
         Raises:
             GateUnavailable: The scorer is gone, overloaded, or gave a wrong answer.
@@ -217,7 +209,7 @@ class Judge:
         except Exception as error:
             raise self._failure(error) from error
         self._scored_at = time.monotonic()
-        return float(row[0]), row[1:]
+        return float(row[0])
 
     def _failure(self, error: Exception) -> GateUnavailable:
         """Count and log that there are no scores."""
@@ -276,14 +268,8 @@ class Judge:
                     raise WrongAnswer(f"the scorer has {found}, the gate {self.rules.tag}")
                 self._described_at = now
             scores = np.asarray(await self._score(images))
-        reference = self.rules.reference
-        fits = (
-            scores.ndim == 2
-            and len(scores) == len(images)
-            and scores.dtype.kind == "f"
-            and (reference is None or scores.shape[1] == 1 + len(reference.mean))
-        )
-        if not fits:
+        fits = scores.ndim == 2 and len(scores) == len(images) and scores.shape[1] > 1
+        if not (fits and scores.dtype.kind == "f"):
             raise WrongAnswer(
                 f"the scorer answered {scores.dtype} {list(scores.shape)} to {len(images)} photos"
             )

@@ -10,7 +10,6 @@ from plantood.judging.capture import ensure_usable
 from plantood.judging.messages import Messages
 from plantood.model.entry import GateModel
 from plantood.model.policy import Policy, with_overrides
-from plantood.model.reference import Reference
 from plantood.model.store import load_gate
 from plantood.photo.images import Limits
 from plantood.settings import Settings, naming
@@ -24,7 +23,6 @@ class Rules:
         tag: Of the gate model; the scorer must have the same.
         input_size: Side S of the network's square input, pixels.
         policy: Thresholds in force.
-        reference: Statistics of the training photos, or None.
         messages: Sentences for the farmer.
         language: Of the messages, if none is asked for that is known.
         limits: Bounds on bytes and pixels of a photo.
@@ -33,7 +31,6 @@ class Rules:
     tag: str
     input_size: int
     policy: Policy
-    reference: Reference | None
     messages: Messages
     language: str
     limits: Limits
@@ -44,7 +41,6 @@ class Rules:
 
         Raises:
             SettingsError: The settings' policy or messages cannot be used.
-            GateModelCorrupt: The reference statistics cannot be read.
         """
         with naming("policy"):
             policy = with_overrides(model.manifest.policy, settings.policy)
@@ -56,7 +52,6 @@ class Rules:
             tag=model.tag,
             input_size=model.manifest.input_size,
             policy=policy,
-            reference=model.reference(),
             messages=messages,
             language=settings.language,
             limits=settings.limits,

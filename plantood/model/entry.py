@@ -16,25 +16,26 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from plantood.errors import GateModelCorrupt, GateModelError, GateModelNotFound
 from plantood.model.calibration import Calibration
 from plantood.model.correction import Correction
 from plantood.model.memory import Memory
 from plantood.model.policy import Policy
-from plantood.model.reference import Reference
 from plantood.model.runtime import Scorer
 
 T = TypeVar("T")
 FORMAT_VERSION: Final = 1
 MANIFEST = "gate.json"
 KERAS, BACKBONE, HEAD = "model.keras", "backbone.onnx", "head.onnx"
-METRICS, CARD, REFERENCE = "metrics.json", "card.md", "reference.npz"
+METRICS, CARD = "metrics.json", "card.md"
 MEMORY, CORRECTION = "memory.npz", "correction.npz"
 #: The files of an entry beside the manifest; all that are not optional are required.
-FILES = (KERAS, BACKBONE, HEAD, METRICS, CARD, REFERENCE, MEMORY, CORRECTION)
-_OPTIONAL = (REFERENCE, MEMORY, CORRECTION)
+FILES = (KERAS, BACKBONE, HEAD, METRICS, CARD, MEMORY, CORRECTION)
+_OPTIONAL = (MEMORY, CORRECTION)
+#: What gates of an earlier plantood have besides: verified as all files are, and never read.
+_FORMER = ("reference.npz",)
 #: What only training reads: the image of a bento leaves it out. Its digest stays in the manifest.
 _NOT_FOR_SERVING = (KERAS,)
 #: What lies beside the files that the manifest names: itself, and BentoML's record in its store.
@@ -96,6 +97,14 @@ class GateManifest(BaseModel):
     )
     files: dict[str, str] = Field(description="SHA-256 of each file of the entry.")
 
+    @field_validator("policy", mode="before")
+    @classmethod
+    def _without_former_thresholds(cls, stored: Any) -> Any:
+        """Gates of an earlier plantood have a limit of what is measured no more."""
+        if isinstance(stored, dict):
+            return {name: limit for name, limit in stored.items() if name != "max_unfamiliarity"}
+        return stored
+
 
 @dataclass(frozen=True)
 class GateModel:
@@ -136,14 +145,6 @@ class GateModel:
             self.correction(),
         )
 
-    def reference(self) -> Reference | None:
-        """Return its reference statistics, None if it was saved without.
-
-        Raises:
-            GateModelCorrupt: The file cannot be read.
-        """
-        return self._read(REFERENCE, Reference.load)
-
     def memory(self) -> Memory | None:
         """Return what it remembers of its training photos, None if it was saved without.
 
@@ -180,7 +181,6 @@ def write_entry(
     metrics: Mapping[str, Any],
     card: str,
     metrics_summary: Mapping[str, float] | None = None,
-    reference: Reference | None = None,
     memory: Memory | None = None,
     correction: Correction | None = None,
     quantization: Literal["float16", "int8"] | None = None,
@@ -200,7 +200,6 @@ def write_entry(
         metrics: Everything measured, plain data.
         card: The model card, Markdown.
         metrics_summary: The few figures shown in listings, e.g. accuracy, f1, auroc.
-        reference: Statistics of the training embeddings.
         memory: What is kept of the training photos.
         correction: What was learned after the training, of the head's P(plant).
         quantization: As given to `export_gate`.
@@ -217,7 +216,7 @@ def write_entry(
     directory = Path(directory)
     (directory / METRICS).write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     (directory / CARD).write_text(card.rstrip() + "\n", encoding="utf-8")
-    for name, part in ((REFERENCE, reference), (MEMORY, memory), (CORRECTION, correction)):
+    for name, part in ((MEMORY, memory), (CORRECTION, correction)):
         if part is not None:
             part.save(directory / name)
     present = [name for name in FILES if (directory / name).is_file()]
@@ -290,7 +289,7 @@ def _read_manifest(path: Path) -> GateManifest:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
         raise corrupt(path, f"cannot be understood ({where}: {first['msg']})") from error
-    if unknown := set(manifest.files) - set(FILES):
+    if unknown := set(manifest.files) - set(FILES) - set(_FORMER):
         raise corrupt(path, f"names files that no gate model has ({', '.join(sorted(unknown))})")
     if missing := set(FILES) - set(manifest.files) - set(_OPTIONAL):
         raise corrupt(path, f"names no digest of {', '.join(sorted(missing))}")

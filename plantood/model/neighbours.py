@@ -1,4 +1,4 @@
-"""How near a photo is to the plants that a gate remembers, and how near to all else it remembers.
+"""Which remembered pictures a photo is near to: how near to plants, how near to all else, to which.
 
 By the k-th nearest neighbour (Sun et al. 2022, "Out-of-Distribution Detection with Deep Nearest
 Neighbors", https://proceedings.mlr.press/v162/sun22d.html), found by comparing with all: for some
@@ -7,7 +7,7 @@ thousand pictures of 256 numbers that is one product of matrices. Needs only Num
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,24 @@ from plantood.model.arrays import Floats
 from plantood.model.memory import Memory
 
 NEIGHBOURS = 10
+NEAREST = 5
+"""Pictures that explain a verdict."""
+DECIMALS = 3
+"""Of the distances of single pictures, which are for people."""
+
+
+class Neighbour(NamedTuple):
+    """A remembered picture that a photo is near to.
+
+    Attributes:
+        label: What it is.
+        source: Camera, place or collection that it came from.
+        distance: Euclidean, of embeddings of length 1: 0 (alike) to 2 (opposite).
+    """
+
+    label: Literal["plant", "other"]
+    source: str
+    distance: float
 
 
 class Distances(NamedTuple):
@@ -54,7 +72,9 @@ class Neighbours:
         self._k = k
         codes = memory.codes.astype(np.float32)
         lengths = np.square(codes).sum(1) + memory.rest
-        self._of_class = [(codes[mine], lengths[mine]) for mine in (memory.plant, ~memory.plant)]
+        rows = [np.flatnonzero(mine) for mine in (memory.plant, ~memory.plant)]
+        self._of_class = [(codes[mine], lengths[mine]) for mine in rows]
+        self._rows = np.concatenate(rows)
 
     def distances(self, embedding: NDArray[np.floating]) -> Distances:
         """Distances of embeddings, float [M,C].
@@ -62,12 +82,46 @@ class Neighbours:
         What lies beyond the directions of the memory is taken for perpendicular to that of any
         picture in it: all that is kept of it is its length.
         """
-        codes, rest = self._memory.encode(embedding)
-        own = np.square(codes).sum(1) + rest
-        return Distances(*(self._kth(codes, own, *known) for known in self._of_class))
+        return Distances(*map(self._kth, self._squared(embedding)))
 
-    def _kth(self, codes: Floats, own: Floats, known: Floats, lengths: Floats) -> Floats:
-        squared = lengths - 2 * (codes @ known.T)
-        at = min(self._k, len(known)) - 1
-        nearest = np.partition(squared, at, axis=1)[:, at] + own
+    def nearest(
+        self, embedding: NDArray[np.floating], k: int = NEAREST
+    ) -> list[tuple[Neighbour, ...]]:
+        """The nearest pictures of either class, for each embedding of float [M,C].
+
+        For the reason given at :meth:`distances`, a picture that is itself remembered is not quite
+        at 0.
+
+        Args:
+            embedding: As the scorer returns it.
+            k: How many, > 0; all if there are fewer.
+
+        Returns:
+            For each embedding the nearest first; distances to `DECIMALS` places.
+        """
+        squared = np.concatenate(self._squared(embedding), axis=1)
+        k = min(k, len(self._rows))
+        found = np.argpartition(squared, k - 1, axis=1)[:, :k]
+        order = np.argsort(np.take_along_axis(squared, found, axis=1), axis=1, kind="stable")
+        found = np.take_along_axis(found, order, axis=1)
+        distances = np.sqrt(np.maximum(np.take_along_axis(squared, found, axis=1), 0))
+        return [
+            tuple(map(self._neighbour, self._rows[at].tolist(), row.tolist()))
+            for at, row in zip(found, distances, strict=True)
+        ]
+
+    def _neighbour(self, row: int, distance: float) -> Neighbour:
+        label: Literal["plant", "other"] = "plant" if self._memory.plant[row] else "other"
+        source = str(self._memory.sources[self._memory.source[row]])
+        return Neighbour(label, source, round(distance, DECIMALS))
+
+    def _squared(self, embedding: NDArray[np.floating]) -> list[Floats]:
+        """Squared distances to the plants and to the others, float32 [M,P] and [M,O]."""
+        codes, rest = self._memory.encode(embedding)
+        own = (np.square(codes).sum(1) + rest)[:, None]
+        return [lengths - 2 * (codes @ known.T) + own for known, lengths in self._of_class]
+
+    def _kth(self, squared: Floats) -> Floats:
+        at = min(self._k, squared.shape[1]) - 1
+        nearest = np.partition(squared, at, axis=1)[:, at]
         return np.asarray(np.sqrt(np.maximum(nearest, 0)), np.float32)

@@ -44,11 +44,6 @@ class Policy(BaseModel):
     min_sharpness: float = Field(
         default=0.28, ge=0, le=1, description="`too_blurry` below this sharpness."
     )
-    max_unfamiliarity: float | None = Field(
-        default=None,
-        ge=0,
-        description="`unfamiliar` above this distance from the training photos; None: never.",
-    )
 
 
 def quality_reasons(quality: Quality, policy: Policy) -> list[ReasonCode]:
@@ -76,18 +71,10 @@ def explain(code: ReasonCode, quality: Quality, policy: Policy) -> str:
     }[code]
 
 
-def score_reasons(
-    plant_probability: float, unfamiliarity: float | None, policy: Policy
-) -> list[ReasonCode]:
-    """Return the reason to refuse a photo that the network saw, if there is one.
-
-    A photo that is not a plant is not called unfamiliar too: the advice would be the same.
-    """
+def score_reasons(plant_probability: float, policy: Policy) -> list[ReasonCode]:
+    """Return the reason to refuse a photo that the network saw, if there is one."""
     if not plant_probability >= policy.plant_threshold:  # also if it is not a number
         return [ReasonCode.NOT_A_PLANT]
-    limit = policy.max_unfamiliarity
-    if limit is not None and unfamiliarity is not None and not unfamiliarity <= limit:
-        return [ReasonCode.UNFAMILIAR]
     return []
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 from plantood.compose import ComposedGate, RemoteGate
 from plantood.errors import PlantoodError, SettingsError, UnreadablePhoto
 from plantood.judging.failures import FailureKind, GateUnavailable
-from plantood.verdict import Verdict
+from plantood.verdict import ReasonCode, Verdict
 from tests.photos import encode
 from tests.service.server import SAMPLES, Server
 
@@ -150,6 +150,25 @@ def test_a_reason_that_only_a_newer_gate_has_is_a_reason() -> None:
             return await RemoteGate(url).check(PLANT)
 
     assert [reason.code for reason in asyncio.run(run()).reasons] == ["too_far"]
+
+
+def test_what_only_an_older_gate_says_is_read_for_what_it_is() -> None:
+    older = (
+        '{"verdict": "retake", "plant_probability": 0.9, "threshold": 0.5, "unfamiliarity": 1.4, '
+        '"reasons": [{"code": "unfamiliar", "message": "Go closer.", "detail": null}], '
+        '"quality": null, "model": "plantood-gate:old", "timings_ms": {"score": 9.8}}'
+    )
+
+    async def run() -> Verdict:
+        async with answering(saying(http("200 OK", older))) as (url, _):
+            return await RemoteGate(url).check(PLANT)
+
+    verdict = asyncio.run(run())
+    (reason,) = verdict.reasons
+    assert (verdict.accepted, verdict.model) == (False, "plantood-gate:old")
+    assert (reason.code, reason.message) == ("unfamiliar", "Go closer.")
+    assert not isinstance(reason.code, ReasonCode)
+    assert "unfamiliarity" not in verdict.model_dump()
 
 
 @pytest.mark.parametrize("server", [silent, trickling])

@@ -74,7 +74,6 @@ def names(folder: Path) -> list[str]:
         (verdict(0.50), True),
         (verdict(0.49, ReasonCode.NOT_A_PLANT), True),
         (verdict(0.01, ReasonCode.NOT_A_PLANT), True),
-        (verdict(0.99, ReasonCode.UNFAMILIAR), True),
         (verdict(None, ReasonCode.TOO_DARK, ReasonCode.TOO_BLURRY), True),
         (verdict(None, ReasonCode.UNREADABLE), False),
     ],

@@ -81,10 +81,6 @@ def test_the_score_is_the_scorers(gate: Gate) -> None:
     assert verdict.plant_probability == pytest.approx(
         float(expected.plant_probability[0]), abs=1e-5
     )
-    reference = MODEL.reference()
-    if reference is not None:
-        distance = reference.unfamiliarity(expected.embedding)[0]
-        assert verdict.unfamiliarity == pytest.approx(float(distance), rel=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -151,9 +147,6 @@ def test_policy_overrides_decide() -> None:
     verdict = strict.check(MAIZE)
     assert codes(verdict) == ["not_a_plant"]
     assert verdict.threshold == 1.0
-    if MODEL.reference() is not None:
-        wary = Gate(MODEL, threads=1, policy={"max_unfamiliarity": 0.0})
-        assert codes(wary.check(MAIZE)) == ["unfamiliar"]
     with pytest.raises(SettingsError):
         Gate(MODEL, policy={"threshold": 1})
 
@@ -204,9 +197,8 @@ def test_prepare_and_finish_without_a_scorer() -> None:
     prepared = prepare(MAIZE, limits=None, input_size=160, **common)
     assert prepared.verdict is None
     assert prepared.model_input.shape == (160, 160, 3)
-    verdict = finish(prepared, 0.9, 0.4, score_ms=12.3456, **common)
+    verdict = finish(prepared, 0.9, score_ms=12.3456, **common)
     assert verdict.accepted
-    assert verdict.unfamiliarity == 0.4
     assert verdict.timings_ms["score"] == 12.35
     assert verdict.quality == prepared.quality
 

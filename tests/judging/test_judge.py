@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +51,6 @@ def test_it_judges_as_the_gate_does() -> None:
         known = GATE.check(photo)
         assert verdict.verdict == known.verdict
         assert verdict.plant_probability == pytest.approx(known.plant_probability, abs=1e-4)
-        assert verdict.unfamiliarity == pytest.approx(known.unfamiliarity, abs=1e-3)
 
 
 def test_photos_that_come_together_travel_together() -> None:
@@ -216,11 +214,6 @@ def test_decoding_threads_that_hang_make_it_not_ready_and_then_not_alive(
         judge.close()
 
     asyncio.run(run())
-
-
-def test_no_reference_statistics_no_unfamiliarity() -> None:
-    judge = Judge(replace(RULES, reference=None), real, Settings())
-    assert asyncio.run(judge.check(PLANT)).unfamiliarity is None
 
 
 def test_only_a_broken_connection_is_tried_again() -> None:

@@ -21,7 +21,6 @@ from plantood.model.entry import (
     MANIFEST,
     MEMORY,
     METRICS,
-    REFERENCE,
     TrainingData,
     open_gate,
     sha256,
@@ -30,7 +29,7 @@ from plantood.model.entry import (
 from plantood.model.memory import remember
 from plantood.model.policy import Policy
 from plantood.model.starter import starter_dir
-from plantood.model.store import save_gate
+from plantood.model.store import load_gate, save_gate
 
 ABOUT = {
     "backbone": "efficientnet_lite0",
@@ -76,7 +75,7 @@ def test_write_and_open(tmp_path: Path) -> None:
     assert {"python", "bentoml", "onnxruntime", "keras"} <= set(gate.manifest.versions)
     assert gate.metrics == {"test": {"accuracy": 0.9}}
     assert gate.card.startswith("# A card")
-    assert gate.reference() is gate.memory() is gate.correction() is None
+    assert gate.memory() is gate.correction() is None
     assert gate.manifest.files == {
         name: sha256(directory / name) for name in FILES if (directory / name).exists()
     }
@@ -138,11 +137,12 @@ def test_what_the_manifest_does_not_name_is_refused(entry: Path, extra: str) -> 
         save_gate(entry, name="copy")
 
 
-def test_statistics_that_the_manifest_does_not_name_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", [MEMORY, "reference.npz"])
+def test_statistics_that_the_manifest_does_not_name_are_refused(tmp_path: Path, name: str) -> None:
     directory = _model_files(tmp_path / "new")
     write_entry(directory, **ABOUT)
-    shutil.copy(starter_dir() / REFERENCE, directory)
-    with pytest.raises(GateModelCorrupt, match=rf"{REFERENCE} is not named"):
+    (directory / name).write_bytes(b"statistics")
+    with pytest.raises(GateModelCorrupt, match=rf"{name} is not named"):
         open_gate(directory)
 
 
@@ -224,16 +224,44 @@ def test_what_it_learned_later_comes_before_the_calibration(tmp_path: Path) -> N
     assert {MEMORY, CORRECTION} <= set(gate.manifest.files)
 
 
-@pytest.mark.parametrize("name", [MEMORY, CORRECTION, REFERENCE])
+@pytest.mark.parametrize("name", [MEMORY, CORRECTION])
 def test_what_cannot_be_read_is_named(entry: Path, name: str) -> None:
     manifest = json.loads((entry / MANIFEST).read_text())
     (entry / name).write_bytes(pickle.dumps({"kernel": 1}))
     manifest["files"][name] = sha256(entry / name)
     (entry / MANIFEST).write_text(json.dumps(manifest))
     gate = open_gate(entry)
-    read = {MEMORY: gate.memory, CORRECTION: gate.correction, REFERENCE: gate.reference}
+    read = {MEMORY: gate.memory, CORRECTION: gate.correction}
     with pytest.raises(GateModelCorrupt, match=f"{name} cannot be read"):
         read[name]()
+
+
+@pytest.mark.parametrize("limit", [None, 1.5])
+def test_an_entry_from_when_gates_had_a_limit_of_unfamiliarity(
+    entry: Path, limit: float | None
+) -> None:
+    manifest = json.loads((entry / MANIFEST).read_text())
+    policy = open_gate(entry).manifest.policy
+    manifest["policy"]["max_unfamiliarity"] = limit
+    (entry / "reference.npz").write_bytes(b"statistics")
+    manifest["files"]["reference.npz"] = sha256(entry / "reference.npz")
+    (entry / MANIFEST).write_text(json.dumps(manifest))
+    gate = open_gate(entry)
+    assert gate.manifest.policy == policy
+    assert "max_unfamiliarity" not in gate.manifest.model_dump_json()
+    saved = save_gate(entry, name="of-before")
+    assert (load_gate(saved).path / "reference.npz").exists()
+    (entry / "reference.npz").write_bytes(b"something else")
+    with pytest.raises(GateModelCorrupt, match=r"reference\.npz differs"):
+        open_gate(entry)
+
+
+def test_a_threshold_that_no_gate_ever_had_is_refused(entry: Path) -> None:
+    manifest = json.loads((entry / MANIFEST).read_text())
+    manifest["policy"]["max_strangeness"] = 1
+    (entry / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(GateModelCorrupt, match=r"policy\.max_strangeness"):
+        open_gate(entry)
 
 
 def test_an_entry_from_before_there_was_calibration(entry: Path) -> None:
@@ -284,12 +312,12 @@ class _Touch:
 def test_nothing_is_ever_unpickled(entry: Path, tmp_path: Path) -> None:
     """Not even statistics whose digest was forged."""
     trap = np.array([_Touch(tmp_path / "executed")], dtype=object)
-    np.savez(entry / REFERENCE, mean=trap)
+    np.savez(entry / MEMORY, mean=trap)
     manifest = json.loads((entry / MANIFEST).read_text())
-    manifest["files"][REFERENCE] = sha256(entry / REFERENCE)
+    manifest["files"][MEMORY] = sha256(entry / MEMORY)
     (entry / MANIFEST).write_text(json.dumps(manifest))
-    with pytest.raises(GateModelCorrupt, match=r"reference\.npz cannot be read"):
-        open_gate(entry).reference()
+    with pytest.raises(GateModelCorrupt, match=r"memory\.npz cannot be read"):
+        open_gate(entry).memory()
     assert not (tmp_path / "executed").exists()
     pickle.loads(pickle.dumps(_Touch(tmp_path / "executed")))  # the trap itself works
     assert (tmp_path / "executed").exists()

@@ -29,7 +29,6 @@ def test_a_photo_gets_the_same_verdict_alone_and_in_a_batch(
     for photo, in_batch in zip((plant, soil), batch, strict=True):
         alone = http.post("/check", content=photo).json()
         assert abs(alone.pop("plant_probability") - in_batch.pop("plant_probability")) < 1e-4
-        assert abs(alone.pop("unfamiliarity") - in_batch.pop("unfamiliarity")) < 1e-2
         del alone["timings_ms"], in_batch["timings_ms"]
         assert alone == in_batch
 

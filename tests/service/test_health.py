@@ -52,7 +52,6 @@ def test_the_configuration_names_the_gate_that_judges(configured: Server) -> Non
     assert plant["model"] == soil["model"] == "plantood-gate:tiny"
     assert plant["threshold"] == 0.6
     assert (plant["verdict"], soil["verdict"]) == ("accept", "retake")
-    assert plant["unfamiliarity"] is None  # it was saved without reference statistics
 
 
 def test_the_limits_are_the_configured_ones(configured: Server) -> None:

@@ -49,7 +49,7 @@ def test_a_verdict_is_counted_once_with_its_stages(
 
 def test_every_reason_is_there_from_the_start_and_the_gate_is_named(server: Server) -> None:
     metrics = server.metrics()
-    for reason in ("too_small", "too_bright", "too_blurry", "unfamiliar"):
+    for reason in ("too_small", "too_bright", "too_blurry", "not_a_plant"):
         assert _key("plantood_verdicts_total", verdict="retake", reason=reason) in metrics
     named = [key for key in metrics if key.startswith("plantood_gate_info{")]
     assert len(named) == 1

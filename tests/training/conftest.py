@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from plantood.model.entry import open_gate, write_entry
+from plantood.model.memory import remember
 from plantood.model.policy import Policy
-from plantood.model.reference import fit
 from plantood.model.store import save_gate
 from plantood.training.photos.data import LabelledPhoto
 from plantood.training.photos.hashes import LOOK
@@ -130,14 +130,25 @@ def write_random_weights(file: Path) -> None:
 
 @pytest.fixture(scope="session")
 def gate(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A gate in the store whose network is a sigmoid of green minus red, with a reference."""
+    """A gate in the store whose network is a sigmoid of green minus red, with a memory."""
     folder = tmp_path_factory.mktemp("gate")
     build(folder)
     manifest = open_gate(folder).manifest
-    greens = np.random.default_rng(0).uniform((40, 90, 30), (60, 160, 50), (100, 3))
+    rng = np.random.default_rng(0)
+    greens, reds = (
+        rng.uniform(low, high, (50, 3))
+        for low, high in (((40, 90, 30), (60, 160, 50)), ((90, 40, 30), (160, 60, 50)))
+    )
+    plant = np.arange(100) < 50
     write_entry(
         folder,
-        reference=fit(greens.astype(np.float32)),
+        memory=remember(
+            np.concatenate([greens, reds]),
+            np.where(plant, 2, -2),
+            plant,
+            np.where(plant, "field", "bricks").tolist(),
+            np.ones(100),
+        ),
         policy=Policy(min_shorter_side=32, min_sharpness=0.02),
         metrics={},
         card="# Greener than red",

@@ -18,7 +18,6 @@ from plantood.model.entry import (
     HEAD,
     KERAS,
     MANIFEST,
-    REFERENCE,
     GateModel,
     TrainingData,
     sha256,
@@ -84,9 +83,8 @@ def adapt(options: AdaptOptions) -> Adapted:
         with tempfile.TemporaryDirectory(prefix="plantood-") as staging:
             folder = Path(staging)
             shutil.copyfile(keras, folder / KERAS)
-            for name in (BACKBONE, HEAD, REFERENCE):
-                if name in parent.manifest.files:
-                    shutil.copyfile(parent.path / name, folder / name)
+            for name in (BACKBONE, HEAD):
+                shutil.copyfile(parent.path / name, folder / name)
             _write(
                 folder,
                 parent=parent,

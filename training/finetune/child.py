@@ -81,7 +81,6 @@ def publish_child(
         backbone=parent.manifest.backbone,
         head=head,
         card=card,
-        cache=None if trained.tuned else trainer.cache,
         evaluate=evaluate,
         save=save,
         quantize=quantization(parent, options),

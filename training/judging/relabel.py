@@ -113,7 +113,6 @@ def _copied(folder: Path, photo: LabelledPhoto, probability: float, twin: bool) 
         path=spelled(photo.path),
         file=f"{PHOTOS}/{photo.sha256[:2]}/{name}",
         plant_probability=round(probability, 5),
-        unfamiliarity=None,
         selected_by=tuple(reasons),
         verdict="accept" if probability >= 0.5 else "retake",
         reasons=(),

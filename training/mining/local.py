@@ -29,7 +29,7 @@ def score_locally(
             says no, the outcome has no score.
         readers: Photos fetched and decoded at a time.
     """
-    judge = Judge(gate.scorer(), gate.reference(), gate.manifest.policy)
+    judge = Judge(gate.scorer(), gate.memory(), gate.manifest.policy)
     size, limits = gate.manifest.input_size, Limits()
     decoded = map_in_order(
         lambda task: decode(task, size, limits), tasks, readers, ahead=max(4 * BATCH, 2 * readers)

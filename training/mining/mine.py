@@ -76,14 +76,14 @@ def mine(options: MineOptions) -> Round:
     Raises:
         RoundError: The folder holds a round that was mined otherwise, or is reviewed already.
         SourceError: The photos cannot be listed or fetched.
-        GateModelError: The gate cannot be used, or keeps no reference statistics for ``unlike``.
+        GateModelError: The gate cannot be used, or remembers no pictures for ``unlike``.
         SettingsError: Another process mines into the same folder.
     """
     gate = find_gate(_tag(options))
-    if options.unlike and gate.reference() is None:
+    if options.unlike and gate.memory() is None:
         raise GateModelError(
-            f"{gate.tag} was saved without reference statistics, so nothing is known to be unlike "
-            "its training photos; mine without --unlike, or with a gate that train saved."
+            f"{gate.tag} remembers no picture, so nothing is known to be unlike its training "
+            "photos; mine without --unlike, or with a gate that train saved."
         )
     with hold(options.out):
         round_ = _open(options, gate)

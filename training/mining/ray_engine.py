@@ -27,8 +27,8 @@ import numpy as np
 import plantood
 from plantood.errors import SettingsError
 from plantood.model.correction import Correction
-from plantood.model.entry import BACKBONE, CORRECTION, HEAD, REFERENCE, GateManifest, GateModel
-from plantood.model.reference import Reference
+from plantood.model.entry import BACKBONE, CORRECTION, HEAD, MEMORY, GateManifest, GateModel
+from plantood.model.memory import Memory
 from plantood.model.runtime import Scorer
 from plantood.photo.images import Limits
 from plantood.training.mining.scoring import BATCH, Decoded, Judge, Outcome, decode
@@ -124,7 +124,7 @@ class _ScoreRows:
         with tempfile.TemporaryDirectory() as folder:
             for name, content in ray.get(files).items():
                 Path(folder, name).write_bytes(content)
-            reference = Path(folder, REFERENCE)
+            memory = Path(folder, MEMORY)
             gate = GateManifest.model_validate_json(manifest)
             graphs, corrected = (
                 (Path(folder, BACKBONE), Path(folder, HEAD)),
@@ -133,7 +133,7 @@ class _ScoreRows:
             correction = Correction.load(corrected) if corrected.exists() else None
             self.judge = Judge(
                 Scorer(*graphs, threads=1, calibration=gate.calibration, correction=correction),
-                Reference.load(reference) if reference.exists() else None,
+                Memory.load(memory) if memory.exists() else None,
                 gate.policy,
             )
 
@@ -154,7 +154,7 @@ class _ScoreRows:
 
 
 def _files(gate: GateModel) -> dict[str, bytes]:
-    names = (BACKBONE, HEAD, REFERENCE, CORRECTION)
+    names = (BACKBONE, HEAD, MEMORY, CORRECTION)
     return {name: (gate.path / name).read_bytes() for name in names if name in gate.manifest.files}
 
 

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plantood.errors import UnreadablePhoto
+from plantood.model.memory import Memory
+from plantood.model.neighbours import Neighbour, Neighbours
 from plantood.model.policy import Policy, quality_reasons, score_reasons
-from plantood.model.reference import Reference
 from plantood.model.runtime import MAX_BATCH, Scorer
 from plantood.photo.images import Limits, load_image, to_model_input
 from plantood.photo.quality import measure
@@ -25,6 +26,9 @@ BATCH = MAX_BATCH
 
 DECIMALS = 5
 """Scores are rounded to these: how a batch happens to be made up changes the sixth."""
+
+NEAREST = 3
+"""Remembered pictures that a reviewer is told for each photo."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,11 +91,11 @@ def decode(task: Task, size: int, limits: Limits) -> Decoded | Outcome:
 
 
 class Judge:
-    """The network, the reference statistics and the policy of a gate."""
+    """The network, the memory and the policy of a gate."""
 
-    def __init__(self, scorer: Scorer, reference: Reference | None, policy: Policy) -> None:
+    def __init__(self, scorer: Scorer, memory: Memory | None, policy: Policy) -> None:
         self.scorer = scorer
-        self.reference = reference
+        self.neighbours = None if memory is None else Neighbours(memory)
         self.policy = policy
 
     def score(self, photos: Sequence[Decoded]) -> list[Outcome]:
@@ -103,29 +107,27 @@ class Judge:
         if not photos:
             return []
         scores = self.scorer.score(np.stack([photo.pixels for photo in photos]))
-        distances: Sequence[float | None] = [None] * len(photos)
-        if self.reference is not None:
-            distances = self.reference.unfamiliarity(scores.embedding).tolist()
+        nearest: list[tuple[Neighbour, ...]] = [()] * len(photos)
+        if self.neighbours is not None:
+            nearest = self.neighbours.nearest(scores.embedding, NEAREST)
         probabilities = scores.plant_probability.tolist()
         return [
-            Outcome(photo.task, photo.id, self._line(photo, probability, distance))
-            for photo, probability, distance in zip(photos, probabilities, distances, strict=True)
+            Outcome(photo.task, photo.id, self._line(photo, probability, near))
+            for photo, probability, near in zip(photos, probabilities, nearest, strict=True)
         ]
 
     def _line(
-        self, photo: Decoded, plant_probability: float, unfamiliarity: float | None
+        self, photo: Decoded, plant_probability: float, nearest: Sequence[Neighbour]
     ) -> dict[str, Any]:
         plant_probability = round(plant_probability, DECIMALS)
-        if unfamiliarity is not None:
-            unfamiliarity = round(unfamiliarity, DECIMALS)
         reasons = quality_reasons(photo.quality, self.policy) or score_reasons(
-            plant_probability, unfamiliarity, self.policy
+            plant_probability, self.policy
         )
         line = {
             "id": photo.id,
             "path": photo.task.path,
             "plant_probability": plant_probability,
-            "unfamiliarity": unfamiliarity,
+            "nearest": [list(neighbour) for neighbour in nearest],
             "verdict": "retake" if reasons else "accept",
             "reasons": [reason.value for reason in reasons],
             "quality": photo.quality.model_dump(),

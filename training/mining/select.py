@@ -9,8 +9,10 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from plantood.errors import RoundError
+from plantood.model.neighbours import Neighbour
 from plantood.training.files.atomic import write_bytes, write_csv
 from plantood.training.judging.audit import AUDIT
 from plantood.training.mining.alike import Fingerprints, alike_to_earlier
@@ -30,11 +32,12 @@ REASONS = ("at_most", "unlike", "margin", AUDIT)
 """Why a photo may be chosen, in the order of the funnel."""
 
 NETWORK_REASONS = frozenset({"not_a_plant", "unfamiliar"})
-"""Reasons that the network gives; all others come from the photo's quality."""
+"""Reasons that the network gives; all others come from the photo's quality. An earlier plantood
+had the second one, too."""
 
 _SCHEMA = """
 CREATE TABLE scored(
-    id TEXT PRIMARY KEY, plant_probability REAL, unfamiliarity REAL, refused INTEGER, line TEXT
+    id TEXT PRIMARY KEY, plant_probability REAL, distance REAL, refused INTEGER, line TEXT
 ) WITHOUT ROWID;
 CREATE TABLE chosen(id TEXT, reason TEXT, PRIMARY KEY (id, reason)) WITHOUT ROWID;
 """
@@ -46,8 +49,8 @@ def select(
     """Write ``mined.csv``, most suspicious first, the photos in it, and ``unreadable.csv``.
 
     Chosen are the photos with P(plant) up to ``at_most``, and of the others, by the options
-    ``unlike`` and ``margin``, so many of those farthest from the training photos and of those
-    nearest to the threshold (the same photo may be both). With ``skip_refused``, photos that
+    ``unlike`` and ``margin``, so many of those farthest from all that the gate remembers and of
+    those nearest to the threshold (the same photo may be both). With ``skip_refused``, photos that
     their quality refuses are not chosen at all. Those that are alike to a labelled photo or to one
     that is chosen already are left out and listed in ``near_duplicates.csv``, unless
     ``near_duplicates`` says that they are to stay.
@@ -66,6 +69,7 @@ def select(
 
     Raises:
         SourceError: The photos can no longer be fetched from the source.
+        RoundError: Photos are to be chosen by ``unlike``, and were scored without what that needs.
     """
     info = round_.info
     lost: list[dict[str, str]] = []
@@ -79,7 +83,8 @@ def select(
         others = f"{allowed} AND plant_probability > ? ORDER BY"
         _choose(db, "at_most", f"{allowed} AND plant_probability <= ?", info.at_most)
         if count := info.options.get("unlike"):
-            order = f"{others} unfamiliarity DESC, id LIMIT ?"
+            _ensure_compared(round_, db)
+            order = f"{others} distance DESC, id LIMIT ?"
             _choose(db, "unlike", order, info.at_most, count)
         if count := info.options.get("margin"):
             order = f"{others} abs(plant_probability - ?), id LIMIT ?"
@@ -138,9 +143,17 @@ def _rows(round_: Round) -> Iterator[tuple[Any, ...]]:
         yield (
             line["id"],
             line["plant_probability"],
-            line["unfamiliarity"],
+            min((distance for _, _, distance in _nearest(line)), default=None),
             refused,
             json.dumps(line),
+        )
+
+
+def _ensure_compared(round_: Round, db: sqlite3.Connection) -> None:
+    if db.execute("SELECT 1 FROM scored WHERE distance IS NULL LIMIT 1").fetchone():
+        raise RoundError(
+            f"{round_.path} was scored by an earlier plantood, which did not note how unlike its "
+            "training photos a photo is; mine without --unlike, or into another --out."
         )
 
 
@@ -177,14 +190,19 @@ def _mined(line: dict[str, Any], reasons: str) -> MinedPhoto:
         path=line["path"],
         file=f"{PHOTOS}/{line['id'][:2]}/{name}",
         plant_probability=line["plant_probability"],
-        unfamiliarity=line["unfamiliarity"],
         selected_by=tuple(sorted(reasons.split("+"))),
         verdict=line["verdict"],
         reasons=tuple(line["reasons"]),
         sharpness=line["quality"]["sharpness"],
         brightness=line["quality"]["brightness"],
         source=line.get("source", ""),
+        nearest=tuple(Neighbour(*one) for one in _nearest(line)),
     )
+
+
+def _nearest(line: Mapping[str, Any]) -> list[tuple[Literal["plant", "other"], str, float]]:
+    """What a photo is near to; an earlier plantood did not ask."""
+    return line.get("nearest") or []
 
 
 def _copy(round_: Path, photo: MinedPhoto) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plantood.errors import RoundError
+from plantood.model.neighbours import Neighbour
 from plantood.training.files.atomic import write_csv
 
 COLUMNS = (
@@ -17,13 +19,13 @@ COLUMNS = (
     "path",
     "file",
     "plant_probability",
-    "unfamiliarity",
     "selected_by",
     "verdict",
     "reasons",
     "sharpness",
     "brightness",
     "source",
+    "nearest",
 )
 
 DIGEST = re.compile("[0-9a-f]{64}")
@@ -39,26 +41,27 @@ class MinedPhoto:
         path: Where it was found: a path or URL.
         file: Its copy, relative to the round.
         plant_probability: P(plant), 0 to 1.
-        unfamiliarity: Distance from the training photos, 1 = their 99th percentile; or None.
         selected_by: Why it was chosen: ``at_most``, ``unlike``, ``margin``; one or several.
         verdict: ``accept`` or ``retake``, as the service would have answered.
         reasons: Codes of the reasons of a retake.
         sharpness: 0 (blurred) to 1 (crisp).
         brightness: 0 (black) to 1 (white).
         source: Camera, place or collection, if the list of photos named it; else empty.
+        nearest: Pictures that the gate remembers, the nearest first; none if it remembers nothing,
+            or an earlier plantood mined the photo.
     """
 
     id: str
     path: str
     file: str
     plant_probability: float
-    unfamiliarity: float | None
     selected_by: tuple[str, ...]
     verdict: str
     reasons: tuple[str, ...]
     sharpness: float
     brightness: float
     source: str = ""
+    nearest: tuple[Neighbour, ...] = ()
 
 
 def write_mined(file: Path, photos: Iterable[MinedPhoto]) -> None:
@@ -66,9 +69,9 @@ def write_mined(file: Path, photos: Iterable[MinedPhoto]) -> None:
     rows = (
         {
             **vars(photo),
-            "unfamiliarity": "" if photo.unfamiliarity is None else photo.unfamiliarity,
             "selected_by": "+".join(photo.selected_by),
             "reasons": "+".join(photo.reasons),
+            "nearest": json.dumps(photo.nearest) if photo.nearest else "",
         }
         for photo in photos
     )
@@ -102,13 +105,13 @@ def _mined_photo(row: Mapping[str, str]) -> MinedPhoto:
         path=row["path"],
         file=row["file"],
         plant_probability=_number(row["plant_probability"]),
-        unfamiliarity=_number(row["unfamiliarity"]) if row["unfamiliarity"] else None,
         selected_by=tuple(row["selected_by"].split("+")),
         verdict=row["verdict"],
         reasons=tuple(filter(None, row["reasons"].split("+"))),
         sharpness=_number(row["sharpness"]),
         brightness=_number(row["brightness"]),
         source=row.get("source") or "",
+        nearest=tuple(Neighbour(*one) for one in json.loads(row.get("nearest") or "[]")),
     )
 
 

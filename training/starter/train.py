@@ -116,7 +116,6 @@ def train_starter(
             unseen=lines,
             notes=NOTES.read_text(encoding="utf-8"),
         ),
-        cache=None,
         evaluate=partial(_evaluate, dataset, {"settings": settings, "leave_one_out": lines}),
         save=partial(_put, out=out),
         quantize="float16",

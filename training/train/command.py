@@ -178,10 +178,10 @@ def evaluate(  # noqa: PLR0917 click passes options by name
 ) -> None:
     """Judge the stored gate TAG on the photos in DATA, as a farmer meets it.
 
-    That is with the quality cues, the network through the graph that serves, and unfamiliarity;
-    the network alone stands beside it. Gives the table and the report of train. DATA is a folder or
-    manifest as for train; splits that a manifest names are told apart, other photos form the split
-    "all", and photos that the gate has learned from the splits "trained on" and "chosen on".
+    That is with the quality cues, and the network through the graph that serves; the network alone
+    stands beside it. Gives the table and the report of train. DATA is a folder or manifest as for
+    train; splits that a manifest names are told apart, other photos form the split "all", and
+    photos that the gate has learned from the splits "trained on" and "chosen on".
 
     \b
     plantood evaluate plantood-gate:latest manifest.csv --split test

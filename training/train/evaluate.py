@@ -39,8 +39,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Judge all photos, and write the report into a folder; returns what is in report.json.
 
-    As a farmer meets the gate: with quality cues, network and unfamiliarity; beside it the network
-    alone. Photos that the gate has learned from stand in splits of their own.
+    As a farmer meets the gate: with quality cues and network; beside it the network alone. Photos
+    that the gate has learned from stand in splits of their own.
 
     Args:
         tag: of a gate model in the Bento model store.
@@ -92,8 +92,8 @@ def evaluate(
             ("threshold", f"{policy.plant_threshold:.4f}"),
             (
                 WHOLE,
-                "as it is served: quality cues, network, unfamiliarity; a photo refused by a "
-                "cue counts with P(plant) 0",
+                "as it is served: quality cues and network; a photo refused by a cue counts "
+                "with P(plant) 0",
             ),
         ],
         notes=notes,

@@ -9,14 +9,11 @@ from typing import Any, Literal, TypeVar
 
 import keras
 
-from plantood.model import reference as reference_statistics
 from plantood.model.calibration import logit
 from plantood.model.entry import BACKBONE, HEAD, KERAS, TrainingData, write_entry
 from plantood.model.memory import Memory, remember
 from plantood.model.policy import Policy
-from plantood.model.reference import Reference
 from plantood.model.runtime import Scorer
-from plantood.training.fitting.features import FeatureCache
 from plantood.training.fitting.scoring import CHECK_PHOTOS, score_photos, some_photos
 from plantood.training.judging.evaluation import Evaluation
 from plantood.training.network.backbones import BACKBONES
@@ -39,7 +36,6 @@ def publish(
     backbone: str,
     head: str,
     card: Callable[[dict[str, Any]], str],
-    cache: FeatureCache | None,
     evaluate: Callable[[Scorer], Evaluation],
     save: Callable[[Path], T],
     quantize: Literal["float16", "int8"] | None = None,
@@ -56,7 +52,6 @@ def publish(
         backbone: name of the backbone.
         head: name of the head.
         card: makes the model card of the figures.
-        cache: features of the backbone, if ``model`` still has the frozen weights; else None.
         evaluate: what the exported graph scores, its calibration, and the threshold of its policy.
         save: takes the finished entry out of the folder that it is made in.
         quantize: of the exported graph.
@@ -96,7 +91,6 @@ def publish(
             metrics=figures,
             card=card(figures),
             metrics_summary=_summary(figures),
-            reference=_reference(dataset, scorer, None if quantize else cache),
             memory=_memory(dataset, scorer) if memory is None else memory,
             quantization=quantize,
             parent=parent,
@@ -104,22 +98,6 @@ def publish(
             calibration=evaluation.calibration.served if evaluation.calibration else None,
         )
         return save(folder)
-
-
-def _reference(dataset: Dataset, scorer: Scorer, cache: FeatureCache | None) -> Reference | None:
-    """Statistics of the training plants, scaled on the validation plants; None if too few."""
-    plants, unseen = (
-        tuple(photo for photo in photos if photo.label == 1)
-        for photos in (dataset.train, dataset.val)
-    )
-    if len(plants) < 3 or not unseen:
-        return None
-    if cache is not None:
-        known, fresh = cache.rows(plants).pooled(), cache.rows(unseen).pooled()
-    else:
-        known = score_photos(scorer, plants, "Embedding training plants").embedding
-        fresh = score_photos(scorer, unseen, "Embedding validation plants").embedding
-    return reference_statistics.fit(known, calibration=fresh)
 
 
 def _memory(dataset: Dataset, scorer: Scorer) -> Memory:

@@ -36,7 +36,7 @@ class Served:
 
     @property
     def alone(self) -> Scored:
-        """The network without quality cues and unfamiliarity."""
+        """The network without quality cues."""
         return Scored(self.photos, self.probabilities)
 
     @property
@@ -52,11 +52,11 @@ def serve(
     """Judge photos as the service does, but for its limits on the size of an upload.
 
     Args:
-        gate: with its graph, its calibration and its reference statistics.
+        gate: with its graph and its calibration.
         by_split: usable photos.
         policy: the thresholds; by default the gate's own.
     """
-    scorer, reference = gate.scorer(), gate.reference()
+    scorer = gate.scorer()
     policy = policy or gate.manifest.policy
 
     def decoded(photo: LabelledPhoto) -> tuple[NDArray[np.uint8], Quality]:
@@ -67,16 +67,9 @@ def serve(
         batch: list[tuple[NDArray[np.uint8], Quality]],
     ) -> list[tuple[float, tuple[ReasonCode, ...]]]:
         scores = scorer.score(np.stack([pixels for pixels, _ in batch]))
-        distances = (
-            [None] * len(batch)
-            if reference is None
-            else reference.unfamiliarity(scores.embedding).tolist()
-        )
         return [
-            (p, tuple(quality_reasons(quality, policy) or score_reasons(p, distance, policy)))
-            for (_, quality), p, distance in zip(
-                batch, scores.plant_probability.tolist(), distances, strict=True
-            )
+            (p, tuple(quality_reasons(quality, policy) or score_reasons(p, policy)))
+            for (_, quality), p in zip(batch, scores.plant_probability.tolist(), strict=True)
         ]
 
     found = {}

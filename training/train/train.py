@@ -290,7 +290,6 @@ def _publish_head(
             left_out=options.dataset.leave_out,
             notes=options.card_notes.read_text(encoding="utf-8") if options.card_notes else "",
         ),
-        cache=None if trained.tuned else trainer.cache,
         evaluate=partial(
             evaluation_of_graph,
             replace(evaluation, details=known),

@@ -29,7 +29,6 @@ const TEXTS = {
     probability: "Plant probability",
     threshold: "Accepted from {share} on.",
     reason: "Reason",
-    unfamiliarity: "Unfamiliarity",
     size: "Size",
     brightness: "Brightness",
     highlights: "Highlights",
@@ -80,7 +79,6 @@ const TEXTS = {
     probability: "Probabilité que ce soit une plante",
     threshold: "Acceptée à partir de {share}.",
     reason: "Raison",
-    unfamiliarity: "Étrangeté",
     size: "Taille",
     brightness: "Luminosité",
     highlights: "Parties claires",
@@ -131,7 +129,6 @@ const TEXTS = {
     probability: "Uwezekano kwamba ni mmea",
     threshold: "Hukubaliwa kuanzia {share}.",
     reason: "Sababu",
-    unfamiliarity: "Ugeni",
     size: "Ukubwa",
     brightness: "Mwangaza",
     highlights: "Sehemu angavu",
@@ -368,9 +365,8 @@ function renderScore({ plant_probability: probability, threshold }) {
   put($("threshold"), "threshold", { share: percent(threshold) });
 }
 
-function facts({ reasons, unfamiliarity, quality, timings_ms: timings }, elapsed) {
+function facts({ reasons, quality, timings_ms: timings }, elapsed) {
   const found = reasons.map(({ code }) => fact("reason", code));
-  if (unfamiliarity !== null) found.push(fact("unfamiliarity", number(unfamiliarity, 2)));
   if (quality) {
     const { width, height, ...cues } = quality;
     found.push(fact("size", `${width} × ${height} (${megapixels(width, height)})`));

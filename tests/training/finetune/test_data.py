@@ -51,9 +51,7 @@ def make_round(folder: Path, labels: dict[str, str], seed: int = 5000) -> Round:
         file = f"photos/{identity[:2]}/{identity}.jpg"
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         first.rename(folder / file)
-        mined.append(
-            MinedPhoto(identity, name, file, 0.3, None, ("at_most",), "retake", (), 1.0, 0.5)
-        )
+        mined.append(MinedPhoto(identity, name, file, 0.3, ("at_most",), "retake", (), 1.0, 0.5))
         decisions += [
             Decision(reviewer=reviewer, id=identity, label=label)
             for reviewer, label in zip(("Ann", "Ben"), says.split("/"), strict=False)

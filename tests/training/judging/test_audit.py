@@ -31,9 +31,7 @@ def reviewed(tmp_path: Path) -> Round:
     for number, (drawn, verdict, said) in enumerate(CASES):
         digest = hashlib.sha256(bytes([number])).hexdigest()
         chosen = (AUDIT, "at_most") if drawn else ("at_most",)
-        photos.append(
-            MinedPhoto(digest, f"{number}.jpg", "f", 0.3, None, chosen, verdict, (), 1.0, 0.5)
-        )
+        photos.append(MinedPhoto(digest, f"{number}.jpg", "f", 0.3, chosen, verdict, (), 1.0, 0.5))
         if said:
             decisions.append(Decision(reviewer="ann", id=digest, label=said))
     round_.write_mined(photos)

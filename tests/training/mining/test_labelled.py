@@ -51,7 +51,7 @@ def test_what_was_reviewed_in_a_round(tmp_path: Path) -> None:
         tmp_path / "round-1", RoundInfo(gate="g:1", gate_sha256="0" * 64, source="photos")
     )
     photos = [
-        MinedPhoto(d * 64, f"/p/{d}.jpg", f"photos/{d}.jpg", 0.1, None, ("at_most",), *rest)
+        MinedPhoto(d * 64, f"/p/{d}.jpg", f"photos/{d}.jpg", 0.1, ("at_most",), *rest)
         for d, rest in zip("abc", [("retake", (), 0.5, 0.5)] * 3, strict=True)
     ]
     round_.write_mined(photos)

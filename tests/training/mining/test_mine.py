@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,6 +17,7 @@ from plantood.training.mining import draw, local
 from plantood.training.mining.mine import mine
 from plantood.training.process.run import hold
 from plantood.training.rounds.labels import Decision
+from plantood.training.rounds.layout import SCORES
 from tests.service.tiny_gate import build
 from tests.training.conftest import csv_rows, write_photo
 
@@ -47,7 +49,10 @@ def test_a_round(production: Make, options: Make, gate: str) -> None:
     for line in scores.values():
         verdict = judge.check(line["path"])
         assert line["plant_probability"] == pytest.approx(verdict.plant_probability, abs=1e-5)
-        assert line["unfamiliarity"] == pytest.approx(verdict.unfamiliarity, abs=1e-4)
+        distances = [distance for _, _, distance in line["nearest"]]
+        assert len(distances) == 3
+        assert distances == sorted(distances)
+        assert line["nearest"][0][:2] in (["plant", "field"], ["other", "bricks"])
         assert line["verdict"] == verdict.verdict
         assert line["reasons"] == [reason.code.value for reason in verdict.reasons]
         assert line["quality"] == verdict.quality.model_dump()
@@ -55,7 +60,7 @@ def test_a_round(production: Make, options: Make, gate: str) -> None:
 
     low = [s for s in scores.values() if s["plant_probability"] <= 0.3]
     others = [s for s in scores.values() if s["plant_probability"] > 0.3]
-    unlike = sorted(others, key=lambda s: (-s["unfamiliarity"], s["id"]))[:5]
+    unlike = sorted(others, key=lambda s: (-s["nearest"][0][2], s["id"]))[:5]
     nearest = sorted(others, key=lambda s: (abs(s["plant_probability"] - 0.5), s["id"]))[:3]
     chosen = {"at_most": low, "unlike": unlike, "margin": nearest}
     expected = {reason: {s["id"] for s in photos} for reason, photos in chosen.items()}
@@ -65,6 +70,7 @@ def test_a_round(production: Make, options: Make, gate: str) -> None:
         assert {photo.id for photo in mined if reason in photo.selected_by} == ids
     assert [p.plant_probability for p in mined] == sorted(p.plant_probability for p in mined)
     for photo in mined:
+        assert [list(one) for one in photo.nearest] == scores[photo.id]["nearest"]
         copy = round_.path / photo.file
         assert hashlib.sha256(copy.read_bytes()).hexdigest() == photo.id
         assert copy == round_.photo_path(photo.id)
@@ -201,16 +207,36 @@ def test_two_processes_do_not_mine_into_one_folder(production: Make, options: Ma
         mine(chosen)
 
 
-def test_a_gate_without_reference_knows_nothing_unlike(
+def test_a_gate_without_memory_knows_nothing_unlike(
     production: Make, options: Make, tmp_path: Path
 ) -> None:
     (tmp_path / "plain").mkdir()
     build(tmp_path / "plain")
     tag = str(save_gate(tmp_path / "plain", name="plain"))
     plain = replace(options(production(4)), gate=tag)
-    with pytest.raises(GateModelError, match="without reference statistics"):
+    with pytest.raises(GateModelError, match="remembers no picture"):
         mine(replace(plain, unlike=3))
-    assert [line["unfamiliarity"] for line in mine(plain).scores()] == [None] * 4
+    round_ = mine(plain)
+    assert [line["nearest"] for line in round_.scores()] == [[]] * 4
+    assert {photo.nearest for photo in round_.mined()} == {()}
+
+
+def test_a_round_scored_by_an_earlier_plantood_is_chosen_anew_but_not_by_what_it_lacks(
+    production: Make, options: Make
+) -> None:
+    chosen = options(production(6), at_most=1)
+    round_ = mine(chosen)
+    lines = [line | {"unfamiliarity": 0.5} for line in round_.scores()]
+    for line in lines:
+        del line["nearest"]
+    lines[0]["reasons"] = ["unfamiliar"]
+    (round_.path / SCORES).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    again = mine(replace(chosen, margin=1))
+    assert len(again.mined()) == len(round_.mined()) == 6
+    assert {photo.nearest for photo in again.mined()} == {()}
+    assert again.info.counts["refused"] == 0
+    with pytest.raises(RoundError, match="scored by an earlier plantood"):
+        mine(replace(chosen, unlike=3))
 
 
 def test_an_empty_source(tmp_path: Path, options: Make) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from plantood.model.neighbours import Neighbour
 from plantood.training.review.log import DecisionLog
 from plantood.training.review.tally import Entry
 from plantood.training.rounds.labels import Decision
@@ -15,6 +16,7 @@ from plantood.training.rounds.layout import Round, RoundInfo
 from plantood.training.rounds.mined import MinedPhoto
 from tests.photos import encode, scene
 
+NEAR = (Neighbour("other", "bricks", 0.314), Neighbour("plant", "field", 0.5))
 INFO = RoundInfo(gate="plantood-gate:tiny", gate_sha256="0" * 64, source="pool/")
 
 
@@ -44,13 +46,13 @@ def mined_photo(digest: str, file: str, probability: float, path: str) -> MinedP
         path=path,
         file=file,
         plant_probability=round(probability, 4),
-        unfamiliarity=None if probability < 0.1 else 1.25,
         selected_by=("at_most",) if refused else ("at_most", "margin"),
         verdict="retake" if refused else "accept",
         reasons=("not_a_plant",) if refused else (),
         sharpness=0.75,
         brightness=0.5,
         source="farm" if int(digest[0], 16) % 2 else "garden",
+        nearest=() if probability < 0.1 else NEAR,
     )
 
 

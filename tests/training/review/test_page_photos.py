@@ -29,8 +29,8 @@ def test_the_most_suspicious_come_first_with_all_that_is_known(
     assert page.text("reasons") == "The gate accepts it."
     facts = page.find("facts").text.replace("\n", " ")
     assert facts == (
-        "Sharpness 0.75 Brightness 0.50 Unfamiliarity 1.25 "
-        "Chosen as low P(plant), near the threshold " + facts[facts.index("Source") :]
+        "Sharpness 0.75 Brightness 0.50 Chosen as low P(plant), near the threshold "
+        "Like other bricks 0.31, plant field 0.50 " + facts[facts.index("Source") :]
     )
 
 

@@ -12,7 +12,6 @@ def photo(digit: str, **values: object) -> MinedPhoto:
         "path": f"/farm/{digit}, ß.jpg",
         "file": f"photos/{digit * 2}/{identity}.jpg",
         "plant_probability": 0.25,
-        "unfamiliarity": None,
         "selected_by": ("at_most", "margin"),
         "verdict": "retake",
         "reasons": ("too_dark", "not_a_plant"),

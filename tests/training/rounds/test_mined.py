@@ -5,14 +5,29 @@ from pathlib import Path
 import pytest
 
 from plantood.errors import RoundError
+from plantood.model.neighbours import Neighbour
 from plantood.training.rounds.mined import read_mined, write_mined
 from tests.training.rounds.photos import photo
 
 
 def test_photos_are_read_as_written(tmp_path: Path) -> None:
-    photos = [photo("a"), photo("b", unfamiliarity=1.5, reasons=(), source="north, field")]
+    near = (Neighbour("plant", 'south; "field", ß', 0.41), Neighbour("other", "", 0.5))
+    photos = [photo("a"), photo("b", nearest=near, reasons=(), source="north, field")]
     write_mined(tmp_path / "mined.csv", photos)
     assert read_mined(tmp_path / "mined.csv") == photos
+
+
+def test_a_list_from_before_photos_were_compared_with_the_memory(tmp_path: Path) -> None:
+    file = tmp_path / "mined.csv"
+    identity = "a" * 64
+    file.write_text(
+        "id,path,file,plant_probability,unfamiliarity,selected_by,verdict,reasons,sharpness,"
+        "brightness,source\n"
+        f"{identity},a.jpg,photos/aa/{identity}.jpg,0.25,1.5,unlike,retake,unfamiliar,0.5,0.5,\n"
+    )
+    (found,) = read_mined(file)
+    assert (found.reasons, found.selected_by) == (("unfamiliar",), ("unlike",))
+    assert found.nearest == ()
 
 
 def test_a_damaged_list_names_the_line(tmp_path: Path) -> None:
@@ -31,6 +46,8 @@ def test_a_damaged_list_names_the_line(tmp_path: Path) -> None:
         (",0.25,", ",nan,", "'nan' is no number"),
         (",0.5,", ",inf,", "'inf' is no number"),
         ("\n" + "b" * 64, "\nb", "not the SHA-256"),
+        (",0.5,0.125,,", ",0.5,0.125,,[[1]]", "missing 2 required"),
+        (",0.5,0.125,,", ",0.5,0.125,,[", "Expecting value"),
     ],
 )
 def test_a_list_by_somebody_else_is_checked(

@@ -92,7 +92,7 @@ def test_the_store_has_an_entry_for_each_head(trained: tuple[Path, str]) -> None
         assert (trained_on.kind, trained_on.photos) == ("photos", 56)
         for field in ("## Intended use", "## Training data", "## Metrics", "## Limits"):
             assert field in gate.card
-        assert gate.reference() is not None
+        assert gate.memory() is not None
         batch = np.stack([draw(1, 500, size=224)])
         assert gate.scorer().score(batch).plant_probability.shape == (1,)
     best = json.loads((run / "report.json").read_text())["best"]

@@ -59,7 +59,7 @@ def test_of_the_whole_gate_and_of_the_network_alone() -> None:
             (),
             (ReasonCode.TOO_BLURRY, ReasonCode.TOO_DARK),
             (ReasonCode.NOT_A_PLANT,),
-            (ReasonCode.UNFAMILIAR,),
+            (ReasonCode.TOO_SMALL,),
         ),
     )
     np.testing.assert_array_equal(served.whole.probabilities, np.float32([0.9, 0, 0.3, 0]))
@@ -74,7 +74,7 @@ def test_of_the_whole_gate_and_of_the_network_alone() -> None:
     assert [row[:4] for row in rows] == [
         ["test", "plant", "too_blurry", "1"],
         ["test", "plant", "not_a_plant", "1"],
-        ["test", "other", "unfamiliar", "1"],
+        ["test", "other", "too_small", "1"],
     ]
     assert rows[0][4].startswith("33.3% (")
 

@@ -51,14 +51,17 @@ export function showOpinion(photo, hidden) {
   $("facts").replaceChildren(...(photo ? facts(photo, shown) : []));
 }
 
+// What the gate remembers is a label, a source, and how far away: 0 is alike, 2 is opposite.
+const likeness = ([label, source, distance]) => `${label} ${source} ${distance.toFixed(2)}`;
+
 const opinion = (reasons) => reasons.length
   ? `The gate refuses it: ${reasons.join(", ")}.` : "The gate accepts it.";
 
 function facts(photo, withOpinion) {
   const found = [fact("Sharpness", photo.sharpness.toFixed(2)), fact("Brightness", photo.brightness.toFixed(2))];
   if (withOpinion) {
-    if (photo.unfamiliarity !== null) found.push(fact("Unfamiliarity", photo.unfamiliarity.toFixed(2)));
     found.push(fact("Chosen as", photo.selected_by.map(selectedAs).join(", ")));
+    if (photo.nearest.length) found.push(fact("Like", photo.nearest.map(likeness).join(", ")));
   }
   if (photo.source) found.push(fact("Source", photo.source));
   return found;
