@@ -54,19 +54,20 @@ def test_without_its_packages_training_says_what_to_install(missing: str, tmp_pa
 
 
 def test_names_are_those_of_the_tables() -> None:
-    from plantood.training.common.settings import BACKBONE_NAMES, LEARNING_RATES
+    from plantood.training.common.settings import BACKBONE_NAMES, LEARNING_RATES, LINEAR_HEADS
     from plantood.training.network.backbones import BACKBONES
     from plantood.training.network.heads import HEADS
 
     assert tuple(BACKBONES) == BACKBONE_NAMES
-    assert HEAD_NAMES == tuple(HEADS) == tuple(LEARNING_RATES)
+    assert HEAD_NAMES == tuple(HEADS) == (*LEARNING_RATES, *LINEAR_HEADS)
     assert {head.name: head.summary for head in HEADS.values()} == settings.HEADS
 
 
 def test_help_says_what_each_head_is_and_what_columns_a_manifest_has() -> None:
     for command in ("train", "leave-one-out"):
         told = " ".join(CliRunner().invoke(main, [command, "--help"]).output.split())
-        assert "0.0001 for v1, v2, v3; 0.001 for gap; 0.03 for gap_l2" in told
+        assert "0.0001 for v1, v2, v3]" in told
+        assert "Of large weights in linear heads (gap, gap_l2)" in told
         for name, what in settings.HEADS.items():
             assert f"{name}: {what}." in told
     told = " ".join(CliRunner().invoke(main, ["train", "--help"]).output.split())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 BACKBONE_NAMES = (
     "resnet50",
@@ -48,10 +48,9 @@ BALANCES = ("none", "class", "source", "both")
 """What the sample weights even out; see :func:`plantood.training.photos.balance.sample_weights`."""
 
 
-LEARNING_RATES = {"v1": 1e-4, "v2": 1e-4, "v3": 1e-4, "gap": 1e-3, "gap_l2": 3e-2}
-"""Of the first phase, by head: the single layer of GAP needs larger steps than the millions of
-weights of the others, which at 1e-3 are best after one or two epochs; with embeddings of length 1
-its weights have farther to go."""
+LEARNING_RATES = {"v1": 1e-4, "v2": 1e-4, "v3": 1e-4}
+"""Of the first phase, by head, except for linear ones: at 1e-3 their millions of weights are best
+after one or two epochs."""
 
 LINEAR_HEADS = ("gap", "gap_l2")
 """Heads whose only trained layer is the last: on the features of a frozen backbone they are a
@@ -140,6 +139,40 @@ class GuaranteeSettings:
         return asdict(self)
 
 
+RECIPES = ("composites",)
+RECIPE_HEAD, RECIPE_PENALTY = "gap_l2", 0.3
+"""Of a recipe, by default: as the gate that ships has them."""
+
+
+class Role(NamedTuple):
+    """A part that the photos of one class of a source can play in a recipe."""
+
+    of_class: str
+    meaning: str
+
+
+ROLES = {
+    "leaves": Role("plant", "leaves on a plain ground, cut out by their colour"),
+    "plants": Role("plant", "plants on the ground, cut out by their green"),
+    "ground": Role("other", "bare ground"),
+    "other": Role("other", "anything else that is no plant"),
+}
+
+
+@dataclass(frozen=True)
+class RecipeSettings:
+    """Whether pictures are made of the training photos, of what, and how many.
+
+    See `plantood.training.recipe`.
+    """
+
+    kind: Literal["composites"] | None = None
+    roles: tuple[str, ...] = ()
+    """``NAME=SOURCE[,SOURCE]`` each, see `ROLES`."""
+    made: float = 8.0
+    """Pictures to draw for each training photo: as many as of the gate that ships."""
+
+
 @dataclass(frozen=True)
 class TrainOptions:
     """What is asked of one run."""
@@ -152,6 +185,7 @@ class TrainOptions:
     fit: FitSettings = field(default_factory=FitSettings)
     costs: CostSettings = field(default_factory=CostSettings)
     guarantee: GuaranteeSettings = field(default_factory=GuaranteeSettings)
+    recipe: RecipeSettings = field(default_factory=RecipeSettings)
     name: str | None = None
     runs: Path = Path("runs")
     cache: Path = Path("runs/cache")

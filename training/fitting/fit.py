@@ -111,8 +111,8 @@ class FitResult:
     """What a fit came to; the model itself holds the best weights."""
 
     val_loss: float = np.inf
-    best_epoch: int = 0
-    """Epochs that were trained up to the best weights; 0 if the start was never improved on."""
+    best_row: int = 0
+    """Of the history, from 1, with the best weights; 0 if none was better than the start."""
     val_probabilities: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
     history: list[dict[str, float]] = field(default_factory=list)
 
@@ -167,7 +167,7 @@ def fit(
     for figures in result.history:
         _tell(on_epoch, figures)
     next_save = 0.0
-    while len(result.history) < min(epochs, result.best_epoch + patience):
+    while len(result.history) < min(epochs, result.best_row + patience):
         epoch = len(result.history)
         train.start_epoch(epoch)
         loss_of_epoch = _train_epoch(model, train, on_batch)
@@ -176,11 +176,11 @@ def fit(
             "epoch": epoch + 1,
             "loss": loss_of_epoch,
             "val_loss": mean_loss(loss, val.labels, probabilities, val.weights),
-            "val_accuracy": _accuracy(val.labels, probabilities),
+            "val_accuracy": accuracy(val.labels, probabilities),
         }
         result.history.append(figures)
         if figures["val_loss"] < result.val_loss:
-            result.val_loss, result.best_epoch = figures["val_loss"], epoch + 1
+            result.val_loss, result.best_row = figures["val_loss"], epoch + 1
             result.val_probabilities = probabilities
             best = model.get_weights()
         if state is not None and time.monotonic() >= next_save:
@@ -216,9 +216,10 @@ def _train_epoch(
     return float(mean_so_far)
 
 
-def _accuracy(labels: NDArray[np.float32], probabilities: NDArray[np.float32]) -> float:
+def accuracy(labels: ArrayLike, probabilities: ArrayLike) -> float:
+    """Share of photos ``[N]`` on the right side of one half."""
     counts = confusion(labels, probabilities, 0.5)
-    return (counts["true_accept"] + counts["true_retake"]) / max(1, len(labels))
+    return (counts["true_accept"] + counts["true_retake"]) / max(1, sum(counts.values()))
 
 
 def _save(
@@ -251,7 +252,7 @@ def save_result(
     """Write a result with its best weights (and more arrays) to one ``.npz``, atomically."""
     about = {
         "val_loss": result.val_loss,
-        "best_epoch": result.best_epoch,
+        "best_row": result.best_row,
         "history": result.history,
         "weights": len(best),
     }
@@ -268,7 +269,7 @@ def load_result(path: Path) -> tuple[FitResult, Weights, dict[str, NDArray[Any]]
     best = [arrays[f"best{i}"] for i in range(about["weights"])]
     result = FitResult(
         val_loss=about["val_loss"],
-        best_epoch=about["best_epoch"],
+        best_row=about["best_row"],
         val_probabilities=arrays["val_probabilities"],
         history=about["history"],
     )

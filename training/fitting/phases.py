@@ -15,7 +15,7 @@ from rich.progress import Progress
 from plantood.errors import TrainingDataError
 from plantood.model.runtime import usable_cpus
 from plantood.photo.images import load_image, to_model_input
-from plantood.training.common.settings import LEARNING_RATES, FitSettings
+from plantood.training.common.settings import LEARNING_RATES, LINEAR_HEADS, PENALTIES, FitSettings
 from plantood.training.fitting.features import FeatureCache, FeatureRows, read_input
 from plantood.training.fitting.fit import (
     Batches,
@@ -30,6 +30,7 @@ from plantood.training.fitting.fit import (
     save_result,
     write_arrays,
 )
+from plantood.training.fitting.linear import Rows, fit_linear
 from plantood.training.fitting.losses import WeightedBinaryCrossentropy
 from plantood.training.judging.metrics import photo_weights
 from plantood.training.network.classifier import build_classifier, head_of, set_backbone_trainable
@@ -41,10 +42,6 @@ from plantood.training.process.progress import progress_bars
 
 SCORES = "scores.npz"
 """File of each head with P(plant) by split."""
-
-POOLED_HEADS = frozenset({"gap"})
-"""Heads that begin with the global average pool: on pooled features they train the same weights
-from a fiftieth of the numbers."""
 
 
 @dataclass
@@ -58,8 +55,10 @@ class TrainedHead:
     history: dict[str, list[dict[str, float]]]
     tuned: bool
     """Whether the second phase was kept: only if it lowered the validation loss."""
+    settings: dict[str, float]
+    """What was left to training: the learning rate of the first phase, or the penalty."""
     improved: bool = True
-    """False if no epoch was better than the weights that it began with."""
+    """False if nothing was better than the weights that it began with."""
 
 
 @dataclass
@@ -72,7 +71,7 @@ class HeadTrainer:
     settings: FitSettings
     folder: Path
     start: Weights | None = None
-    """Weights of a head to go on from; then they stay unless an epoch is better. None: new ones."""
+    """Weights of a head to go on from; then they stay unless others are better. None: new ones."""
 
     def __post_init__(self) -> None:
         """Remember the pretrained weights: the second phase of each head starts from them."""
@@ -97,7 +96,7 @@ class HeadTrainer:
                 folder / "phase2.npz", lambda state: self._phase2(name, model, state)
             )
             history["fine-tuning"] = second.history
-            if second.best_epoch > 0:
+            if second.best_row > 0:
                 model.set_weights(weights)
                 result, tuned = second, True
         return TrainedHead(
@@ -106,18 +105,17 @@ class HeadTrainer:
             probabilities=self._scores(name, model, result, tuned),
             history=history,
             tuned=tuned,
-            improved=tuned or first.best_epoch > 0,
+            settings=self._chosen(name, first),
+            improved=tuned or first.best_row > 0,
         )
 
-    def scores_at_start(self, name: str) -> dict[str, NDArray[np.float32]]:
-        """P(plant) of every split but ``train`` by the head that training goes on from."""
-        if self.start is None:
-            raise ValueError("there is no head to go on from")
-        return {
-            split: self._head_scores(name, self.start, photos)
-            for split, photos in self.dataset.splits().items()
-            if split != "train"
-        }
+    def _chosen(self, name: str, first: FitResult) -> dict[str, float]:
+        if name not in LINEAR_HEADS:
+            return {"learning_rate": self._learning_rate(name)}
+        return {"penalty": first.history[first.best_row - 1]["penalty"]} if first.best_row else {}
+
+    def _learning_rate(self, name: str) -> float:
+        return self.settings.learning_rate or LEARNING_RATES[name]
 
     def _phase1(self, name: str, state: Path) -> tuple[FitResult, Weights]:
         keras.utils.set_random_seed(self.settings.seed)
@@ -125,27 +123,36 @@ class HeadTrainer:
         train_features = features_for(name, self.cache.rows(train))
         val_features = features_for(name, self.cache.rows(val))
         head = build_head(name, _shape(train_features), self.settings.dropout)
+        from_start = self.start is not None
         if self.start is not None:
             head.set_weights(self.start)
-        options = {"batch_size": self.settings.batch_size}
+        of_train = labels_of(train), sample_weights(train, self.settings.balance)
+        of_val = labels_of(val), self._judging_weights(val)
+        description = f"{name}, backbone frozen"
+        if name in LINEAR_HEADS:
+            result = fit_linear(
+                head,
+                Rows(train_features[:], *of_train),
+                Rows(val_features[:], *of_val),
+                loss=self._loss,
+                penalties=[self.settings.penalty] if self.settings.penalty else PENALTIES,
+                description=description,
+                from_start=from_start,
+            )
+            return result, head.get_weights()
+        batch_size = self.settings.batch_size
         result = self._fit(
-            f"{name}, backbone frozen",
+            description,
             head,
             array_batches(
-                train_features,
-                labels_of(train),
-                sample_weights(train, self.settings.balance),
-                seed=self.settings.seed,
-                **options,
+                train_features, *of_train, seed=self.settings.seed, batch_size=batch_size
             ),
-            array_batches(val_features, labels_of(val), self._judging_weights(val), **options),
+            array_batches(val_features, *of_val, batch_size=batch_size),
             epochs=self.settings.epochs,
             patience=self.settings.patience,
-            optimizer=optimizer_for(
-                self.settings, self.settings.learning_rate or LEARNING_RATES[name]
-            ),
+            optimizer=optimizer_for(self.settings, self._learning_rate(name)),
             state=state,
-            from_start=self.start is not None,
+            from_start=from_start,
         )
         return result, head.get_weights()
 
@@ -166,7 +173,7 @@ class HeadTrainer:
         finally:
             set_backbone_trainable(model, False)
         # Nothing better than the start: then phase 1 has all that is needed.
-        return result, model.get_weights() if result.best_epoch else []
+        return result, model.get_weights() if result.best_row else []
 
     def photo_batches(self, photos: Photos, *, training: bool = False) -> Batches:
         """Batches read from the photo files: in order, or shuffled, weighted and augmented."""
@@ -207,6 +214,10 @@ class HeadTrainer:
         """
         return photo_weights(labels_of(photos), self.settings.share_of_others)
 
+    @property
+    def _loss(self) -> WeightedBinaryCrossentropy:
+        return WeightedBinaryCrossentropy(*self.settings.loss_weights)
+
     def _fit(
         self,
         description: str,
@@ -218,14 +229,13 @@ class HeadTrainer:
         **options: Any,
     ) -> FitResult:
         """`plantood.training.fitting.fit.fit` with the run's loss and a progress bar."""
-        loss = WeightedBinaryCrossentropy(*self.settings.loss_weights)
         with progress_bars() as bars:
             task = bars.add_task(description, total=epochs * len(train), note="")
             result = fit(
                 model,
                 train,
                 val,
-                loss=loss,
+                loss=self._loss,
                 epochs=epochs,
                 on_batch=lambda: bars.advance(task),
                 on_epoch=lambda figures: _show_epoch(bars, task, figures, len(train)),
@@ -241,7 +251,7 @@ class HeadTrainer:
     def _scores(
         self, name: str, model: keras.Model, result: FitResult, tuned: bool
     ) -> dict[str, NDArray[np.float32]]:
-        """P(plant) of every split but ``train``; a tuned backbone must see the photos again."""
+        """P(plant) of every split but ``train``."""
         file = self.folder / name / SCORES
         if not file.exists():
             scores = {"val": result.val_probabilities}
@@ -254,23 +264,20 @@ class HeadTrainer:
     def _predict(
         self, name: str, model: keras.Model, photos: Photos, tuned: bool
     ) -> NDArray[np.float32]:
+        """P(plant) on the cached features; a tuned backbone must see the photos again."""
         if tuned:
             return predict(model, self.photo_batches(photos))
-        return self._head_scores(name, head_of(model).get_weights(), photos)
-
-    def _head_scores(self, name: str, weights: Weights, photos: Photos) -> NDArray[np.float32]:
-        """P(plant) by a head on the cached features."""
         if not photos:
             return np.zeros(0, np.float32)
         features = features_for(name, self.cache.rows(photos))
         head = build_head(name, _shape(features), self.settings.dropout)
-        head.set_weights(weights)
+        head.set_weights(head_of(model).get_weights())
         return predict(head, array_batches(features, labels_of(photos)))
 
 
 def features_for(head: str, rows: FeatureRows) -> FeatureRows | NDArray[np.float32]:
     """What a head is trained on: the maps ``[N, h, w, C]``, or pooled ones ``[N, 1, 1, C]``."""
-    return rows.pooled()[:, None, None, :] if head in POOLED_HEADS else rows
+    return rows.pooled()[:, None, None, :] if head in LINEAR_HEADS else rows
 
 
 def _shape(features: FeatureRows | NDArray[np.float32]) -> tuple[int, int, int]:

@@ -2,7 +2,8 @@
 
 V1, V2 and V3 are the source project's three, layer by layer; GAP is the field's usual baseline, and
 GAP-L2 is that on embeddings of length 1: the head of the starter gate.
-Adding one means one function, one line in `_HIDDEN`, and one in `train.settings.HEADS`.
+Adding one means one function, one line in `_HIDDEN`, and two in `common.settings`: in `HEADS`, and
+in `LEARNING_RATES` or `LINEAR_HEADS`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from plantood.training.common.settings import HEADS as SUMMARIES
 #: Share of units dropped in training. The source does not state its rate; one half is the usual
 #: choice for fully connected layers (Srivastava et al. 2014, JMLR 15, section A.4).
 DEFAULT_DROPOUT = 0.5
+LAST_LAYER = "plant_probability"
 
 
 @dataclass(frozen=True)
@@ -102,5 +104,5 @@ def build_head(
     for layer in HEADS[name].hidden(dropout):
         x = layer(x)
     # float32 even under a mixed-precision policy: a sigmoid saturates early in half precision.
-    probability = layers.Dense(1, activation="sigmoid", dtype="float32", name="plant_probability")
+    probability = layers.Dense(1, activation="sigmoid", dtype="float32", name=LAST_LAYER)
     return keras.Model(feature_map, probability(x), name="head")

@@ -78,19 +78,24 @@ def rendered(figure: Figure, kind: str) -> bytes:
     return buffer.getvalue()
 
 
-def learning_curves(title: str, epochs: Sequence[Mapping[str, float]]) -> str:
-    """Loss in training and validation by epoch."""
+def learning_curves(title: str, history: Sequence[Mapping[str, float]]) -> str:
+    """Loss in training and validation by epoch, or by penalty from strong to weak."""
+    by = "penalty" if "penalty" in history[0] else "epoch"
     with styled(INLINE):
-        figure, panel = _chart(title, "epoch", "loss")
-        numbers = [row["epoch"] for row in epochs]
-        marker = "o" if len(epochs) < 4 else ""
+        figure, panel = _chart(title, by, "loss")
+        numbers = [row[by] for row in history]
+        marker = "o" if len(history) < 4 or by == "penalty" else ""
         for key, name, colour in (
             ("loss", "training", TRAINING),
             ("val_loss", "validation", VALIDATION),
         ):
-            losses = [row[key] for row in epochs]
+            losses = [row[key] for row in history]
             panel.plot(numbers, losses, color=colour, label=name, marker=marker, markersize=4)
-        panel.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
+        if by == "penalty":
+            panel.set_xscale("log")
+            panel.invert_xaxis()
+        else:
+            panel.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
         panel.set_ylim(bottom=0)
         panel.legend()
         return _inline(figure, title)

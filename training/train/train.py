@@ -12,7 +12,6 @@ from plantood.model.entry import TrainingData
 from plantood.model.runtime import Scorer
 from plantood.model.store import list_gates, save_gate, store_dir
 from plantood.training.common.settings import (
-    LEARNING_RATES,
     CostSettings,
     FitSettings,
     GuaranteeSettings,
@@ -40,6 +39,7 @@ from plantood.training.photos.dataset import (
 from plantood.training.process.determinism import make_deterministic
 from plantood.training.process.progress import say
 from plantood.training.process.run import open_run, read_json, run_name
+from plantood.training.recipe.trainer import Recipe, RecipeTrainer
 from plantood.training.report.card import model_card
 from plantood.training.report.html import write_report
 from plantood.training.train.judged import (
@@ -70,13 +70,15 @@ def train(options: TrainOptions) -> RunResult:
     Raises:
         TrainingDataError: if the photos cannot be trained on.
         WeightsUnavailable: if the backbone's weights are not to be had.
-        SettingsError: if the run's folder belongs to a run with other choices.
+        SettingsError: if the run's folder belongs to a run with other choices, or the recipe cannot
+            be had.
         ExportMismatch: if a gate model's graph disagrees with its Keras model.
     """
     make_deterministic(options.fit.seed)
     saves = options.save != "none"
     ensure_writable(options.runs, options.cache, *([store_dir()] if saves else ()))
     dataset = load_dataset(options.data, options.dataset, options.cache)
+    recipe = Recipe.of(options.recipe, dataset.photos, options.heads)
     backbone = build_backbone(options.backbone, options.weights)
     extractor = extractor_for(options.backbone, backbone, options.cache, dataset.val)
     identity = {
@@ -85,6 +87,7 @@ def train(options: TrainOptions) -> RunResult:
         "photos": dataset.fingerprint(),
         "left_out": sorted(options.dataset.leave_out),
         **options.fit.as_dict(),
+        **({"recipe": recipe.as_dict()} if recipe else {}),
     }
     name = options.name or run_name(options.data, options.backbone, identity)
     with open_run(options.runs / name, identity) as folder:
@@ -105,12 +108,17 @@ def train(options: TrainOptions) -> RunResult:
         for note in contradicted:
             say(note, "yellow")
         notes += contradicted
-        trainer = HeadTrainer(backbone, extractor.cache, dataset, options.fit, folder)
+        prepared = backbone, extractor.cache, dataset, options.fit, folder
+        trainer = (
+            RecipeTrainer(*prepared, recipe.bank(dataset, extractor, options))
+            if recipe
+            else HeadTrainer(*prepared)
+        )
         evaluations, val_losses = {}, {}
         for head in options.heads:
             trained = trainer.train(head)
             val_losses[head] = trained.val_loss
-            raw = evaluation_of(head, trained, dataset, options.fit)
+            raw = evaluation_of(head, trained, dataset, options.fit, recipe)
             evaluations[head] = judged(
                 raw, options.costs, options.fit.loss_weights, options.guarantee
             )
@@ -120,7 +128,7 @@ def train(options: TrainOptions) -> RunResult:
             folder,
             f"Training of {name}",
             ordered,
-            facts=_facts(options, dataset, folder, evaluations[best], extractor),
+            facts=_facts(options, dataset, folder, evaluations[best], extractor, recipe),
             notes=[*notes, *threshold_notes(evaluations[best])],
             extra={"best": best, "counts": dataset.counts(), "seed": options.fit.seed},
         )
@@ -131,7 +139,11 @@ def train(options: TrainOptions) -> RunResult:
 
 
 def evaluation_of(
-    head: str, trained: TrainedHead, dataset: Dataset, settings: FitSettings
+    head: str,
+    trained: TrainedHead,
+    dataset: Dataset,
+    settings: FitSettings,
+    recipe: Recipe | None = None,
 ) -> Evaluation:
     """The scores of a trained head as the network gives them; no threshold is chosen yet."""
     return Evaluation(
@@ -141,11 +153,9 @@ def evaluation_of(
         details={
             "val_loss": trained.val_loss,
             "tuned": trained.tuned,
-            "settings": {
-                **settings.as_dict(),
-                "learning_rate": settings.learning_rate or LEARNING_RATES[head],
-            },
+            "settings": {**settings.as_dict(), **trained.settings},
             "history": trained.history,
+            **({"recipe": recipe.as_dict()} if recipe else {}),
         },
         history=trained.history,
     )
@@ -217,6 +227,7 @@ def _facts(
     folder: Path,
     best: Evaluation,
     extractor: Extractor,
+    recipe: Recipe | None,
 ) -> list[tuple[str, str]]:
     facts = [
         ("data", f"{options.data} ({sizes_of(dataset)})"),
@@ -226,6 +237,8 @@ def _facts(
         ("settings", changed_settings(options.fit)),
         ("run", folder.name),
     ]
+    if recipe:
+        facts.append(("recipe", recipe.in_words()))
     if options.dataset.leave_out:
         facts.append(("left out", ", ".join(options.dataset.leave_out)))
     return facts
@@ -246,7 +259,7 @@ def changed_settings(settings: FitSettings) -> str:
 
 def _save(
     options: TrainOptions,
-    trainer: HeadTrainer,
+    trainer: HeadTrainer | RecipeTrainer,
     evaluations: dict[str, Evaluation],
     best: str,
 ) -> dict[str, str]:
@@ -271,7 +284,7 @@ def _save(
 
 
 def _publish_head(
-    head: str, options: TrainOptions, trainer: HeadTrainer, evaluation: Evaluation
+    head: str, options: TrainOptions, trainer: HeadTrainer | RecipeTrainer, evaluation: Evaluation
 ) -> str:
     trained = trainer.train(head)  # from its files: the backbone may be another head's now
     known = {**evaluation.details, **Seen.of(trainer.dataset).as_dict()}
@@ -299,6 +312,7 @@ def _publish_head(
         save=partial(save_gate, name=options.gate_name),
         quantize=options.quantize,
         data=(training_data(options, trainer.dataset),),
+        memory=trainer.memory(head) if isinstance(trainer, RecipeTrainer) else None,
     )
     return str(tag)
 

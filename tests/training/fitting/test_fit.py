@@ -96,14 +96,14 @@ def test_the_best_weights_are_kept() -> None:
     result = run(model, epochs=25, learning_rate=0.1)
     losses = [row["val_loss"] for row in result.history]
     assert result.val_loss == min(losses)
-    assert result.best_epoch == losses.index(min(losses)) + 1
+    assert result.best_row == losses.index(min(losses)) + 1
     probabilities = model.predict(VAL_X, verbose=0).reshape(-1)
     np.testing.assert_allclose(probabilities, result.val_probabilities, atol=1e-6)
 
 
 def test_early_stopping() -> None:
     result = run(small_model(), epochs=200, patience=3, learning_rate=0.1)
-    assert len(result.history) == result.best_epoch + 3 < 200
+    assert len(result.history) == result.best_row + 3 < 200
 
 
 class Killed(Exception):
@@ -131,7 +131,7 @@ def test_resumed_equals_uninterrupted(
     result = run(resumed, state=state, on_batch=lambda: trained.append(1))
     assert len(trained) == (6 - killed_after) * 6
     assert result.history == expected.history
-    assert result.best_epoch == expected.best_epoch
+    assert result.best_row == expected.best_row
     for a, b in zip(whole.get_weights(), resumed.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     np.testing.assert_array_equal(result.val_probabilities, expected.val_probabilities)
@@ -143,7 +143,7 @@ def test_a_start_that_is_never_improved_on_stays() -> None:
     before = model.get_weights()
     result = run(model, epochs=2, learning_rate=3.0, from_start=True)
     assert len(result.history) == 2
-    assert result.best_epoch == 0
+    assert result.best_row == 0
     for a, b in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
 

@@ -93,6 +93,20 @@ def test_what_is_referred_to_in_several_charts_is_the_same_in_all(model: Evaluat
     assert all(len(contents) == 1 for contents in meant.values())
 
 
+def test_what_was_tried_is_drawn_by_epoch_or_from_a_strong_to_a_weak_penalty(
+    drawn: list[Figure],
+) -> None:
+    losses = [{"loss": 0.5, "val_loss": 0.6}, {"loss": 0.2, "val_loss": 0.3}]
+    for name, tried in (("epoch", (1, 2)), ("penalty", (1.0, 0.01))):
+        rows = [{name: one} | figures for one, figures in zip(tried, losses, strict=True)]
+        charts.learning_curves("t", rows)
+        (panel,) = drawn[-1].axes
+        assert panel.get_xlabel() == name
+        assert tuple(panel.lines[1].get_xdata()) == tried
+        first, last = panel.transData.transform([(one, 0) for one in tried])[:, 0]
+        assert first < last
+
+
 def test_the_histogram_counts_one_in_the_last_bin(model: Evaluation, drawn: list[Figure]) -> None:
     charts.score_histogram("t", "test", model)
     (panel,) = drawn[0].axes
