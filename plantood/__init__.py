@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
     from plantood.judging.failures import GateUnavailable
     from plantood.judging.gate import Gate
+    from plantood.model.neighbours import Neighbour
     from plantood.model.runtime import usable_cpus
     from plantood.model.starter import starter_dir
     from plantood.photo.images import Limits, LoadedImage, load_image, to_model_input
@@ -41,6 +42,7 @@ _HOMES = {
     "GateUnavailable": "plantood.judging.failures",
     "Limits": "plantood.photo.images",
     "LoadedImage": "plantood.photo.images",
+    "Neighbour": "plantood.model.neighbours",
     "PhotoTooLarge": "plantood.errors",
     "PlantoodError": "plantood.errors",
     "Reason": "plantood.verdict",
@@ -62,6 +64,7 @@ __all__ = [
     "GateUnavailable",
     "Limits",
     "LoadedImage",
+    "Neighbour",
     "PhotoTooLarge",
     "PlantoodError",
     "Reason",

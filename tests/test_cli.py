@@ -21,8 +21,11 @@ from plantood.cli import main
 from plantood.cli.check import SAMPLES
 from plantood.cli.serve import LONGEST_TMPDIR
 from plantood.judging.gate import Gate
+from plantood.model.store import save_gate
 from plantood.verdict import Verdict
+from tests.remembering import remembering
 from tests.service.server import environment, free_ports, launch
+from tests.service.tiny_gate import build
 
 MAIZE = str(SAMPLES / "maize_leaf.jpg")
 BROKEN = str(SAMPLES / "broken_upload.jpg")
@@ -226,6 +229,52 @@ def test_thresholds_as_the_service_takes_them() -> None:
     assert [answer["threshold"] for answer in answers] == [0, 0]
     (strict,) = lines(run("check", MAIZE, "--json", "--policy", "min_shorter_side=9999"))
     assert strict["reasons"][0]["code"] == "too_small"
+
+
+@pytest.fixture(scope="module")
+def mindful(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Tag of a gate in the store that remembers two pictures."""
+    folder = tmp_path_factory.mktemp("mindful") / "gate"
+    remembering(folder, [(MAIZE, True, "maize field"), (SOIL, False, "soil")])
+    return str(save_gate(folder, name="mindful"))
+
+
+def test_why_a_gate_says_so(mindful: str) -> None:
+    table = run("check", SOIL, BROKEN, MAIZE, "--gate", mindful, "--explain").output
+    likenesses = re.findall(r"like (plant maize field|other soil) ([\d.]+)", table)
+    assert [what for what, _ in likenesses] == [
+        "other soil",
+        "plant maize field",
+        "plant maize field",
+        "other soil",
+    ]
+    assert [float(distance) < 0.1 for _, distance in likenesses] == [True, False, True, False]
+    assert table.count("refused before the network, so compared with nothing") == 1
+    assert table.index("not_a_plant") < table.index("like other soil")
+    assert "like" not in run("check", SOIL, "--gate", mindful).output
+
+
+def test_why_a_gate_says_so_as_json(mindful: str) -> None:
+    photo = Path(SOIL).read_bytes()
+    result = run("check", "-", BROKEN, "--gate", mindful, "--explain", "--json", stdin=photo)
+    soil, broken = lines(result)
+    assert [(one["label"], one["source"]) for one in soil["nearest"]] == [
+        ("other", "soil"),
+        ("plant", "maize field"),
+    ]
+    assert 0 <= soil["nearest"][0]["distance"] < 0.1 < soil["nearest"][1]["distance"] < 2
+    assert broken["nearest"] is None
+    (plain,) = lines(run("check", SOIL, "--gate", mindful, "--json"))
+    assert "nearest" not in plain
+
+
+def test_a_gate_without_a_memory_does_not_say_why(tmp_path: Path) -> None:
+    build(tmp_path)
+    tag = str(save_gate(tmp_path, name="forgetful"))
+    result = run("check", SOIL, "--gate", tag, "--explain")
+    assert result.exit_code == EXIT_NOT_JUDGED
+    (sentence,) = result.output.splitlines()
+    assert sentence.startswith(f"Error: {tag} was stored without a memory")
 
 
 def test_numbers_are_rounded_but_never_to_another_verdict() -> None:

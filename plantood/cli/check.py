@@ -16,8 +16,11 @@ from plantood.errors import PlantoodError
 
 if TYPE_CHECKING:
     from plantood.judging.gate import Gate
+    from plantood.model.neighbours import Neighbour
     from plantood.verdict import Verdict
 
+    Judged = tuple[Verdict, tuple[Neighbour, ...] | None]
+    """A verdict, and what the photo is like if that was asked and the network saw it."""
 
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jfif", ".png", ".webp", ".avif", ".gif", ".bmp", ".tif", ".tiff"}
@@ -63,6 +66,12 @@ class Check(click.Command):
     help="Thresholds that replace the gate's, written as in PLANTOOD_POLICY: plant_threshold=0.6",
 )
 @click.option("--json", "as_json", is_flag=True, help="JSON lines instead of a table.")
+@click.option(
+    "--explain",
+    is_flag=True,
+    help="Under each verdict the five pictures that the gate remembers which the photo is most "
+    'like; with --json under "nearest".',
+)
 @click.option("--fail-on-retake", is_flag=True, help="Exit with 1 if a photo has to be retaken.")
 def check(
     photos: tuple[str, ...],
@@ -72,6 +81,7 @@ def check(
     messages: Path | None,
     policy: tuple[str, ...],
     as_json: bool,
+    explain: bool,
     fail_on_retake: bool,
 ) -> None:
     """Judge photos: files, folders (searched through), or - for one from the standard input.
@@ -79,6 +89,9 @@ def check(
     Without PHOTO, judges the samples that ship. With --json, every line is an object: the verdict
     as the service gives it, its numbers rounded, and the name under "photo". If the model store has
     no gate, the starter gate is put there first.
+
+    With --explain, distances are between 0 (alike) and 2 (opposite). Photos that are refused before
+    the network sees them are compared with nothing.
 
     The exit status is 0 if every photo was judged, also if some have to be taken again (1 with
     --fail-on-retake), and 2 if a file or folder is missing or nothing could be judged.
@@ -89,7 +102,12 @@ def check(
         judge = _load(gate, messages, policy)
         read = (sys.stdin.buffer.read() if name == _STDIN else name for name in names)
         show = _print_json if as_json else _print_verdicts
-        accepted = show(names, judge.iter_check(read, language), judge.tag)
+        judged: Iterable[Judged]
+        if explain:
+            judged = judge.iter_explain(read, language)
+        else:
+            judged = ((verdict, None) for verdict in judge.iter_check(read, language))
+        accepted = show(names, judged, judge.tag, explain=explain)
     for trouble in troubles:
         click.echo(f"Error: {trouble}", err=True)
     if troubles:
@@ -151,12 +169,16 @@ def _thresholds(policy: Sequence[str]) -> dict[str, float]:
     return thresholds
 
 
-def _print_json(names: Sequence[str], verdicts: Iterable[Verdict], _: str) -> int:
+def _print_json(names: Sequence[str], judged: Iterable[Judged], _: str, *, explain: bool) -> int:
     """Print lines of JSON; how many are accepted."""
     accepted = 0
-    for name, verdict in zip(names, verdicts, strict=True):
+    for name, (verdict, nearest) in zip(names, judged, strict=True):
         accepted += verdict.accepted
-        click.echo(json.dumps({"photo": name, **_json(verdict)}))
+        line = {"photo": name, **_json(verdict)}
+        if explain:
+            near = None if nearest is None else [one._asdict() for one in nearest]
+            line["nearest"] = near
+        click.echo(json.dumps(line))
     return accepted
 
 
@@ -178,16 +200,25 @@ def _beside(value: float, bound: float | None, digits: int) -> tuple[float, int]
     return round(value, digits), digits
 
 
-def _with_progress(verdicts: Iterable[Verdict], total: int) -> Iterable[Verdict]:
+def _with_progress(judged: Iterable[Judged], total: int) -> Iterable[Judged]:
     if total < _PROGRESS_FROM or not sys.stderr.isatty():
-        return verdicts
+        return judged
     from rich.console import Console
     from rich.progress import track
 
-    return track(verdicts, "Judging", total=total, console=Console(stderr=True), transient=True)
+    return track(judged, "Judging", total=total, console=Console(stderr=True), transient=True)
 
 
-def _print_verdicts(names: Sequence[str], verdicts: Iterable[Verdict], tag: str) -> int:
+def _like(nearest: Sequence[Neighbour] | None) -> str:
+    """What a photo is like, a line for each."""
+    if nearest is None:
+        return "refused before the network, so compared with nothing"
+    return "\n".join(f"like {one.label} {one.source} {one.distance:.2f}" for one in nearest)
+
+
+def _print_verdicts(
+    names: Sequence[str], judged: Iterable[Judged], tag: str, *, explain: bool
+) -> int:
     """Print a table; how many are accepted."""
     from rich import box
     from rich.console import Console
@@ -200,8 +231,8 @@ def _print_verdicts(names: Sequence[str], verdicts: Iterable[Verdict], tag: str)
     table.add_column("P(plant)", justify="right")
     table.add_column("Why", overflow="fold")
     accepted = 0
-    shown = _with_progress(verdicts, len(names))
-    for name, verdict in zip(names, shown, strict=True):
+    shown = _with_progress(judged, len(names))
+    for name, (verdict, nearest) in zip(names, shown, strict=True):
         accepted += verdict.accepted
         probability = "-"
         if verdict.plant_probability is not None:
@@ -213,6 +244,8 @@ def _print_verdicts(names: Sequence[str], verdicts: Iterable[Verdict], tag: str)
             probability,
             Text("\n".join(f"{reason.code}: {reason.message}" for reason in verdict.reasons)),
         )
+        if explain:
+            table.add_row("", "", "", Text(_like(nearest), "dim"))
     console = Console()
     console.print(table)
     console.print(f"{accepted} of {len(names)} accepted by {tag}", highlight=False)

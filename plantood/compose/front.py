@@ -25,8 +25,9 @@ from plantood.compose.signature import Signature
 from plantood.errors import PlantoodError, UnreadablePhoto
 from plantood.http.body import why_not_the_farmer
 from plantood.judging.failures import GateUnavailable
-from plantood.judging.gate import Gate, code_of
+from plantood.judging.gate import Gate
 from plantood.judging.judge import Judged
+from plantood.judging.prepare import code_of
 from plantood.model.runtime import usable_cpus
 from plantood.photo.forms import Form, PhotoInput, as_wanted
 from plantood.refusals import RequestRefused

@@ -16,9 +16,9 @@ from plantood.compose.doors import Door, open_door
 from plantood.errors import SettingsError, UnreadablePhoto
 from plantood.judging import prometheus
 from plantood.judging.failures import FailureKind, WrongAnswer, as_gate_failure
-from plantood.judging.gate import code_of
 from plantood.judging.judge import Judge, Judged
 from plantood.judging.messages import Messages
+from plantood.judging.prepare import code_of
 from plantood.photo.forms import PhotoInput, close, portable, read
 from plantood.photo.images import Limits, Photo
 from plantood.settings import Settings, naming

@@ -5,9 +5,10 @@
     gate = Gate.load()                      # the newest plantood-gate of the Bento model store
     gate.check("leaf.jpg")                  # -> Verdict
     gate.check_many(Path("photos").iterdir())   # decodes beside the network, scores in batches
+    gate.nearest("leaf.jpg")                # -> the remembered pictures that it is most like
 
-A photo goes through :func:`prepare` (decode, measure, shrink), the scorer, and :func:`finish`
-(policy, messages). Whoever has a scorer elsewhere, as the service has, calls the two itself.
+A photo goes through `plantood.judging.prepare`, the scorer, and back. Whoever has a scorer
+elsewhere, as the service has, does without this module.
 """
 
 from __future__ import annotations
@@ -17,151 +18,25 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from plantood.bento.gate_reference import open_store
 from plantood.bento.packing import ensure_packed
-from plantood.errors import PhotoTooLarge, UnreadablePhoto
+from plantood.errors import GateModelError
 from plantood.judging.messages import DEFAULT_LANGUAGE, Messages
+from plantood.judging.prepare import Prepared, finish, ms_since, prepare
 from plantood.model.entry import GateModel
-from plantood.model.policy import Policy, explain, quality_reasons, score_reasons, with_overrides
+from plantood.model.neighbours import NEAREST, Neighbour, Neighbours
+from plantood.model.policy import with_overrides
 from plantood.model.runtime import usable_cpus
 from plantood.model.store import load_gate
-from plantood.photo.images import Admit, Limits, LoadedImage, Photo, load_image, to_model_input
-from plantood.photo.quality import measure
+from plantood.photo.images import Limits, Photo, load_image, to_model_input
 from plantood.settings import DEFAULT_GATE, Settings, naming
-from plantood.verdict import Quality, ReasonCode, Verdict
-
-
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """A photo before the network: either judged already, or ready to be scored.
-
-    Attributes:
-        verdict: Final, if the photo was refused without the network; else None.
-        model_input: uint8 RGB ``[S, S, 3]``, or None if there is a verdict.
-        quality: What was measured, or None if the photo is unreadable.
-        timings_ms: Milliseconds spent by stage so far.
-        error: Why the photo is unreadable, or None.
-        image: The decoded photo, if it was to be kept.
-    """
-
-    verdict: Verdict | None = None
-    model_input: NDArray[np.uint8] | None = None
-    quality: Quality | None = None
-    timings_ms: Mapping[str, float] | None = None
-    error: UnreadablePhoto | None = None
-    image: LoadedImage | None = None
-
-
-def prepare(
-    photo: Photo,
-    *,
-    policy: Policy,
-    limits: Limits | None,
-    messages: Messages,
-    language: str,
-    model: str,
-    input_size: int,
-    keep_image: bool = False,
-    admit: Admit | None = None,
-) -> Prepared:
-    """Decode and measure a photo; what is wrong with it is a verdict, never an exception.
-
-    Args:
-        photo: As :func:`plantood.photo.images.load_image` takes it.
-        policy: Thresholds of the quality cues.
-        limits: Bounds on bytes, pixels and memory; a photo above them is ``too_large``.
-        messages: Sentences for the farmer.
-        language: Language of the sentences, a tag or an ``Accept-Language`` header.
-        model: Tag of the gate model, for the verdict.
-        input_size: Side S of the model's square input, in pixels.
-        keep_image: Hand on the decoded photo, for whoever needs it after the verdict.
-        admit: As :func:`plantood.photo.images.load_image` takes it.
-
-    Raises:
-        TypeError: ``photo`` is not of a type that is taken.
-        ValueError: It is an array of a shape that is not taken.
-    """
-    started = time.perf_counter()
-    try:
-        image = load_image(photo, limits, admit)
-    except UnreadablePhoto as error:
-        verdict = Verdict(
-            verdict="retake",
-            reasons=[messages.reason(code_of(error), language, str(error))],
-            threshold=policy.plant_threshold,
-            model=model,
-            timings_ms={"decode": _ms_since(started)},
-        )
-        return Prepared(verdict, timings_ms=verdict.timings_ms, error=error)
-    timings = {"decode": _ms_since(started)}
-
-    started = time.perf_counter()
-    quality = measure(image)
-    timings["quality"] = _ms_since(started)
-    if reasons := quality_reasons(quality, policy):
-        verdict = Verdict(
-            verdict="retake",
-            reasons=[
-                messages.reason(code, language, explain(code, quality, policy)) for code in reasons
-            ],
-            threshold=policy.plant_threshold,
-            quality=quality,
-            model=model,
-            timings_ms=timings,
-        )
-        return Prepared(verdict, quality=quality, timings_ms=timings)
-
-    started = time.perf_counter()
-    model_input = to_model_input(image, input_size)
-    timings["decode"] = round(timings["decode"] + _ms_since(started), 2)
-    kept = image if keep_image else None
-    return Prepared(model_input=model_input, quality=quality, timings_ms=timings, image=kept)
-
-
-def code_of(error: UnreadablePhoto) -> ReasonCode:
-    """Why a photo that was not decoded has to be taken again."""
-    too_large = isinstance(error, PhotoTooLarge)
-    return ReasonCode.TOO_LARGE if too_large else ReasonCode.UNREADABLE
-
-
-def finish(
-    prepared: Prepared,
-    plant_probability: float,
-    *,
-    policy: Policy,
-    messages: Messages,
-    language: str,
-    model: str,
-    score_ms: float,
-) -> Verdict:
-    """Judge a prepared photo by its scores.
-
-    Args:
-        prepared: A photo without a verdict.
-        plant_probability: P(plant), 0 to 1.
-        policy: Thresholds.
-        messages: Sentences for the farmer.
-        language: Language of the sentences, a tag or an ``Accept-Language`` header.
-        model: Tag of the gate model, for the verdict.
-        score_ms: Milliseconds that the photo spent at the scorer.
-    """
-    reasons = score_reasons(plant_probability, policy)
-    return Verdict(
-        verdict="retake" if reasons else "accept",
-        reasons=[messages.reason(code, language) for code in reasons],
-        plant_probability=plant_probability,
-        threshold=policy.plant_threshold,
-        quality=prepared.quality,
-        model=model,
-        timings_ms={**(prepared.timings_ms or {}), "score": round(score_ms, 2)},
-    )
+from plantood.verdict import Verdict
 
 
 class Gate:
@@ -184,6 +59,7 @@ class Gate:
         self.limits = limits or Limits()
         self.messages = messages if isinstance(messages, Messages) else Messages.load(messages)
         self.scorer = model.scorer(threads)
+        self._model = model
 
     @classmethod
     def load(
@@ -249,7 +125,8 @@ class Gate:
             ValueError: It is an array of another shape.
         """
         language = self._language(language)
-        return self._finish([self._prepare(photo, language)], language)[0]
+        ((verdict, _),) = self._finish([self._prepare(photo, language)], language, k=0)
+        return verdict
 
     def check_many(
         self,
@@ -280,6 +157,72 @@ class Gate:
             language: As in :meth:`check`.
             batch_size: Photos in one forward pass.
         """
+        for verdict, _ in self._iterate(photos, language, batch_size, k=0):
+            yield verdict
+
+    def iter_explain(
+        self,
+        photos: Iterable[Photo],
+        language: str | None = None,
+        batch_size: int = 16,
+        k: int = NEAREST,
+    ) -> Iterator[tuple[Verdict, tuple[Neighbour, ...] | None]]:
+        """Judge as :meth:`iter_check` does, and say of each photo what it is most like.
+
+        Args:
+            photos: Each as :meth:`check` takes it.
+            language: As in :meth:`check`.
+            batch_size: Photos in one forward pass.
+            k: As in :meth:`nearest`.
+
+        Returns:
+            Each verdict with what :meth:`nearest` gives; None of a photo that was refused before
+            the network saw it.
+
+        Raises:
+            GateModelError: The gate was stored without a memory.
+        """
+        self._ensure_memory(k)
+        return self._iterate(photos, language, batch_size, k)
+
+    def nearest(self, photo: Photo, k: int = NEAREST) -> tuple[Neighbour, ...]:
+        """The pictures that the gate remembers which a photo is most like, the nearest first.
+
+        They say why the network sees a plant or none; whether the photo is too dark, blurred or
+        small is not asked. The memory is read when it is first needed.
+
+        Args:
+            photo: As :meth:`check` takes it.
+            k: How many; all that it remembers if they are fewer.
+
+        Raises:
+            UnreadablePhoto: It cannot be decoded.
+            GateModelError: The gate was stored without a memory, or that cannot be read.
+            TypeError: ``photo`` is not of a type that is taken.
+            ValueError: It is an array of another shape, or ``k`` is below 1.
+        """
+        self._ensure_memory(k)
+        pixels = to_model_input(load_image(photo, self.limits), self.scorer.input_size)
+        return self._neighbours.nearest(self.scorer.score(pixels[np.newaxis]).embedding, k)[0]
+
+    def _ensure_memory(self, k: int) -> None:
+        if k < 1:
+            raise ValueError(f"k must be at least 1, not {k}")
+        _ = self._neighbours
+
+    @cached_property
+    def _neighbours(self) -> Neighbours:
+        memory = self._model.memory()
+        if memory is None:
+            raise GateModelError(
+                f"{self.tag} was stored without a memory, so it cannot say which pictures a photo "
+                "is like; train it anew, or only have photos checked."
+            )
+        return Neighbours(memory)
+
+    def _iterate(
+        self, photos: Iterable[Photo], language: str | None, batch_size: int, k: int
+    ) -> Iterator[tuple[Verdict, tuple[Neighbour, ...] | None]]:
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
         language = self._language(language)
@@ -296,9 +239,9 @@ class Gate:
                 batch.append(decoding.popleft().result())
                 to_score = sum(prepared.verdict is None for prepared in batch)
                 if to_score in (0, batch_size) or len(batch) >= 4 * batch_size:
-                    yield from self._finish(batch, language)
+                    yield from self._finish(batch, language, k)
                     batch = []
-            yield from self._finish(batch, language)
+            yield from self._finish(batch, language, k)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -316,29 +259,35 @@ class Gate:
             input_size=self.scorer.input_size,
         )
 
-    def _finish(self, batch: list[Prepared], language: str) -> list[Verdict]:
-        """Score those that have no verdict, in one forward pass; its time is shared among them."""
+    def _finish(
+        self, batch: list[Prepared], language: str, k: int
+    ) -> list[tuple[Verdict, tuple[Neighbour, ...] | None]]:
+        """Score those that have no verdict, in one forward pass; its time is shared among them.
+
+        With ``k`` > 0, each that is scored comes with so many of the pictures that it is like.
+        """
         inputs = [p.model_input for p in batch if p.model_input is not None]
         if not inputs:
-            return [p.verdict for p in batch if p.verdict is not None]
+            return [(p.verdict, None) for p in batch if p.verdict is not None]
         started = time.perf_counter()
         scores = self.scorer.score(np.stack(inputs))
-        score_ms = _ms_since(started) / len(inputs)
+        score_ms = ms_since(started) / len(inputs)
         probabilities = iter(scores.plant_probability.tolist())
+        near = iter(self._neighbours.nearest(scores.embedding, k) if k else [None] * len(inputs))
         return [
-            p.verdict
-            or finish(
-                p,
-                next(probabilities),
-                policy=self.policy,
-                messages=self.messages,
-                language=language,
-                model=self.tag,
-                score_ms=score_ms,
+            (p.verdict, None)
+            if p.verdict is not None
+            else (
+                finish(
+                    p,
+                    next(probabilities),
+                    policy=self.policy,
+                    messages=self.messages,
+                    language=language,
+                    model=self.tag,
+                    score_ms=score_ms,
+                ),
+                next(near),
             )
             for p in batch
         ]
-
-
-def _ms_since(started: float) -> float:
-    return round((time.perf_counter() - started) * 1000, 2)

@@ -32,8 +32,8 @@ from plantood.judging.failures import (
     as_gate_failure,
     with_one_more_try,
 )
-from plantood.judging.gate import Prepared, finish, prepare
 from plantood.judging.overload import Queue
+from plantood.judging.prepare import Prepared, finish, prepare
 from plantood.judging.rules import Rules
 from plantood.model.runtime import usable_cpus
 from plantood.photo.decoding import Decoders

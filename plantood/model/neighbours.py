@@ -94,7 +94,7 @@ class Neighbours:
 
         Args:
             embedding: As the scorer returns it.
-            k: How many, > 0; all if there are fewer.
+            k: How many, at least 1; all if there are fewer.
 
         Returns:
             For each embedding the nearest first; distances to `DECIMALS` places.

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from plantood.errors import GateModelNotFound, PhotoTooLarge, SettingsError, UnreadablePhoto
-from plantood.judging.gate import Gate, finish, prepare
-from plantood.judging.messages import Messages
+from plantood.errors import GateModelError, GateModelNotFound, SettingsError, UnreadablePhoto
+from plantood.judging.gate import Gate
 from plantood.model.entry import open_gate
-from plantood.model.policy import Policy
 from plantood.model.runtime import Scorer
 from plantood.model.starter import install_starter, starter_dir
 from plantood.photo.images import Limits, to_model_input
-from plantood.verdict import ReasonCode, Verdict
+from plantood.verdict import Verdict
 from tests.photos import encode, scene
+from tests.remembering import remembering
+from tests.service.tiny_gate import build
 
 SAMPLES = Path(__file__).parents[2] / "plantood" / "model" / "starter" / "samples"
 MAIZE = SAMPLES / "maize_leaf.jpg"
@@ -192,22 +192,61 @@ def test_bad_photos_are_answered_without_waiting_for_a_batch(gate: Gate) -> None
     assert next(stream).accepted
 
 
-def test_prepare_and_finish_without_a_scorer() -> None:
-    common = {"policy": Policy(), "messages": Messages.load(), "language": "en", "model": "m:1"}
-    prepared = prepare(MAIZE, limits=None, input_size=160, **common)
-    assert prepared.verdict is None
-    assert prepared.model_input.shape == (160, 160, 3)
-    verdict = finish(prepared, 0.9, score_ms=12.3456, **common)
-    assert verdict.accepted
-    assert verdict.timings_ms["score"] == 12.35
-    assert verdict.quality == prepared.quality
+@pytest.fixture(scope="module")
+def mindful(tmp_path_factory: pytest.TempPathFactory) -> Gate:
+    folder = tmp_path_factory.mktemp("mindful") / "gate"
+    pictures = [
+        (MAIZE, True, "maize"),
+        (SAMPLES / "bean_plant.jpg", True, "beans"),
+        (SOIL, False, "soil"),
+        (SAMPLES / "tiled_floor.jpg", False, "floors"),
+    ]
+    return Gate(remembering(folder, pictures), threads=1)
 
-    broken = prepare(b"", limits=None, input_size=160, **common)
-    assert isinstance(broken.error, UnreadablePhoto)
-    assert broken.verdict.model == "m:1"
-    large = prepare(MAIZE, limits=Limits(max_bytes=10), input_size=160, **common)
-    assert isinstance(large.error, PhotoTooLarge)
-    assert codes(large.verdict) == [ReasonCode.TOO_LARGE]
+
+@pytest.mark.parametrize(
+    ("photo", "first"), [(MAIZE, ("plant", "maize")), (SOIL, ("other", "soil"))]
+)
+def test_what_a_photo_is_like(mindful: Gate, photo: Path, first: tuple[str, str]) -> None:
+    nearest = mindful.nearest(photo)
+    assert len(nearest) == 4
+    assert (nearest[0].label, nearest[0].source) == first
+    assert nearest[0].distance < 0.1 < nearest[1].distance  # it is remembered itself
+    assert [one.distance for one in nearest] == sorted(one.distance for one in nearest)
+    assert mindful.nearest(photo.read_bytes(), k=2) == nearest[:2]
+
+
+def test_verdicts_with_what_each_photo_is_like(mindful: Gate, passes: list[int]) -> None:
+    photos = [SOIL, b"", MAIZE, Image.new("RGB", (300, 300)), SOIL.read_bytes()]
+    found = list(mindful.iter_explain(photos, batch_size=2, k=1))
+    assert passes == [2, 1]
+    assert [codes(verdict) for verdict, _ in found] == [
+        codes(verdict) for verdict in mindful.check_many(photos)
+    ]
+    likened = [nearest and nearest[0].source for _, nearest in found]
+    assert likened == ["soil", None, "maize", None, "soil"]
+
+
+def test_photos_whose_quality_is_bad_are_like_something_too(mindful: Gate) -> None:
+    assert codes(mindful.check(scene(90, 300))) == ["too_small"]
+    assert len(mindful.nearest(scene(90, 300), k=3)) == 3
+
+
+def test_without_a_memory_nothing_is_like_anything(tmp_path: Path) -> None:
+    build(tmp_path)
+    gate = Gate(open_gate(tmp_path, "tiny:1"), threads=1)
+    for ask in (gate.nearest, lambda photo: gate.iter_explain([photo])):
+        with pytest.raises(GateModelError, match=r"tiny:1 was stored without a memory.*train it"):
+            ask(MAIZE)
+
+
+def test_what_cannot_be_likened(mindful: Gate) -> None:
+    with pytest.raises(UnreadablePhoto):
+        mindful.nearest(b"not a photo")
+    with pytest.raises(ValueError, match="k must be at least 1"):
+        mindful.nearest(MAIZE, k=0)
+    with pytest.raises(TypeError):
+        mindful.nearest(7)
 
 
 def test_load_from_the_store() -> None:

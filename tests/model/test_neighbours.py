@@ -77,6 +77,32 @@ def test_fewer_pictures_than_neighbours(embeddings: np.ndarray) -> None:
     np.testing.assert_allclose(found.others, farthest, atol=3e-3)
 
 
+def test_the_nearest_pictures_of_both_classes(embeddings: np.ndarray) -> None:
+    sources = [f"s{i % 7}" for i in range(300)]
+    whole = remember(embeddings, np.zeros(300), PLANT, sources, np.ones(300), directions=20)
+    asked = embeddings[:40] + np.random.default_rng(1).normal(size=(40, 20)) * 0.5
+    known = NearestNeighbors(n_neighbors=5).fit(unit(embeddings))
+    distances, rows = known.kneighbors(unit(asked))
+    found = Neighbours(whole).nearest(asked, 5)
+    np.testing.assert_allclose(
+        [[one.distance for one in near] for near in found], distances, atol=3e-3
+    )
+    clear = distances[:, 1] - distances[:, 0] > 6e-3  # so that compression exchanged nothing
+    assert clear.sum() > 20
+    for i in np.flatnonzero(clear):
+        first = rows[i, 0]
+        expected_label = "plant" if PLANT[first] else "other"
+        assert found[i][0][:2] == (expected_label, sources[first])
+    assert {one.label for near in found for one in near} == {"plant", "other"}
+
+
+def test_all_pictures_if_they_are_few(embeddings: np.ndarray) -> None:
+    found = Neighbours(remembered(embeddings, 20)).nearest(embeddings[:2], 1000)
+    assert [len(near) for near in found] == [300, 300]
+    assert found[0][0].distance < 0.01 < found[0][1].distance
+    assert Neighbours(remembered(embeddings, 20)).nearest(embeddings[:0], 5) == []
+
+
 def test_a_memory_of_one_class(embeddings: np.ndarray) -> None:
     plants = np.ones(300, bool)
     memory = remember(embeddings, np.zeros(300), plants, ["s"] * 300, np.ones(300))
