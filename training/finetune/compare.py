@@ -106,7 +106,7 @@ def judge(
     )
     objections = []
     if not improved:
-        objections.append("No epoch was better than the parent on the validation photos.")
+        objections.append("Nothing was better than the parent on the validation photos.")
     if not replayed:
         objections.append(
             "Nobody knows what it forgot: none of the photos that its parent was trained on was "

@@ -2,10 +2,13 @@
 
 Minimises ``sum_i w_i log(1 + exp(-s_i (x_i . k + b))) + penalty/2 |k - k0|^2`` with ``s_i`` = +1
 for plants and -1 for other, ``x_i`` standardised by the weighted mean and variance of each channel,
-and ``sum w_i = 1``; ``k0`` is the kernel that the fit begins with, 0 if there is none. The bias
-``b`` is not penalised. In scikit-learn's terms: ``C = 1 / penalty``. It is convex, so there is one
-result; found by L-BFGS (Liu and Nocedal 1989, https://doi.org/10.1007/BF01589116), of which a step
-costs two passes over the embeddings, where one of Newton's costs as many as there are channels.
+and ``sum w_i = 1``. There ``k0`` is 0, the bias ``b`` is not penalised, and in scikit-learn's terms
+``C = 1 / penalty``. Where a probe is there to go on from, ``k0`` is its kernel, and the bias is
+drawn to its bias alike, so that a strong penalty leaves it as it is.
+
+It is convex, so there is one result; found by L-BFGS (Liu and Nocedal 1989,
+https://doi.org/10.1007/BF01589116), of which a step costs two passes over the embeddings, where one
+of Newton's costs as many as there are channels.
 """
 
 from __future__ import annotations
@@ -74,14 +77,15 @@ def fit_path(
         plant: labels ``[N]``; both occur among the rows that have a weight.
         weights: ``[N]``, >= 0; only their ratios matter.
         penalties: > 0; in falling order they are the quickest.
-        start: what the penalty draws towards; None is a kernel of zeros.
+        start: what to go on from, and be drawn to; None is a kernel of zeros.
     """
     used = np.flatnonzero(weights > 0)
     share = weights[used].astype(np.float64) / weights[used].sum(dtype=np.float64)
     scaler = StandardScaler()
     x = scaler.fit_transform(embeddings[used], sample_weight=share)
     label = plant[used].astype(np.float64)
-    first = np.zeros(x.shape[1] + 1)
+    first, held = np.zeros(x.shape[1] + 1), np.ones(x.shape[1] + 1)
+    held[-1] = start is not None
     if start is not None:
         kernel = start.kernel.astype(np.float64)
         first = np.append(kernel * scaler.scale_, start.bias + scaler.mean_ @ kernel)
@@ -89,10 +93,11 @@ def fit_path(
     def loss(solution: NDArray[np.float64], penalty: float) -> tuple[float, NDArray[np.float64]]:
         """The value and its gradient ``[C + 1]``; passes over ``x`` are in its own precision."""
         logit = (x @ solution[:-1].astype(x.dtype) + solution[-1]).astype(np.float64)
-        moved = solution[:-1] - first[:-1]
+        moved = held * (solution - first)
         pull = share * (sigmoid(logit) - label)
         value = share @ (np.logaddexp(0, logit) - label * logit) + penalty / 2 * moved @ moved
-        return float(value), np.append(pull.astype(x.dtype) @ x + penalty * moved, pull.sum())
+        slope = np.append(pull.astype(x.dtype) @ x, pull.sum())
+        return float(value), slope + penalty * moved
 
     solution = first
     for penalty in penalties:

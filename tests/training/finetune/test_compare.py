@@ -115,7 +115,7 @@ def test_a_small_p_value_is_not_shown_as_none() -> None:
 def test_what_speaks_against_a_child() -> None:
     before, after = evaluations()
     assert judged(before, after, 0.0).objections == ()
-    assert "No epoch" in judged(before, after, 0.0, improved=False).objections[0]
+    assert "Nothing was better" in judged(before, after, 0.0, improved=False).objections[0]
     assert "forgot" in judged(before, after, 0.0, replayed=False).objections[0]
     photos = tuple(make_photo(f"{n}", 0, "attic") for n in range(20))
     scored = [Scored(photos, np.full(20, p, np.float32)) for p in (0.1, 0.9)]

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from plantood.training.fitting.probe import PENALTY, Probe, fit_probe
+from plantood.training.adapt.fit import fit_logistic
+from plantood.training.fitting.probe import PENALTY, Probe, fit_path, fit_probe
 
 
 def problem(seed: int = 0, rows: int = 400, channels: int = 24) -> tuple[np.ndarray, ...]:
@@ -85,3 +86,38 @@ def test_a_channel_that_never_changes_does_no_harm() -> None:
 def test_logits_by_hand() -> None:
     probe = Probe(np.float32([2.0, -1.0]), 0.5)
     assert probe.logits(np.float32([[1, 1], [0, 3]])).tolist() == [1.5, -2.5]
+
+
+def test_a_path_is_one_fit_after_the_other() -> None:
+    x, plant, weights = problem(5)
+    penalties = (1.0, 0.1, 0.01)
+    path = list(fit_path(x, plant, weights, penalties))
+    assert len(path) == 3
+    for probe, penalty in zip(path, penalties, strict=True):
+        alone = fit_probe(x, plant, weights, penalty)
+        np.testing.assert_allclose(probe.logits(x), alone.logits(x), atol=1e-3)
+
+
+@pytest.mark.parametrize("penalty", [1.0, 0.03])
+def test_it_is_held_where_it_starts(penalty: float) -> None:
+    """As the solver of corrections finds it, which is another one."""
+    x, plant, weights = problem(6)
+    start = Probe(np.linspace(-0.5, 0.5, x.shape[1]).astype(np.float32), 0.7)
+    (found,) = fit_path(x, plant, weights, [penalty], start)
+    share = weights / weights.sum()
+    mean = share @ x
+    scale = np.sqrt(share @ (x - mean) ** 2)
+    standardised = np.column_stack([(x - mean) / scale, np.ones(len(x))])
+    first = np.append(start.kernel * scale, start.bias + mean @ start.kernel)
+    expected = fit_logistic(
+        standardised, plant.astype(float), share, np.full(len(first), penalty), first
+    )
+    np.testing.assert_allclose(found.logits(x), standardised @ expected, atol=1e-3)
+
+
+def test_a_strong_penalty_changes_nothing() -> None:
+    x, plant, weights = problem(7)
+    start = Probe(np.linspace(-0.5, 0.5, x.shape[1]).astype(np.float32), 0.7)
+    (found,) = fit_path(x, plant, weights, [1e30], start)
+    np.testing.assert_array_equal(found.kernel, start.kernel)
+    assert found.bias == pytest.approx(start.bias, abs=1e-9)
