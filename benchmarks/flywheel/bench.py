@@ -27,7 +27,7 @@ from plantood.training.common.tables import write_between_markers
 from plantood.training.finetune.data import Collection, read_collection
 from plantood.training.fitting.extractor import Extractor, extractor_for
 from plantood.training.fitting.phases import HeadTrainer
-from plantood.training.judging.evaluation import Evaluation, scored_splits
+from plantood.training.judging.evaluation import Evaluation, Scored
 from plantood.training.judging.outcomes import confusion
 from plantood.training.negatives.run import SoilSettings, cut_soil
 from plantood.training.network.backbones import build_backbone
@@ -192,8 +192,11 @@ class Bench:
         dataset = replace(self._dataset([*old.train, *old.val, *old.test, *new]))
         dataset = replace(dataset, left_out=old.left_out)
         trainer = self._trainer(dataset, settings, self.folder / name, parent.weights)
-        scores = trainer.scores_at_start(HEAD)
-        splits = scored_splits(dataset, scores)
+        splits = {
+            name: Scored(photos, self.probabilities(parent.weights, photos))
+            for name, photos in dataset.splits().items()
+            if name != "train"
+        }
         trained = trainer.train(HEAD)
         return (
             Evaluation("before", splits, parent.evaluation.threshold),
