@@ -85,7 +85,7 @@ def finetune(
 
     NEW are rounds that were reviewed, folders of negatives, or labelled photos as for train.
     The parent's own photos are replayed. Both phases of train, from the parent's weights; these
-    stay unless an epoch is better. Parent and child are then judged on the same photos, source by
+    stay unless others are better. Parent and child are then judged on the same photos, source by
     source: those of the test split, and of the sources that were left out of training.
 
     A child that is worse on any source than the margin allows is stored under another name, so

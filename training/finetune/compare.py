@@ -97,7 +97,7 @@ def judge(
         after: the child; its threshold comes from the same rule on the same photos.
         margin: see :func:`is_worse`.
         costs: what the errors cost.
-        improved: whether any epoch was better than the parent on the validation photos.
+        improved: whether anything was better than the parent on the validation photos.
         replayed: whether the parent's own photos are among those that the two are judged on.
         seen: by split, the photos that were left out of it since the parent knew them.
     """
