@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
+from plantood.errors import SettingsError
 from plantood.training.common.settings import (
     BACKBONE_NAMES,
     BALANCES,
@@ -18,16 +20,34 @@ from plantood.training.common.settings import (
     LINEAR_HEADS,
     LOSSES,
     PENALTIES,
+    RECIPE_HEAD,
+    RECIPE_PENALTY,
+    RECIPES,
+    ROLES,
     CostSettings,
     DataSettings,
     FitSettings,
     GuaranteeSettings,
+    RecipeSettings,
     TrainOptions,
 )
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 DEFAULTS = FitSettings()
+WITHOUT_RECIPE = (
+    "epochs",
+    "patience",
+    "learning_rate",
+    "batch_size",
+    "dropout",
+    "weight_decay",
+    "balance",
+    "fine_tune_epochs",
+    "fine_tune_learning_rate",
+    "augment",
+)
+"""Options that say how to train without a recipe: they are refused with one, unless they are 0."""
 
 
 def options(*decorators: Callable[[F], F]) -> Callable[[F], F]:
@@ -239,6 +259,35 @@ guarantee_options = options(
     ),
 )
 
+recipe_options = options(
+    click.option(
+        "--recipe",
+        "kind",
+        type=click.Choice(RECIPES),
+        help="Train on pictures made of the training photos, too. composites: leaves cut out and "
+        "pasted on other ground, and the same ground without. For linear heads; the backbone stays "
+        f"frozen.  [default: no recipe; with one, --heads {RECIPE_HEAD}, --penalty "
+        f"{RECIPE_PENALTY:g} and no fine-tuning]",
+    ),
+    click.option(
+        "--role",
+        "roles",
+        multiple=True,
+        metavar="NAME=SOURCE[,SOURCE]",
+        help="What --recipe makes of the photos of a source; may be given several times, and wins "
+        "over the column role of a manifest. "
+        + " ".join(f"{name}: {role.meaning}." for name, role in ROLES.items()),
+    ),
+    click.option(
+        "--made",
+        type=click.FloatRange(0, min_open=True),
+        default=RecipeSettings().made,
+        show_default=True,
+        help="Pictures that --recipe makes for each training photo, changed copies of it among "
+        "them.",
+    ),
+)
+
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -296,4 +345,32 @@ def train_options(values: dict[str, Any]) -> TrainOptions:
         fit=FitSettings,
         costs=CostSettings,
         guarantee=GuaranteeSettings,
+        recipe=RecipeSettings,
     )
+
+
+def apply_recipe(context: click.Context, values: dict[str, Any]) -> None:
+    """What --recipe changes of the other options of a command, in place.
+
+    Raises:
+        SettingsError: an option was typed that plays no part with it, or only with it.
+    """
+    typed = {
+        parameter.name: parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name in values
+        and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
+    }
+    if values["kind"] is None:
+        if alone := [typed[name] for name in ("roles", "made") if name in typed]:
+            raise SettingsError(f"{alone[0]} goes with --recipe only; add --recipe {RECIPES[0]}.")
+        return
+    idle = [typed[name] for name in WITHOUT_RECIPE if name in typed and values[name]]
+    if idle:
+        raise SettingsError(
+            f"{', '.join(idle)}: no part in --recipe {values['kind']}, which fits the head in one "
+            "go and leaves the backbone as it is; leave it out."
+        )
+    if "heads" not in typed:
+        values["heads"] = (RECIPE_HEAD,)
+    values["fine_tune_epochs"] = 0

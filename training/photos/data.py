@@ -44,9 +44,11 @@ class LabelledPhoto:
     group: str = ""
     """SHA-256 of the photo that it was cut from, or any name that photos of one scene share: they
     fall into one split, and the photo itself with them."""
+    role: str = ""
+    """What the manifest says that a recipe may make of its source's photos; unchecked."""
 
 
-_FIRST_LINE = "the first line must read path,label[,split][,source][,group]."
+_FIRST_LINE = "the first line must read path,label[,split][,source][,group][,role]."
 NO_LABEL = "no label in the manifest"
 
 
@@ -158,5 +160,6 @@ def _read_row(row: Row, manifest: Path, line: int) -> LabelledPhoto | BadPhoto:
         label=LABELS[label],
         source=source or label,
         group=row.get("group", ""),
+        role=row.get("role", "").lower(),
         split=SPLITS[split] if split else None,
     )

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from plantood.model.memory import Memory, remember
 from plantood.model.runtime import usable_cpus
 from plantood.training.files.atomic import write_text
+from plantood.training.files.disk import ensure_free
 from plantood.training.fitting.extractor import Extractor
 from plantood.training.fitting.features import embed
 from plantood.training.process.progress import track
@@ -83,6 +84,7 @@ def open_bank(
 
     Raises:
         UnreadablePhoto: if a photo is none, or is gone.
+        SettingsError: if the disk has too little room.
     """
     known = [extractor.digest] if photos is None else [extractor.digest, photos]
     about = json.dumps([*known, *map(asdict, samples)], default=str)
@@ -92,6 +94,8 @@ def open_bank(
     done = int(done_file.read_text()) if done_file.exists() else 0
     if done < len(samples):
         shape = (len(samples), extractor.scorer.feature_shape[-1])
+        needed = np.dtype(np.float32).itemsize * (shape[0] - done) * shape[1]
+        ensure_free(folder, needed, "what the backbone makes of the recipe's pictures", "--cache")
         vectors = open_memmap(vectors_file, "r+" if done else "w+", np.float32, shape)
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(usable_cpus(), mp_context=context) as pool:

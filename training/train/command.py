@@ -13,6 +13,7 @@ import click
 from plantood.training.common.options import (
     FILE,
     FOLDER,
+    apply_recipe,
     backbone_options,
     cost_options,
     data_argument,
@@ -20,6 +21,7 @@ from plantood.training.common.options import (
     fine_tune_options,
     fit_options,
     guarantee_options,
+    recipe_options,
     run_options,
     train_options,
 )
@@ -28,11 +30,22 @@ from plantood.training.files.paths import spelled
 from plantood.training.process.quiet import import_tensorflow
 
 
-def _fail_early(data: Path) -> None:
-    """Tell of a wrong manifest at once, not after the seconds that TensorFlow takes to import."""
-    from plantood.training.photos.account import ensure_photos
+def _fail_early(values: dict[str, Any]) -> None:
+    """Tell of wrong choices at once, not after the seconds that TensorFlow takes to import.
 
-    ensure_photos(data)
+    Raises:
+        SettingsError: of the options.
+        TrainingDataError: of the photos.
+    """
+    from plantood.training.photos.account import ensure_photos
+    from plantood.training.recipe.named import ensure_linear, named_roles
+
+    apply_recipe(click.get_current_context(), values)
+    if values["kind"] is not None:
+        ensure_linear(values["kind"], values["heads"])
+    found = ensure_photos(values["data"])
+    if values["kind"] is not None:
+        named_roles(values["roles"], found.photos)
 
 
 @click.command()
@@ -49,6 +62,7 @@ def _fail_early(data: Path) -> None:
 @fine_tune_options
 @cost_options
 @guarantee_options
+@recipe_options
 @click.option(
     "--save",
     type=click.Choice(["best", "all", "none"]),
@@ -75,11 +89,11 @@ def train(table_into: Path | None, table_name: str | None, quantize: str, **valu
     """Train heads on the photos in DATA and save the best gate.
 
     DATA is a folder with plant/ and other/ inside (sub-folders of these are sources, also linked
-    ones), or a CSV manifest with the columns path,label[,split][,source][,group]: paths relative to
-    the manifest, labels plant or other (rows without one are ignored), splits train, val or test,
-    and as group any name that photos of one scene share. Photos without a split get one by their
-    content, near-duplicates and photos of one group together. A table says first what was found,
-    used and left out, and why.
+    ones), or a CSV manifest with the columns path,label[,split][,source][,group][,role]: paths
+    relative to the manifest, labels plant or other (rows without one are ignored), splits train,
+    val or test, as group any name that photos of one scene share, and as role one of --role. Photos
+    without a split get one by their content, near-duplicates and photos of one group together. A
+    table says first what was found, used and left out, and why.
 
     Each head is trained in two phases: on the features of the frozen backbone, which are computed
     once and cached, then with the backbone unfrozen. The run's folder receives report.html,
@@ -90,8 +104,10 @@ def train(table_into: Path | None, table_name: str | None, quantize: str, **valu
     plantood train photos/ --backbone efficientnet_lite0 --weights starter --heads gap
     plantood train manifest.csv --weights resnet50.weights.h5 --save all
     plantood train manifest.csv --weights resnet50.weights.h5 --leave-out my_phone
+    plantood train photos/ --backbone efficientnet_lite0 --weights starter --recipe composites \\
+        --role leaves=scans --role ground=soil,path
     """
-    _fail_early(values["data"])
+    _fail_early(values)
     values["leave_out"] = tuple(map(spelled, values["leave_out"]))
     import_tensorflow()
     from plantood.training.common.tables import (
@@ -129,6 +145,7 @@ def train(table_into: Path | None, table_name: str | None, quantize: str, **valu
 @data_options
 @fit_options
 @cost_options
+@recipe_options
 @run_options
 def leave_one_out(table_into: Path | None, table_name: str | None, **values: Any) -> None:
     """Train without each source in turn, and report on the one left out.
@@ -140,7 +157,7 @@ def leave_one_out(table_into: Path | None, table_name: str | None, **values: Any
     plantood leave-one-out manifest.csv --weights starter --backbone efficientnet_lite0
     plantood leave-one-out manifest.csv --weights FILE --weight-decay 0.01 --balance both
     """
-    _fail_early(values["data"])
+    _fail_early(values)
     import_tensorflow()
     from plantood.training.common.tables import console_table
     from plantood.training.train.leave_one_out import leave_one_out as run

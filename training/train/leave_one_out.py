@@ -29,6 +29,7 @@ from plantood.training.photos.dataset import Dataset, load_dataset
 from plantood.training.process.determinism import make_deterministic
 from plantood.training.process.progress import say
 from plantood.training.process.run import open_run, run_name
+from plantood.training.recipe.trainer import Recipe, RecipeTrainer
 from plantood.training.report.html import write_report
 from plantood.training.train.train import judged
 
@@ -55,16 +56,20 @@ def leave_one_out(options: TrainOptions) -> LeaveOneOutResult:
     """Train the heads once for each source, without it, on cached features; report on it.
 
     Only the first phase: a second one for each source would take hours. A source without which a
-    class has too few photos is reported as such. A run that was interrupted goes on.
+    class has too few photos is reported as such. A run that was interrupted goes on. Of what a
+    recipe has drawn, nothing that the source is part of is trained on, neither leaf nor ground.
 
     Raises:
         TrainingDataError: if the photos cannot be trained on, or no source can be left out.
         WeightsUnavailable: if the backbone's weights are not to be had.
+        SettingsError: if the run's folder belongs to a run with other choices, or the recipe cannot
+            be had.
     """
     fit = replace(options.fit, fine_tune_epochs=0)
     make_deterministic(fit.seed)
     ensure_writable(options.runs, options.cache)
     dataset = load_dataset(options.data, options.dataset, options.cache)
+    recipe = Recipe.of(options.recipe, dataset.photos, options.heads)
     rests, notes = without_each(dataset, options.dataset.min_per_class)
     backbone = build_backbone(options.backbone, options.weights)
     extractor = extractor_for(options.backbone, backbone, options.cache, dataset.val)
@@ -74,19 +79,24 @@ def leave_one_out(options: TrainOptions) -> LeaveOneOutResult:
         "backbone_digest": extractor.digest,
         "photos": dataset.fingerprint(),
         **fit.as_dict(),
+        **({"recipe": recipe.as_dict()} if recipe else {}),
     }
     name = options.name or run_name(options.data, f"leave-one-out-{options.backbone}", identity)
     with open_run(options.runs / name, identity) as folder:
         ensure_room(dataset.photos, extractor.cache, backbone, options.cache)
         extractor.fill(dataset.photos)
+        bank = recipe.bank(dataset, extractor, options) if recipe else None
         scored: dict[str, list[Scored]] = {head: [] for head in options.heads}
         raw: dict[str, list[Scored]] = {head: [] for head in options.heads}
         shares: dict[str, list[Accepted]] = defaultdict(list)
         folds: list[dict[str, Any]] = []
         for source, rest in rests.items():
             say(f"Without {source}")
-            trainer = HeadTrainer(
-                backbone, extractor.cache, rest, fit, folder / _folder_name(source)
+            prepared = backbone, extractor.cache, rest, fit, folder / _folder_name(source)
+            trainer = (
+                RecipeTrainer(*prepared, bank, frozenset({source}))
+                if bank
+                else HeadTrainer(*prepared)
             )
             for head in options.heads:
                 one = judged(_fold(trainer, head, rest), options.costs, fit.loss_weights)
@@ -123,6 +133,7 @@ def leave_one_out(options: TrainOptions) -> LeaveOneOutResult:
                 ("data", f"{options.data} ({len(dataset.photos)} photos)"),
                 ("backbone", f"{options.backbone}, frozen, weights {options.weights}"),
                 ("reading", "every photo is judged by a model that saw no photo of its source"),
+                *([("recipe", recipe.in_words())] if recipe else []),
                 *(
                     (
                         f"threshold for {one.name}",
@@ -176,7 +187,7 @@ def without_each(dataset: Dataset, min_per_class: int) -> tuple[dict[str, Datase
     return rests, notes
 
 
-def _fold(trainer: HeadTrainer, head: str, rest: Dataset) -> Evaluation:
+def _fold(trainer: HeadTrainer | RecipeTrainer, head: str, rest: Dataset) -> Evaluation:
     """Scores of one head of one fold, from disk if they are there; its weights are not kept."""
     folder = trainer.folder / head
     if not (folder / SCORES).exists():

@@ -128,7 +128,7 @@ def train(options: TrainOptions) -> RunResult:
             folder,
             f"Training of {name}",
             ordered,
-            facts=_facts(options, dataset, folder, evaluations[best], extractor, recipe),
+            facts=_facts(options, dataset, folder, evaluations[best], extractor, recipe=recipe),
             notes=[*notes, *threshold_notes(evaluations[best])],
             extra={"best": best, "counts": dataset.counts(), "seed": options.fit.seed},
         )
@@ -227,6 +227,7 @@ def _facts(
     folder: Path,
     best: Evaluation,
     extractor: Extractor,
+    *,
     recipe: Recipe | None,
 ) -> list[tuple[str, str]]:
     facts = [

@@ -1,0 +1,176 @@
+"""Heads by the recipe: fitted to photos, their copies and composites, the backbone frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from plantood.errors import TrainingDataError
+from plantood.model.calibration import sigmoid
+from plantood.model.memory import Memory
+from plantood.training.common.settings import (
+    RECIPE_PENALTY,
+    FitSettings,
+    RecipeSettings,
+    TrainOptions,
+)
+from plantood.training.fitting.extractor import Extractor
+from plantood.training.fitting.features import FeatureCache
+from plantood.training.fitting.fit import read_arrays, write_arrays
+from plantood.training.fitting.losses import WeightedBinaryCrossentropy, mean_loss
+from plantood.training.fitting.phases import SCORES, TrainedHead
+from plantood.training.fitting.probe import Probe, fit_probe
+from plantood.training.judging.metrics import photo_weights
+from plantood.training.network.classifier import build_classifier
+from plantood.training.network.heads import build_head
+from plantood.training.photos.dataset import Dataset, Photos, labels_of
+from plantood.training.process.identity import digest_of
+from plantood.training.process.progress import say
+from plantood.training.recipe.bank import Bank, open_bank, unit
+from plantood.training.recipe.named import Named, ensure_enough, ensure_linear, named_roles
+from plantood.training.recipe.plan import plan
+from plantood.training.recipe.roles import Cuts
+from plantood.training.recipe.samples import Row
+from plantood.training.recipe.weighting import sample_weights
+
+PROBE = "probe.npz"
+"""File of each head with what was fitted."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is to be drawn of some photos."""
+
+    kind: str
+    roles: Named
+    made: float
+    """Pictures to draw for each training photo."""
+
+    @classmethod
+    def of(cls, settings: RecipeSettings, photos: Photos, heads: Sequence[str]) -> Recipe | None:
+        """The recipe that is asked for, if one is.
+
+        Raises:
+            SettingsError: a role, source or head that does not fit.
+            TrainingDataError: roles that the photos cannot play.
+        """
+        if settings.kind is None:
+            return None
+        ensure_linear(settings.kind, heads)
+        return cls(settings.kind, named_roles(settings.roles, photos), settings.made)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, by which runs are told apart."""
+        return {"kind": self.kind, "roles": self.roles, "made": self.made}
+
+    def in_words(self) -> str:
+        """In a line of a report."""
+        roles = [f"{role} {', '.join(names)}" for role, names in self.roles.items() if names]
+        return f"{self.kind}, {self.made:g} pictures for each photo; {'; '.join(roles)}"
+
+    def bank(self, dataset: Dataset, extractor: Extractor, options: TrainOptions) -> Bank:
+        """The training photos, and nothing of any other split, with all that is drawn of them.
+
+        Raises:
+            TrainingDataError: the training photos cannot play the roles.
+            SettingsError: the disk has too little room.
+        """
+        roles = ensure_enough(self.roles, dataset.train)
+        rows = [Row(photo.path, photo.label == 1, photo.source, "train") for photo in dataset.train]
+        samples = plan(rows, options.fit.seed, roles=roles, made=self.made)
+        photos = digest_of({"photos": [photo.sha256 for photo in dataset.train], **self.as_dict()})
+        cuts = Cuts.of(rows, roles)
+        return open_bank(samples, cuts, extractor, options.cache, name=self.kind, photos=photos)
+
+
+@dataclass
+class RecipeTrainer:
+    """Everything that the heads of a run by the recipe have in common."""
+
+    backbone: keras.Model
+    cache: FeatureCache
+    dataset: Dataset
+    settings: FitSettings
+    folder: Path
+    bank: Bank
+    left_out: frozenset[str] = frozenset()
+    """Sources that the bank has and nothing is to be learned from, in whatever part."""
+
+    def train(self, name: str) -> TrainedHead:
+        """Fit one head; what an earlier process has fitted is read.
+
+        Raises:
+            TrainingDataError: an embedding is not a number.
+        """
+        (self.folder / name).mkdir(parents=True, exist_ok=True)
+        probe = self._probe(name)
+        head = build_head(name, self.cache.shape, self.settings.dropout)
+        head.set_weights([probe.kernel[:, None], np.array([probe.bias], np.float32)])
+        scores = {
+            split: self._scores(name, probe, photos)
+            for split, photos in self.dataset.splits().items()
+            if split != "train"
+        }
+        write_arrays(self.folder / name / SCORES, scores)
+        labels = labels_of(self.dataset.val)
+        weights = photo_weights(labels, self.settings.share_of_others)
+        return TrainedHead(
+            model=build_classifier(self.backbone, head),
+            val_loss=mean_loss(self._loss, labels, scores["val"], weights),
+            probabilities=scores,
+            history={},
+            tuned=False,
+            settings={"penalty": self._penalty, "pictures": len(self.bank.samples)},
+        )
+
+    def memory(self, name: str) -> Memory:
+        """What a gate with this head remembers: all that it was fitted to."""
+        embeddings = _embeddings(name, self.bank.embeddings)
+        return self.bank.memory(self._probe(name).logits(embeddings), self._weights())
+
+    @property
+    def _penalty(self) -> float:
+        return self.settings.penalty or RECIPE_PENALTY
+
+    @property
+    def _loss(self) -> WeightedBinaryCrossentropy:
+        return WeightedBinaryCrossentropy(*self.settings.loss_weights)
+
+    def _probe(self, name: str) -> Probe:
+        file = self.folder / name / PROBE
+        if not file.exists():
+            say(f"Fitting {name} to {len(self.bank.samples):,} pictures")
+            embeddings = _embeddings(name, self.bank.embeddings)
+            if not np.isfinite(embeddings).all():
+                raise TrainingDataError(
+                    f"The features for {name} are not all numbers; give other --weights."
+                )
+            of_class = np.where(
+                self.bank.plant, self._loss.false_retake_weight, self._loss.false_accept_weight
+            )
+            weights = self._weights() * of_class
+            probe = fit_probe(embeddings, self.bank.plant, weights, self._penalty)
+            write_arrays(file, {"kernel": probe.kernel, "bias": np.array(probe.bias)})
+        arrays = read_arrays(file)
+        return Probe(arrays["kernel"], float(arrays["bias"]))
+
+    def _weights(self) -> NDArray[np.float64]:
+        return sample_weights(self.bank.samples, self.left_out)
+
+    def _scores(self, name: str, probe: Probe, photos: Photos) -> NDArray[np.float32]:
+        """P(plant) of photos, by the cached features ``[N]``."""
+        if not photos:
+            return np.zeros(0, np.float32)
+        pooled = self.cache.rows(photos).pooled()
+        return sigmoid(probe.logits(_embeddings(name, pooled))).astype(np.float32)
+
+
+def _embeddings(head: str, pooled: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What reaches the last layer of a head, ``[N, C]``, of what the backbone pools."""
+    return unit(pooled) if head == "gap_l2" else pooled
