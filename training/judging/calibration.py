@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import LeaveOneGroupOut, StratifiedKFold
 
 from plantood.model.calibration import Calibration, logit, sigmoid
-from plantood.training.judging.metrics import cross_entropy
+from plantood.training.judging.metrics import cross_entropy, source_weights
 from plantood.training.judging.threshold import FEWEST
 
 Method = Literal["none", "temperature", "platt"]
@@ -69,6 +69,7 @@ def fit_calibration(
     *,
     share_of_others: float | None = None,
     weights: tuple[float, float] = (1.0, 1.0),
+    sources: Sequence[str] | None = None,
 ) -> FittedCalibration:
     """The line that calibrates these probabilities best, of three kinds.
 
@@ -90,6 +91,9 @@ def fit_calibration(
             better of photos of left-out sources, pooled.
         share_of_others: of the photos to come, inside (0, 1); by default that of these photos.
         weights: of false accepts and false retakes in the loss that was trained with.
+        sources: of each photo, ``[N]``, if the model has seen none of them: then the classes, and
+            all sources of a class, count alike, and no line is judged on a source that it was
+            fitted to.
 
     Raises:
         ValueError: a share that is not inside (0, 1).
@@ -99,47 +103,66 @@ def fit_calibration(
     y = np.asarray(labels).ravel() == 1
     plants, others = int(y.sum()), int((~y).sum())
     x = logit(np.ravel(np.asarray(probabilities))) + math.log(weights[0] / weights[1])
-    losses = _cross_fitted(y, x) if min(plants, others) >= FEWEST else {}
+    counting = np.ones(len(y)) if sources is None else source_weights(y, sources)
+    enough = min(plants, others) >= FEWEST
+    losses = _cross_fitted(y, x, counting, sources) if enough else {}
     method = min(losses, key=losses.__getitem__, default=METHODS[0])
-    line = _fit(method, y, x)
+    line = _fit(method, y, x, counting)
     assert line is not None  # a line that fell has no loss
     slope, intercept = line
     intercept += slope * math.log(weights[0] / weights[1])
     if share_of_others is not None and plants and others:
-        intercept += math.log((1 - share_of_others) / share_of_others) - math.log(plants / others)
+        odds = float(counting[y].sum() / counting[~y].sum())
+        intercept += math.log((1 - share_of_others) / share_of_others) - math.log(odds)
     return FittedCalibration(
         method, Calibration(slope, intercept), losses, plants, others, share_of_others, weights
     )
 
 
-def _cross_fitted(y: NDArray[np.bool_], x: NDArray[np.float64]) -> dict[Method, float]:
+def _cross_fitted(
+    y: NDArray[np.bool_],
+    x: NDArray[np.float64],
+    counting: NDArray[np.float64],
+    sources: Sequence[str] | None,
+) -> dict[Method, float]:
     """Log loss by method, each photo judged by a line that was fitted without it."""
-    folds = StratifiedKFold(min(FOLDS, int(y.sum()), int((~y).sum())), shuffle=True, random_state=0)
     total = dict.fromkeys(METHODS, 0.0)
-    for fitted, judged in folds.split(x, y):
+    for fitted, judged in _folds(y, sources):
         for method in list(total):
-            line = _fit(method, y[fitted], x[fitted])
+            line = _fit(method, y[fitted], x[fitted], counting[fitted])
             if line is None:
                 del total[method]
             else:
                 p = sigmoid(line[0] * x[judged] + line[1])
-                total[method] += float(cross_entropy(y[judged], p).sum())
+                total[method] += float(counting[judged] @ cross_entropy(y[judged], p))
     return {method: loss / len(y) for method, loss in total.items()}
 
 
+def _folds(
+    y: NDArray[np.bool_], sources: Sequence[str] | None
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Photos to fit to and photos to judge, each photo judged once: by source if that is told."""
+    if sources is not None and all(len({*np.asarray(sources)[y == one]}) > 1 for one in (0, 1)):
+        yield from LeaveOneGroupOut().split(y, groups=sources)
+        return
+    folds = StratifiedKFold(min(FOLDS, int(y.sum()), int((~y).sum())), shuffle=True, random_state=0)
+    yield from folds.split(y, y)
+
+
 def _fit(
-    method: Method, y: NDArray[np.bool_], x: NDArray[np.float64]
+    method: Method, y: NDArray[np.bool_], x: NDArray[np.float64], counting: NDArray[np.float64]
 ) -> tuple[float, float] | None:
     """Slope and intercept; None if the slope is not positive, so that the order would change."""
     if method == "none":
         return 1.0, 0.0
+    share = counting / counting.sum()
     targets = np.where(y, (y.sum() + 1) / (y.sum() + 2), 1 / ((~y).sum() + 2))
 
     def loss(line: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         z = line[0] * x + (line[1] if len(line) > 1 else 0.0)
         wrong = sigmoid(z) - targets
-        value = np.mean(np.logaddexp(0, z) - targets * z)
-        return float(value), np.array([np.mean(wrong * x), np.mean(wrong)])[: len(line)]
+        value = share @ (np.logaddexp(0, z) - targets * z)
+        return float(value), np.array([share @ (wrong * x), share @ wrong])[: len(line)]
 
     start = np.array([1.0, 0.0] if method == "platt" else [1.0])
     found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"ftol": 1e-12}).x

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from plantood.training.judging.metrics import source_weights
 from plantood.training.judging.outcomes import confusion
 
 FALSE_ACCEPT_COST = 3.0
@@ -67,6 +69,7 @@ def choose_threshold(
     towards: float | None = None,
     standard_errors: float = 1.0,
     share_of_others: float | None = None,
+    sources: Sequence[str] | None = None,
 ) -> ChosenThreshold:
     """Of all thresholds that are as good as the best within the noise, the nearest to Bayes'.
 
@@ -85,7 +88,9 @@ def choose_threshold(
     verdict. With fewer than ``FEWEST`` photos of a class the choice is ``towards`` in any case.
 
     Photos of sources that the model has not seen (leave-one-out scores, pooled) make a better
-    choice than photos like those that it was trained on.
+    choice than photos like those that it was trained on. With ``sources`` every source of a class
+    counts alike, since the next camera is one more source; such a rate is as uncertain as one of
+    ``(sum w)^2 / sum w^2`` photos that count alike (Kish 1965, *Survey Sampling*, section 11.7).
 
     Args:
         labels: ``[N]``, 1 = plant, 0 = other.
@@ -97,6 +102,8 @@ def choose_threshold(
             :func:`bayes_threshold`.
         standard_errors: how much costlier than the cheapest still counts as equally good.
         share_of_others: of the photos to come, 0..1; by default that of these photos.
+        sources: of each photo, ``[N]``, if all of a class are to count alike; by default every
+            photo counts alike.
 
     Raises:
         ValueError: without photos, with a cost that is not positive, or a share out of its range.
@@ -112,20 +119,26 @@ def choose_threshold(
     if not 0 <= share <= 1:
         raise ValueError("the share of others must be between 0 and 1")
     bayes = bayes_threshold(false_accept_cost, false_retake_cost) if towards is None else towards
-    weights = share * false_accept_cost, (1 - share) * false_retake_cost
+    costs = share * false_accept_cost, (1 - share) * false_retake_cost
+    counting = np.ones(len(y)) if sources is None else source_weights(y, sources)
     threshold = (
         bayes
         if min(plants, others) < FEWEST
-        else _nearest_good_one(y, p, weights, bayes, standard_errors)
+        else _nearest_good_one(
+            y, p, counting, costs, towards=bayes, standard_errors=standard_errors
+        )
     )
-    counts = confusion(y, p, threshold)
-    rates = counts["false_accept"] / max(others, 1), counts["false_retake"] / max(plants, 1)
+    wrong = (p >= threshold) != (y == 1)
+    rates = [
+        float(np.average(wrong[mine], weights=counting[mine])) if mine.any() else 0.0
+        for mine in (y != 1, y == 1)
+    ]
     return ChosenThreshold(
         threshold=float(threshold),
         false_accept_cost=float(false_accept_cost),
         false_retake_cost=float(false_retake_cost),
-        cost_per_photo=float(np.dot(weights, rates)),
-        confusion=counts,
+        cost_per_photo=float(np.dot(costs, rates)),
+        confusion=confusion(y, p, threshold),
         towards=float(bayes),
         standard_errors=float(standard_errors),
         plants=plants,
@@ -137,23 +150,29 @@ def choose_threshold(
 def _nearest_good_one(
     y: NDArray[Any],
     p: NDArray[np.float64],
-    weights: tuple[float, float],
+    counting: NDArray[np.float64],
+    costs: tuple[float, float],
+    *,
     towards: float,
     standard_errors: float,
 ) -> float:
-    """The choice of :func:`choose_threshold`; ``weights`` are those of the two error rates."""
+    """The choice of :func:`choose_threshold`.
+
+    ``counting`` says how much each photo counts within its class, and ``costs`` what each of the
+    two error rates does.
+    """
     values = np.unique(p)
     edges = np.concatenate(([min(0.0, values[0])], values, [max(1.0, values[-1])]))
     # Any threshold in (edges[i], edges[i + 1]] accepts exactly the photos from edges[i + 1] up.
     rank = np.searchsorted(values, p)
-    plants = np.bincount(rank[y == 1], minlength=len(values))
-    others = np.bincount(rank[y != 1], minlength=len(values))
-    others_from = others.sum() - np.concatenate(([0], np.cumsum(others)))
-    plants_below = np.concatenate(([0], np.cumsum(plants)))
-    accepts, accepts_noise = _jeffreys(others_from, int(others.sum()))
-    retakes, retakes_noise = _jeffreys(plants_below, int(plants.sum()))
-    cost = weights[0] * accepts + weights[1] * retakes
-    noise = np.hypot(weights[0] * accepts_noise, weights[1] * retakes_noise)
+    others, plants = (
+        np.bincount(rank[mine], _effective(counting[mine]), len(values))
+        for mine in (y != 1, y == 1)
+    )
+    accepts, accepts_noise = _jeffreys(others.sum() - _running(others), others.sum())
+    retakes, retakes_noise = _jeffreys(_running(plants), plants.sum())
+    cost = costs[0] * accepts + costs[1] * retakes
+    noise = np.hypot(costs[0] * accepts_noise, costs[1] * retakes_noise)
     width = np.diff(edges)
     # An interval without width (a probability of exactly 0 or 1) holds no threshold of its own.
     lowest = int(np.argmin(np.where(width > 0, cost, np.inf)))
@@ -167,10 +186,21 @@ def _nearest_good_one(
     return float(middles[np.flatnonzero(distance == distance.min())[-1]])
 
 
+def _effective(counting: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The weights scaled so that their sum is the number of photos that they are worth."""
+    return counting * (counting.sum() / np.square(counting).sum())
+
+
+def _running(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sums of the first 0, 1, 2 ... of them."""
+    return np.concatenate(([0.0], np.cumsum(counts)))
+
+
 def _jeffreys(
-    errors: NDArray[np.int64], count: int
+    errors: NDArray[np.float64], count: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and standard deviation of Beta(errors + 1/2, count - errors + 1/2), elementwise."""
+    errors = np.clip(errors, 0.0, count)  # sums of fractions may miss their ends by a rounding
     rate = (errors + 0.5) / (count + 1)
     return rate, np.sqrt(rate * (1 - rate) / (count + 2))
 

@@ -114,3 +114,25 @@ def test_weights_of_the_loss_are_taken_out() -> None:
 def test_a_share_of_all_or_nothing_makes_no_sense() -> None:
     with pytest.raises(ValueError, match="between 0 and 1"):
         fit_calibration([0, 1], [0.1, 0.9], share_of_others=1)
+
+
+def test_sources_count_alike_and_are_judged_by_lines_without_them() -> None:
+    """Three large collections are told apart by far; of a small one half is taken for the other."""
+    rng = np.random.default_rng(1)
+    logits, labels, sources = [], [], []
+    for name, label, size, mean in (
+        ("a", 1, 500, 4.0),
+        ("b", 1, 20, -0.5),
+        ("c", 0, 500, -4.0),
+        ("d", 0, 20, 0.5),
+    ):
+        logits += rng.normal(mean, 1.0, size).tolist()
+        labels += [label] * size
+        sources += [name] * size
+    p = expit(2 * np.array(logits))  # too sure of itself
+    alike, by_photo = (fit_calibration(labels, p, sources=one) for one in (sources, None))
+    assert alike.calibration.slope < 0.7 * by_photo.calibration.slope
+    repeated = np.repeat(np.arange(len(labels)), [1 if s in "ac" else 25 for s in sources])
+    as_large = fit_calibration(np.array(labels)[repeated], p[repeated])
+    assert alike.calibration.slope == pytest.approx(as_large.calibration.slope, rel=0.15)
+    assert alike.log_loss != by_photo.log_loss

@@ -171,3 +171,24 @@ def test_costs_must_be_positive(costs: tuple[float, float]) -> None:
 def test_a_share_must_be_one() -> None:
     with pytest.raises(ValueError, match="between 0 and 1"):
         choose_threshold([0, 1], [0, 1], share_of_others=1.5)
+
+
+def test_a_source_counts_as_much_as_any_other() -> None:
+    """One of 400 others is a source of its own, and it is let through."""
+    p = np.concatenate([np.linspace(0.8, 0.99, 400), np.linspace(0.01, 0.2, 399), [0.6]])
+    y = np.arange(800) < 400
+    few = ["field"] * 400 + ["floor"] * 399 + ["hand"]
+    choices = {"towards": 0.4, "standard_errors": 2.0}
+    assert choose_threshold(y, p, **choices).threshold == 0.4  # 1 of 400: within the noise
+    chosen = choose_threshold(y, p, sources=few, **choices)
+    assert chosen.threshold > 0.6  # it is half of what others there are
+    assert chosen.cost_per_photo == 0
+    assert chosen.others == 400
+
+
+def test_sources_of_one_size_change_nothing() -> None:
+    rng = np.random.default_rng(0)
+    y = np.arange(200) % 2 == 0
+    p = np.clip(rng.normal(np.where(y, 0.7, 0.3), 0.2), 0, 1)
+    sources = np.where(y, "field", "floor") + (np.arange(200) // 2 % 4).astype(str)
+    assert choose_threshold(y, p, sources=sources.tolist()) == choose_threshold(y, p)
