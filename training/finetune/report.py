@@ -18,6 +18,7 @@ from plantood.training.finetune.compare import Comparison, Judgement
 from plantood.training.judging.evaluation import Evaluation
 from plantood.training.photos.data import CLASS_NAMES
 from plantood.training.report.html import thumbnail_uri, write_report
+from plantood.training.report.likeness import Like, spoken
 
 PHOTOS = 60
 """At most so many thumbnails of each kind."""
@@ -89,6 +90,7 @@ def write_judgement(
     *,
     facts: Sequence[tuple[str, str]],
     notes: Sequence[str],
+    like: Like | None,
 ) -> None:
     """Write ``report.html``, ``report.json`` and ``table.md`` into a folder."""
     extra = judgement.as_dict()
@@ -104,14 +106,15 @@ def write_judgement(
         facts=facts,
         notes=notes,
         extra=extra,
+        like=like,
         template="finetune/report.html.j2",
-        context={"changes": [_section(comparison) for comparison in judgement.comparisons]},
+        context={"changes": [_section(comparison, like) for comparison in judgement.comparisons]},
     )
     text = judgement_markdown(judgement)
     write_text(folder / "table.md", text)
 
 
-def _section(comparison: Comparison) -> dict[str, Any]:
+def _section(comparison: Comparison, like: Like | None) -> dict[str, Any]:
     groups = [
         ("Newly wrong", "newly-wrong", comparison.newly_wrong),
         ("Newly right", "newly-right", comparison.newly_right),
@@ -124,16 +127,18 @@ def _section(comparison: Comparison) -> dict[str, Any]:
                 "title": title,
                 "id": f"{name}-{comparison.split.replace(' ', '-')}",
                 "count": len(indices),
-                "photos": _pictures(comparison, indices[:PHOTOS]),
+                "photos": _pictures(comparison, indices[:PHOTOS], like),
             }
             for title, name, indices in groups
         ],
     }
 
 
-def _pictures(comparison: Comparison, indices: NDArray[np.int64]) -> list[dict[str, Any]]:
+def _pictures(
+    comparison: Comparison, indices: NDArray[np.int64], like: Like | None
+) -> list[dict[str, Any]]:
     pictures = []
-    for photo in _listed(comparison, indices):
+    for index, photo in zip(indices.tolist(), _listed(comparison, indices), strict=True):
         if uri := thumbnail_uri(Path(photo["path"])):
             pictures.append(
                 {
@@ -143,6 +148,7 @@ def _pictures(comparison: Comparison, indices: NDArray[np.int64]) -> list[dict[s
                     "after": f"{photo['after']:.3f}",
                     "source": photo["source"],
                     "file": Path(photo["path"]).name,
+                    "like": spoken(like(comparison.before.photos[index])) if like else "",
                 }
             )
     return pictures

@@ -43,6 +43,7 @@ from plantood.training.process.determinism import make_deterministic
 from plantood.training.process.identity import digest_of
 from plantood.training.process.progress import say
 from plantood.training.process.run import open_run
+from plantood.training.report.likeness import by_features
 from plantood.training.rounds.layout import Round
 from plantood.training.train.train import (
     changed_settings,
@@ -150,7 +151,14 @@ def finetune(options: FinetuneOptions) -> FinetuneResult:
         for note in notes:
             say(note, "yellow")
         facts = _facts(parent, gathered, extractor, judgement, options)
-        write_judgement(folder, f"Fine-tuning of {parent.tag}", judgement, facts=facts, notes=notes)
+        write_judgement(
+            folder,
+            f"Fine-tuning of {parent.tag}",
+            judgement,
+            facts=facts,
+            notes=notes,
+            like=by_features(extractor.cache, dataset.train),
+        )
     latest = options.force or not judgement.objections
     return FinetuneResult(folder, judgement, tag, latest)
 

@@ -26,6 +26,7 @@ from plantood.training.files.atomic import write_json, write_text
 from plantood.training.judging.evaluation import Evaluation, Scored, most_wrong, too_few_to_tell
 from plantood.training.photos.data import CLASS_NAMES
 from plantood.training.report import charts
+from plantood.training.report.likeness import Like, spoken
 
 THUMBNAIL = 112
 """Longest side of the photos in the report, in pixels."""
@@ -40,6 +41,7 @@ def write_report(
     facts: Sequence[tuple[str, str]] = (),
     notes: Sequence[str] = (),
     extra: dict[str, Any] | None = None,
+    like: Like | None = None,
     template: str = "report.html.j2",
     context: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
@@ -52,6 +54,7 @@ def write_report(
         facts: what was done, as name and value, shown at the top.
         notes: sentences that the reader must know, such as files left out.
         extra: more for ``report.json``.
+        like: tells what the photos that are shown are like, if that can be told.
         template: of the page, below this module's folder; one that extends ``report.html.j2``.
         context: what that template needs beyond what this function gives it.
 
@@ -75,7 +78,7 @@ def write_report(
         calibration=calibration_table(figures),
         source_tables=[(split, source_table(figures, split)) for split in _splits(evaluations)],
         curves=[picture for evaluation in evaluations for picture in _curves(evaluation)],
-        splits=[_split_section(split, evaluations) for split in _splits(evaluations)],
+        splits=[_split_section(split, evaluations, like) for split in _splits(evaluations)],
         **(context or {}),
     )
     write_text(folder / "report.html", html)
@@ -100,7 +103,9 @@ def _curves(evaluation: Evaluation) -> list[Markup]:
     ]
 
 
-def _split_section(split: str, evaluations: Sequence[Evaluation]) -> dict[str, Any]:
+def _split_section(
+    split: str, evaluations: Sequence[Evaluation], like: Like | None
+) -> dict[str, Any]:
     """Charts and photos of one split: all models in the curves, the first one in the rest."""
     present = [one for one in evaluations if _photos(one, split)]
     colours = {
@@ -127,11 +132,11 @@ def _split_section(split: str, evaluations: Sequence[Evaluation]) -> dict[str, A
         "bars": Markup(bars),
         "wrong_of": first.name,
         "threshold": f"{first.threshold:.3f}",
-        "wrong": _wrong_photos(first.splits[split], first.threshold),
+        "wrong": _wrong_photos(first.splits[split], first.threshold, like),
     }
 
 
-def _wrong_photos(scored: Scored, threshold: float) -> list[dict[str, str]]:
+def _wrong_photos(scored: Scored, threshold: float, like: Like | None) -> list[dict[str, str]]:
     wrong = []
     for index in most_wrong(scored, MOST_WRONG, threshold):
         photo, probability = scored.photos[index], float(scored.probabilities[index])
@@ -143,6 +148,7 @@ def _wrong_photos(scored: Scored, threshold: float) -> list[dict[str, str]]:
                     "verdict": "accept" if probability >= threshold else "retake",
                     "source": photo.source,
                     "file": photo.path.name,
+                    "like": spoken(like(photo)) if like else "",
                 }
             )
     return wrong

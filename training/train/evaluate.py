@@ -18,6 +18,7 @@ from plantood.training.photos.account import Account, read_usable
 from plantood.training.photos.data import BadPhoto, LabelledPhoto
 from plantood.training.photos.dataset import Photos, write_bad
 from plantood.training.report.html import write_report
+from plantood.training.report.likeness import by_gate
 from plantood.training.train.served import reasons_table, serve
 
 ALL = "all"
@@ -97,6 +98,7 @@ def evaluate(
             ),
         ],
         notes=notes,
+        like=by_gate(gate),
         extra={"tag": gate.tag, "reasons": [dict(zip(header, row, strict=True)) for row in rows]},
     )
 

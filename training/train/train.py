@@ -42,6 +42,7 @@ from plantood.training.process.run import open_run, read_json, run_name
 from plantood.training.recipe.trainer import Recipe, RecipeTrainer
 from plantood.training.report.card import model_card
 from plantood.training.report.html import write_report
+from plantood.training.report.likeness import by_features
 from plantood.training.train.judged import (
     NOTHING,
     judged_facts,
@@ -130,6 +131,7 @@ def train(options: TrainOptions) -> RunResult:
             ordered,
             facts=_facts(options, dataset, folder, evaluations[best], extractor, recipe=recipe),
             notes=[*notes, *threshold_notes(evaluations[best])],
+            like=by_features(extractor.cache, dataset.train),
             extra={"best": best, "counts": dataset.counts(), "seed": options.fit.seed},
         )
         for note in report["notes"][len(notes) :]:

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from plantood.model.neighbours import Neighbour
 from plantood.training.common.output import print_results
 from plantood.training.common.settings import DataSettings
 from plantood.training.common.tables import AT, console_table
 from plantood.training.judging.evaluation import Evaluation, Scored, most_wrong
+from plantood.training.photos.data import LabelledPhoto
 from plantood.training.photos.dataset import Dataset, load_dataset
 from plantood.training.report.html import thumbnail_uri, write_report
 from tests.training.conftest import make_photo, write_photo
@@ -127,6 +129,26 @@ def test_the_page_shows_the_photos_that_the_gate_gets_wrong(tmp_path: Path) -> N
     html = (tmp_path / "report.html").read_text()
     assert "Most wrong photos of m, at its threshold 0.700" in html
     assert re.findall(r'alt="(\d\.jpg)"', html) == ["0.jpg"]
+    assert "like:" not in html
+
+
+def test_the_page_says_what_those_photos_are_like(tmp_path: Path) -> None:
+    photos = tuple(
+        replace(make_photo(f"{i}", 1), path=write_photo(tmp_path / f"{i}.jpg", 1, i))
+        for i in range(3)
+    )
+    asked: list[LabelledPhoto] = []
+
+    def like(photo: LabelledPhoto) -> list[Neighbour]:
+        asked.append(photo)
+        return [Neighbour("other", "<soil>", 0.414), Neighbour("plant", "beans", 0.5)]
+
+    scored = Scored(photos, np.array([0.6, 0.9, 0.1]))
+    write_report(tmp_path, "t", [Evaluation("m", {"test": scored}, 0.7)], like=like)
+    html = (tmp_path / "report.html").read_text()
+    assert html.count("like: other &lt;soil&gt; 0.41, plant beans 0.50") == 2
+    assert html.count("0 is alike, 2 is opposite") == 1
+    assert asked == [photos[2], photos[0]]  # nobody asks of a photo that is not shown
 
 
 def test_the_console_says_at_which_threshold_its_figures_are(
