@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -42,11 +42,16 @@ class Dataset:
     left_out: Photos = ()
     bad: tuple[BadPhoto, ...] = ()
     crossings: tuple[Photos, ...] = ()
+    aside: Photos = ()
+    """Photos of other sources that show what one left out shows: neither learned from nor judged.
+    """
+    groups: Mapping[str, int] = field(default_factory=dict)
+    """By digest, a number that near-duplicates and photos of one `group` share."""
 
     @property
     def photos(self) -> Photos:
         """All usable photos, left out or not."""
-        return self.train + self.val + self.test + self.left_out
+        return self.train + self.val + self.test + self.left_out + self.aside
 
     @property
     def sources(self) -> list[str]:
@@ -81,6 +86,9 @@ class Dataset:
     def leaving_out(self, sources: Iterable[str]) -> Dataset:
         """The same photos with all of these sources set aside, whatever their split.
 
+        So is what is grouped with one of theirs, as near-duplicate or by its `group`: who has seen
+        that has seen the photo.
+
         Raises:
             TrainingDataError: if there is no such source.
         """
@@ -90,16 +98,23 @@ class Dataset:
                 f"No source is called {', '.join(unknown)}; there are: {', '.join(self.sources)}."
             )
 
-        def others(photos: Photos) -> Photos:
-            return tuple(photo for photo in photos if photo.source not in names)
+        left_out = tuple(photo for photo in self.photos if photo.source in names)
+        shown = {self.groups[one.sha256] for one in left_out if one.sha256 in self.groups}
 
-        return Dataset(
+        def others(photos: Photos, *, akin: bool = False) -> Photos:
+            return tuple(
+                photo
+                for photo in photos
+                if photo.source not in names and (self.groups.get(photo.sha256) in shown) == akin
+            )
+
+        return replace(
+            self,
             train=others(self.train),
             val=others(self.val),
             test=others(self.test),
-            left_out=tuple(photo for photo in self.photos if photo.source in names),
-            bad=self.bad,
-            crossings=self.crossings,
+            left_out=left_out,
+            aside=others(self.photos, akin=True),
         )
 
     def require(self, min_per_class: int) -> None:
@@ -150,6 +165,7 @@ def load_dataset(data: str | Path, settings: DataSettings, cache: Path) -> Datas
         test=part("test"),
         bad=tuple(bad),
         crossings=division.crossings,
+        groups=dict(zip((photo.sha256 for photo in division.photos), division.groups, strict=True)),
     )
     if settings.leave_out:
         dataset = dataset.leaving_out(settings.leave_out)

@@ -1,8 +1,13 @@
 """Leave-one-source-out: what the recipe is worth on cameras and fields that it has not seen.
 
 One training per source: nothing of the source is in it, neither its photos, nor what was cut from
-them, nor their grounds. (Leaving out a plant source *and* an other source at once needs half the
-trainings, but flatters: bare soil is judged more mildly by a model that never saw seedlings.)
+them, nor their grounds; collections that share a table and a camera are left out together.
+(Leaving out a plant source *and* an other source at once needs half the trainings, but flatters:
+bare soil is judged more mildly by a model that never saw seedlings.)
+
+By these scores P(plant) is calibrated and the threshold is chosen. What is told of a source is by a
+calibration and a threshold that were chosen without it, and photos of the test split take no part
+in any choice.
 """
 
 from __future__ import annotations
@@ -13,52 +18,105 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from plantood.training.judging.threshold import FALSE_ACCEPT_COST, FALSE_RETAKE_COST
-from plantood.training.judging.unseen import Accepted, accepted_shares, mean_share
+from plantood.model.calibration import sigmoid
+from plantood.training.judging.calibration import FittedCalibration, fit_calibration
+from plantood.training.judging.threshold import ChosenThreshold, choose_threshold
+from plantood.training.judging.unseen import Accepted, accepted_shares
 from plantood.training.process.progress import track
 from plantood.training.recipe.samples import Sample
 
 Trainer = Callable[[frozenset[str], NDArray[np.intp]], NDArray[np.float32]]
 """Left-out sources and rows to score, to the logits of a model trained on all the rest."""
 
+SHARE_OF_OTHERS = 0.5
+"""Of the photos to come, which nobody knows: both classes count alike."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How the logits of a probe become a verdict."""
+
+    calibration: FittedCalibration
+    threshold: ChosenThreshold
+
 
 @dataclass(frozen=True)
 class Unseen:
     """The photos of a recipe, each judged by a model that has not seen its source."""
 
-    sources: list[str]
+    sources: NDArray[np.str_]
     plant: NDArray[np.bool_]
     """Labels ``[N]``."""
     probabilities: NDArray[np.float64]
-    """P(plant), ``[N]``."""
+    """P(plant) as the probe gives it, ``[N]``."""
+    test: NDArray[np.bool_]
+    """Photos ``[N]`` by which nothing is chosen."""
 
-    def accepted(self, threshold: float) -> list[Accepted]:
-        """Every source at ``threshold`` (0..1)."""
-        return accepted_shares(self.plant, self.probabilities, self.sources, threshold)
+    def rule(self, without: frozenset[str] = frozenset()) -> Rule:
+        """Calibration and threshold by all photos that may choose; sources count alike.
+
+        Args:
+            without: sources that have no say.
+
+        Raises:
+            ValueError: no photo is left.
+        """
+        chosen = ~self.test & ~np.isin(self.sources, sorted(without))
+        labels, sources = self.plant[chosen], self.sources[chosen].tolist()
+        calibration = fit_calibration(labels, self.probabilities[chosen], sources=sources)
+        threshold = choose_threshold(
+            labels,
+            calibration.apply(self.probabilities[chosen]),
+            share_of_others=SHARE_OF_OTHERS,
+            sources=sources,
+        )
+        return Rule(calibration, threshold)
+
+    def accepted(self, units: Sequence[frozenset[str]]) -> list[Accepted]:
+        """Every source by a rule that was chosen without its unit.
+
+        Args:
+            units: of sources that are left out together; each source is in one.
+        """
+        shares = []
+        for unit in units:
+            rule = self.rule(unit)
+            mine = np.isin(self.sources, sorted(unit))
+            shares += accepted_shares(
+                self.plant[mine],
+                rule.calibration.apply(self.probabilities[mine]),
+                self.sources[mine].tolist(),
+                rule.threshold.threshold,
+            )
+        return shares
 
 
-def leave_each_out(samples: Sequence[Sample], train: Trainer) -> Unseen:
-    """Score each source's own photos by a model that was trained without the source."""
+def units_of(sources: Sequence[str], together: Sequence[frozenset[str]]) -> list[frozenset[str]]:
+    """The sources in order of their names, those that belong together as one unit."""
+    unit = {name: group for group in together for name in group}
+    return list(dict.fromkeys(unit.get(name, frozenset({name})) for name in sorted(set(sources))))
+
+
+def leave_each_out(
+    samples: Sequence[Sample], train: Trainer, together: Sequence[frozenset[str]] = ()
+) -> Unseen:
+    """Score each source's own photos by a model that was trained without its unit.
+
+    Args:
+        samples: of the recipe.
+        train: fits and scores.
+        together: sources that are left out together.
+    """
     photos = np.array([n for n, sample in enumerate(samples) if sample.kind == "photo"])
-    sources = [samples[n].sources[0] for n in photos]
+    sources = np.array([samples[n].sources[0] for n in photos])
     logits = np.zeros(len(photos))
-    names = sorted(set(sources))
-    for source in track(names, len(names), "Leaving sources out"):
-        own = np.flatnonzero(np.array(sources) == source)
-        logits[own] = train(frozenset((source,)), photos[own])
-    plant = np.array([samples[n].plant for n in photos])
-    return Unseen(sources, plant, 1.0 / (1.0 + np.exp(-logits)))
-
-
-def cost(shares: Sequence[Accepted]) -> float:
-    """Expected cost of a photo, in false retakes, if both classes and all sources are alike."""
-    kept, wrong = mean_share(shares, "plant"), mean_share(shares, "other")
-    return FALSE_ACCEPT_COST * wrong + FALSE_RETAKE_COST * (1.0 - kept)
-
-
-def best_threshold(unseen: Unseen) -> float:
-    """The threshold of least :func:`cost`; the middle one where several are as good."""
-    candidates = 1.0 / (1.0 + np.exp(-np.linspace(-3.0, 3.0, 121)))
-    costs = np.array([cost(unseen.accepted(float(t))) for t in candidates])
-    best = np.flatnonzero(costs <= costs.min() + 0.002)
-    return float(candidates[best[len(best) // 2]])
+    units = units_of(sources.tolist(), together)
+    for unit in track(units, len(units), "Leaving sources out"):
+        own = np.flatnonzero(np.isin(sources, sorted(unit)))
+        logits[own] = train(unit, photos[own])
+    return Unseen(
+        sources,
+        np.array([samples[n].plant for n in photos]),
+        sigmoid(logits),
+        np.array([samples[n].measured_only for n in photos]),
+    )

@@ -37,3 +37,6 @@ ROLES = Roles(
 
 NEEDED_SOURCES = ROLES.sources
 """What the manifest must hold."""
+
+TOGETHER = (frozenset({"apple_plantvillage", "maize_plantvillage"}),)
+"""Collections of one table and one camera: who has seen one has seen the other."""

@@ -3,8 +3,8 @@
 1. Draw and embed the pictures once (`recipe.plan`, `recipe.draw`, `recipe.bank`).
 2. Fit a linear probe on them (`fitting.probe`), balanced by class and source
    (`recipe.weighting`).
-3. Do that again without each source, choose the threshold on what these probes say of photos
-   whose source they have not seen (`leave_out`), and shift the bias so that 0.5 *is* it.
+3. Do that again without each source; calibrate P(plant), and choose the threshold, on what these
+   probes say of photos whose source they have not seen (`leave_out`).
 
 The probe is the head; the backbone keeps its pretrained weights. Fine-tuning its top under the
 probe was no better on sources never seen (docs/starter.md).
@@ -32,7 +32,8 @@ from plantood.training.common.tables import Row
 from plantood.training.fitting.extractor import extractor_for
 from plantood.training.fitting.probe import PENALTY, Probe, fit_probe
 from plantood.training.fitting.scoring import score_splits
-from plantood.training.judging.evaluation import Evaluation
+from plantood.training.judging.evaluation import Evaluation, Scored
+from plantood.training.judging.seen import Seen
 from plantood.training.judging.unseen import unseen_table
 from plantood.training.network.backbones import build_backbone
 from plantood.training.network.classifier import build_classifier
@@ -44,9 +45,9 @@ from plantood.training.recipe.plan import plan
 from plantood.training.recipe.roles import Cuts
 from plantood.training.recipe.weighting import sample_weights
 from plantood.training.report.card import model_card
-from plantood.training.starter.leave_out import best_threshold, leave_each_out
+from plantood.training.starter.leave_out import Rule, leave_each_out, units_of
 from plantood.training.starter.photos import read_rows
-from plantood.training.starter.roles import NEEDED_SOURCES, ROLES
+from plantood.training.starter.roles import NEEDED_SOURCES, ROLES, TOGETHER
 from plantood.training.train.publish import publish
 
 BACKBONE_NAME, HEAD_NAME = "efficientnet_lite0", "gap_l2"
@@ -88,21 +89,27 @@ def train_starter(
     bank = open_bank(samples, cuts, extractor, cache, name="starter", of_length_1=True)
 
     doubtful = frozenset(row.path for row in rows if not row.trusted)
-    unseen = leave_each_out(bank.samples, partial(fold_logits, bank, doubtful))
-    threshold = best_threshold(unseen)
+    unseen = leave_each_out(bank.samples, partial(fold_logits, bank, doubtful), TOGETHER)
+    rule = unseen.rule()
     probe = fit_fold(bank, doubtful, frozenset())
-    shifted = replace(probe, bias=probe.bias - float(np.log(threshold / (1 - threshold))))
-    settings = {
-        "recipe": "linear probe",
-        "penalty": PENALTY,
-        "pictures": len(bank.samples),
-        "seed": seed,
-        "threshold_before_shift": round(threshold, 4),
-    }
-    header, table_rows = unseen_table({"starter": unseen.accepted(threshold)})
+    units = units_of(unseen.sources.tolist(), TOGETHER)
+    header, table_rows = unseen_table({"starter": unseen.accepted(units)})
     lines = [list(header), *map(list, table_rows)]
+    details = {
+        "settings": {
+            "recipe": "linear probe",
+            "penalty": PENALTY,
+            "pictures": len(bank.samples),
+            "seed": seed,
+        },
+        "leave_one_out": lines,
+        "chosen_threshold": rule.threshold.as_dict(),
+        "chosen_on": "the sources that were left out, in training and validation",
+        # Validation photos were trained on as well.
+        **Seen.of(replace(dataset, train=dataset.train + dataset.val, val=())).as_dict(),
+    }
     publish(
-        build_classifier(backbone, probe_head(shifted, backbone.output_shape[1:])),
+        build_classifier(backbone, probe_head(probe, backbone.output_shape[1:])),
         dataset,
         backbone=BACKBONE_NAME,
         head=HEAD_NAME,
@@ -116,11 +123,11 @@ def train_starter(
             unseen=lines,
             notes=NOTES.read_text(encoding="utf-8"),
         ),
-        evaluate=partial(_evaluate, dataset, {"settings": settings, "leave_one_out": lines}),
+        evaluate=partial(_evaluate, dataset, rule, details),
         save=partial(_put, out=out),
         quantize="float16",
         half_keras=True,
-        memory=remember_bank(bank, doubtful, shifted),
+        memory=remember_bank(bank, doubtful, probe),
     )
     return header, table_rows
 
@@ -166,10 +173,20 @@ def _doubtful() -> list[str]:
         return [row["sha256_prefix"] for row in csv.DictReader(file)]
 
 
-def _evaluate(dataset: Dataset, details: dict[str, Any], scorer: Scorer) -> Evaluation:
-    """The scores of the graph that ships; the bias holds the threshold already."""
-    splits = score_splits(scorer, {"val": dataset.val, "test": dataset.test})
-    return Evaluation("starter", splits, threshold=0.5, details=details)
+def _evaluate(dataset: Dataset, rule: Rule, details: dict[str, Any], scorer: Scorer) -> Evaluation:
+    """The scores of the graph that ships on the photos that had no part in it."""
+    raw = score_splits(scorer, {"test": dataset.test})
+    return Evaluation(
+        "starter",
+        {
+            name: Scored(scored.photos, rule.calibration.apply(scored.probabilities))
+            for name, scored in raw.items()
+        },
+        threshold=rule.threshold.threshold,
+        details=details,
+        calibration=rule.calibration,
+        uncalibrated=raw,
+    )
 
 
 def _put(entry: Path, out: Path) -> None:

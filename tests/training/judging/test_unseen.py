@@ -5,7 +5,13 @@ import math
 import numpy as np
 import pytest
 
-from plantood.training.judging.unseen import Accepted, accepted_shares, mean_share, unseen_table
+from plantood.training.judging.unseen import (
+    Accepted,
+    accepted_shares,
+    mean_interval,
+    mean_share,
+    unseen_table,
+)
 
 PHOTOS = [
     ("farm", 1, 0.9),
@@ -51,14 +57,38 @@ def test_means_are_over_sources_not_photos() -> None:
 def test_the_table_shows_every_source_and_the_means() -> None:
     header, rows = unseen_table({"at half": shares(0.5), "strict": shares(0.7)})
     assert header == ["source left out", "figure", "photos", "at half", "strict"]
-    assert rows == [
-        ["farm", "plants kept", "4", "75.0%", "75.0%"],
-        ["garden", "plants kept", "1", "100.0%", "0.0%"],
-        ["mean of 2 sources", "plants kept", "", "87.5%", "37.5%"],
-        ["farm", "false accepts", "1", "0.0%", "0.0%"],
-        ["street", "false accepts", "2", "50.0%", "50.0%"],
-        ["mean of 2 sources", "false accepts", "", "25.0%", "25.0%"],
+    assert [row[:3] for row in rows] == [
+        ["farm", "plants kept", "4"],
+        ["garden", "plants kept", "1"],
+        ["mean of 2 sources", "plants kept", ""],
+        ["farm", "false accepts", "1"],
+        ["street", "false accepts", "2"],
+        ["mean of 2 sources", "false accepts", ""],
     ]
+    # A source beside Wilson's interval, by R: binom::binom.wilson(3, 4) 0.3006, 0.9544.
+    assert rows[0][3:] == ["75.0% (30.1 to 95.4)"] * 2
+    # A mean of two sources is at least the lower of both and at most the higher one.
+    assert rows[2][3:] == ["87.5% (75.0 to 100.0)", "37.5% (0.0 to 75.0)"]
+    assert rows[5][3:] == ["25.0% (0.0 to 50.0)"] * 2
+    assert [row[3].split()[0] for row in rows] == [
+        "75.0%",
+        "100.0%",
+        "87.5%",
+        "0.0%",
+        "50.0%",
+        "25.0%",
+    ]
+
+
+def test_the_interval_of_a_mean_is_that_of_its_sources() -> None:
+    alike = [Accepted(str(n), "plant", 10, 0.9) for n in range(9)]
+    assert mean_interval(alike, "plant") == pytest.approx((0.9, 0.9))
+    rng = np.random.default_rng(0)
+    many = [Accepted(str(n), "plant", 10, share) for n, share in enumerate(rng.random(400))]
+    low, high = mean_interval(many, "plant")
+    mean = mean_share(many, "plant")
+    wide = 1.96 * float(np.std([one.share for one in many])) / math.sqrt(400)
+    assert (low, high) == pytest.approx((mean - wide, mean + wide), abs=0.003)
 
 
 def test_a_class_without_a_source_has_no_row() -> None:
