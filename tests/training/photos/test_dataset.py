@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from plantood.errors import TrainingDataError
 from plantood.training.common.settings import DataSettings
@@ -137,6 +138,28 @@ def test_leaving_out(photo_folder: Callable[..., Path], tmp_path: Path) -> None:
     assert len(rest.photos) == len(dataset.photos)
     with pytest.raises(TrainingDataError, match="No source is called farn; there are: farm"):
         dataset.leaving_out(["farn"])
+
+
+def test_what_shows_the_same_as_a_photo_left_out_is_neither_learned_nor_judged(
+    manifest: Callable[..., Path], tmp_path: Path
+) -> None:
+    rows = [
+        {"path": f"{source}{n}.jpg", "label": label, "source": source, "split": split, "group": ""}
+        for source, label in (("farm", "plant"), ("garden", "plant"), ("room", "other"))
+        for n, split in enumerate(("train", "train", "val", "test"))
+    ]
+    for row in rows:
+        if row["path"] in ("farm0.jpg", "garden1.jpg"):
+            row["group"] = "bed 7"
+    data = manifest(rows, "path,label,split,source,group")
+    shutil.copy(data.parent / "farm1.jpg", data.parent / "garden2.jpg")  # the very same photo
+    Image.open(data.parent / "farm2.jpg").save(data.parent / "garden3.jpg", quality=60)
+    rest = load_dataset(data, FEW, tmp_path / "cache").leaving_out(["farm"])
+    judged = {photo.path.name for photo in (*rest.train, *rest.val, *rest.test)}
+    assert judged == {"garden0.jpg", "room0.jpg", "room1.jpg", "room2.jpg", "room3.jpg"}
+    assert {photo.path.name for photo in rest.aside} == {"garden1.jpg", "garden3.jpg"}
+    assert {photo.source for photo in rest.left_out} == {"farm"}
+    assert len(rest.photos) == 11  # a copy counts once
 
 
 def test_at_most_per_source_is_stable() -> None:
