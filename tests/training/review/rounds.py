@@ -52,7 +52,7 @@ def mined_photo(digest: str, file: str, probability: float, path: str) -> MinedP
         sharpness=0.75,
         brightness=0.5,
         source="farm" if int(digest[0], 16) % 2 else "garden",
-        nearest=() if probability < 0.1 else NEAR,
+        nearest=() if probability < 0.01 else NEAR,
     )
 
 

@@ -136,6 +136,7 @@ def test_the_gate_is_silent_until_the_reviewer_has_spoken_if_he_wants_it(
     page.open(server.url)
     page.label("u")
     assert page.text("reasons") == "The gate refuses it: not_a_plant."
+    assert "other bricks 0.31" in page.find("facts").text
     page.find("blind").click()
     for silent in ("probability", "reasons"):
         assert page.text(silent) == ""
@@ -144,6 +145,7 @@ def test_the_gate_is_silent_until_the_reviewer_has_spoken_if_he_wants_it(
         page.text("hidden-opinion") == "What the gate says of it shows once you have labelled it."
     )
     assert "Chosen as" not in page.find("facts").text
+    assert "bricks" not in page.find("facts").text
     assert page.captions()[:2] == [
         "0.000\nunsure\nnot_a_plant\nsharp 0.75 · bright 0.50",
         "sharp 0.75 · bright 0.50",
