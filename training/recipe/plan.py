@@ -18,6 +18,7 @@ from plantood.training.recipe.samples import PLANT_KINDS, TEST, Row, Sample
 from plantood.training.recipe.synthetic import FRAMES
 
 COPIES_PER_SOURCE, MIN_COPIES, MAX_COPIES = 1100, 2, 16
+"""Of the starter, by source; and of one photo: more where a source has few photos."""
 COUNTS = {
     "planted": 5000,
     "planted_toned": 1500,
@@ -60,29 +61,31 @@ def plan(
         if row.split != TEST:
             cells.setdefault((row.source, row.plant), []).append(row)
     if made is None:
-        counts, copies = COUNTS, _copies(cells, COPIES_PER_SOURCE, MIN_COPIES, seed)
+        counts = COUNTS
+        copies = [
+            float(np.clip(round(COPIES_PER_SOURCE / len(members)), MIN_COPIES, MAX_COPIES))
+            for members in cells.values()
+        ]
     else:
         budget = made * sum(map(len, cells.values()))
         counts = _scaled(budget * (1.0 - COPIED), cells, roles)
-        copies = _copies(cells, budget * COPIED / max(1, len(cells)), 1, seed)
+        per_source = budget * COPIED / max(1, len(cells))
+        copies = [min(per_source / len(members), MAX_COPIES) for members in cells.values()]
     pictures: list[Sample] = []
     for number, (kind, count) in enumerate(counts.items()):
         rng = np.random.default_rng((seed, 2, number))
         pictures += [_make(kind, cells, roles, rng, (seed, 3, number, n)) for n in range(count)]
-    return photos + copies + pictures
+    return photos + _copies(cells, copies, seed) + pictures
 
 
-def _copies(cells: Cells, per_source: float, least: int, seed: int) -> list[Sample]:
-    """Augmented copies, more of each photo where a source has few."""
-    samples = []
-    for number, members in enumerate(cells.values()):
-        copies = int(np.clip(round(per_source / len(members)), least, MAX_COPIES))
-        samples += [
-            Sample("copy", row.plant, (row.source,), (seed, 1, number, n, k), (row.path,))
-            for n, row in enumerate(members)
-            for k in range(copies)
-        ]
-    return samples
+def _copies(cells: Cells, counts: Sequence[float], seed: int) -> list[Sample]:
+    """Augmented copies: so many of each photo of a cell, on average."""
+    return [
+        Sample("copy", row.plant, (row.source,), (seed, 1, number, n, k), (row.path,))
+        for number, (count, members) in enumerate(zip(counts, cells.values(), strict=True))
+        for n, row in enumerate(members)
+        for k in range(int((n + 1) * count) - int(n * count))
+    ]
 
 
 def _scaled(budget: float, cells: Cells, roles: Roles) -> dict[str, int]:

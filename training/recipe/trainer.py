@@ -100,7 +100,8 @@ class RecipeTrainer:
     folder: Path
     bank: Bank
     left_out: frozenset[str] = frozenset()
-    """Sources that the bank has and nothing is to be learned from, in whatever part."""
+    """Sources that the bank has and nothing is to be learned from, in whatever part; nor is it from
+    photos that ``dataset`` has set aside."""
 
     def train(self, name: str) -> TrainedHead:
         """Fit one head; what an earlier process has fitted is read.
@@ -161,7 +162,8 @@ class RecipeTrainer:
         return Probe(arrays["kernel"], float(arrays["bias"]))
 
     def _weights(self) -> NDArray[np.float64]:
-        return sample_weights(self.bank.samples, self.left_out)
+        aside = frozenset(photo.path for photo in self.dataset.aside)
+        return sample_weights(self.bank.samples, self.left_out, aside)
 
     def _scores(self, name: str, probe: Probe, photos: Photos) -> NDArray[np.float32]:
         """P(plant) of photos, by the cached features ``[N]``."""

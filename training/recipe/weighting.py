@@ -26,7 +26,7 @@ OTHER_SHARES = {
 def sample_weights(
     samples: list[Sample],
     left_out: frozenset[str] = frozenset(),
-    doubtful: frozenset[Path] = frozenset(),
+    unlearned: frozenset[Path] = frozenset(),
     *,
     counted_less: Mapping[str, float] | None = None,
     plant_shares: Mapping[str, float] = PLANT_SHARES,
@@ -37,7 +37,8 @@ def sample_weights(
     Args:
         samples: of which both classes have some with a weight.
         left_out: names of sources.
-        doubtful: photos of doubtful label; what one of them went into counts for nothing.
+        unlearned: photos that nothing is to be learned from, such as those of doubtful label; what
+            one of them went into counts for nothing.
         counted_less: factors of sources, 0..1, see `Roles`.
         plant_shares: of made pictures among the plants, by kind; photos and copies have the rest.
         other_shares: likewise among the others.
@@ -50,7 +51,7 @@ def sample_weights(
             not (
                 s.measured_only
                 or left_out.intersection(s.sources)
-                or doubtful.intersection(s.paths)
+                or unlearned.intersection(s.paths)
             )
             for s in samples
         ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ from plantood.training.train.train import judged
 
 SPLIT = "sources never seen"
 LEFT_OUT = "left out"
+NO_RECIPE = ", no recipe"
+"""What stands behind the name of a head that is fitted to the photos alone, for comparison."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,8 @@ def leave_one_out(options: TrainOptions) -> LeaveOneOutResult:
 
     Only the first phase: a second one for each source would take hours. A source without which a
     class has too few photos is reported as such. A run that was interrupted goes on. Of what a
-    recipe has drawn, nothing that the source is part of is trained on, neither leaf nor ground.
+    recipe has drawn, nothing that the source is part of is trained on, neither leaf nor ground;
+    and the same heads without the recipe stand beside it.
 
     Raises:
         TrainingDataError: if the photos cannot be trained on, or no source can be left out.
@@ -86,32 +90,37 @@ def leave_one_out(options: TrainOptions) -> LeaveOneOutResult:
         ensure_room(dataset.photos, extractor.cache, backbone, options.cache)
         extractor.fill(dataset.photos)
         bank = recipe.bank(dataset, extractor, options) if recipe else None
-        scored: dict[str, list[Scored]] = {head: [] for head in options.heads}
-        raw: dict[str, list[Scored]] = {head: [] for head in options.heads}
+        scored: dict[str, list[Scored]] = defaultdict(list)
+        raw: dict[str, list[Scored]] = defaultdict(list)
         shares: dict[str, list[Accepted]] = defaultdict(list)
         folds: list[dict[str, Any]] = []
         for source, rest in rests.items():
             say(f"Without {source}")
-            prepared = backbone, extractor.cache, rest, fit, folder / _folder_name(source)
-            trainer = (
-                RecipeTrainer(*prepared, bank, frozenset({source}))
+            place = folder / _folder_name(source)
+            common = backbone, extractor.cache, rest, fit
+            trainers: dict[str, HeadTrainer | RecipeTrainer] = (
+                {
+                    "": RecipeTrainer(*common, place, bank, frozenset({source})),
+                    NO_RECIPE: HeadTrainer(*common, place / "no-recipe"),
+                }
                 if bank
-                else HeadTrainer(*prepared)
+                else {"": HeadTrainer(*common, place)}
             )
-            for head in options.heads:
+            for head, (way, trainer) in product(options.heads, trainers.items()):
+                title = head + way
                 one = judged(_fold(trainer, head, rest), options.costs, fit.loss_weights)
                 left_out = one.splits[LEFT_OUT]
-                scored[head].append(left_out)
-                raw[head].append(one.uncalibrated[LEFT_OUT])
+                scored[title].append(left_out)
+                raw[title].append(one.uncalibrated[LEFT_OUT])
                 of_fold = left_out.labels, left_out.probabilities, left_out.sources
                 at_half = accepted_shares(*of_fold, 0.5)
                 at_threshold = accepted_shares(*of_fold, one.threshold)
-                shares[f"{head} at 0.5"] += at_half
-                shares[f"{head} at its threshold"] += at_threshold
+                shares[f"{title} at 0.5"] += at_half
+                shares[f"{title} at its threshold"] += at_threshold
                 folds += [
                     {
                         "source": source,
-                        "head": head,
+                        "head": title,
                         "label": half.label,
                         "count": half.count,
                         "threshold": one.threshold,
@@ -122,8 +131,8 @@ def leave_one_out(options: TrainOptions) -> LeaveOneOutResult:
                 ]
         header, rows = unseen_table(shares)
         evaluations = [
-            _pooled(head, _joined(scored[head]), _joined(raw[head]), options.costs, fit)
-            for head in options.heads
+            _pooled(title, _joined(scored[title]), _joined(raw[title]), options.costs, fit)
+            for title in scored
         ]
         report = write_report(
             folder,

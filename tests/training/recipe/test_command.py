@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,11 +50,17 @@ def probe(folder: Path) -> dict[str, np.ndarray]:
         return dict(file)
 
 
-def test_killed_while_it_draws_it_goes_on_to_the_same_gate(photos: Path, tmp_path: Path) -> None:
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    arguments = (*RECIPE, "--heads", "gap_l2,gap")
-    ran = CliRunner().invoke(main, command("train", photos, whole, *arguments))
+@pytest.fixture(scope="module")
+def whole(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where an uninterrupted training has its runs and its cache."""
+    folder = tmp_path_factory.mktemp("whole")
+    arguments = command("train", photos, folder, *RECIPE, "--heads", "gap_l2,gap")
+    ran = CliRunner().invoke(main, arguments)
     assert ran.exit_code == 0, ran.output
+    return folder
+
+
+def test_the_gate_is_judged_and_saved_as_any_other(whole: Path) -> None:
     report = json.loads((whole / "runs" / "run" / "report.json").read_text())
     assert {model["name"] for model in report["models"]} == {"gap", "gap_l2"}
     for model in report["models"]:
@@ -74,27 +81,37 @@ def test_killed_while_it_draws_it_goes_on_to_the_same_gate(photos: Path, tmp_pat
     assert memory is not None
     assert {"planted", "seam", "bare", "ground", "scans", "soil"} <= set(memory.sources)
 
-    arguments = (*RECIPE, "--save", "none")
-    again = [sys.executable, "-m", "plantood", *command("train", photos, killed, *arguments)]
-    kill_when(lambda: list((killed / "cache").glob("composites-*/embeddings.npy")), again)
-    assert not list(killed.rglob("probe.npz"))
+
+def test_killed_while_it_draws_it_goes_on_to_the_same_gate(
+    whole: Path, photos: Path, tmp_path: Path
+) -> None:
+    arguments = command("train", photos, tmp_path, *RECIPE, "--save", "none")
+    again = [sys.executable, "-m", "plantood", *arguments]
+    kill_when(lambda: list((tmp_path / "cache").glob("composites-*/embeddings.npy")), again)
+    assert not list(tmp_path.rglob("probe.npz"))
     subprocess.run(again, check=True, capture_output=True, timeout=600)
     for name, value in probe(whole).items():
-        np.testing.assert_array_equal(probe(killed)[name], value, err_msg=name)
+        np.testing.assert_array_equal(probe(tmp_path)[name], value, err_msg=name)
 
 
-def test_leaving_each_source_out(photos: Path, tmp_path: Path) -> None:
-    ran = CliRunner().invoke(main, command("leave-one-out", photos, tmp_path, *RECIPE))
+def test_leaving_each_source_out(whole: Path, photos: Path, tmp_path: Path) -> None:
+    arguments = command("leave-one-out", photos, tmp_path, *RECIPE, "--cache", str(whole / "cache"))
+    ran = CliRunner().invoke(main, arguments)
     assert ran.exit_code == 0, ran.output
     report = json.loads((tmp_path / "runs" / "run" / "report.json").read_text())
-    assert [fold["source"] for fold in report["folds"]] == [
-        "cloth",
-        "field",
-        "rock",
-        "scans",
-        "soil",
+    assert [(fold["source"], fold["head"]) for fold in report["folds"]] == [
+        (source, head)
+        for source in ("cloth", "field", "rock", "scans", "soil")
+        for head in ("gap_l2", "gap_l2, no recipe")
     ]
-    assert len(list((tmp_path / "cache").glob("composites-*"))) == 1  # one bank for all
+    assert len(list((whole / "cache").glob("composites-*"))) == 1  # one bank for all
+    with_it, without = (split_of(model) for model in report["models"])
+    assert with_it["count"] == without["count"] == 5 * PER_SOURCE
+    assert with_it["loss"] != without["loss"]
+
+
+def split_of(model: dict[str, Any]) -> dict[str, Any]:
+    return model["splits"]["sources never seen"]["at_half"]
 
 
 @pytest.mark.parametrize(

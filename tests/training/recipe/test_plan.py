@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from plantood.training.recipe.plan import COPIES_PER_SOURCE, COUNTS, MAX_COPIES, plan
+from plantood.training.common.settings import RecipeSettings
+from plantood.training.recipe.plan import COPIED, COPIES_PER_SOURCE, COUNTS, MAX_COPIES, plan
+from plantood.training.recipe.roles import Roles
 from plantood.training.recipe.samples import PLANT_KINDS, Row, Sample
+from plantood.training.recipe.synthetic import FRAMES
 from plantood.training.starter.roles import NEEDED_SOURCES, ROLES
 from tests.training.recipe.pictures import PLANTS, rows_of_all_sources
 
@@ -99,3 +102,56 @@ def test_grounds_and_leaves_are_mixed(samples: list[Sample]) -> None:
     leaves = {s.photos[0].parent.name for s in samples if s.kind == "planted"}
     assert leaves == {s.photos[0].parent.name for s in samples if s.kind == "seam"}
     assert leaves < set(PLANTS)
+
+
+FEW = Roles.of(leaves=["scans"], plants=["farm"], ground=["soil", "farm"], other=["room"])
+
+
+def photos_of(*cells: tuple[str, bool], count: int = 40) -> list[Row]:
+    return [
+        Row(Path("plant" if plant else "other", source, str(n)), plant, source, "train")
+        for source, plant in cells
+        for n in range(count)
+    ]
+
+
+def test_a_source_of_both_classes_plays_a_part_with_each() -> None:
+    rows = photos_of(("scans", True), ("farm", True), ("farm", False), ("soil", False))
+    samples = plan(rows, roles=FEW, made=6)
+    plants = {row.path for row in rows if row.plant}
+    for sample in samples:
+        if sample.kind in ("planted", "seam", "closeup"):
+            assert sample.photos[0] in plants
+        if sample.ground is not None:
+            assert sample.ground not in plants
+        if sample.kind in ("ground", "green"):
+            assert not plants.intersection(sample.photos)
+    grounds = {sample.ground.parent.name for sample in samples if sample.ground is not None}
+    assert grounds == {"soil", "farm"}  # none of the room, of which there is no photo
+
+
+@pytest.mark.parametrize("made", [1, 8])
+def test_as_many_pictures_as_are_asked_for(made: float) -> None:
+    rows = photos_of(("scans", True), ("farm", True), ("soil", False), ("room", False), count=100)
+    samples = plan(rows, roles=FEW, made=made)
+    kinds = Counter(sample.kind for sample in samples)
+    assert kinds["photo"] == len(rows)
+    assert "window" not in kinds
+    # But for the windows between plants, which nothing shows, and what copies are rounded by.
+    assert len(samples) - len(rows) == pytest.approx(made * len(rows), rel=0.05)
+    assert kinds["planted"] / kinds["seam"] == pytest.approx(2.0, abs=0.05)
+
+
+def test_the_starter_draws_as_many_as_a_user_does_by_default() -> None:
+    """Of its own photos, 5387 of them in training and validation."""
+    made = sum(COUNTS.values()) / (1 - COPIED) / 5387
+    assert RecipeSettings().made == pytest.approx(made, rel=0.1)
+
+
+def test_what_cannot_be_made_is_left_out() -> None:
+    rows = photos_of(("scans", True), ("soil", False))
+    kinds = {sample.kind for sample in plan(rows, roles=Roles(near=("gone",)), made=4)}
+    assert kinds == {"photo", "copy", "toned", "green", *FRAMES}
+    only_ground = plan(rows, roles=Roles.of(leaves=["scans"], ground=["soil"]), made=4)
+    assert {"planted", "seam", "ground", "closeup"} <= {sample.kind for sample in only_ground}
+    assert all(sample.extra is None for sample in only_ground)

@@ -50,7 +50,7 @@ def test_a_left_out_source_weighs_nothing_in_any_part(samples: list[Sample], sou
 
 def test_what_a_doubtful_photo_went_into_weighs_nothing(samples: list[Sample]) -> None:
     wrong = next(s.ground for s in samples if s.ground is not None and not s.measured_only)
-    weights = sample_weights(samples, doubtful=frozenset({wrong}))
+    weights = sample_weights(samples, unlearned=frozenset({wrong}))
     for s, weight in zip(samples, weights, strict=True):
         assert (weight == 0) == (wrong in s.paths or s.measured_only)
 

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from plantood.errors import UnreadablePhoto
+from plantood.training.common.settings import FitSettings, RecipeSettings, TrainOptions
+from plantood.training.photos.dataset import Dataset, Photos
+from plantood.training.recipe import bank as bank_module
+from plantood.training.recipe.bank import Bank
+from plantood.training.recipe.samples import Sample
+from plantood.training.recipe.trainer import Recipe, RecipeTrainer
+from tests.training.conftest import make_photo
+from tests.training.recipe.conftest import TinyExtractor
+from tests.training.recipe.pictures import TABLE, ellipse, leaf_photo, save, textured
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    """Three leaves and three pieces of soil in each split."""
+
+    def photos(split: str) -> tuple:
+        made = []
+        for n in range(3):
+            leaf = leaf_photo(ellipse(96, angle=n), TABLE)
+            for label, source, pixels in ((1, "scans", leaf), (0, "soil", textured(seed=n))):
+                path = save(tmp_path, source, f"{split}-{n}", pixels)
+                digest = f"{split} {source} {n}"
+                made.append(replace(make_photo(digest, label, source, split), path=path))
+        return tuple(made)
+
+    return Dataset(photos("train"), photos("val"), photos("test"))
+
+
+SETTINGS = RecipeSettings("composites", ("leaves=scans", "ground=soil"), made=4.0)
+
+
+def test_nothing_is_made_of_photos_to_be_judged_by(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bank_module, "usable_cpus", lambda: 1)
+    for photo in dataset.val + dataset.test:
+        photo.path.unlink()
+    recipe = Recipe.of(SETTINGS, dataset.photos, ["gap_l2"])
+    assert recipe is not None
+    options = TrainOptions(tmp_path, cache=tmp_path / "cache")
+    bank = recipe.bank(dataset, TinyExtractor(), options)
+    used = {path for sample in bank.samples for path in sample.paths}
+    assert used == {photo.path for photo in dataset.train}
+    assert {"photo", "copy", "planted", "seam"} <= {sample.kind for sample in bank.samples}
+
+    # Other photos in the same places are another bank.
+    others = tuple(replace(photo, sha256=f"other {photo.sha256}") for photo in dataset.train)
+    for photo in dataset.train:
+        photo.path.unlink()
+    assert len(recipe.bank(dataset, TinyExtractor(), options).samples) == len(bank.samples)
+    with pytest.raises(UnreadablePhoto):
+        recipe.bank(replace(dataset, train=others), TinyExtractor(), options)
+
+
+def test_no_recipe_unless_one_is_asked_for(dataset: Dataset) -> None:
+    assert Recipe.of(RecipeSettings(), dataset.photos, ["v1"]) is None
+
+
+def trainer(
+    folder: Path, settings: FitSettings, *, aside: Photos = (), **left_out: frozenset[str]
+) -> RecipeTrainer:
+    """On embeddings of two plant and two other sources, which differ in the first channel."""
+    rng = np.random.default_rng(0)
+    samples = [
+        Sample("photo", source in ("farm", "scans"), (source,), (), (Path(source, str(n)),))
+        for n in range(20)
+        for source in ("farm", "scans", "soil", "room")
+    ]
+    embeddings = rng.normal(0, 0.5, (80, 6)).astype(np.float32)
+    embeddings[:, 0] += [1.0 if sample.plant else -1.0 for sample in samples]
+    nothing, dataset = SimpleNamespace(), Dataset((), (), (), aside=aside)
+    folder.joinpath("gap").mkdir(parents=True)
+    bank = Bank(samples, embeddings)
+    return RecipeTrainer(nothing, nothing, dataset, settings, folder, bank, **left_out)
+
+
+def test_the_weights_of_the_loss_count(tmp_path: Path) -> None:
+    even = trainer(tmp_path / "even", FitSettings()).memory("gap")
+    strict = trainer(tmp_path / "strict", FitSettings(loss="weighted")).memory("gap")
+    assert strict.logit.mean() < even.logit.mean() - 0.3
+    assert even.logit[even.plant].min() > even.logit[~even.plant].max() - 3
+
+
+def test_what_is_left_out_is_neither_learned_nor_remembered(tmp_path: Path) -> None:
+    memory = trainer(tmp_path, FitSettings(), left_out=frozenset({"farm"})).memory("gap")
+    assert set(memory.sources) == {"scans", "soil", "room"}
+
+
+def test_nor_is_what_shows_the_same(tmp_path: Path) -> None:
+    aside = tuple(replace(make_photo(f"{n}"), path=Path("room", str(n))) for n in range(20))
+    memory = trainer(tmp_path, FitSettings(), aside=aside).memory("gap")
+    assert set(memory.sources) == {"farm", "scans", "soil"}
+
+
+def test_a_stronger_penalty_holds_the_head_back(tmp_path: Path) -> None:
+    spread = [
+        trainer(tmp_path / str(penalty), FitSettings(penalty=penalty)).memory("gap").logit.std()
+        for penalty in (None, 0.3, 3.0)
+    ]
+    assert spread[0] == spread[1] > 1.3 * spread[2]
