@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from plantood.errors import TrainingDataError
 from plantood.model.calibration import sigmoid
+from plantood.training.common.settings import FitSettings
 from plantood.training.fitting.fit import FitResult, accuracy
 from plantood.training.fitting.losses import WeightedBinaryCrossentropy, mean_loss
 from plantood.training.fitting.probe import Probe, fit_path
@@ -83,6 +84,20 @@ def fit_linear(
             best = [probe.kernel[:, None], np.array([probe.bias], np.float32)]
     last.set_weights(best)
     return result
+
+
+def chosen_for_linear(result: FitResult, settings: FitSettings) -> dict[str, float | None]:
+    """The penalty of the best weights, if one was better than the start; None is what had no say.
+
+    Args:
+        result: of :func:`fit_linear`.
+        settings: of the run, which the second phase is trained by, if there is one.
+    """
+    without = ["epochs", "patience", "learning_rate"]
+    if not settings.fine_tune_epochs:
+        without += ["batch_size", "dropout", "weight_decay"]
+    penalty = result.history[result.best_row - 1]["penalty"] if result.best_row else None
+    return {**dict.fromkeys(without), "penalty": penalty}
 
 
 def _embeddings(

@@ -30,7 +30,7 @@ from plantood.training.fitting.fit import (
     save_result,
     write_arrays,
 )
-from plantood.training.fitting.linear import Rows, fit_linear
+from plantood.training.fitting.linear import Rows, chosen_for_linear, fit_linear
 from plantood.training.fitting.losses import WeightedBinaryCrossentropy
 from plantood.training.judging.metrics import photo_weights
 from plantood.training.network.classifier import build_classifier, head_of, set_backbone_trainable
@@ -55,8 +55,8 @@ class TrainedHead:
     history: dict[str, list[dict[str, float]]]
     tuned: bool
     """Whether the second phase was kept: only if it lowered the validation loss."""
-    settings: dict[str, float]
-    """What was left to training: the learning rate of the first phase, or the penalty."""
+    settings: dict[str, float | None]
+    """What was left to training, a learning rate or a penalty; None is what had no say."""
     improved: bool = True
     """False if nothing was better than the weights that it began with."""
 
@@ -109,10 +109,10 @@ class HeadTrainer:
             improved=tuned or first.best_row > 0,
         )
 
-    def _chosen(self, name: str, first: FitResult) -> dict[str, float]:
-        if name not in LINEAR_HEADS:
-            return {"learning_rate": self._learning_rate(name)}
-        return {"penalty": first.history[first.best_row - 1]["penalty"]} if first.best_row else {}
+    def _chosen(self, name: str, first: FitResult) -> dict[str, float | None]:
+        if name in LINEAR_HEADS:
+            return chosen_for_linear(first, self.settings)
+        return {"learning_rate": self._learning_rate(name)}
 
     def _learning_rate(self, name: str) -> float:
         return self.settings.learning_rate or LEARNING_RATES[name]

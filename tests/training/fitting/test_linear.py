@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from plantood.errors import TrainingDataError
-from plantood.training.common.settings import PENALTIES
+from plantood.training.common.settings import PENALTIES, FitSettings
 from plantood.training.fitting.fit import FitResult
-from plantood.training.fitting.linear import Rows, fit_linear
+from plantood.training.fitting.linear import Rows, chosen_for_linear, fit_linear
 from plantood.training.fitting.losses import build_loss, mean_loss
 from plantood.training.network.heads import build_head
 
@@ -110,6 +110,17 @@ def test_a_start_is_gone_on_from() -> None:
         fitted(head=again, train=rows(3), val=rows(4), penalties=[penalty], from_start=True)
         moved.append(np.abs(again.get_weights()[0] - before).sum())
     assert 0 < moved[0] < 0.2 * moved[1]
+
+
+def test_what_had_no_say_is_none() -> None:
+    result = FitResult(best_row=2, history=[{"penalty": 1.0}, {"penalty": 0.3}])
+    settings = FitSettings(fine_tune_epochs=2).as_dict()
+    told = settings | chosen_for_linear(result, FitSettings(fine_tune_epochs=2))
+    assert (told["penalty"], told["epochs"], told["dropout"]) == (0.3, None, 0.5)
+    told = chosen_for_linear(FitResult(history=result.history), FitSettings(fine_tune_epochs=0))
+    assert set(told) < set(settings)
+    assert set(told.values()) == {None}
+    assert {"penalty", "dropout", "batch_size", "learning_rate"} < set(told)
 
 
 def test_what_is_not_a_number_is_refused() -> None:
