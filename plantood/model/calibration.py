@@ -1,4 +1,4 @@
-"""Calibration of a gate's network: a straight line in the logit of P(plant). Needs only NumPy."""
+"""Calibration of a gate's network: a line in the logit of P(plant). Needs only NumPy."""
 
 from __future__ import annotations
 
@@ -14,32 +14,48 @@ EPSILON = 1e-7
 
 @dataclass(frozen=True)
 class Calibration:
-    """``logit' = slope * logit + intercept``; the order of the photos stays what it was.
+    """``logit' = slope * logit + margin * m + intercept``.
+
+    The margin ``m`` says how much nearer a photo is to the plants that the gate remembers than to
+    all else (:attr:`plantood.model.neighbours.Distances.margin`). Without it the order of the
+    photos stays what it was.
 
     Attributes:
         slope: > 0; below 1 the network was too sure of itself.
         intercept: In nats; what the share of plants is expected to be moves it.
+        margin: >= 0, in nats; 0 asks nothing of the memory.
+        pictures: Of the memory, from its beginning, that the margin is measured to: what a gate
+            learned later does not change it.
     """
 
     slope: float = 1.0
     intercept: float = 0.0
+    margin: float = 0.0
+    pictures: int = 0
 
     def __post_init__(self) -> None:
-        """Check both.
+        """Check them.
 
         Raises:
-            ValueError: The slope is not positive, or one of them is not finite.
+            ValueError: The slope is not positive, the margin negative, or one is not finite.
         """
-        if not (self.slope > 0 and math.isfinite(self.slope) and math.isfinite(self.intercept)):
-            raise ValueError("the slope must be positive, and slope and intercept finite")
+        finite = all(map(math.isfinite, (self.slope, self.intercept, self.margin)))
+        if not (finite and self.slope > 0 and self.margin >= 0):
+            raise ValueError("the slope must be positive, the margin not negative, and all finite")
 
-    def apply(self, plant_probability: ArrayLike) -> NDArray[np.float32]:
-        """Calibrated P(plant), float32 of the shape given; not a number stays not a number.
+    def logits(self, plant_probability: ArrayLike, margin: ArrayLike = 0.0) -> NDArray[np.float64]:
+        """Calibrated logits, float64 of the shape given; not a number stays not a number.
 
         Args:
             plant_probability: As the network gives it, 0..1.
+            margin: Of the same photos, -2..2.
         """
-        return sigmoid(self.slope * logit(plant_probability) + self.intercept).astype(np.float32)
+        added = self.margin * np.asarray(margin, np.float64) + self.intercept
+        return np.asarray(self.slope * logit(plant_probability) + added)
+
+    def apply(self, plant_probability: ArrayLike, margin: ArrayLike = 0.0) -> NDArray[np.float32]:
+        """Calibrated P(plant), float32; the arguments are those of :meth:`logits`."""
+        return sigmoid(self.logits(plant_probability, margin)).astype(np.float32)
 
 
 def logit(probability: ArrayLike) -> NDArray[np.float64]:

@@ -1,6 +1,6 @@
-"""What a gate learned after its training: a linear correction of what its head says.
+"""What a gate learned after its training: a linear correction of what it said before.
 
-The network stays as it is. The head's logit of P(plant) is scaled, and a linear function of the
+The network stays as it is. The calibrated logit of P(plant) is scaled, and a linear function of the
 embedding of length 1 is added: the smallest change by which a handful of photos can teach a gate,
 and one that costs a dot product a photo. Needs only NumPy.
 """
@@ -21,7 +21,7 @@ class Correction(Arrays):
     """``gain * logit + kernel . embedding / |embedding| + bias``.
 
     Attributes:
-        gain: float32 scalar array; 1 leaves what the head says as it is.
+        gain: float32 scalar array; 1 leaves what the gate said as it is.
         kernel: float32 [C].
         bias: float32 scalar array.
     """
@@ -43,7 +43,7 @@ class Correction(Arrays):
         """Correct P(plant).
 
         Args:
-            plant_probability: Of the head, [N], 0..1.
+            plant_probability: Without it, [N], 0..1.
             embedding: [N,C].
 
         Returns:

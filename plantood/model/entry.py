@@ -22,6 +22,7 @@ from plantood.errors import GateModelCorrupt, GateModelError, GateModelNotFound
 from plantood.model.calibration import Calibration
 from plantood.model.correction import Correction
 from plantood.model.memory import Memory
+from plantood.model.neighbours import Neighbours
 from plantood.model.policy import Policy
 from plantood.model.runtime import Scorer
 
@@ -131,19 +132,34 @@ class GateModel:
             )
         return path
 
-    def scorer(self, threads: int | None = None) -> Scorer:
-        """Start an ONNX Runtime session on its graphs, its P(plant) corrected and calibrated.
+    def scorer(self, threads: int | None = None, *, corrected: bool = True) -> Scorer:
+        """Start an ONNX Runtime session on its graphs, its P(plant) calibrated and corrected.
+
+        Args:
+            threads: As `Scorer` takes them.
+            corrected: False leaves out what it learned after its training.
 
         Raises:
-            GateModelCorrupt: A graph, or the correction, cannot be read.
+            GateModelCorrupt: A graph, the memory or the correction cannot be read.
         """
         return Scorer(
             self.path / BACKBONE,
             self.path / HEAD,
             threads,
-            self.manifest.calibration,
-            self.correction(),
+            calibration=self.manifest.calibration,
+            neighbours=self._neighbours(),
+            correction=self.correction() if corrected else None,
         )
+
+    def _neighbours(self) -> Neighbours | None:
+        """What the calibration measures margins to, None if it does not."""
+        calibration = self.manifest.calibration
+        if calibration is None or not calibration.margin:
+            return None
+        memory = self.memory()
+        if memory is None:
+            raise corrupt(self.path / MEMORY, "is missing, which its calibration asks")
+        return Neighbours(memory.first(calibration.pictures))
 
     def memory(self) -> Memory | None:
         """Return what it remembers of its training photos, None if it was saved without.

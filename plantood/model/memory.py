@@ -3,13 +3,13 @@
 With it a gate can say which of the photos that it knows a new one resembles, and can learn from a
 handful of new ones without forgetting the old. Of each picture it keeps the embedding along the
 leading principal directions of all of them, how much lies beyond these, the label, the source, the
-weight, and the logit that the head gave: numbers from which no photo can be drawn.
+weight, and the logit that the gate gave: numbers from which no photo can be drawn.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,7 @@ class Memory(Arrays):
         directions: Orthonormal, by falling variance, float16 [D,C].
         codes: Coordinates along them, float16 [N,D].
         rest: Squared length of what lies beyond them, float32 [N], 0..4.
-        logit: Of P(plant), as the head gave it, float32 [N].
+        logit: Of P(plant), as the gate gave it, calibrated, float32 [N].
         plant: Labels, bool [N].
         source: Index in ``sources``, int32 [N].
         sources: Their names, str [S].
@@ -53,6 +53,11 @@ class Memory(Arrays):
     def __len__(self) -> int:
         """Number of pictures."""
         return len(self.codes)
+
+    def first(self, pictures: int) -> Memory:
+        """Its first pictures alone."""
+        rows = ("codes", "rest", "logit", "plant", "source", "weight")
+        return replace(self, **{name: getattr(self, name)[:pictures] for name in rows})
 
     def encode(self, embedding: NDArray[np.floating]) -> tuple[Floats, Floats]:
         """Compress embeddings as those in it are.
@@ -84,7 +89,7 @@ def remember(
 
     Args:
         embeddings: float [N,C].
-        logit: Of P(plant) by the head, [N].
+        logit: Of P(plant) by the gate, [N].
         plant: Labels [N].
         sources: Where each comes from, [N].
         weights: How much each counted in training, [N], >= 0; those of 0 are left out.

@@ -7,6 +7,7 @@ thousand pictures of 256 numbers that is one product of matrices. Needs only Num
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -16,6 +17,8 @@ from plantood.model.arrays import Floats
 from plantood.model.memory import Memory
 
 NEIGHBOURS = 10
+PIECE = 1024
+"""Pictures that are compared with all at a time."""
 NEAREST = 5
 """Pictures that explain a verdict."""
 DECIMALS = 3
@@ -82,7 +85,13 @@ class Neighbours:
         What lies beyond the directions of the memory is taken for perpendicular to that of any
         picture in it: all that is kept of it is its length.
         """
-        return Distances(*map(self._kth, self._squared(embedding)))
+        return Distances(*map(self._kth, self._squared(*self._memory.encode(embedding))))
+
+    def of_remembered(self) -> Distances:
+        """Distances of the pictures of the memory, each of them among its own neighbours."""
+        own = self._memory.codes.astype(np.float32), self._memory.rest
+        parts = [Distances(*map(self._kth, self._squared(*part))) for part in _pieces(*own)]
+        return Distances(*(np.concatenate(side) for side in zip(*parts, strict=True)))
 
     def nearest(
         self, embedding: NDArray[np.floating], k: int = NEAREST
@@ -99,7 +108,7 @@ class Neighbours:
         Returns:
             For each embedding the nearest first; distances to `DECIMALS` places.
         """
-        squared = np.concatenate(self._squared(embedding), axis=1)
+        squared = np.concatenate(self._squared(*self._memory.encode(embedding)), axis=1)
         k = min(k, len(self._rows))
         found = np.argpartition(squared, k - 1, axis=1)[:, :k]
         order = np.argsort(np.take_along_axis(squared, found, axis=1), axis=1, kind="stable")
@@ -115,9 +124,8 @@ class Neighbours:
         source = str(self._memory.sources[self._memory.source[row]])
         return Neighbour(label, source, round(distance, DECIMALS))
 
-    def _squared(self, embedding: NDArray[np.floating]) -> list[Floats]:
+    def _squared(self, codes: Floats, rest: Floats) -> list[Floats]:
         """Squared distances to the plants and to the others, float32 [M,P] and [M,O]."""
-        codes, rest = self._memory.encode(embedding)
         own = (np.square(codes).sum(1) + rest)[:, None]
         return [lengths - 2 * (codes @ known.T) + own for known, lengths in self._of_class]
 
@@ -125,3 +133,8 @@ class Neighbours:
         at = min(self._k, squared.shape[1]) - 1
         nearest = np.partition(squared, at, axis=1)[:, at]
         return np.asarray(np.sqrt(np.maximum(nearest, 0)), np.float32)
+
+
+def _pieces(codes: Floats, rest: Floats) -> Iterator[tuple[Floats, Floats]]:
+    for start in range(0, len(codes), PIECE):
+        yield codes[start : start + PIECE], rest[start : start + PIECE]

@@ -20,6 +20,7 @@ import onnxruntime as ort
 from plantood.errors import GateModelCorrupt
 from plantood.model.calibration import Calibration
 from plantood.model.correction import Correction
+from plantood.model.neighbours import Neighbours
 
 #: Photos per forward pass. Beyond it the time per photo no longer falls and the memory, which
 #: the runtime keeps, only grows; larger batches are scored in pieces.
@@ -33,7 +34,7 @@ class Scores(NamedTuple):
     """What the network says of a batch.
 
     Attributes:
-        plant_probability: P(plant), float32 [N], 0..1; corrected and calibrated, if the gate model
+        plant_probability: P(plant), float32 [N], 0..1; calibrated and corrected, if the gate model
             is.
         embedding: Global average pool of the feature map, float32 [N,C].
     """
@@ -58,7 +59,9 @@ class Scorer:
         backbone_path: str | Path,
         head_path: str | Path,
         threads: int | None = None,
+        *,
         calibration: Calibration | None = None,
+        neighbours: Neighbours | None = None,
         correction: Correction | None = None,
     ) -> None:
         """Load both graphs.
@@ -67,14 +70,16 @@ class Scorer:
             backbone_path: Graph ``image`` uint8 [N,S,S,3] -> ``feature_map`` float32 [N,h,w,C].
             head_path: Graph ``feature_map`` -> ``plant_probability`` [N], ``embedding`` [N,C].
             threads: Threads of one forward pass; default `usable_cpus`.
-            calibration: Of P(plant); default none.
-            correction: Of what the head says, before the calibration; default none.
+            calibration: Of what the head says; default none.
+            neighbours: What the calibration asks for a photo's margin, if it has a weight.
+            correction: Of what that gives; default none.
 
         Raises:
             GateModelCorrupt: A file is missing or is not such a graph.
         """
         self.threads = threads or usable_cpus()
         self._calibration = calibration
+        self._neighbours = neighbours
         self._correction = correction
         self._backbone = _session(Path(backbone_path), self.threads, "image", ["feature_map"])
         self._head = _session(
@@ -137,10 +142,12 @@ class Scorer:
                 np.empty(0, np.float32), np.empty((0, self.feature_shape[-1]), np.float32)
             )
         probability, embedding = map(np.concatenate, zip(*pieces, strict=True))
+        if self._calibration is not None:
+            asked = self._neighbours
+            margin = 0.0 if asked is None else asked.distances(embedding).margin
+            probability = self._calibration.apply(probability, margin)
         if self._correction is not None:
             probability = self._correction.plant_probability(probability, embedding)
-        if self._calibration is not None:
-            probability = self._calibration.apply(probability)
         return Scores(probability, embedding)
 
     def _checked_images(self, batch: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -33,6 +33,14 @@ def test_the_order_stays() -> None:
         assert np.all(np.diff(calibration.apply(p)) >= 0)
 
 
+def test_a_margin_adds_to_the_logit() -> None:
+    p, margin = np.array([0.2, 0.7, 0.7]), np.array([0.1, -0.2, 0.0])
+    calibration = Calibration(0.5, -1.2, margin=3.0)
+    expected = expit(0.5 * logit(p) + 3.0 * margin - 1.2)
+    np.testing.assert_allclose(calibration.apply(p, margin), expected, rtol=1e-6)
+    np.testing.assert_allclose(expit(calibration.logits(p, margin)), expected, rtol=1e-9)
+
+
 def test_what_is_no_number_stays_none() -> None:
     assert np.isnan(Calibration(0.5).apply([math.nan])[0])
 
@@ -41,3 +49,9 @@ def test_what_is_no_number_stays_none() -> None:
 def test_a_line_that_makes_no_sense(line: tuple[float, float]) -> None:
     with pytest.raises(ValueError, match="slope"):
         Calibration(*line)
+
+
+@pytest.mark.parametrize("margin", [-0.1, math.inf, math.nan])
+def test_a_margin_that_makes_no_sense(margin: float) -> None:
+    with pytest.raises(ValueError, match="margin not negative"):
+        Calibration(margin=margin)

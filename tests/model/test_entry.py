@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from plantood.model.entry import (
     write_entry,
 )
 from plantood.model.memory import remember
+from plantood.model.neighbours import Neighbours
 from plantood.model.policy import Policy
 from plantood.model.starter import starter_dir
 from plantood.model.store import load_gate, save_gate
@@ -197,7 +199,7 @@ def test_its_scorer_is_calibrated_as_the_manifest_says(tmp_path: Path) -> None:
     )
 
 
-def test_what_it_learned_later_comes_before_the_calibration(tmp_path: Path) -> None:
+def test_what_it_learned_later_comes_after_the_calibration(tmp_path: Path) -> None:
     directory = _model_files(tmp_path / "new")
     write_entry(directory, **ABOUT)
     plain = open_gate(directory)
@@ -214,14 +216,51 @@ def test_what_it_learned_later_comes_before_the_calibration(tmp_path: Path) -> N
         directory, **ABOUT, calibration=calibration, correction=correction, memory=remembered
     )
     gate = open_gate(directory)
-    corrected = correction.plant_probability(before.plant_probability, before.embedding)
-    assert np.abs(corrected - before.plant_probability).min() > 0.001
+    calibrated = calibration.apply(before.plant_probability)
+    corrected = correction.plant_probability(calibrated, before.embedding)
+    assert np.abs(corrected - calibrated).min() > 0.001
     after = gate.scorer().score(pixels)
-    np.testing.assert_allclose(after.plant_probability, calibration.apply(corrected), atol=1e-6)
+    np.testing.assert_allclose(after.plant_probability, corrected, atol=1e-6)
+    uncorrected = gate.scorer(corrected=False).score(pixels)
+    np.testing.assert_allclose(uncorrected.plant_probability, calibrated, atol=1e-6)
     np.testing.assert_array_equal(after.embedding, before.embedding)
     assert gate.memory() is not None
     assert len(gate.memory()) == 3
     assert {MEMORY, CORRECTION} <= set(gate.manifest.files)
+
+
+def test_its_calibration_asks_the_memory_that_it_was_made_with(tmp_path: Path) -> None:
+    directory = _model_files(tmp_path / "new")
+    write_entry(directory, **ABOUT)
+    plain = open_gate(directory)
+    side = plain.manifest.input_size
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (20, side, side, 3), np.uint8)
+    before = plain.scorer().score(pixels)
+    known, photos = before.embedding[:17], pixels[17:]
+    plant = np.arange(17) % 2 == 0
+    remembered = remember(known, np.zeros(17), plant, ["s"] * 17, np.ones(17), directions=8)
+    calibration = Calibration(0.5, -1.25, margin=30.0, pictures=17)
+    write_entry(directory, **ABOUT, calibration=calibration, memory=remembered)
+    margin = Neighbours(remembered).distances(before.embedding[17:]).margin
+    assert np.abs(margin).max() > 1e-3
+    expected = calibration.apply(before.plant_probability[17:], margin)
+    served = open_gate(directory).scorer().score(photos).plant_probability
+    np.testing.assert_allclose(served, expected, atol=1e-5)
+    assert np.abs(served - calibration.apply(before.plant_probability[17:])).max() > 1e-3
+
+    # What it learns later stands behind, and moves no margin.
+    rows = np.r_[np.arange(17), np.zeros(12, int)]
+    names = ("codes", "rest", "logit", "plant", "source", "weight")
+    longer = replace(remembered, **{name: getattr(remembered, name)[rows] for name in names})
+    write_entry(directory, **ABOUT, calibration=calibration, memory=longer)
+    again = open_gate(directory).scorer().score(photos).plant_probability
+    np.testing.assert_array_equal(again, served)
+
+    (directory / MEMORY).unlink()
+    write_entry(directory, **ABOUT, calibration=calibration)
+    with pytest.raises(GateModelCorrupt, match=r"memory\.npz is missing, which its calibration"):
+        open_gate(directory).scorer()
 
 
 @pytest.mark.parametrize("name", [MEMORY, CORRECTION])

@@ -108,3 +108,22 @@ def test_a_memory_of_one_class(embeddings: np.ndarray) -> None:
     memory = remember(embeddings, np.zeros(300), plants, ["s"] * 300, np.ones(300))
     with pytest.raises(ValueError, match="plants and others"):
         Neighbours(memory)
+
+
+def test_the_pictures_of_the_memory_themselves(embeddings: np.ndarray) -> None:
+    neighbours = Neighbours(remembered(embeddings, 20), 7)
+    own, asked = neighbours.of_remembered(), neighbours.distances(embeddings)
+    np.testing.assert_allclose(own.plants, asked.plants, atol=5e-3)
+    np.testing.assert_allclose(own.others, asked.others, atol=5e-3)
+    assert own.margin.shape == (300,)
+
+
+def test_the_first_pictures_alone(embeddings: np.ndarray) -> None:
+    memory = remembered(embeddings, 8)
+    first = memory.first(30)
+    assert len(first) == len(first.logit) == len(first.source) == 30
+    asked = embeddings[200:220]
+    expected = Neighbours(memory.first(30), 3).distances(asked)
+    rest = NearestNeighbors(n_neighbors=3).fit(unit(embeddings[:30][PLANT[:30]]))
+    near, _ = rest.kneighbors(unit(asked))
+    np.testing.assert_allclose(expected.plants, near[:, -1], rtol=0.12)

@@ -31,12 +31,12 @@ PENALTY = 0.3
 
 @dataclass(frozen=True)
 class NewPhotos:
-    """What a gate is to learn from, scored by its head."""
+    """What a gate is to learn from, scored."""
 
     embedding: Floats
     """``[M, C]``, as the scorer returns it."""
     logit: Floats
-    """Of P(plant) by the head alone, without any correction, ``[M]``."""
+    """Of P(plant) as the gate gives it without any correction, ``[M]``."""
     plant: NDArray[np.bool_]
     scene: NDArray[np.int64]
     """Its number: near-duplicates have the same."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from plantood.model.calibration import Calibration, sigmoid
+from plantood.model.calibration import sigmoid
 from plantood.model.correction import Correction
 from plantood.model.memory import Memory
 from plantood.training.adapt.correct import NewPhotos, leave_each_out, memory_logits
@@ -59,7 +59,6 @@ def judge(
     correction: Correction,
     *,
     threshold: float,
-    calibration: Calibration | None,
     costs: CostSettings,
     margin: float,
 ) -> Judged:
@@ -72,20 +71,14 @@ def judge(
         photos: the new ones.
         start: the correction that the gate had.
         correction: the one that it gets.
-        threshold: that the gate had, of calibrated P(plant).
-        calibration: of both.
+        threshold: that the gate had.
         costs: of errors.
         margin: see :func:`plantood.training.finetune.changes.is_worse`.
     """
-
-    def probability(logits: NDArray[np.float64]) -> NDArray[np.float32]:
-        p = sigmoid(logits).astype(np.float32)
-        return p if calibration is None else calibration.apply(p)
-
-    old = [probability(memory_logits(memory, one)) for one in (start, correction)]
+    old = [sigmoid(memory_logits(memory, one)) for one in (start, correction)]
     new = [
-        probability(start.logit(photos.logit, photos.embedding)),
-        probability(leave_each_out(memory, photos, start)),
+        sigmoid(start.logit(photos.logit, photos.embedding)),
+        sigmoid(leave_each_out(memory, photos, start)),
     ]
     chosen = choose_threshold(
         np.concatenate([memory.plant, photos.plant]),

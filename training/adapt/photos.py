@@ -1,4 +1,4 @@
-"""The new photos: read, put together by scene, and scored by the head alone."""
+"""The new photos: read, put together by scene, and scored without any correction."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from plantood.errors import TrainingDataError
 from plantood.model.calibration import logit
-from plantood.model.entry import BACKBONE, HEAD, GateModel
-from plantood.model.runtime import Scorer
+from plantood.model.entry import GateModel
 from plantood.training.adapt.correct import NewPhotos
 from plantood.training.fitting.features import BATCH, batches_of, read_input
 from plantood.training.photos.account import ensure_photos, read_usable
@@ -55,10 +54,10 @@ def find_photos(path: Path) -> Found:
 
 
 def read_photos(gate: GateModel, path: Path, cache: Path) -> Given:
-    """The photos that can be used, in the order of their digests, scored by the gate's head.
+    """The photos that can be used, in the order of their digests, scored.
 
     Args:
-        gate: its graphs score; no correction, no calibration.
+        gate: it scores as it is served, but without any correction.
         path: folder, manifest or reviewed round.
         cache: folder where scanned photos are remembered.
 
@@ -67,7 +66,7 @@ def read_photos(gate: GateModel, path: Path, cache: Path) -> Given:
     """
     usable, _ = read_usable(path, cache, found=find_photos(path))
     photos = tuple(sorted(usable, key=lambda photo: photo.sha256))
-    scorer = Scorer(gate.path / BACKBONE, gate.path / HEAD)
+    scorer = gate.scorer(corrected=False)
     inputs = map_in_order(
         lambda photo: read_input(photo.path, scorer.input_size), photos, ahead=2 * BATCH
     )

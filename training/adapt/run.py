@@ -73,7 +73,6 @@ def adapt(options: AdaptOptions) -> Adapted:
         start,
         correction,
         threshold=parent.manifest.policy.plant_threshold,
-        calibration=parent.manifest.calibration,
         costs=options.costs,
         margin=options.margin,
     )

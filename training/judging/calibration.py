@@ -1,10 +1,10 @@
-"""P(plant) made to mean what it says, by a line in its logit that validation photos give."""
+"""P(plant) made to mean what it says, by a line in its logit that photos not trained on give."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -13,11 +13,12 @@ from scipy.optimize import minimize
 from sklearn.model_selection import LeaveOneGroupOut, StratifiedKFold
 
 from plantood.model.calibration import Calibration, logit, sigmoid
-from plantood.training.judging.metrics import cross_entropy, source_weights
+from plantood.training.judging.metrics import cross_entropy
+from plantood.training.judging.outcomes import source_weights
 from plantood.training.judging.threshold import FEWEST
 
-Method = Literal["none", "temperature", "platt"]
-METHODS: tuple[Method, ...] = ("none", "temperature", "platt")
+Method = Literal["none", "temperature", "platt", "neighbours"]
+METHODS: tuple[Method, ...] = ("none", "temperature", "platt", "neighbours")
 """By falling simplicity; of equally good ones the first is taken."""
 FOLDS = 10
 
@@ -43,16 +44,26 @@ class FittedCalibration:
         """What the gate model is to carry; None if nothing is to be changed."""
         return None if self.calibration == Calibration() else self.calibration
 
-    def apply(self, probabilities: ArrayLike) -> NDArray[np.float32]:
-        """Calibrated P(plant) of the network's; the same array of numbers if nothing changes."""
+    def apply(self, probabilities: ArrayLike, margins: ArrayLike = 0.0) -> NDArray[np.float32]:
+        """Calibrated P(plant) of the network's; the same array of numbers if nothing changes.
+
+        Args:
+            probabilities: ``[N]``.
+            margins: of the same photos, for *neighbours*.
+        """
         if self.served is None:
             return np.asarray(probabilities, np.float32)
-        return self.served.apply(probabilities)
+        return self.served.apply(probabilities, margins)
+
+    def remembering(self, pictures: int) -> FittedCalibration:
+        """The same, its margins measured to so many pictures of the memory."""
+        return replace(self, calibration=replace(self.calibration, pictures=pictures))
 
     def in_words(self) -> str:
         """What was chosen, and what it does to the log loss."""
         line = self.calibration
-        told = f"{self.method} (slope {line.slope:.3f}, intercept {line.intercept:.3f})"
+        told = f"{self.method} (slope {line.slope:.3f}, intercept {line.intercept:.3f}"
+        told += f", margin {line.margin:.2f})" if line.margin else ")"
         if not self.log_loss:
             return f"{told}: too few photos to calibrate by"
         losses = ", ".join(f"{name} {loss:.4f}" for name, loss in self.log_loss.items())
@@ -70,15 +81,17 @@ def fit_calibration(
     share_of_others: float | None = None,
     weights: tuple[float, float] = (1.0, 1.0),
     sources: Sequence[str] | None = None,
+    margins: ArrayLike | None = None,
 ) -> FittedCalibration:
-    """The line that calibrates these probabilities best, of three kinds.
+    """The line that calibrates these probabilities best, of three kinds, or of four.
 
     *none* leaves the logit; *temperature* scales it (Guo et al. 2017, *On calibration of modern
     neural networks*, section 4.2); *platt* also moves it (Platt 1999, *Probabilistic outputs for
-    support vector machines*). Both are fitted to Platt's targets, ``(n + 1) / (n + 2)`` and ``1 /
-    (n + 2)`` instead of 1 and 0, so that photos that are told apart without an error do not make
-    the line infinitely steep. Taken is the kind with the lowest log loss on photos that it was not
-    fitted on (stratified folds); with fewer than ``FEWEST`` photos of a class it is *none*.
+    support vector machines*); *neighbours* also adds to it how much nearer the plants are that the
+    gate remembers, if that is known. They are fitted to Platt's targets, ``(n + 1) / (n + 2)`` and
+    ``1 / (n + 2)`` instead of 1 and 0, so that photos that are told apart without an error do not
+    make the line infinitely steep. Taken is the kind with the lowest log loss on photos that it was
+    not fitted on (stratified folds); with fewer than ``FEWEST`` photos of a class it is *none*.
 
     Before that, weights of the loss are taken out of the odds, which they scale by ``retake /
     accept`` (Elkan 2001). After it, the odds are moved from the share of others in these photos to
@@ -94,6 +107,7 @@ def fit_calibration(
         sources: of each photo, ``[N]``, if the model has seen none of them: then the classes, and
             all sources of a class, count alike, and no line is judged on a source that it was
             fitted to.
+        margins: of each photo by a memory without its source, ``[N]``, -2..2.
 
     Raises:
         ValueError: a share that is not inside (0, 1).
@@ -105,35 +119,39 @@ def fit_calibration(
     x = logit(np.ravel(np.asarray(probabilities))) + math.log(weights[0] / weights[1])
     counting = np.ones(len(y)) if sources is None else source_weights(y, sources)
     enough = min(plants, others) >= FEWEST
-    losses = _cross_fitted(y, x, counting, sources) if enough else {}
+    known = METHODS if margins is not None else METHODS[:-1]
+    inputs = np.column_stack(
+        [x, np.ones(len(y)), np.zeros(len(y)) if margins is None else np.ravel(margins)]
+    )
+    losses = _cross_fitted(known, y, inputs, counting, sources) if enough else {}
     method = min(losses, key=losses.__getitem__, default=METHODS[0])
-    line = _fit(method, y, x, counting)
+    line = _fit(method, y, inputs, counting)
     assert line is not None  # a line that fell has no loss
-    slope, intercept = line
+    slope, intercept, margin = line.tolist()
     intercept += slope * math.log(weights[0] / weights[1])
     if share_of_others is not None and plants and others:
         odds = float(counting[y].sum() / counting[~y].sum())
         intercept += math.log((1 - share_of_others) / share_of_others) - math.log(odds)
-    return FittedCalibration(
-        method, Calibration(slope, intercept), losses, plants, others, share_of_others, weights
-    )
+    made = Calibration(slope, intercept, margin)
+    return FittedCalibration(method, made, losses, plants, others, share_of_others, weights)
 
 
 def _cross_fitted(
+    methods: Sequence[Method],
     y: NDArray[np.bool_],
-    x: NDArray[np.float64],
+    inputs: NDArray[np.float64],
     counting: NDArray[np.float64],
     sources: Sequence[str] | None,
 ) -> dict[Method, float]:
     """Log loss by method, each photo judged by a line that was fitted without it."""
-    total = dict.fromkeys(METHODS, 0.0)
+    total = dict.fromkeys(methods, 0.0)
     for fitted, judged in _folds(y, sources):
         for method in list(total):
-            line = _fit(method, y[fitted], x[fitted], counting[fitted])
+            line = _fit(method, y[fitted], inputs[fitted], counting[fitted])
             if line is None:
                 del total[method]
             else:
-                p = sigmoid(line[0] * x[judged] + line[1])
+                p = sigmoid(inputs[judged] @ line)
                 total[method] += float(counting[judged] @ cross_entropy(y[judged], p))
     return {method: loss / len(y) for method, loss in total.items()}
 
@@ -150,20 +168,27 @@ def _folds(
 
 
 def _fit(
-    method: Method, y: NDArray[np.bool_], x: NDArray[np.float64], counting: NDArray[np.float64]
-) -> tuple[float, float] | None:
-    """Slope and intercept; None if the slope is not positive, so that the order would change."""
-    if method == "none":
-        return 1.0, 0.0
-    share = counting / counting.sum()
+    method: Method,
+    y: NDArray[np.bool_],
+    inputs: NDArray[np.float64],
+    counting: NDArray[np.float64],
+) -> NDArray[np.float64] | None:
+    """Slope, intercept and weight of the margin, ``[3]``, for inputs ``[N, 3]`` in this order.
+
+    None if the slope is not positive or the margin counts the wrong way round.
+    """
+    line = np.array([1.0, 0.0, 0.0])
+    count = METHODS.index(method)  # of the three that the method is free to choose
+    if not count:
+        return line
+    x, share = inputs[:, :count], counting / counting.sum()
     targets = np.where(y, (y.sum() + 1) / (y.sum() + 2), 1 / ((~y).sum() + 2))
 
-    def loss(line: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        z = line[0] * x + (line[1] if len(line) > 1 else 0.0)
-        wrong = sigmoid(z) - targets
+    def loss(free: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        z = x @ free
         value = share @ (np.logaddexp(0, z) - targets * z)
-        return float(value), np.array([share @ (wrong * x), share @ wrong])[: len(line)]
+        return float(value), x.T @ (share * (sigmoid(z) - targets))
 
-    start = np.array([1.0, 0.0] if method == "platt" else [1.0])
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"ftol": 1e-12}).x
-    return (float(found[0]), float(found[1]) if len(found) > 1 else 0.0) if found[0] > 0 else None
+    found = minimize(loss, line[:count], jac=True, method="L-BFGS-B", options={"ftol": 1e-12})
+    line[:count] = found.x
+    return line if line[0] > 0 and line[2] >= 0 else None

@@ -7,7 +7,6 @@ policy does. A figure that the labels leave undefined (AUROC of one class) is No
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -38,21 +37,6 @@ def photo_weights(labels: ArrayLike, share_of_others: float | None) -> NDArray[n
     if share_of_others is None or y.all() or not y.any():
         return np.ones(len(y))
     return np.asarray(np.where(y, (1 - share_of_others) / y.mean(), share_of_others / (~y).mean()))
-
-
-def source_weights(labels: ArrayLike, sources: Sequence[str]) -> NDArray[np.float64]:
-    """Weights ``[N]`` of mean 1 under which the classes, and all sources of a class, are alike.
-
-    Args:
-        labels: ``[N]``, 1 = plant, 0 = other.
-        sources: of each photo, ``[N]``.
-    """
-    y = np.asarray(labels).ravel() == 1
-    cells = list(zip(y.tolist(), sources, strict=True))
-    size = Counter(cells)
-    number = Counter(label for label, _ in size)
-    share = [1.0 / (size[cell] * number[cell[0]] * len(number)) for cell in cells]
-    return np.array(share) * len(cells)
 
 
 def roc_curve(

@@ -1,9 +1,15 @@
-"""Counts of verdicts by what they should have been. Needs only NumPy, as serving has it."""
+"""Counts of verdicts by what they should have been, and how much each photo counts.
+
+Needs only NumPy, as serving has it.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 
 def confusion(labels: ArrayLike, probabilities: ArrayLike, threshold: float) -> dict[str, int]:
@@ -16,3 +22,18 @@ def confusion(labels: ArrayLike, probabilities: ArrayLike, threshold: float) -> 
         "false_accept": int(np.sum(~plant & accepted)),
         "true_retake": int(np.sum(~plant & ~accepted)),
     }
+
+
+def source_weights(labels: ArrayLike, sources: Sequence[str]) -> NDArray[np.float64]:
+    """Weights ``[N]`` of mean 1 under which the classes, and all sources of a class, are alike.
+
+    Args:
+        labels: ``[N]``, 1 = plant, 0 = other.
+        sources: of each photo, ``[N]``.
+    """
+    y = np.asarray(labels).ravel() == 1
+    cells = list(zip(y.tolist(), sources, strict=True))
+    size = Counter(cells)
+    number = Counter(label for label, _ in size)
+    share = [1.0 / (size[cell] * number[cell[0]] * len(number)) for cell in cells]
+    return np.array(share) * len(cells)

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from plantood.training.judging.metrics import source_weights
-from plantood.training.judging.outcomes import confusion
+from plantood.training.judging.outcomes import confusion, source_weights
 
 FALSE_ACCEPT_COST = 3.0
 """Cost of an *other* let through, in false retakes: the source project's weight, as it meant it."""

@@ -26,10 +26,7 @@ import numpy as np
 
 import plantood
 from plantood.errors import SettingsError
-from plantood.model.correction import Correction
 from plantood.model.entry import BACKBONE, CORRECTION, HEAD, MEMORY, GateManifest, GateModel
-from plantood.model.memory import Memory
-from plantood.model.runtime import Scorer
 from plantood.photo.images import Limits
 from plantood.training.mining.scoring import BATCH, Decoded, Judge, Outcome, decode
 from plantood.training.mining.worklist import Task
@@ -124,18 +121,9 @@ class _ScoreRows:
         with tempfile.TemporaryDirectory() as folder:
             for name, content in ray.get(files).items():
                 Path(folder, name).write_bytes(content)
-            memory = Path(folder, MEMORY)
-            gate = GateManifest.model_validate_json(manifest)
-            graphs, corrected = (
-                (Path(folder, BACKBONE), Path(folder, HEAD)),
-                Path(folder, CORRECTION),
-            )
-            correction = Correction.load(corrected) if corrected.exists() else None
-            self.judge = Judge(
-                Scorer(*graphs, threads=1, calibration=gate.calibration, correction=correction),
-                Memory.load(memory) if memory.exists() else None,
-                gate.policy,
-            )
+            about = GateManifest.model_validate_json(manifest)
+            gate = GateModel("", Path(folder), about, metrics={}, card="")
+            self.judge = Judge(gate.scorer(threads=1), gate.memory(), about.policy)
 
     def __call__(self, rows: Mapping[str, np.ndarray]) -> dict[str, list[str]]:
         """Rows of :func:`_decode_rows` to their ids, scores (JSON) and errors."""

@@ -13,7 +13,7 @@ in any choice.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +25,10 @@ from plantood.training.judging.unseen import Accepted, accepted_shares
 from plantood.training.process.progress import track
 from plantood.training.recipe.samples import Sample
 
-Trainer = Callable[[frozenset[str], NDArray[np.intp]], NDArray[np.float32]]
-"""Left-out sources and rows to score, to the logits of a model trained on all the rest."""
+Said = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""Logits of P(plant) ``[n]``, and margins by a memory ``[n]``."""
+Trainer = Callable[[frozenset[str], NDArray[np.intp]], Said]
+"""Left-out sources and rows to score, to what a model says that was trained on all the rest."""
 
 SHARE_OF_OTHERS = 0.5
 """Of the photos to come, which nobody knows: both classes count alike."""
@@ -39,6 +41,10 @@ class Rule:
     calibration: FittedCalibration
     threshold: ChosenThreshold
 
+    def remembering(self, pictures: int) -> Rule:
+        """The same for a memory of so many pictures."""
+        return replace(self, calibration=self.calibration.remembering(pictures))
+
 
 @dataclass(frozen=True)
 class Unseen:
@@ -49,6 +55,8 @@ class Unseen:
     """Labels ``[N]``."""
     probabilities: NDArray[np.float64]
     """P(plant) as the probe gives it, ``[N]``."""
+    margins: NDArray[np.float32]
+    """How much nearer the plants are that the probe was fitted to than the others, ``[N]``."""
     test: NDArray[np.bool_]
     """Photos ``[N]`` by which nothing is chosen."""
 
@@ -63,10 +71,12 @@ class Unseen:
         """
         chosen = ~self.test & ~np.isin(self.sources, sorted(without))
         labels, sources = self.plant[chosen], self.sources[chosen].tolist()
-        calibration = fit_calibration(labels, self.probabilities[chosen], sources=sources)
+        calibration = fit_calibration(
+            labels, self.probabilities[chosen], sources=sources, margins=self.margins[chosen]
+        )
         threshold = choose_threshold(
             labels,
-            calibration.apply(self.probabilities[chosen]),
+            calibration.apply(self.probabilities[chosen], self.margins[chosen]),
             share_of_others=SHARE_OF_OTHERS,
             sources=sources,
         )
@@ -84,7 +94,7 @@ class Unseen:
             mine = np.isin(self.sources, sorted(unit))
             shares += accepted_shares(
                 self.plant[mine],
-                rule.calibration.apply(self.probabilities[mine]),
+                rule.calibration.apply(self.probabilities[mine], self.margins[mine]),
                 self.sources[mine].tolist(),
                 rule.threshold.threshold,
             )
@@ -109,14 +119,15 @@ def leave_each_out(
     """
     photos = np.array([n for n, sample in enumerate(samples) if sample.kind == "photo"])
     sources = np.array([samples[n].sources[0] for n in photos])
-    logits = np.zeros(len(photos))
+    logits, margins = np.zeros(len(photos), np.float32), np.zeros(len(photos), np.float32)
     units = units_of(sources.tolist(), together)
     for unit in track(units, len(units), "Leaving sources out"):
         own = np.flatnonzero(np.isin(sources, sorted(unit)))
-        logits[own] = train(unit, photos[own])
+        logits[own], margins[own] = train(unit, photos[own])
     return Unseen(
         sources,
         np.array([samples[n].plant for n in photos]),
         sigmoid(logits),
+        margins,
         np.array([samples[n].measured_only for n in photos]),
     )

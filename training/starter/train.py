@@ -26,12 +26,13 @@ from numpy.typing import NDArray
 
 from plantood.errors import TrainingDataError
 from plantood.model.memory import Memory
+from plantood.model.neighbours import Neighbours
 from plantood.model.runtime import Scorer
 from plantood.training.common.settings import DataSettings
 from plantood.training.common.tables import Row
 from plantood.training.fitting.extractor import extractor_for
 from plantood.training.fitting.probe import PENALTY, Probe, fit_probe
-from plantood.training.fitting.scoring import score_splits
+from plantood.training.fitting.scoring import score_photos
 from plantood.training.judging.evaluation import Evaluation, Scored
 from plantood.training.judging.seen import Seen
 from plantood.training.judging.unseen import unseen_table
@@ -45,7 +46,7 @@ from plantood.training.recipe.plan import plan
 from plantood.training.recipe.roles import Cuts
 from plantood.training.recipe.weighting import sample_weights
 from plantood.training.report.card import model_card
-from plantood.training.starter.leave_out import Rule, leave_each_out, units_of
+from plantood.training.starter.leave_out import Rule, Said, leave_each_out, units_of
 from plantood.training.starter.photos import read_rows
 from plantood.training.starter.roles import NEEDED_SOURCES, ROLES, TOGETHER
 from plantood.training.train.publish import publish
@@ -89,9 +90,10 @@ def train_starter(
     bank = open_bank(samples, cuts, extractor, cache, name="starter", of_length_1=True)
 
     doubtful = frozenset(row.path for row in rows if not row.trusted)
-    unseen = leave_each_out(bank.samples, partial(fold_logits, bank, doubtful), TOGETHER)
-    rule = unseen.rule()
+    unseen = leave_each_out(bank.samples, partial(fold_says, bank, doubtful), TOGETHER)
     probe = fit_fold(bank, doubtful, frozenset())
+    memory = remember_fold(bank, doubtful, frozenset(), probe)
+    rule = unseen.rule().remembering(len(memory))
     units = units_of(unseen.sources.tolist(), TOGETHER)
     header, table_rows = unseen_table({"starter": unseen.accepted(units)})
     lines = [list(header), *map(list, table_rows)]
@@ -123,11 +125,11 @@ def train_starter(
             unseen=lines,
             notes=NOTES.read_text(encoding="utf-8"),
         ),
-        evaluate=partial(_evaluate, dataset, rule, details),
+        evaluate=partial(_evaluate, dataset, rule, memory, details),
         save=partial(_put, out=out),
         quantize="float16",
         half_keras=True,
-        memory=remember_bank(bank, doubtful, probe),
+        memory=memory,
     )
     return header, table_rows
 
@@ -138,9 +140,11 @@ def fit_fold(bank: Bank, doubtful: frozenset[Path], left_out: frozenset[str]) ->
     return fit_probe(bank.embeddings, bank.plant, weights)
 
 
-def remember_bank(bank: Bank, doubtful: frozenset[Path], probe: Probe) -> Memory:
+def remember_fold(
+    bank: Bank, doubtful: frozenset[Path], left_out: frozenset[str], probe: Probe
+) -> Memory:
     """The memory of all that the probe was fitted to; what was made has its kind for a source."""
-    weights = starter_weights(bank, doubtful, frozenset())
+    weights = starter_weights(bank, doubtful, left_out)
     return bank.memory(probe.logits(bank.embeddings), weights)
 
 
@@ -151,11 +155,14 @@ def starter_weights(
     return sample_weights(bank.samples, left_out, doubtful, counted_less=ROLES.counted_less)
 
 
-def fold_logits(
+def fold_says(
     bank: Bank, doubtful: frozenset[Path], left_out: frozenset[str], rows: NDArray[np.intp]
-) -> NDArray[np.float32]:
-    """Logits ``[n]`` of these samples by the probe without some sources."""
-    return fit_fold(bank, doubtful, left_out).logits(bank.embeddings[rows])
+) -> Said:
+    """What probe and memory without some sources say of these samples."""
+    probe = fit_fold(bank, doubtful, left_out)
+    memory = remember_fold(bank, doubtful, left_out, probe)
+    embeddings = bank.embeddings[rows]
+    return probe.logits(embeddings), Neighbours(memory).distances(embeddings).margin
 
 
 def probe_head(probe: Probe, feature_shape: tuple[int, int, int]) -> keras.Model:
@@ -173,19 +180,20 @@ def _doubtful() -> list[str]:
         return [row["sha256_prefix"] for row in csv.DictReader(file)]
 
 
-def _evaluate(dataset: Dataset, rule: Rule, details: dict[str, Any], scorer: Scorer) -> Evaluation:
-    """The scores of the graph that ships on the photos that had no part in it."""
-    raw = score_splits(scorer, {"test": dataset.test})
+def _evaluate(
+    dataset: Dataset, rule: Rule, memory: Memory, details: dict[str, Any], scorer: Scorer
+) -> Evaluation:
+    """What the graph that ships says of the photos that had no part in it."""
+    scores = score_photos(scorer, dataset.test, "Scoring test")
+    margins = Neighbours(memory).distances(scores.embedding).margin
+    raw = scores.plant_probability
     return Evaluation(
         "starter",
-        {
-            name: Scored(scored.photos, rule.calibration.apply(scored.probabilities))
-            for name, scored in raw.items()
-        },
+        {"test": Scored(dataset.test, rule.calibration.apply(raw, margins))},
         threshold=rule.threshold.threshold,
         details=details,
         calibration=rule.calibration,
-        uncalibrated=raw,
+        uncalibrated={"test": Scored(dataset.test, raw)},
     )
 
 

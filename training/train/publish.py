@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import keras
+import numpy as np
 
-from plantood.model.calibration import logit
+from plantood.model.calibration import Calibration, logit, sigmoid
 from plantood.model.entry import BACKBONE, HEAD, KERAS, TrainingData, write_entry
 from plantood.model.memory import Memory, remember
+from plantood.model.neighbours import Neighbours
 from plantood.model.policy import Policy
 from plantood.model.runtime import Scorer
 from plantood.training.fitting.scoring import CHECK_PHOTOS, score_photos, some_photos
@@ -58,7 +61,8 @@ def publish(
         half_keras: keep the kernels of the Keras model in float16, too.
         parent: tag that it was fine-tuned from.
         data: what it was trained on.
-        memory: what it is to remember of that; by default the photos of ``train``.
+        memory: what it is to remember of that, with the logits of the network alone; by default
+            the photos of ``train``.
 
     Raises:
         ExportMismatch: if graph and model disagree; then nothing is saved.
@@ -80,6 +84,8 @@ def publish(
         )
         scorer = Scorer(folder / BACKBONE, folder / HEAD)
         evaluation = evaluate(scorer)
+        calibration = evaluation.calibration.served if evaluation.calibration else None
+        memory = _memory(dataset, scorer) if memory is None else memory
         figures = evaluation.figures() | {"export": report.as_dict()}
         write_entry(
             folder,
@@ -91,11 +97,11 @@ def publish(
             metrics=figures,
             card=card(figures),
             metrics_summary=_summary(figures),
-            memory=_memory(dataset, scorer) if memory is None else memory,
+            memory=memory if calibration is None else _calibrated(memory, calibration),
             quantization=quantize,
             parent=parent,
             data=data,
-            calibration=evaluation.calibration.served if evaluation.calibration else None,
+            calibration=calibration,
         )
         return save(folder)
 
@@ -110,6 +116,15 @@ def _memory(dataset: Dataset, scorer: Scorer) -> Memory:
         [photo.source for photo in dataset.train],
         sample_weights(dataset.train, "both"),
     )
+
+
+def _calibrated(memory: Memory, calibration: Calibration) -> Memory:
+    """The memory with what the gate says of its pictures, instead of its network alone."""
+    margins = np.zeros(len(memory), np.float32)
+    if calibration.margin:
+        margins = Neighbours(memory.first(calibration.pictures)).of_remembered().margin
+    logits = calibration.logits(sigmoid(memory.logit), margins)
+    return replace(memory, logit=logits.astype(np.float32))
 
 
 def _summary(figures: dict[str, Any]) -> dict[str, float]:

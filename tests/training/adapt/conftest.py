@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 from plantood.model.calibration import Calibration, logit
 from plantood.model.entry import BACKBONE, HEAD, open_gate, write_entry
 from plantood.model.memory import remember
+from plantood.model.neighbours import Neighbours
 from plantood.model.policy import Policy
 from plantood.model.runtime import Scorer
 from plantood.model.store import save_gate
@@ -17,7 +19,7 @@ from plantood.photo.images import to_model_input
 from tests.service.tiny_gate import SIZE, build
 from tests.training.conftest import draw
 
-CALIBRATION = Calibration(0.8, 0.1)
+CALIBRATION = Calibration(0.8, 0.1, margin=1.5, pictures=120)
 
 
 def blue(seed: int) -> np.ndarray:
@@ -34,15 +36,18 @@ def entry(tmp_path_factory: pytest.TempPathFactory) -> Path:
     labels = np.arange(120) % 2 == 0
     batch = np.stack([to_model_input(draw(int(y), i), SIZE) for i, y in enumerate(labels)])
     scores = Scorer(folder / BACKBONE, folder / HEAD, threads=1).score(batch)
+    memory = remember(
+        scores.embedding,
+        logit(scores.plant_probability),
+        labels,
+        [f"{'field' if y else 'street'} {i % 3}" for i, y in enumerate(labels)],
+        np.ones(120),
+    )
+    margins = Neighbours(memory).of_remembered().margin
+    said = CALIBRATION.logits(scores.plant_probability, margins).astype(np.float32)
     write_entry(
         folder,
-        memory=remember(
-            scores.embedding,
-            logit(scores.plant_probability),
-            labels,
-            [f"{'field' if y else 'street'} {i % 3}" for i, y in enumerate(labels)],
-            np.ones(120),
-        ),
+        memory=replace(memory, logit=said),
         calibration=CALIBRATION,
         policy=Policy(min_shorter_side=32, plant_threshold=0.55),
         metrics={"seen": {"train": "", "val": ""}},

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from plantood.model.calibration import Calibration, sigmoid
+from plantood.model.calibration import sigmoid
 from plantood.model.memory import Memory, remember
 from plantood.training.adapt.correct import fit_correction, leave_each_out, memory_logits, none
 from plantood.training.adapt.judge import Judged, judge
@@ -21,7 +21,7 @@ def memory() -> Memory:
     return remember(known.embedding, known.logit, known.plant, sources, np.ones(300))
 
 
-def judged(memory: Memory, away: float = 2.0, calibration: Calibration | None = None) -> Judged:
+def judged(memory: Memory, away: float = 2.0) -> Judged:
     new = photos(30, 1, away)
     return judge(
         memory,
@@ -29,7 +29,6 @@ def judged(memory: Memory, away: float = 2.0, calibration: Calibration | None = 
         START,
         fit_correction(memory, new, START),
         threshold=0.4,
-        calibration=calibration,
         costs=CostSettings(),
         margin=0.02,
     )
@@ -67,15 +66,6 @@ def test_the_threshold_is_chosen_on_both_near_the_one_before(memory: Memory) -> 
     assert judged(memory).chosen.threshold == pytest.approx(expected.threshold, abs=1e-6)
 
 
-def test_a_calibration_is_part_of_it(memory: Memory) -> None:
-    line = Calibration(0.5, 2.5)
-    found = judged(memory, calibration=line).known[0]
-    p = sigmoid(memory.logit[~memory.plant])
-    expected = int(np.sum(line.apply(p) >= 0.4))
-    assert expected != np.sum(p >= 0.4)
-    assert (found.error, found.wrong_before) == ("false accepts", expected)
-
-
 def test_sources_that_changed_are_told(memory: Memory) -> None:
     found = judged(memory)
     totals, sources = found.known[:2], found.known[2:]
@@ -98,7 +88,6 @@ def test_what_gets_worse_is_an_objection(memory: Memory) -> None:
         START,
         turned,
         threshold=0.4,
-        calibration=None,
         costs=CostSettings(),
         margin=0.02,
     )

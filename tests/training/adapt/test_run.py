@@ -15,11 +15,14 @@ from click.testing import CliRunner
 
 from plantood.cli import main
 from plantood.errors import TrainingDataError
-from plantood.model.store import damage, list_gates, load_gate, store_dir
+from plantood.model.calibration import sigmoid
+from plantood.model.entry import MEMORY, open_gate, write_entry
+from plantood.model.store import damage, list_gates, load_gate, save_gate, store_dir
 from plantood.photo.images import to_model_input
-from plantood.training.adapt.photos import LABELS, ROUND
+from plantood.training.adapt.photos import LABELS, ROUND, read_photos
 from plantood.training.adapt.run import adapt
 from plantood.training.adapt.settings import AdaptOptions
+from plantood.training.fitting.features import read_input
 from plantood.training.rounds import layout
 from tests.service.tiny_gate import SIZE
 from tests.training.adapt.conftest import CALIBRATION, blue
@@ -110,9 +113,31 @@ def test_a_manifest_and_a_round(options: AdaptOptions, tmp_path: Path) -> None:
     assert by_round.manifest.files["correction.npz"] == by_table.manifest.files["correction.npz"]
 
 
-def test_a_gate_without_memory(gate: str, few: Make, tmp_path: Path) -> None:
+def test_a_gate_without_memory(entry: Path, few: Make, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(entry, tmp_path / "entry"))
+    (folder / MEMORY).unlink()
+    manifest = open_gate(entry).manifest
+    about = manifest.model_dump(include={"backbone", "head", "input_size", "preprocessing"})
+    write_entry(folder, policy=manifest.policy, metrics={}, card="# No memory", **about)
+    tag = str(save_gate(folder, name="tiny-forgetful"))
     with pytest.raises(TrainingDataError, match="remembers nothing"):
-        adapt(AdaptOptions(gate, few(), cache=tmp_path))
+        adapt(AdaptOptions(tag, few(), cache=tmp_path))
+
+
+def test_what_is_judged_is_what_is_served(options: AdaptOptions) -> None:
+    """The new photos, by the child's scorer, as by the correction of what its parent says."""
+    parent = load_gate(options.tag)
+    given = read_photos(parent, options.photos, options.cache)
+    pixels = np.stack([read_input(photo.path, SIZE) for photo in given.photos])
+    served = parent.scorer(1).score(pixels).plant_probability
+    np.testing.assert_allclose(sigmoid(given.scored.logit), served, atol=1e-5)
+    child = load_gate(adapt(options).tag)
+    correction = child.correction()
+    assert correction is not None
+    expected = correction.logit(given.scored.logit, given.scored.embedding)
+    after = child.scorer(1).score(pixels).plant_probability
+    np.testing.assert_allclose(after, sigmoid(expected), atol=1e-4)
+    assert np.abs(after - served).max() > 0.1
 
 
 def test_one_class_only(options: AdaptOptions, few: Make) -> None:

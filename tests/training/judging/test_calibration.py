@@ -136,3 +136,42 @@ def test_sources_count_alike_and_are_judged_by_lines_without_them() -> None:
     as_large = fit_calibration(np.array(labels)[repeated], p[repeated])
     assert alike.calibration.slope == pytest.approx(as_large.calibration.slope, rel=0.15)
     assert alike.log_loss != by_photo.log_loss
+
+
+def asked(count: int = 3000, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels, what a network says, and margins that know what it does not."""
+    rng = np.random.default_rng(seed)
+    said, margins = rng.normal(0, 2, count), rng.normal(0, 0.05, count)
+    truth = expit(0.8 * said + 25 * margins + 0.3)
+    return (rng.random(count) < truth).astype(int), expit(said), margins
+
+
+def test_neighbours_are_asked_where_they_know_more() -> None:
+    labels, p, margins = asked()
+    fitted = fit_calibration(labels, p, margins=margins)
+    assert fitted.method == "neighbours"
+    found = fitted.calibration
+    assert (found.slope, found.intercept) == (
+        pytest.approx(0.8, abs=0.08),
+        pytest.approx(0.3, abs=0.12),
+    )
+    assert found.margin == pytest.approx(25, abs=2.5)
+    x = np.column_stack([logit(p), margins])
+    theirs = LogisticRegression(C=1e9, tol=1e-8, max_iter=1000).fit(x, labels)
+    assert [found.slope, found.margin] == pytest.approx(theirs.coef_[0].tolist(), rel=0.01)
+    assert fitted.log_loss["neighbours"] < fitted.log_loss["platt"] - 0.01
+    applied = fitted.remembering(7)
+    assert applied.calibration == Calibration(found.slope, found.intercept, found.margin, 7)
+    np.testing.assert_allclose(applied.apply(p, margins), applied.served.apply(p, margins))
+    assert "neighbours" in fitted.in_words()
+    assert f"margin {found.margin:.2f}" in fitted.in_words()
+
+
+def test_margins_that_say_nothing_or_the_opposite_are_not_served() -> None:
+    labels, p, margins = asked()
+    noise = np.random.default_rng(5).permutation(margins)
+    for one in (-margins, noise):
+        fitted = fit_calibration(labels, p, margins=one)
+        assert fitted.method != "neighbours" or fitted.calibration.margin < 3
+    assert "neighbours" not in fit_calibration(labels, p, margins=-margins).log_loss
+    assert "neighbours" not in fit_calibration(labels, p).log_loss

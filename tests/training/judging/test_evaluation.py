@@ -35,7 +35,7 @@ def evaluation() -> Evaluation:
 
 def test_calibration_before_and_after(evaluation: Evaluation) -> None:
     told = json.loads(json.dumps(evaluation.figures()))["calibration"]
-    assert told["calibration"] == {"slope": 0.5, "intercept": 0.7}
+    assert told["calibration"] == {"slope": 0.5, "intercept": 0.7, "margin": 0.0, "pictures": 0}
     error = told["error"]["test"]
     for when, scored in (
         ("before", evaluation.uncalibrated["test"]),

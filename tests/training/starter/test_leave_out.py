@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ def unseen(test: str = "", **logits: list[float] | np.ndarray) -> Unseen:
     sources = np.array([name for name, own in logits.items() for _ in own])
     plant = np.isin(sources, sorted(PLANTS))
     probabilities = 1 / (1 + np.exp(-np.concatenate([*logits.values()])))
-    return Unseen(sources, plant, probabilities, sources == test)
+    return Unseen(sources, plant, probabilities, np.zeros(len(plant)), sources == test)
 
 
 def spread(middle: float, count: int = 40) -> np.ndarray:
@@ -87,9 +88,9 @@ def test_each_unit_is_scored_by_a_training_without_it() -> None:
     ]
     asked = []
 
-    def train(left_out: frozenset[str], rows: np.ndarray) -> np.ndarray:
+    def train(left_out: frozenset[str], rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         asked.append((left_out, rows.tolist()))
-        return rows.astype(np.float32)
+        return rows.astype(np.float32), rows.astype(np.float32) / 10
 
     unit = frozenset({"farm", "garden"})
     found = leave_each_out(samples, train, (unit,))
@@ -98,3 +99,18 @@ def test_each_unit_is_scored_by_a_training_without_it() -> None:
     assert found.plant.tolist() == [True, False, True, True]
     assert found.test.tolist() == [False, False, True, False]
     np.testing.assert_allclose(found.probabilities, 1 / (1 + np.exp([-1.0, -2.0, -4.0, -5.0])))
+    np.testing.assert_allclose(found.margins, [0.1, 0.2, 0.4, 0.5])
+
+
+def test_neighbours_have_a_say_in_the_rule() -> None:
+    """The probe knows little of these sources; what they are near to tells nearly all."""
+    rng = np.random.default_rng(0)
+    middles = {"farm": 0.5, "garden": 0.5, "street": -0.5, "room": -0.5}
+    scores = unseen(**{name: rng.normal(middle, 1, 60) for name, middle in middles.items()})
+    scores = replace(scores, margins=np.where(scores.plant, 0.1, -0.1) + rng.normal(0, 0.05, 240))
+    rule = scores.rule()
+    assert rule.calibration.method == "neighbours"
+    shares = scores.accepted(EACH)
+    assert mean_share(shares, "plant") > 0.9
+    assert mean_share(shares, "other") < 0.05
+    assert rule.remembering(9).calibration.calibration.pictures == 9
