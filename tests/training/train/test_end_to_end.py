@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -165,9 +164,6 @@ def test_evaluate_gives_the_figures_of_training(
         split["at_threshold"]["confusion"]["true_accept"] == 0 for split in whole["splits"].values()
     )
     assert "too_small" in ran.output
-    page = (tmp_path / "out" / "report.html").read_text()
-    shown, likened = page.count("<figure>"), re.findall(r"like: (plant|other) \S+ 0\.\d\d, ", page)
-    assert shown == len(likened) > 0
 
 
 def test_evaluate_names_what_is_missing(data: Data) -> None:
