@@ -43,6 +43,20 @@ class Calibration:
         if not (finite and self.slope > 0 and self.margin >= 0):
             raise ValueError("the slope must be positive, the margin not negative, and all finite")
 
+    @property
+    def unscaled(self) -> Calibration:
+        """The margin beside the logit of the network as it is: the order of the photos, no more."""
+        return Calibration(margin=self.margin / self.slope, pictures=self.pictures)
+
+    def after(self, first: Calibration) -> Calibration:
+        """Both in one: this line, without a margin of its own, of what another one gives."""
+        return Calibration(
+            self.slope * first.slope,
+            self.slope * first.intercept + self.intercept,
+            self.slope * first.margin,
+            first.pictures,
+        )
+
     def logits(self, plant_probability: ArrayLike, margin: ArrayLike = 0.0) -> NDArray[np.float64]:
         """Calibrated logits, float64 of the shape given; not a number stays not a number.
 

@@ -132,21 +132,27 @@ class GateModel:
             )
         return path
 
-    def scorer(self, threads: int | None = None, *, corrected: bool = True) -> Scorer:
+    def scorer(
+        self, threads: int | None = None, *, corrected: bool = True, calibrated: bool = True
+    ) -> Scorer:
         """Start an ONNX Runtime session on its graphs, its P(plant) calibrated and corrected.
 
         Args:
             threads: As `Scorer` takes them.
             corrected: False leaves out what it learned after its training.
+            calibrated: False leaves out what does not change the order of the photos.
 
         Raises:
             GateModelCorrupt: A graph, the memory or the correction cannot be read.
         """
+        calibration = self.manifest.calibration
+        if calibration is not None and not calibrated:
+            calibration = calibration.unscaled
         return Scorer(
             self.path / BACKBONE,
             self.path / HEAD,
             threads,
-            calibration=self.manifest.calibration,
+            calibration=calibration,
             neighbours=self._neighbours(),
             correction=self.correction() if corrected else None,
         )

@@ -86,8 +86,15 @@ def publish_child(
         quantize=quantization(parent, options),
         parent=parent.tag,
         data=gathered.data,
+        margin=_margin(parent),
     )
     return judgements[0]
+
+
+def _margin(parent: GateModel) -> float:
+    """What the parent gives for how much nearer the remembered plants are; so does its child."""
+    calibration = parent.manifest.calibration
+    return 0.0 if calibration is None else calibration.unscaled.margin
 
 
 def quantization(parent: GateModel, options: FinetuneOptions) -> Literal["float16", "int8"] | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import bentoml
 
 from plantood.errors import TrainingDataError
-from plantood.model.entry import BACKBONE, HEAD, MANIFEST, GateModel, sha256
+from plantood.model.entry import MANIFEST, GateModel, sha256
 from plantood.model.runtime import Scorer
 from plantood.model.store import finish_save, store_dir
 from plantood.training.common.settings import CostSettings
@@ -205,11 +205,8 @@ def _before(parent: GateModel, dataset: Dataset, folder: Path, costs: CostSettin
     Calibration and threshold are chosen anew, by the rules and on the photos that the child's are
     chosen by: other rules, or other photos, would look like something learned.
     """
-
-    def graph() -> Scorer:  # not calibrated, as the child's is not yet
-        return Scorer(parent.path / BACKBONE, parent.path / HEAD)
-
-    splits = _scored(dataset, folder / BEFORE, graph)
+    # Not calibrated, as the child is not yet.
+    splits = _scored(dataset, folder / BEFORE, lambda: parent.scorer(calibrated=False))
     return judged(Evaluation("before", splits, threshold=0.5), costs)
 
 

@@ -46,6 +46,7 @@ def publish(
     parent: str | None = None,
     data: Sequence[TrainingData] = (),
     memory: Memory | None = None,
+    margin: float = 0.0,
 ) -> T:
     """Export, describe and save one gate model; returns what ``save`` does.
 
@@ -63,6 +64,8 @@ def publish(
         data: what it was trained on.
         memory: what it is to remember of that, with the logits of the network alone; by default
             the photos of ``train``.
+        margin: weight of how much nearer the remembered plants are, beside the logit of the
+            network, in what ``evaluate`` is given to score with.
 
     Raises:
         ExportMismatch: if graph and model disagree; then nothing is saved.
@@ -82,10 +85,14 @@ def publish(
             if quantize == "int8"
             else None,
         )
-        scorer = Scorer(folder / BACKBONE, folder / HEAD)
-        evaluation = evaluate(scorer)
+        graphs = folder / BACKBONE, folder / HEAD
+        memory = _memory(dataset, Scorer(*graphs)) if memory is None else memory
+        asked = Calibration(margin=margin, pictures=len(memory)) if margin else None
+        neighbours = Neighbours(memory) if margin else None
+        evaluation = evaluate(Scorer(*graphs, calibration=asked, neighbours=neighbours))
         calibration = evaluation.calibration.served if evaluation.calibration else None
-        memory = _memory(dataset, scorer) if memory is None else memory
+        if asked is not None:
+            calibration = (calibration or Calibration()).after(asked)
         figures = evaluation.figures() | {"export": report.as_dict()}
         write_entry(
             folder,
@@ -129,5 +136,5 @@ def _calibrated(memory: Memory, calibration: Calibration) -> Memory:
 
 def _summary(figures: dict[str, Any]) -> dict[str, float]:
     splits = figures["splits"]
-    half = splits.get("test", splits["val"])["at_half"]
+    half = splits["test" if "test" in splits else "val"]["at_half"]
     return {key: round(half[key], 6) for key in SUMMARY if half[key] is not None}
