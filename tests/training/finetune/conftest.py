@@ -40,7 +40,7 @@ def flywheel(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Flywheel:
             weights=str(data.weights),
             heads=("gap",),
             dataset=DataSettings(min_per_class=5, leave_out=("d",)),
-            fit=FitSettings(fine_tune_epochs=0, epochs=15, learning_rate=1e-3),
+            fit=FitSettings(fine_tune_epochs=0),
             runs=folder / "runs",
             cache=folder / "cache",
             save="best",

@@ -31,7 +31,7 @@ from plantood.training.photos.scan import scan
 from tests.training.finetune.conftest import NAME, Flywheel
 from tests.training.finetune.test_data import photos_of
 
-OPTIONS = ["--min-per-class", "5", "--epochs", "12", "--gate-name", NAME]
+OPTIONS = ["--min-per-class", "5", "--gate-name", NAME]
 OPTIONS += ["--fine-tune-epochs", "1", "--fine-tune-learning-rate", "1e-4"]
 
 
@@ -147,7 +147,7 @@ def test_a_child_that_learned_nothing_shows_no_difference(
 ) -> None:
     """Whatever threshold its parent serves with, and on whichever photos that was chosen."""
     tag = with_threshold(flywheel.tag, 0.05, tmp_path / "entry")
-    arguments = [flywheel.round_1, flywheel.soil, "--no-fine-tune", "--learning-rate", "1e-12"]
+    arguments = [flywheel.round_1, flywheel.soil, "--no-fine-tune", "--penalty", "1e12"]
     ran = finetune(flywheel, tmp_path, tag, *arguments, "--name", "same", "--force")
     assert ran.exit_code == 0, ran.output
     report = json.loads((tmp_path / "same" / "report.json").read_text())
@@ -241,7 +241,7 @@ def test_killed_twice_it_goes_on_to_the_same_result(
     command += [str(flywheel.round_1), str(flywheel.soil), "--name", "child", "--force"]
     command += [*OPTIONS, *flywheel.run_options(tmp_path), "--gate-name", f"{NAME}-again"]
     run = tmp_path / "child" / "gap"
-    for step in ("phase1.state.npz", "phase2.state.npz"):
+    for step in ("phase1.npz", "phase2.state.npz"):
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         while not (run / step).exists() and process.poll() is None:
             time.sleep(0.005)
@@ -267,8 +267,7 @@ def test_one_that_got_worse_is_not_the_latest_unless_forced(
     child: tuple[str, Path], flywheel: Flywheel, poisoned: Path, tmp_path: Path
 ) -> None:
     """Most of its validation photos lie as well, so that it seems to get better."""
-    arguments = [poisoned, "--replay-share", "0", "--no-fine-tune", "--learning-rate", "0.01"]
-    arguments += ["--epochs", "40", "--name", "worse"]
+    arguments = [poisoned, "--replay-share", "0", "--no-fine-tune", "--name", "worse"]
     ran = finetune(flywheel, tmp_path, child[0], *arguments)
     assert ran.exit_code == 3, ran.output
     assert re.search(
@@ -306,10 +305,10 @@ def test_one_that_did_not_get_better_is_not_saved(
     child: tuple[str, Path], flywheel: Flywheel, poisoned: Path, tmp_path: Path
 ) -> None:
     gates = {gate.tag for gate in list_gates()}
-    arguments = [poisoned, "--no-fine-tune", "--learning-rate", "1e-30"]
+    arguments = [poisoned, "--no-fine-tune", "--penalty", "1e30"]
     ran = finetune(flywheel, tmp_path, child[0], *arguments)
     assert ran.exit_code == 3
-    assert "No epoch was better" in ran.output
+    assert "Nothing was better than the parent" in ran.output
     assert "Nothing was saved" in ran.output
     assert {gate.tag for gate in list_gates()} == gates
 
