@@ -20,6 +20,13 @@ from plantood.training.judging.threshold import FEWEST
 Method = Literal["none", "temperature", "platt", "neighbours"]
 METHODS: tuple[Method, ...] = ("none", "temperature", "platt", "neighbours")
 """By falling simplicity; of equally good ones the first is taken."""
+FREE: Mapping[Method, list[int]] = {
+    "none": [],
+    "temperature": [0],
+    "platt": [0, 1],
+    "neighbours": [0, 2],
+}
+"""What each chooses, of slope, intercept and weight of the margin; the others stay 1, 0 and 0."""
 FOLDS = 10
 
 
@@ -87,10 +94,10 @@ def fit_calibration(
 
     *none* leaves the logit; *temperature* scales it (Guo et al. 2017, *On calibration of modern
     neural networks*, section 4.2); *platt* also moves it (Platt 1999, *Probabilistic outputs for
-    support vector machines*); *neighbours* also adds to it how much nearer the plants are that the
-    gate remembers, if that is known. They are fitted to Platt's targets, ``(n + 1) / (n + 2)`` and
-    ``1 / (n + 2)`` instead of 1 and 0, so that photos that are told apart without an error do not
-    make the line infinitely steep. Taken is the kind with the lowest log loss on photos that it was
+    support vector machines*); *neighbours* scales it and adds how much nearer the plants are that
+    the gate remembers, if that is known. They are fitted to Platt's targets, ``(n + 1) / (n + 2)``
+    and ``1 / (n + 2)`` instead of 1 and 0, so that photos that are told apart without an error do
+    not make the line infinitely steep. Taken is the kind with the lowest log loss on photos that it was
     not fitted on (stratified folds); with fewer than ``FEWEST`` photos of a class it is *none*.
 
     Before that, weights of the loss are taken out of the odds, which they scale by ``retake /
@@ -117,13 +124,14 @@ def fit_calibration(
     y = np.asarray(labels).ravel() == 1
     plants, others = int(y.sum()), int((~y).sum())
     x = logit(np.ravel(np.asarray(probabilities))) + math.log(weights[0] / weights[1])
-    counting = np.ones(len(y)) if sources is None else source_weights(y, sources)
+    of = None if sources is None else np.asarray(sources)
+    counting = _counting(y, of)
     enough = min(plants, others) >= FEWEST
     known = METHODS if margins is not None else METHODS[:-1]
     inputs = np.column_stack(
         [x, np.ones(len(y)), np.zeros(len(y)) if margins is None else np.ravel(margins)]
     )
-    losses = _cross_fitted(known, y, inputs, counting, sources) if enough else {}
+    losses = _cross_fitted(known, y, inputs, of) if enough else {}
     method = min(losses, key=losses.__getitem__, default=METHODS[0])
     line = _fit(method, y, inputs, counting)
     assert line is not None  # a line that fell has no loss
@@ -140,14 +148,16 @@ def _cross_fitted(
     methods: Sequence[Method],
     y: NDArray[np.bool_],
     inputs: NDArray[np.float64],
-    counting: NDArray[np.float64],
-    sources: Sequence[str] | None,
+    sources: NDArray[np.str_] | None,
 ) -> dict[Method, float]:
     """Log loss by method, each photo judged by a line that was fitted without it."""
     total = dict.fromkeys(methods, 0.0)
+    counting = _counting(y, sources)
     for fitted, judged in _folds(y, sources):
+        # Balanced anew: without one of its sources, a class would seem rarer than it is.
+        own = _counting(y[fitted], None if sources is None else sources[fitted])
         for method in list(total):
-            line = _fit(method, y[fitted], inputs[fitted], counting[fitted])
+            line = _fit(method, y[fitted], inputs[fitted], own)
             if line is None:
                 del total[method]
             else:
@@ -156,11 +166,16 @@ def _cross_fitted(
     return {method: loss / len(y) for method, loss in total.items()}
 
 
+def _counting(y: NDArray[np.bool_], sources: NDArray[np.str_] | None) -> NDArray[np.float64]:
+    """How much each photo counts, ``[N]``."""
+    return np.ones(len(y)) if sources is None else source_weights(y, sources.tolist())
+
+
 def _folds(
-    y: NDArray[np.bool_], sources: Sequence[str] | None
+    y: NDArray[np.bool_], sources: NDArray[np.str_] | None
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     """Photos to fit to and photos to judge, each photo judged once: by source if that is told."""
-    if sources is not None and all(len({*np.asarray(sources)[y == one]}) > 1 for one in (0, 1)):
+    if sources is not None and all(len({*sources[y == one]}) > 1 for one in (0, 1)):
         yield from LeaveOneGroupOut().split(y, groups=sources)
         return
     folds = StratifiedKFold(min(FOLDS, int(y.sum()), int((~y).sum())), shuffle=True, random_state=0)
@@ -178,17 +193,17 @@ def _fit(
     None if the slope is not positive or the margin counts the wrong way round.
     """
     line = np.array([1.0, 0.0, 0.0])
-    count = METHODS.index(method)  # of the three that the method is free to choose
-    if not count:
+    free = FREE[method]
+    if not free:
         return line
-    x, share = inputs[:, :count], counting / counting.sum()
+    x, share = inputs[:, free], counting / counting.sum()
     targets = np.where(y, (y.sum() + 1) / (y.sum() + 2), 1 / ((~y).sum() + 2))
 
-    def loss(free: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        z = x @ free
+    def loss(chosen: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        z = x @ chosen
         value = share @ (np.logaddexp(0, z) - targets * z)
         return float(value), x.T @ (share * (sigmoid(z) - targets))
 
-    found = minimize(loss, line[:count], jac=True, method="L-BFGS-B", options={"ftol": 1e-12})
-    line[:count] = found.x
+    found = minimize(loss, line[free], jac=True, method="L-BFGS-B", options={"ftol": 1e-12})
+    line[free] = found.x
     return line if line[0] > 0 and line[2] >= 0 else None
