@@ -97,8 +97,8 @@ def fit_calibration(
     support vector machines*); *neighbours* scales it and adds how much nearer the plants are that
     the gate remembers, if that is known. They are fitted to Platt's targets, ``(n + 1) / (n + 2)``
     and ``1 / (n + 2)`` instead of 1 and 0, so that photos that are told apart without an error do
-    not make the line infinitely steep. Taken is the kind with the lowest log loss on photos that it was
-    not fitted on (stratified folds); with fewer than ``FEWEST`` photos of a class it is *none*.
+    not make the line infinitely steep. Taken is the kind with the lowest log loss on photos that it
+    was not fitted on; with fewer than ``FEWEST`` photos of a class it is *none*.
 
     Before that, weights of the loss are taken out of the odds, which they scale by ``retake /
     accept`` (Elkan 2001). After it, the odds are moved from the share of others in these photos to
