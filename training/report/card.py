@@ -25,7 +25,7 @@ VALIDATION = "the validation split"
 LIMITS = """\
 - Each source is one camera, one place, one background. Figures on the test split hold for photos
   like those; for cameras and fields never seen, look at leave-one-source-out figures instead.
-- P(plant) is calibrated for photos like those of the validation split; the table has its error.
+- P(plant) is calibrated for photos like those that it was calibrated on; the table has its error.
 - The threshold was chosen for the stated costs; with other costs or another share of bad photos
   choose it again."""
 
