@@ -19,6 +19,7 @@ from PIL import Image
 from plantood.judging.gate import Gate
 from plantood.model.entry import open_gate
 from plantood.model.starter import starter_dir
+from plantood.training.common.intervals import share
 from plantood.training.common.shared import shared_dir
 from plantood.training.common.tables import markdown, write_between_markers
 
@@ -62,7 +63,7 @@ def main(write: Path | None) -> None:
     rows = []
     for kind, photos in field_photos(shared / "data" / "field").items():
         accepted = sum(verdict.accepted for verdict in gate.check_many(photos))
-        rows.append([kind, str(len(photos)), f"{accepted / len(photos):.1%}"])
+        rows.append([kind, str(len(photos)), share(accepted, len(photos))])
     text = markdown(["never trained on", "number", "accepted"], rows)
     click.echo(text)
     if write:

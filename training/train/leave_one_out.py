@@ -185,6 +185,11 @@ def without_each(dataset: Dataset, min_per_class: int) -> tuple[dict[str, Datase
             notes.append(f"{source} cannot be left out: {error}")
         else:
             rests[source] = rest
+            if rest.aside:
+                notes.append(
+                    f"Without {source}, {len(rest.aside)} photos of other sources are set aside as "
+                    "well, since they show what one of it shows."
+                )
     if not rests:
         raise TrainingDataError(
             f"Without any one of the {len(dataset.sources)} sources, too few photos of a class are "

@@ -218,6 +218,11 @@ def data_notes(dataset: Dataset, folder: Path) -> list[str]:
             f"The manifest puts near-duplicates on different sides in {len(dataset.crossings)} "
             "cases; near_duplicates.csv lists them."
         )
+    if dataset.aside:
+        notes.append(
+            f"{len(dataset.aside)} photos of other sources show what one left out shows, and are "
+            "neither learned from nor judged."
+        )
     if not dataset.test:
         notes.append("No photo fell into the test split; there are no test figures.")
     return notes
