@@ -18,7 +18,7 @@ from plantood.model.starter import install_starter, starter_backbone, starter_di
 from plantood.model.store import list_gates, load_gate, save_gate
 
 NAME = "starter-under-test"
-LIMIT = 16 * 10**6
+LIMIT = 19 * 10**6
 
 
 @pytest.fixture(autouse=True)

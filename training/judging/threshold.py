@@ -165,7 +165,7 @@ def _nearest_good_one(
     # Any threshold in (edges[i], edges[i + 1]] accepts exactly the photos from edges[i + 1] up.
     rank = np.searchsorted(values, p)
     others, plants = (
-        np.bincount(rank[mine], _effective(counting[mine]), len(values))
+        np.bincount(rank[mine], _effective(counting[mine]), len(values)).astype(np.float64)
         for mine in (y != 1, y == 1)
     )
     accepts, accepts_noise = _jeffreys(others.sum() - _running(others), others.sum())
@@ -187,7 +187,7 @@ def _nearest_good_one(
 
 def _effective(counting: NDArray[np.float64]) -> NDArray[np.float64]:
     """The weights scaled so that their sum is the number of photos that they are worth."""
-    return counting * (counting.sum() / np.square(counting).sum())
+    return np.asarray(counting * (counting.sum() / np.square(counting).sum()))
 
 
 def _running(counts: NDArray[np.float64]) -> NDArray[np.float64]:
