@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +24,6 @@ from plantood.model.neighbours import Neighbours
 #: Photos per forward pass. Beyond it the time per photo no longer falls and the memory, which
 #: the runtime keeps, only grows; larger batches are scored in pieces.
 MAX_BATCH = 16
-
-
-Number = TypeVar("Number", bound=np.generic)
 
 
 class Scores(NamedTuple):
@@ -50,8 +46,8 @@ class Scores(NamedTuple):
 class Scorer:
     """Scores batches of photos; one instance may be called from several threads.
 
-    The backbone and the head are two graphs, so that the head alone can be run again on stored
-    feature maps. Between them the feature map is handed over without a copy.
+    The backbone and the head are two graphs, so that training can keep what the backbone makes of a
+    photo. Between them the feature map is handed over without a copy.
     """
 
     def __init__(
@@ -94,7 +90,8 @@ class Scorer:
         Raises:
             ValueError: The batch has another dtype or shape.
         """
-        return self._in_pieces(self._checked_images(batch), self._score_piece)
+        pieces = [self._score_piece(piece) for piece in _pieces(self._checked_images(batch))]
+        return self._joined(pieces)
 
     def feature_map(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the backbone's feature map of photos, uint8 [N,S,S,3] -> float32 [N,h,w,C].
@@ -106,21 +103,6 @@ class Scorer:
         pieces = [self._backbone.run(None, {"image": piece})[0] for piece in _pieces(batch)]
         return np.concatenate(pieces) if pieces else np.empty((0, *self.feature_shape), np.float32)
 
-    def score_features(self, feature_map: NDArray[np.floating]) -> Scores:
-        """Score stored feature maps, float16 or float32 [N,h,w,C], with the head alone.
-
-        Raises:
-            ValueError: The feature map has another dtype or shape.
-        """
-        if feature_map.dtype not in (np.float16, np.float32) or (
-            feature_map.shape[1:] != self.feature_shape
-        ):
-            raise ValueError(
-                f"A feature map must be float32 [N,{','.join(map(str, self.feature_shape))}], "
-                f"not {feature_map.dtype} {list(feature_map.shape)}."
-            )
-        return self._in_pieces(feature_map, self._score_features_piece)
-
     def _score_piece(self, piece: NDArray[np.uint8]) -> Scores:
         image = ort.OrtValue.ortvalue_from_numpy(piece)
         (feature_map,) = self._backbone.run_with_ort_values(["feature_map"], {"image": image})
@@ -129,14 +111,8 @@ class Scorer:
         )
         return Scores(probability.numpy(), embedding.numpy())
 
-    def _score_features_piece(self, piece: NDArray[np.floating]) -> Scores:
-        piece = np.ascontiguousarray(piece, np.float32)
-        return Scores(*self._head.run(list(Scores._fields), {"feature_map": piece}))
-
-    def _in_pieces(
-        self, batch: NDArray[Number], score: Callable[[NDArray[Number]], Scores]
-    ) -> Scores:
-        pieces = [score(piece) for piece in _pieces(batch)]
+    def _joined(self, pieces: list[Scores]) -> Scores:
+        """What is served of what the graphs say."""
         if not pieces:
             return Scores(
                 np.empty(0, np.float32), np.empty((0, self.feature_shape[-1]), np.float32)
@@ -223,7 +199,7 @@ def _has_vnni(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
         return False
 
 
-def _pieces(batch: NDArray[Number]) -> list[NDArray[Number]]:
+def _pieces(batch: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
     return [batch[start : start + MAX_BATCH] for start in range(0, len(batch), MAX_BATCH)]
 
 

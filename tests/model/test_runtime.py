@@ -53,16 +53,6 @@ def test_the_embedding_is_the_mean_of_the_feature_map(scorer: Scorer, batch: np.
     np.testing.assert_allclose(scorer.score(batch[:2]).embedding, maps.mean(axis=(1, 2)), atol=1e-5)
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 1e-6), (np.float16, 1e-2)])
-def test_the_head_runs_alone_on_stored_feature_maps(
-    scorer: Scorer, batch: np.ndarray, dtype: type, tolerance: float
-) -> None:
-    stored = scorer.feature_map(batch).astype(dtype)
-    scores, expected = scorer.score_features(stored), scorer.score(batch)
-    np.testing.assert_allclose(scores.plant_probability, expected.plant_probability, atol=tolerance)
-    np.testing.assert_allclose(scores.embedding, expected.embedding, atol=tolerance)
-
-
 def test_a_batch_need_not_be_contiguous(scorer: Scorer, batch: np.ndarray) -> None:
     mirrored = batch[:2, :, ::-1]
     expected = scorer.score(mirrored.copy()).plant_probability
@@ -90,13 +80,6 @@ def test_another_dtype_or_shape_is_refused(scorer: Scorer, wrong: object, found:
     for call in (scorer.score, scorer.feature_map):
         with pytest.raises(ValueError, match=found):
             call(wrong)
-
-
-def test_another_feature_map_is_refused(scorer: Scorer) -> None:
-    with pytest.raises(ValueError, match=r"must be float32 \[N,7,7,"):
-        scorer.score_features(np.zeros((1, 2, 2, 3), np.float32))
-    with pytest.raises(ValueError, match="not int32"):
-        scorer.score_features(np.zeros((1, *scorer.feature_shape), np.int32))
 
 
 def test_several_threads_may_call_at_once(scorer: Scorer, batch: np.ndarray) -> None:
