@@ -7,13 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from plantood.model.calibration import logit
 from plantood.model.entry import KERAS, open_gate, sha256
 from plantood.model.starter import starter_dir
+from plantood.training.fitting.features import read_input
 from plantood.training.fitting.probe import Probe
+from plantood.training.judging.seen import seen_by
 from plantood.training.recipe import plan
 from plantood.training.recipe.bank import Bank, unit
 from plantood.training.recipe.samples import Sample
-from plantood.training.starter.train import fit_fold, fold_logits, probe_head, train_starter
+from plantood.training.starter.photos import read_rows
+from plantood.training.starter.train import fit_fold, fold_says, probe_head, train_starter
 from tests.training.recipe.pictures import (
     ellipse,
     leaf_photo,
@@ -47,16 +51,21 @@ def test_a_fold_knows_nothing_of_its_source(bank: Bank) -> None:
     samples = [replace(s, plant=s.plant ^ (s.sources == ("farm",))) for s in bank.samples]
     lying = Bank(samples, embeddings)
 
-    first = fold_logits(bank, frozenset(), frozenset({"farm"}), farm)
-    assert first.shape == (10,)
+    first, margins = fold_says(bank, frozenset(), frozenset({"farm"}), farm)
+    assert first.shape == margins.shape == (10,)
     assert np.all(first > 0)
+    assert margins.mean() > 0  # nearer to the garden's plants than to any other
+    room = np.arange(3, 40, 4)
+    _, expected = fold_says(bank, frozenset(), frozenset({"farm"}), room)
+    _, unmoved = fold_says(lying, frozenset(), frozenset({"farm"}), room)
+    np.testing.assert_allclose(unmoved, expected, atol=1e-3)
     np.testing.assert_allclose(
         fit_fold(lying, frozenset(), frozenset({"farm"})).kernel,
         fit_fold(bank, frozenset(), frozenset({"farm"})).kernel,
         atol=1e-4,
     )
-    misled = fold_logits(lying, frozenset(), frozenset({"street"}), street)
-    honest = fold_logits(bank, frozenset(), frozenset({"street"}), street)
+    misled, _ = fold_says(lying, frozenset(), frozenset({"street"}), street)
+    honest, _ = fold_says(bank, frozenset(), frozenset({"street"}), street)
     assert not np.allclose(misled, honest, atol=0.05)  # this one has seen the lies
 
 
@@ -121,14 +130,30 @@ def test_from_photos_to_an_entry_in_the_place_of_the_old_one(
 
     gate = open_gate(out)
     assert gate.manifest.quantization == "float16"
-    assert gate.manifest.policy.plant_threshold == 0.5
+    chosen = gate.metrics["chosen_threshold"]
+    assert gate.manifest.policy.plant_threshold == chosen["threshold"]
+    assert chosen["plants"] + chosen["others"] == 17 * 4  # without the test split
+    assert "sources that were left out, in training and validation" in gate.card
     assert gate.metrics["leave_one_out"] == [list(header), *map(list, rows)]
     assert gate.metrics["settings"]["recipe"] == "linear probe"
-    assert set(gate.metrics["splits"]) == {"val", "test"}
+    assert set(gate.metrics["splits"]) == {"test"}  # validation photos were trained on
+    seen = seen_by(gate)
+    assert seen is not None
+    assert (len(seen.train), len(seen.val)) == (17 * 4, 0)
     assert gate.metrics["export"]["quantization"] == "float16"
     assert gate.metrics["splits"]["test"]["at_half"]["count"] == 17
     assert gate.metrics["splits"]["test"]["at_half"]["accuracy"] > 0.9
-    assert gate.memory() is not None
+    memory, calibration = gate.memory(), gate.manifest.calibration
+    assert memory is not None
+    assert calibration is not None
+    assert calibration.pictures == len(memory)
+    assert gate.metrics["calibration"]["log_loss"].keys() >= {"temperature", "neighbours"}
+    # What the memory says that the gate said is what the gate says.
+    pixels = np.stack(
+        [read_input(row.path, 224) for row in read_rows(manifest) if row.split != "test"]
+    )
+    logits = logit(gate.scorer(1).score(pixels).plant_probability)
+    assert np.abs(memory.logit[:, None] - logits).min(axis=0).max() < 0.5
     assert "Sources never seen" in gate.card
     shipped = (starter_dir() / KERAS).stat().st_size
     assert (out / KERAS).stat().st_size == pytest.approx(shipped, rel=0.05)  # halved, too
