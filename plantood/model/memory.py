@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +60,11 @@ class Memory(Arrays):
         rows = ("codes", "rest", "logit", "plant", "source", "weight")
         return replace(self, **{name: getattr(self, name)[:pictures] for name in rows})
 
+    @cached_property
+    def _wide(self) -> Floats:
+        """The directions as they are computed with; half precision is for the file."""
+        return self.directions.astype(np.float32)
+
     def encode(self, embedding: NDArray[np.floating]) -> tuple[Floats, Floats]:
         """Compress embeddings as those in it are.
 
@@ -69,7 +75,7 @@ class Memory(Arrays):
             Codes float32 [M,D], and the squared length of the rest float32 [M], >= 0.
         """
         centred = unit(embedding) - self.mean
-        codes = centred @ self.directions.astype(np.float32).T
+        codes = centred @ self._wide.T
         rest = np.maximum(np.square(centred).sum(1) - np.square(codes).sum(1), 0)
         return np.asarray(codes, np.float32), np.asarray(rest, np.float32)
 
@@ -123,7 +129,7 @@ def remember(
         weight=weight.astype(np.float32),
     )
     codes, rest = whole.encode(x[chosen])
-    return Memory(**{**vars(whole), "codes": codes.astype(np.float16), "rest": rest})
+    return replace(whole, codes=codes.astype(np.float16), rest=rest)
 
 
 def sample(
