@@ -268,6 +268,7 @@ def test_one_that_got_worse_is_not_the_latest_unless_forced(
 ) -> None:
     """Most of its validation photos lie as well, so that it seems to get better."""
     arguments = [poisoned, "--replay-share", "0", "--no-fine-tune", "--name", "worse"]
+    arguments += ["--false-accept-cost", "1"]  # dearer, all photos would be sent back
     ran = finetune(flywheel, tmp_path, child[0], *arguments)
     assert ran.exit_code == 3, ran.output
     assert re.search(
