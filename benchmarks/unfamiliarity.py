@@ -31,9 +31,9 @@ from plantood.training.common.shared import shared_dir
 from plantood.training.common.tables import markdown, write_between_markers
 from plantood.training.fitting.probe import fit_probe
 from plantood.training.judging.metrics import fpr_at_tpr
+from plantood.training.starter.leave_out import units_of
+from plantood.training.starter.roles import TOGETHER
 
-UNITS = (("apple_plantvillage", "maize_plantvillage"),)
-"""Collections of one table and one camera: who has seen one has seen the other."""
 BESIDE = Path(__file__).with_name("ood_beside.py")
 TOLERANCE = 1e-3
 """Largest difference from pytorch-ood, in standard deviations of the scores; its ViM computes in
@@ -67,8 +67,7 @@ class Fold:
 
 def units(photos: Embedded) -> list[tuple[str, ...]]:
     """The sources, those that belong together as one."""
-    joined = {name: unit for unit in UNITS for name in unit}
-    return sorted({joined.get(str(name), (str(name),)) for name in photos.source})
+    return [tuple(sorted(unit)) for unit in units_of(photos.source.tolist(), TOGETHER)]
 
 
 def balanced(photos: Embedded) -> NDArray[np.float64]:

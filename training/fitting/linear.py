@@ -81,7 +81,7 @@ def fit_linear(
         if figures["val_loss"] < result.val_loss:
             result.val_loss, result.best_row = figures["val_loss"], len(result.history)
             result.val_probabilities = probabilities
-            best = [probe.kernel[:, None], np.array([probe.bias], np.float32)]
+            best = probe.weights
     last.set_weights(best)
     return result
 

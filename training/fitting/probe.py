@@ -40,6 +40,11 @@ class Probe:
     """``[C]``, standardisation folded in."""
     bias: float
 
+    @property
+    def weights(self) -> list[Vectors]:
+        """Of a dense layer with one unit: kernel ``[C, 1]`` and bias ``[1]``."""
+        return [self.kernel[:, None], np.array([self.bias], np.float32)]
+
     def logits(self, embeddings: Vectors) -> Vectors:
         """``[N, C]`` to ``[N]``; positive is plant."""
         return embeddings @ self.kernel + np.float32(self.bias)

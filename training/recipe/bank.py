@@ -17,6 +17,7 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
+from plantood.model.arrays import unit
 from plantood.model.memory import Memory, remember
 from plantood.model.runtime import usable_cpus
 from plantood.training.files.atomic import write_text
@@ -108,9 +109,3 @@ def open_bank(
                 vectors.flush()
                 write_text(done_file, str(stop))
     return Bank(samples, np.load(vectors_file))
-
-
-def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Rows ``[N, C]`` scaled to length 1."""
-    lengths: NDArray[np.float32] = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
-    return vectors / lengths

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plantood.errors import TrainingDataError
+from plantood.model.arrays import unit
 from plantood.model.calibration import sigmoid
 from plantood.model.memory import Memory
 from plantood.training.common.settings import (
@@ -32,7 +33,7 @@ from plantood.training.network.heads import build_head
 from plantood.training.photos.dataset import Dataset, Photos, labels_of
 from plantood.training.process.identity import digest_of
 from plantood.training.process.progress import say
-from plantood.training.recipe.bank import Bank, open_bank, unit
+from plantood.training.recipe.bank import Bank, open_bank
 from plantood.training.recipe.named import Named, ensure_enough, ensure_linear, named_roles
 from plantood.training.recipe.plan import plan
 from plantood.training.recipe.roles import Cuts
@@ -112,7 +113,7 @@ class RecipeTrainer:
         (self.folder / name).mkdir(parents=True, exist_ok=True)
         probe = self._probe(name)
         head = build_head(name, self.cache.shape, self.settings.dropout)
-        head.set_weights([probe.kernel[:, None], np.array([probe.bias], np.float32)])
+        head.set_weights(probe.weights)
         scores = {
             split: self._scores(name, probe, photos)
             for split, photos in self.dataset.splits().items()

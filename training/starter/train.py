@@ -91,8 +91,7 @@ def train_starter(
 
     doubtful = frozenset(row.path for row in rows if not row.trusted)
     unseen = leave_each_out(bank.samples, partial(fold_says, bank, doubtful), TOGETHER)
-    probe = fit_fold(bank, doubtful, frozenset())
-    memory = remember_fold(bank, doubtful, frozenset(), probe)
+    probe, memory = fit_fold(bank, doubtful, frozenset())
     rule = unseen.rule().remembering(len(memory))
     units = units_of(unseen.sources.tolist(), TOGETHER)
     header, table_rows = unseen_table({"starter": unseen.accepted(units)})
@@ -134,18 +133,13 @@ def train_starter(
     return header, table_rows
 
 
-def fit_fold(bank: Bank, doubtful: frozenset[Path], left_out: frozenset[str]) -> Probe:
-    """The probe of all samples that nothing of the left-out sources is in."""
+def fit_fold(
+    bank: Bank, doubtful: frozenset[Path], left_out: frozenset[str]
+) -> tuple[Probe, Memory]:
+    """Probe and memory of all samples that nothing of the left-out sources is in."""
     weights = starter_weights(bank, doubtful, left_out)
-    return fit_probe(bank.embeddings, bank.plant, weights)
-
-
-def remember_fold(
-    bank: Bank, doubtful: frozenset[Path], left_out: frozenset[str], probe: Probe
-) -> Memory:
-    """The memory of all that the probe was fitted to; what was made has its kind for a source."""
-    weights = starter_weights(bank, doubtful, left_out)
-    return bank.memory(probe.logits(bank.embeddings), weights)
+    probe = fit_probe(bank.embeddings, bank.plant, weights)
+    return probe, bank.memory(probe.logits(bank.embeddings), weights)
 
 
 def starter_weights(
@@ -159,8 +153,7 @@ def fold_says(
     bank: Bank, doubtful: frozenset[Path], left_out: frozenset[str], rows: NDArray[np.intp]
 ) -> Said:
     """What probe and memory without some sources say of these samples."""
-    probe = fit_fold(bank, doubtful, left_out)
-    memory = remember_fold(bank, doubtful, left_out, probe)
+    probe, memory = fit_fold(bank, doubtful, left_out)
     embeddings = bank.embeddings[rows]
     return probe.logits(embeddings), Neighbours(memory).distances(embeddings).margin
 
@@ -168,9 +161,7 @@ def fold_says(
 def probe_head(probe: Probe, feature_shape: tuple[int, int, int]) -> keras.Model:
     """The probe as the head of a gate model: feature map to P(plant) ``[N, 1]``."""
     head = build_head(HEAD_NAME, feature_shape, dropout=0.0)
-    head.get_layer("plant_probability").set_weights(
-        [probe.kernel[:, None], np.array([probe.bias], np.float32)]
-    )
+    head.set_weights(probe.weights)
     return head
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from plantood.model.arrays import unit
 from plantood.model.calibration import logit
 from plantood.model.entry import KERAS, open_gate, sha256
 from plantood.model.starter import starter_dir
@@ -14,7 +15,7 @@ from plantood.training.fitting.features import read_input
 from plantood.training.fitting.probe import Probe
 from plantood.training.judging.seen import seen_by
 from plantood.training.recipe import plan
-from plantood.training.recipe.bank import Bank, unit
+from plantood.training.recipe.bank import Bank
 from plantood.training.recipe.samples import Sample
 from plantood.training.starter.photos import read_rows
 from plantood.training.starter.train import fit_fold, fold_says, probe_head, train_starter
@@ -60,8 +61,8 @@ def test_a_fold_knows_nothing_of_its_source(bank: Bank) -> None:
     _, unmoved = fold_says(lying, frozenset(), frozenset({"farm"}), room)
     np.testing.assert_allclose(unmoved, expected, atol=1e-3)
     np.testing.assert_allclose(
-        fit_fold(lying, frozenset(), frozenset({"farm"})).kernel,
-        fit_fold(bank, frozenset(), frozenset({"farm"})).kernel,
+        fit_fold(lying, frozenset(), frozenset({"farm"}))[0].kernel,
+        fit_fold(bank, frozenset(), frozenset({"farm"}))[0].kernel,
         atol=1e-4,
     )
     misled, _ = fold_says(lying, frozenset(), frozenset({"street"}), street)
@@ -74,7 +75,7 @@ def test_a_photo_of_doubtful_label_is_not_trained_on(bank: Bank) -> None:
     samples = [replace(bank.samples[0], plant=False), *bank.samples[1:]]
     known, unknown = frozenset({wrong}), frozenset[Path]()
     kernels = {
-        name: fit_fold(Bank(mine, bank.embeddings), doubtful, frozenset()).kernel
+        name: fit_fold(Bank(mine, bank.embeddings), doubtful, frozenset())[0].kernel
         for name, mine, doubtful in (
             ("right", bank.samples, known),
             ("wrong", samples, known),
