@@ -45,11 +45,11 @@ from plantood.training.process.progress import say
 from plantood.training.process.run import open_run
 from plantood.training.report.likeness import by_features
 from plantood.training.rounds.layout import Round
+from plantood.training.train.judged import judged
 from plantood.training.train.train import (
     changed_settings,
     data_notes,
     evaluation_of,
-    judged,
     sizes_of,
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,12 @@ from rich.progress import Progress
 from plantood.errors import TrainingDataError
 from plantood.model.runtime import usable_cpus
 from plantood.photo.images import load_image, to_model_input
-from plantood.training.common.settings import LEARNING_RATES, LINEAR_HEADS, PENALTIES, FitSettings
-from plantood.training.fitting.features import FeatureCache, FeatureRows, read_input
+from plantood.training.common.settings import (
+    LEARNING_RATES,
+    LINEAR_HEADS,
+    FitSettings,
+)
+from plantood.training.fitting.features import FeatureCache, read_input
 from plantood.training.fitting.fit import (
     Batches,
     FitResult,
@@ -30,9 +34,11 @@ from plantood.training.fitting.fit import (
     save_result,
     write_arrays,
 )
-from plantood.training.fitting.linear import Rows, chosen_for_linear, fit_linear
+from plantood.training.fitting.linear import LinearFits, chosen_for_linear, judging_weights
 from plantood.training.fitting.losses import WeightedBinaryCrossentropy
-from plantood.training.judging.metrics import photo_weights
+from plantood.training.fitting.probe import Probe
+from plantood.training.fitting.unseen import UNSEEN, Said
+from plantood.training.judging.rule import Unseen
 from plantood.training.network.classifier import build_classifier, head_of, set_backbone_trainable
 from plantood.training.network.heads import build_head
 from plantood.training.photos.augment import augment
@@ -59,6 +65,10 @@ class TrainedHead:
     """What was left to training, a learning rate or a penalty; None is what had no say."""
     improved: bool = True
     """False if nothing was better than the weights that it began with."""
+    unseen: Unseen | None = None
+    """Photos of sources that were left out, by what was fitted in the same way without them."""
+    margins: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    """By split, how much nearer the plants are that it would remember; see `Unseen.margins`."""
 
 
 @dataclass
@@ -82,7 +92,10 @@ class HeadTrainer:
         folder = self.folder / name
         folder.mkdir(parents=True, exist_ok=True)
         self.backbone.set_weights(self._pretrained)
-        first, weights = _resumable(folder / "phase1.npz", lambda state: self._phase1(name, state))
+        unseen = self._unseen(name)
+        first, weights = _resumable(
+            folder / "phase1.npz", lambda state: self._phase1(name, state, unseen)
+        )
         # A fresh head: the trained one carries an optimizer that has no place in what is saved.
         # Seeded here, so that its dropout does not depend on whether phase 1 ran in this process.
         keras.utils.set_random_seed(self.settings.seed)
@@ -107,7 +120,22 @@ class HeadTrainer:
             tuned=tuned,
             settings=self._chosen(name, first),
             improved=tuned or first.best_row > 0,
+            # A backbone that was tuned makes something else of the photos.
+            unseen=None if unseen is None or tuned else unseen.only(first.best_row - 1),
         )
+
+    def says(self, name: str, rest: Dataset, photos: Photos) -> Said:
+        """What a linear head says of photos, fitted to a rest; see :meth:`LinearFits.says`."""
+        return self._linear(name).says(rest, photos)
+
+    def _linear(self, name: str) -> LinearFits:
+        return LinearFits(name, self.cache, self.settings)
+
+    def _unseen(self, name: str) -> Unseen | None:
+        """None of heads with hidden layers, which take long, and of a start that has seen all."""
+        if name not in LINEAR_HEADS or self.start is not None:
+            return None
+        return self._linear(name).unseen(self.dataset, self.folder / name / UNSEEN)
 
     def _chosen(self, name: str, first: FitResult) -> dict[str, float | None]:
         if name in LINEAR_HEADS:
@@ -117,37 +145,29 @@ class HeadTrainer:
     def _learning_rate(self, name: str) -> float:
         return self.settings.learning_rate or LEARNING_RATES[name]
 
-    def _phase1(self, name: str, state: Path) -> tuple[FitResult, Weights]:
+    def _phase1(self, name: str, state: Path, unseen: Unseen | None) -> tuple[FitResult, Weights]:
         keras.utils.set_random_seed(self.settings.seed)
-        train, val = self.dataset.train, self.dataset.val
-        train_features = features_for(name, self.cache.rows(train))
-        val_features = features_for(name, self.cache.rows(val))
-        head = build_head(name, _shape(train_features), self.settings.dropout)
+        head = build_head(name, self.cache.shape, self.settings.dropout)
         from_start = self.start is not None
         if self.start is not None:
             head.set_weights(self.start)
-        of_train = labels_of(train), sample_weights(train, self.settings.balance)
-        of_val = labels_of(val), self._judging_weights(val)
         description = f"{name}, backbone frozen"
         if name in LINEAR_HEADS:
-            result = fit_linear(
-                head,
-                Rows(train_features[:], *of_train),
-                Rows(val_features[:], *of_val),
-                loss=self._loss,
-                penalties=[self.settings.penalty] if self.settings.penalty else PENALTIES,
-                description=description,
-                from_start=from_start,
+            result = self._linear(name).fit(
+                head, self.dataset, unseen, description=description, from_start=from_start
             )
             return result, head.get_weights()
+        train, val = self.dataset.train, self.dataset.val
+        of_train = labels_of(train), sample_weights(train, self.settings.balance)
+        of_val = labels_of(val), judging_weights(val, self.settings)
         batch_size = self.settings.batch_size
         result = self._fit(
             description,
             head,
             array_batches(
-                train_features, *of_train, seed=self.settings.seed, batch_size=batch_size
+                self.cache.rows(train), *of_train, seed=self.settings.seed, batch_size=batch_size
             ),
-            array_batches(val_features, *of_val, batch_size=batch_size),
+            array_batches(self.cache.rows(val), *of_val, batch_size=batch_size),
             epochs=self.settings.epochs,
             patience=self.settings.patience,
             optimizer=optimizer_for(self.settings, self._learning_rate(name)),
@@ -201,18 +221,11 @@ class HeadTrainer:
             labels_of(photos),
             sample_weights(photos, self.settings.balance)
             if training
-            else self._judging_weights(photos),
+            else judging_weights(photos, self.settings),
             batch_size=self.settings.batch_size,
             seed=seed if training else None,
             threads=usable_cpus(),
         )
-
-    def _judging_weights(self, photos: Photos) -> NDArray[np.float64]:
-        """Weights of validation photos, under which others are as common as is expected.
-
-        By these training stops and the best head is taken.
-        """
-        return photo_weights(labels_of(photos), self.settings.share_of_others)
 
     @property
     def _loss(self) -> WeightedBinaryCrossentropy:
@@ -269,20 +282,13 @@ class HeadTrainer:
             return predict(model, self.photo_batches(photos))
         if not photos:
             return np.zeros(0, np.float32)
-        features = features_for(name, self.cache.rows(photos))
-        head = build_head(name, _shape(features), self.settings.dropout)
+        if name in LINEAR_HEADS:
+            kernel, bias = head_of(model).get_weights()
+            probe = Probe(kernel[:, 0], float(bias[0]))
+            return probe.probabilities(self._linear(name).embeddings(photos))
+        head = build_head(name, self.cache.shape, self.settings.dropout)
         head.set_weights(head_of(model).get_weights())
-        return predict(head, array_batches(features, labels_of(photos)))
-
-
-def features_for(head: str, rows: FeatureRows) -> FeatureRows | NDArray[np.float32]:
-    """What a head is trained on: the maps ``[N, h, w, C]``, or pooled ones ``[N, 1, 1, C]``."""
-    return rows.pooled()[:, None, None, :] if head in LINEAR_HEADS else rows
-
-
-def _shape(features: FeatureRows | NDArray[np.float32]) -> tuple[int, int, int]:
-    _, height, width, channels = features.shape
-    return height, width, channels
+        return predict(head, array_batches(self.cache.rows(photos), labels_of(photos)))
 
 
 def _resumable(

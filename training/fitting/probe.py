@@ -49,6 +49,10 @@ class Probe:
         """``[N, C]`` to ``[N]``; positive is plant."""
         return embeddings @ self.kernel + np.float32(self.bias)
 
+    def probabilities(self, embeddings: Vectors) -> Vectors:
+        """P(plant), ``[N, C]`` to ``[N]``."""
+        return sigmoid(self.logits(embeddings)).astype(np.float32)
+
 
 def fit_probe(
     embeddings: Vectors,

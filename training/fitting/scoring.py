@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from plantood.model.neighbours import Neighbours
 from plantood.model.runtime import Scorer, Scores
 from plantood.training.fitting.features import BATCH, batches_of, read_input
 from plantood.training.judging.evaluation import Scored
@@ -38,9 +39,13 @@ def score_photos(scorer: Scorer, photos: Photos, description: str) -> Scores:
     return Scores(*(np.concatenate(part) for part in zip(*scores, strict=True)))
 
 
-def score_splits(scorer: Scorer, by_split: Mapping[str, Photos]) -> dict[str, Scored]:
-    """P(plant) by the exported graph, split by split."""
-    return {
-        name: Scored(photos, score_photos(scorer, photos, f"Scoring {name}").plant_probability)
-        for name, photos in by_split.items()
-    }
+def score_splits(
+    scorer: Scorer, by_split: Mapping[str, Photos], neighbours: Neighbours | None = None
+) -> dict[str, Scored]:
+    """P(plant) by the exported graph, split by split, with margins by a memory if one is given."""
+    splits = {}
+    for name, photos in by_split.items():
+        scores = score_photos(scorer, photos, f"Scoring {name}")
+        margins = neighbours.distances(scores.embedding).margin if neighbours else None
+        splits[name] = Scored(photos, scores.plant_probability, margins)
+    return splits

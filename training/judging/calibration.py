@@ -51,16 +51,18 @@ class FittedCalibration:
         """What the gate model is to carry; None if nothing is to be changed."""
         return None if self.calibration == Calibration() else self.calibration
 
-    def apply(self, probabilities: ArrayLike, margins: ArrayLike = 0.0) -> NDArray[np.float32]:
+    def apply(
+        self, probabilities: ArrayLike, margins: ArrayLike | None = None
+    ) -> NDArray[np.float32]:
         """Calibrated P(plant) of the network's; the same array of numbers if nothing changes.
 
         Args:
             probabilities: ``[N]``.
-            margins: of the same photos, for *neighbours*.
+            margins: of the same photos, ``[N]``, for *neighbours*.
         """
         if self.served is None:
             return np.asarray(probabilities, np.float32)
-        return self.served.apply(probabilities, margins)
+        return self.served.apply(probabilities, 0.0 if margins is None else margins)
 
     def remembering(self, pictures: int) -> FittedCalibration:
         """The same, its margins measured to so many pictures of the memory."""

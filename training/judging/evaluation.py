@@ -13,6 +13,7 @@ from plantood.training.common.intervals import FEWEST
 from plantood.training.judging.calibration import FittedCalibration
 from plantood.training.judging.guarantee import Guarantee
 from plantood.training.judging.metrics import by_source, calibration_error, summary
+from plantood.training.judging.rule import Unseen
 from plantood.training.photos.dataset import Dataset, Photos, labels_of
 
 NAMED = 6
@@ -25,6 +26,8 @@ class Scored:
 
     photos: Photos
     probabilities: NDArray[np.float32]
+    margins: NDArray[np.float32] | None = None
+    """How much nearer the plants are that the model remembers, ``[N]``, if it is asked."""
 
     @property
     def labels(self) -> NDArray[np.float32]:
@@ -38,11 +41,13 @@ class Scored:
 
 
 def scored_splits(
-    dataset: Dataset, probabilities: Mapping[str, NDArray[np.float32]]
+    dataset: Dataset,
+    probabilities: Mapping[str, NDArray[np.float32]],
+    margins: Mapping[str, NDArray[np.float32]] | None = None,
 ) -> dict[str, Scored]:
     """The splits that have photos, but for ``train``, with their probabilities by split."""
     return {
-        name: Scored(photos, probabilities[name])
+        name: Scored(photos, probabilities[name], (margins or {}).get(name))
         for name, photos in dataset.splits().items()
         if name != "train" and photos
     }
@@ -68,6 +73,8 @@ class Evaluation:
     """What was promised of false accepts, if that was asked for."""
     share_of_others: float | None = None
     """That the figures are of; None: of the photos as they are."""
+    unseen: Unseen | None = None
+    """Photos by which calibration and threshold are chosen if they are of enough sources."""
 
     def figures(self) -> dict[str, Any]:
         """Plain values for JSON: every split at 0.5 and at the policy's threshold, by source.

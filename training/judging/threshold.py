@@ -43,14 +43,14 @@ class ChosenThreshold:
         rests = f"{self.plants} plants and {self.others} others"
         if fewest < FEWEST:
             return (
-                f"The threshold {self.threshold:.3f} is the one of the costs alone: {rests} in "
-                f"validation are too few to choose another by (at least {FEWEST} of each; {FEW} "
-                "and more are good)."
+                f"The threshold {self.threshold:.3f} is the one of the costs alone: {rests} are "
+                f"too few to choose another by (at least {FEWEST} of each; {FEW} and more are "
+                "good)."
             )
         if fewest < FEW:
             return (
-                f"The threshold rests on {rests} in validation, which is few (under {FEW} of a "
-                "class): more photos may move it."
+                f"The threshold rests on {rests}, which is few (under {FEW} of a class): more "
+                "photos may move it."
             )
         return None
 

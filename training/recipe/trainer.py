@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from plantood.errors import TrainingDataError
-from plantood.model.arrays import unit
-from plantood.model.calibration import sigmoid
 from plantood.model.memory import Memory
+from plantood.model.neighbours import Neighbours
 from plantood.training.common.settings import (
     RECIPE_PENALTY,
     FitSettings,
@@ -24,10 +23,11 @@ from plantood.training.common.settings import (
 from plantood.training.fitting.extractor import Extractor
 from plantood.training.fitting.features import FeatureCache
 from plantood.training.fitting.fit import read_arrays, write_arrays
+from plantood.training.fitting.linear import embeddings_of, judging_weights, weights_of_classes
 from plantood.training.fitting.losses import WeightedBinaryCrossentropy, mean_loss
-from plantood.training.fitting.phases import SCORES, TrainedHead
+from plantood.training.fitting.phases import TrainedHead
 from plantood.training.fitting.probe import Probe, fit_probe
-from plantood.training.judging.metrics import photo_weights
+from plantood.training.fitting.unseen import UNSEEN, Said, judge_unseen
 from plantood.training.network.classifier import build_classifier
 from plantood.training.network.heads import build_head
 from plantood.training.photos.dataset import Dataset, Photos, labels_of
@@ -100,9 +100,6 @@ class RecipeTrainer:
     settings: FitSettings
     folder: Path
     bank: Bank
-    left_out: frozenset[str] = frozenset()
-    """Sources that the bank has and nothing is to be learned from, in whatever part; nor is it from
-    photos that ``dataset`` has set aside."""
 
     def train(self, name: str) -> TrainedHead:
         """Fit one head; what an earlier process has fitted is read.
@@ -114,27 +111,51 @@ class RecipeTrainer:
         probe = self._probe(name)
         head = build_head(name, self.cache.shape, self.settings.dropout)
         head.set_weights(probe.weights)
-        scores = {
-            split: self._scores(name, probe, photos)
-            for split, photos in self.dataset.splits().items()
-            if split != "train"
-        }
-        write_arrays(self.folder / name / SCORES, scores)
-        labels = labels_of(self.dataset.val)
-        weights = photo_weights(labels, self.settings.share_of_others)
+        unseen = judge_unseen(
+            self.dataset,
+            partial(self.says, name),
+            self.folder / name / UNSEEN,
+            f"{name}, without sources",
+        )
+        neighbours = None if unseen is None else Neighbours(self.memory(name))
+        scores, margins = {}, {}
+        for split, photos in self.dataset.splits().items():
+            if split != "train":
+                embeddings = self._embeddings(name, photos)
+                scores[split] = probe.probabilities(embeddings)
+                if neighbours is not None and photos:
+                    margins[split] = neighbours.distances(embeddings).margin
+        val = self.dataset.val
+        weights = judging_weights(val, self.settings)
         return TrainedHead(
             model=build_classifier(self.backbone, head),
-            val_loss=mean_loss(self._loss, labels, scores["val"], weights),
+            val_loss=mean_loss(self._loss, labels_of(val), scores["val"], weights),
             probabilities=scores,
             history={},
             tuned=False,
             settings={"penalty": self._penalty, "pictures": len(self.bank.samples)},
+            unseen=unseen,
+            margins=margins,
         )
+
+    def says(self, name: str, rest: Dataset, photos: Photos) -> Said:
+        """P(plant) ``[1, n]`` and margins ``[n]`` of photos, fitted to what can be made of a rest.
+
+        Args:
+            name: of the head.
+            rest: the photos without some sources: nothing is learned from these, in whatever part,
+                nor from photos that are set aside.
+            photos: to judge.
+        """
+        weights = self._weights(rest)
+        probe, embeddings = self._fit(name, weights), self._embeddings(name, photos)
+        memory = self.bank.memory(self._logits(name, probe), weights)
+        margins = Neighbours(memory).distances(embeddings).margin
+        return Said(probe.probabilities(embeddings)[None], margins)
 
     def memory(self, name: str) -> Memory:
         """What a gate with this head remembers: all that it was fitted to."""
-        embeddings = _embeddings(name, self.bank.embeddings)
-        return self.bank.memory(self._probe(name).logits(embeddings), self._weights())
+        return self.bank.memory(self._logits(name, self._probe(name)), self._weights(self.dataset))
 
     @property
     def _penalty(self) -> float:
@@ -148,32 +169,25 @@ class RecipeTrainer:
         file = self.folder / name / PROBE
         if not file.exists():
             say(f"Fitting {name} to {len(self.bank.samples):,} pictures")
-            embeddings = _embeddings(name, self.bank.embeddings)
-            if not np.isfinite(embeddings).all():
-                raise TrainingDataError(
-                    f"The features for {name} are not all numbers; give other --weights."
-                )
-            of_class = np.where(
-                self.bank.plant, self._loss.false_retake_weight, self._loss.false_accept_weight
-            )
-            weights = self._weights() * of_class
-            probe = fit_probe(embeddings, self.bank.plant, weights, self._penalty)
+            probe = self._fit(name, self._weights(self.dataset))
             write_arrays(file, {"kernel": probe.kernel, "bias": np.array(probe.bias)})
         arrays = read_arrays(file)
         return Probe(arrays["kernel"], float(arrays["bias"]))
 
-    def _weights(self) -> NDArray[np.float64]:
-        aside = frozenset(photo.path for photo in self.dataset.aside)
-        return sample_weights(self.bank.samples, self.left_out, aside)
+    def _fit(self, name: str, weights: NDArray[np.float64]) -> Probe:
+        plant = self.bank.plant
+        weights = weights * weights_of_classes(plant, self._loss)
+        embeddings = embeddings_of(name, self.bank.embeddings)
+        return fit_probe(embeddings, plant, weights, self._penalty)
 
-    def _scores(self, name: str, probe: Probe, photos: Photos) -> NDArray[np.float32]:
-        """P(plant) of photos, by the cached features ``[N]``."""
-        if not photos:
-            return np.zeros(0, np.float32)
-        pooled = self.cache.rows(photos).pooled()
-        return sigmoid(probe.logits(_embeddings(name, pooled))).astype(np.float32)
+    def _logits(self, name: str, probe: Probe) -> NDArray[np.float32]:
+        return probe.logits(embeddings_of(name, self.bank.embeddings))
 
+    def _weights(self, rest: Dataset) -> NDArray[np.float64]:
+        left_out = frozenset(photo.source for photo in rest.left_out)
+        aside = frozenset(photo.path for photo in rest.aside)
+        return sample_weights(self.bank.samples, left_out, aside)
 
-def _embeddings(head: str, pooled: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What reaches the last layer of a head, ``[N, C]``, of what the backbone pools."""
-    return unit(pooled) if head == "gap_l2" else pooled
+    def _embeddings(self, name: str, photos: Photos) -> NDArray[np.float32]:
+        """What the cached features of photos are for the last layer of a head, ``[N, C]``."""
+        return embeddings_of(name, self.cache.rows(photos).pooled())

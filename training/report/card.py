@@ -21,7 +21,6 @@ A gate in front of a plant-disease detector: it judges whether a farmer's photo 
 can be diagnosed, and asks for another photo if not. Positive class: plant (1); everything else is
 other (0). It does not diagnose, does not name species, and is not a measure of photo quality."""
 
-VALIDATION = "the validation split"
 LIMITS = """\
 - Each source is one camera, one place, one background. Figures on the test split hold for photos
   like those; for cameras and fields never seen, look at leave-one-source-out figures instead.
@@ -87,7 +86,7 @@ def model_card(
         parts.append(
             f"## Calibration\n\nMethod {calibration['method']}, on "
             f"{calibration['plants']} plants and {calibration['others']} others of "
-            f"{figures.get('chosen_on', VALIDATION)}. Calibration error before and after:\n\n"
+            f"{figures['chosen_on']}. Calibration error before and after:\n\n"
             + markdown(*calibration_table([figures]))
         )
     parts.append(f"## Limits\n\n{LIMITS}")
@@ -113,7 +112,7 @@ def _threshold(figures: Mapping[str, Any]) -> str:
         f"false retake at {chosen['false_retake_cost']:g}: as near to {chosen['towards']:.4g} as "
         f"is at most {chosen['standard_errors']:g} standard error costlier than the cheapest one, "
         f"on the {chosen['plants']} plants and {chosen['others']} others of "
-        f"{figures.get('chosen_on', VALIDATION)}: {_confusion(chosen['confusion'])}."
+        f"{figures['chosen_on']}: {_confusion(chosen['confusion'])}."
     )
     if promised:
         text += "\n\n" + Guarantee.of(promised).in_words("the test split")

@@ -34,6 +34,7 @@ from plantood.training.fitting.extractor import extractor_for
 from plantood.training.fitting.probe import PENALTY, Probe, fit_probe
 from plantood.training.fitting.scoring import score_photos
 from plantood.training.judging.evaluation import Evaluation, Scored
+from plantood.training.judging.rule import LEFT_OUT, Rule
 from plantood.training.judging.seen import Seen
 from plantood.training.judging.unseen import unseen_table
 from plantood.training.network.backbones import build_backbone
@@ -46,7 +47,7 @@ from plantood.training.recipe.plan import plan
 from plantood.training.recipe.roles import Cuts
 from plantood.training.recipe.weighting import sample_weights
 from plantood.training.report.card import model_card
-from plantood.training.starter.leave_out import Rule, Said, leave_each_out, units_of
+from plantood.training.starter.leave_out import COSTS, Said, leave_each_out, units_of
 from plantood.training.starter.photos import read_rows
 from plantood.training.starter.roles import NEEDED_SOURCES, ROLES, TOGETHER
 from plantood.training.train.publish import publish
@@ -92,9 +93,9 @@ def train_starter(
     doubtful = frozenset(row.path for row in rows if not row.trusted)
     unseen = leave_each_out(bank.samples, partial(fold_says, bank, doubtful), TOGETHER)
     probe, memory = fit_fold(bank, doubtful, frozenset())
-    rule = unseen.rule().remembering(len(memory))
+    rule = unseen.rule(COSTS).remembering(len(memory))
     units = units_of(unseen.sources.tolist(), TOGETHER)
-    header, table_rows = unseen_table({"starter": unseen.accepted(units)})
+    header, table_rows = unseen_table({"starter": unseen.accepted(units, COSTS)})
     lines = [list(header), *map(list, table_rows)]
     details = {
         "settings": {
@@ -105,7 +106,7 @@ def train_starter(
         },
         "leave_one_out": lines,
         "chosen_threshold": rule.threshold.as_dict(),
-        "chosen_on": "the sources that were left out, in training and validation",
+        "chosen_on": LEFT_OUT,
         # Validation photos were trained on as well.
         **Seen.of(replace(dataset, train=dataset.train + dataset.val, val=())).as_dict(),
     }

@@ -6,43 +6,77 @@ from dataclasses import replace
 
 import numpy as np
 
-from plantood.training.common.settings import GuaranteeSettings
+from plantood.training.common.settings import CostSettings, GuaranteeSettings
 from plantood.training.judging.calibration import fit_calibration
 from plantood.training.judging.evaluation import Evaluation, Scored
 from plantood.training.judging.guarantee import guaranteed_threshold
-from plantood.training.judging.threshold import ChosenThreshold
+from plantood.training.judging.rule import LEFT_OUT, VALIDATION, Rule
+from plantood.training.judging.threshold import ChosenThreshold, choose_threshold
 
 NOTHING = GuaranteeSettings()
 """Is promised of false accepts."""
 
 
-def with_calibration(
-    evaluation: Evaluation, share_of_others: float | None, weights: tuple[float, float]
+def judged(
+    evaluation: Evaluation,
+    costs: CostSettings,
+    weights: tuple[float, float] = (1.0, 1.0),
+    guarantee: GuaranteeSettings = NOTHING,
 ) -> Evaluation:
-    """An evaluation of the network's own P(plant), calibrated on its validation split.
+    """An evaluation of raw scores, calibrated, with the threshold of the costs and of the promise.
+
+    Chosen on photos of sources that were left out, if there are enough, else on validation photos.
 
     Args:
-        evaluation: not calibrated.
-        share_of_others: of the photos to come, inside (0, 1); None: as in these.
+        evaluation: with the network's own P(plant).
+        costs: of the errors, and the share of others to calibrate for.
         weights: of false accepts and false retakes in the loss.
+        guarantee: what is to be promised of false accepts.
     """
-    raw = evaluation.splits
-    fitted = fit_calibration(
-        raw["val"].labels,
-        raw["val"].probabilities,
-        share_of_others=share_of_others,
-        weights=weights,
-    )
+    if evaluation.unseen is None or not evaluation.unseen.enough:
+        rule, chosen_on = _rule_of_validation(evaluation.splits["val"], costs, weights), VALIDATION
+    else:
+        rule, chosen_on = evaluation.unseen.rule(costs, weights), LEFT_OUT
+    return with_guarantee(by_rule(evaluation, rule, chosen_on, costs.share_of_others), guarantee)
+
+
+def by_rule(
+    evaluation: Evaluation, rule: Rule, chosen_on: str, share_of_others: float | None
+) -> Evaluation:
+    """An evaluation of raw scores, calibrated and with a threshold by a rule.
+
+    Args:
+        evaluation: with the network's own P(plant).
+        rule: calibration and threshold.
+        chosen_on: what these were chosen on, in words.
+        share_of_others: that figures are of; None: of the photos as they are.
+    """
     return replace(
         evaluation,
         splits={
-            name: Scored(scored.photos, fitted.apply(scored.probabilities))
-            for name, scored in raw.items()
+            name: replace(
+                scored, probabilities=rule.calibration.apply(scored.probabilities, scored.margins)
+            )
+            for name, scored in evaluation.splits.items()
         },
-        uncalibrated=raw,
-        calibration=fitted,
+        uncalibrated=evaluation.splits,
+        calibration=rule.calibration,
         share_of_others=share_of_others,
+        threshold=rule.threshold.threshold,
+        details={
+            **evaluation.details,
+            "chosen_threshold": rule.threshold.as_dict(),
+            "chosen_on": chosen_on,
+        },
     )
+
+
+def _rule_of_validation(val: Scored, costs: CostSettings, weights: tuple[float, float]) -> Rule:
+    fitted = fit_calibration(
+        val.labels, val.probabilities, share_of_others=costs.share_of_others, weights=weights
+    )
+    calibrated = fitted.apply(val.probabilities)
+    return Rule(0, fitted, choose_threshold(val.labels, calibrated, **costs.as_dict()))
 
 
 def with_guarantee(evaluation: Evaluation, guarantee: GuaranteeSettings) -> Evaluation:
@@ -80,13 +114,14 @@ def threshold_notes(evaluation: Evaluation) -> list[str]:
 def judged_facts(evaluation: Evaluation) -> list[tuple[str, str]]:
     """By what photos are judged: threshold, share of others and calibration, in words."""
     chosen, fitted = evaluation.details["chosen_threshold"], evaluation.calibration
-    given = "as given" if evaluation.share_of_others else "as in the validation photos"
+    chosen_on = evaluation.details["chosen_on"]
+    given = "as given" if evaluation.share_of_others else f"as in {chosen_on}"
     facts = [
         ("share of others", f"{chosen['share_of_others']:.1%}, {given}"),
         (
             "threshold",
             f"{evaluation.threshold:.4f}, from {chosen['plants']} plants and {chosen['others']} "
-            "others in validation"
+            f"others of {chosen_on}"
             + (
                 ", raised for what is promised of false accepts"
                 if evaluation.threshold > chosen["threshold"]

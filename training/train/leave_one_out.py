@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from plantood.errors import TrainingDataError
-from plantood.training.common.settings import CostSettings, FitSettings, TrainOptions
+from plantood.training.common.settings import LINEAR_HEADS, TrainOptions
 from plantood.training.common.tables import Row, markdown
 from plantood.training.files.atomic import write_text
 from plantood.training.files.disk import ensure_writable
@@ -20,24 +21,40 @@ from plantood.training.fitting.extractor import extractor_for
 from plantood.training.fitting.fit import read_arrays
 from plantood.training.fitting.phases import SCORES, HeadTrainer
 from plantood.training.fitting.room import ensure_room
-from plantood.training.judging.calibration import fit_calibration
+from plantood.training.fitting.unseen import UNSEEN, Said, read_said, unseen_of, write_said
 from plantood.training.judging.evaluation import Evaluation, Scored, scored_splits
-from plantood.training.judging.threshold import choose_threshold
+from plantood.training.judging.rule import Unseen
 from plantood.training.judging.unseen import Accepted, accepted_shares, unseen_table
 from plantood.training.network.backbones import build_backbone
 from plantood.training.photos.data import CLASS_NAMES
 from plantood.training.photos.dataset import Dataset, load_dataset
 from plantood.training.process.determinism import make_deterministic
-from plantood.training.process.progress import say
+from plantood.training.process.progress import say, track
 from plantood.training.process.run import open_run, run_name
 from plantood.training.recipe.trainer import Recipe, RecipeTrainer
 from plantood.training.report.html import write_report
-from plantood.training.train.train import judged
+from plantood.training.train.judged import judged
 
 SPLIT = "sources never seen"
 LEFT_OUT = "left out"
 NO_RECIPE = ", no recipe"
 """What stands behind the name of a head that is fitted to the photos alone, for comparison."""
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One source by a model that saw no photo of it."""
+
+    source: str
+    calibrated: Scored
+    raw: Scored
+    """The same photos as the network gives them."""
+    threshold: float
+
+    def accepted(self, threshold: float) -> list[Accepted]:
+        """Shares by class."""
+        one = self.calibrated
+        return accepted_shares(one.labels, one.probabilities, one.sources, threshold)
 
 
 @dataclass(frozen=True)
@@ -69,7 +86,8 @@ def leave_one_out(options: TrainOptions) -> LeaveOneOutResult:
         SettingsError: if the run's folder belongs to a run with other choices, or the recipe cannot
             be had.
     """
-    fit = replace(options.fit, fine_tune_epochs=0)
+    options = replace(options, fit=replace(options.fit, fine_tune_epochs=0))
+    fit = options.fit
     make_deterministic(fit.seed)
     ensure_writable(options.runs, options.cache)
     dataset = load_dataset(options.data, options.dataset, options.cache)
@@ -90,49 +108,33 @@ def leave_one_out(options: TrainOptions) -> LeaveOneOutResult:
         ensure_room(dataset.photos, extractor.cache, backbone, options.cache)
         extractor.fill(dataset.photos)
         bank = recipe.bank(dataset, extractor, options) if recipe else None
-        scored: dict[str, list[Scored]] = defaultdict(list)
-        raw: dict[str, list[Scored]] = defaultdict(list)
-        shares: dict[str, list[Accepted]] = defaultdict(list)
-        folds: list[dict[str, Any]] = []
+        folds: dict[str, list[Fold]] = defaultdict(list)
+        said: dict[str, list[Said]] = defaultdict(list)
+        enough = _enough_sources(dataset)
         for source, rest in rests.items():
             say(f"Without {source}")
             place = folder / _folder_name(source)
             common = backbone, extractor.cache, rest, fit
             trainers: dict[str, HeadTrainer | RecipeTrainer] = (
                 {
-                    "": RecipeTrainer(*common, place, bank, frozenset({source})),
+                    "": RecipeTrainer(*common, place, bank),
                     NO_RECIPE: HeadTrainer(*common, place / "no-recipe"),
                 }
                 if bank
                 else {"": HeadTrainer(*common, place)}
             )
             for head, (way, trainer) in product(options.heads, trainers.items()):
-                title = head + way
-                one = judged(_fold(trainer, head, rest), options.costs, fit.loss_weights)
-                left_out = one.splits[LEFT_OUT]
-                scored[title].append(left_out)
-                raw[title].append(one.uncalibrated[LEFT_OUT])
-                of_fold = left_out.labels, left_out.probabilities, left_out.sources
-                at_half = accepted_shares(*of_fold, 0.5)
-                at_threshold = accepted_shares(*of_fold, one.threshold)
-                shares[f"{title} at 0.5"] += at_half
-                shares[f"{title} at its threshold"] += at_threshold
-                folds += [
-                    {
-                        "source": source,
-                        "head": title,
-                        "label": half.label,
-                        "count": half.count,
-                        "threshold": one.threshold,
-                        "accepted_at_half": half.share,
-                        "accepted_at_threshold": own.share,
-                    }
-                    for half, own in zip(at_half, at_threshold, strict=True)
-                ]
-        header, rows = unseen_table(shares)
+                if enough and head in LINEAR_HEADS:
+                    said[head + way].append(_said(trainer, head))
+                else:
+                    folds[head + way].append(_by_validation(trainer, head, source, options))
+        unseen = {title: _unseen(folds[title]) for title in folds}
+        for title, parts in said.items():
+            unseen[title] = unseen_of([p for rest in rests.values() for p in rest.left_out], parts)
+            folds[title] = _by_the_others(unseen[title], rests, options)
+        header, rows = unseen_table(_shares(folds))
         evaluations = [
-            _pooled(title, _joined(scored[title]), _joined(raw[title]), options.costs, fit)
-            for title in scored
+            _pooled(title, of_title, unseen[title], options) for title, of_title in folds.items()
         ]
         report = write_report(
             folder,
@@ -154,7 +156,7 @@ def leave_one_out(options: TrainOptions) -> LeaveOneOutResult:
                 ),
             ],
             notes=notes,
-            extra={"folds": folds},
+            extra={"folds": _told(folds)},
         )
         text = markdown(header, rows) + "\n"
         write_text(folder / "table.md", text)
@@ -201,37 +203,99 @@ def without_each(dataset: Dataset, min_per_class: int) -> tuple[dict[str, Datase
     return rests, notes
 
 
-def _fold(trainer: HeadTrainer | RecipeTrainer, head: str, rest: Dataset) -> Evaluation:
-    """Scores of one head of one fold, from disk if they are there; its weights are not kept."""
+def _enough_sources(dataset: Dataset) -> bool:
+    """Whether sources that are left out choose for each other, and not validation photos.
+
+    As `train` does it for linear heads; of others it knows nothing but validation photos.
+    """
+    photos = dataset.photos
+    said = Said(np.zeros((1, len(photos)), np.float32))
+    return unseen_of(photos, [said]).enough
+
+
+def _by_validation(
+    trainer: HeadTrainer | RecipeTrainer, head: str, source: str, options: TrainOptions
+) -> Fold:
+    """A head by the rule of its validation photos; scores from disk if they are there."""
     folder = trainer.folder / head
     if not (folder / SCORES).exists():
         trainer.train(head)
     (folder / "phase1.npz").unlink(missing_ok=True)
-    return Evaluation(head, scored_splits(rest, read_arrays(folder / SCORES)), threshold=0.5)
+    splits = scored_splits(trainer.dataset, read_arrays(folder / SCORES))
+    made = judged(Evaluation(head, splits, threshold=0.5), options.costs, options.fit.loss_weights)
+    return Fold(source, made.splits[LEFT_OUT], made.uncalibrated[LEFT_OUT], made.threshold)
 
 
-def _pooled(
-    head: str, scored: Scored, raw: Scored, costs: CostSettings, fit: FitSettings
-) -> Evaluation:
-    """All folds as one model, and what these photos would say of its threshold and calibration."""
-    chosen = choose_threshold(scored.labels, scored.probabilities, **costs.as_dict())
-    fitted = fit_calibration(
-        raw.labels,
-        raw.probabilities,
-        share_of_others=costs.share_of_others,
-        weights=fit.loss_weights,
-    )
-    unseen = {"threshold": chosen.as_dict(), "calibration": fitted.as_dict()}
+def _said(trainer: HeadTrainer | RecipeTrainer, head: str) -> Said:
+    """What a linear head says of the source left out, from disk if it is there."""
+    file = trainer.folder / head / UNSEEN
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_said(file, [trainer.says(head, trainer.dataset, trainer.dataset.left_out)])
+    return read_said(file)
+
+
+def _by_the_others(
+    unseen: Unseen, rests: Mapping[str, Dataset], options: TrainOptions
+) -> list[Fold]:
+    """Every source by penalty, calibration and threshold that the other sources choose."""
+    folds = []
+    for source, rest in track(rests.items(), len(rests), "Choosing by the other sources"):
+        rule = unseen.rule(options.costs, options.fit.loss_weights, frozenset({source}))
+        mine = unseen.sources == source
+        calibrated = Scored(rest.left_out, unseen.judged(rule, mine))
+        raw = Scored(rest.left_out, unseen.probabilities[rule.candidate][mine])
+        folds.append(Fold(source, calibrated, raw, rule.threshold.threshold))
+    return folds
+
+
+def _unseen(folds: Sequence[Fold]) -> Unseen:
+    """What a head of its own weights in each fold says of all photos."""
+    said = [Said(fold.raw.probabilities[None]) for fold in folds]
+    return unseen_of([photo for fold in folds for photo in fold.raw.photos], said)
+
+
+def _shares(folds: Mapping[str, Sequence[Fold]]) -> dict[str, list[Accepted]]:
+    """The columns of the table."""
+    shares: dict[str, list[Accepted]] = {}
+    for title, of_title in folds.items():
+        shares[f"{title} at 0.5"] = [one for fold in of_title for one in fold.accepted(0.5)]
+        shares[f"{title} at its threshold"] = [
+            one for fold in of_title for one in fold.accepted(fold.threshold)
+        ]
+    return shares
+
+
+def _told(folds: Mapping[str, Sequence[Fold]]) -> list[dict[str, Any]]:
+    """Every source and class of every fold, for JSON."""
+    return [
+        {
+            "source": fold.source,
+            "head": title,
+            "label": half.label,
+            "count": half.count,
+            "threshold": fold.threshold,
+            "accepted_at_half": half.share,
+            "accepted_at_threshold": own.share,
+        }
+        for title, of_title in folds.items()
+        for fold in of_title
+        for half, own in zip(fold.accepted(0.5), fold.accepted(fold.threshold), strict=True)
+    ]
+
+
+def _pooled(title: str, folds: Sequence[Fold], unseen: Unseen, options: TrainOptions) -> Evaluation:
+    """All folds as one model, and what these photos say of its threshold and calibration."""
+    rule = unseen.rule(options.costs, options.fit.loss_weights)
+    photos = tuple(photo for fold in folds for photo in fold.calibrated.photos)
+    scores = np.concatenate([fold.calibrated.probabilities for fold in folds])
+    chosen = {"threshold": rule.threshold.as_dict(), "calibration": rule.calibration.as_dict()}
     return Evaluation(
-        head, {SPLIT: scored}, threshold=0.5, details={"settings": fit.as_dict(), "unseen": unseen}
+        title,
+        {SPLIT: Scored(photos, scores)},
+        threshold=0.5,
+        details={"settings": options.fit.as_dict(), "unseen": chosen},
     )
-
-
-def _joined(parts: list[Scored]) -> Scored:
-    """All folds as one; every photo occurs once, in the fold without its source."""
-    photos = tuple(photo for part in parts for photo in part.photos)
-    scores = [part.probabilities for part in parts]
-    return Scored(photos, np.concatenate(scores) if scores else np.zeros(0, np.float32))
 
 
 def _folder_name(source: str) -> str:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from plantood.model.entry import TrainingData
+from plantood.model.memory import Memory
+from plantood.model.neighbours import Neighbours
 from plantood.model.runtime import Scorer
 from plantood.model.store import list_gates, save_gate, store_dir
 from plantood.training.common.settings import (
@@ -27,7 +29,6 @@ from plantood.training.fitting.scoring import score_splits
 from plantood.training.judging.evaluation import Evaluation, scored_splits
 from plantood.training.judging.relabel import WRONG_LABELS, write_wrong_labels
 from plantood.training.judging.seen import Seen
-from plantood.training.judging.threshold import choose_threshold
 from plantood.training.network.backbones import build_backbone
 from plantood.training.photos.dataset import (
     Dataset,
@@ -45,10 +46,9 @@ from plantood.training.report.html import write_report
 from plantood.training.report.likeness import by_features
 from plantood.training.train.judged import (
     NOTHING,
+    judged,
     judged_facts,
     threshold_notes,
-    with_calibration,
-    with_guarantee,
 )
 from plantood.training.train.publish import publish
 
@@ -150,7 +150,7 @@ def evaluation_of(
     """The scores of a trained head as the network gives them; no threshold is chosen yet."""
     return Evaluation(
         name=head,
-        splits=scored_splits(dataset, trained.probabilities),
+        splits=scored_splits(dataset, trained.probabilities, trained.margins),
         threshold=0.5,
         details={
             "val_loss": trained.val_loss,
@@ -160,50 +160,32 @@ def evaluation_of(
             **({"recipe": recipe.as_dict()} if recipe else {}),
         },
         history=trained.history,
+        unseen=trained.unseen,
     )
-
-
-def with_chosen_threshold(evaluation: Evaluation, costs: CostSettings) -> Evaluation:
-    """The evaluation with the threshold that its validation split gives for these costs."""
-    val = evaluation.splits["val"]
-    chosen = choose_threshold(val.labels, val.probabilities, **costs.as_dict())
-    details = {**evaluation.details, "chosen_threshold": chosen.as_dict()}
-    return replace(evaluation, threshold=chosen.threshold, details=details)
-
-
-def judged(
-    evaluation: Evaluation,
-    costs: CostSettings,
-    weights: tuple[float, float] = (1.0, 1.0),
-    guarantee: GuaranteeSettings = NOTHING,
-) -> Evaluation:
-    """An evaluation of raw scores, calibrated, with the threshold of the costs and of the promise.
-
-    Args:
-        evaluation: with the network's own P(plant).
-        costs: of the errors, and the share of others to calibrate for.
-        weights: of false accepts and false retakes in the loss.
-        guarantee: what is to be promised of false accepts.
-    """
-    made = with_calibration(evaluation, costs.share_of_others, weights)
-    return with_guarantee(with_chosen_threshold(made, costs), guarantee)
 
 
 def evaluation_of_graph(
     evaluation: Evaluation,
     costs: CostSettings,
     quantize: Literal["float16", "int8"] | None,
+    memory: Memory | None,
     scorer: Scorer,
 ) -> Evaluation:
     """The evaluation of what is saved: measured anew on the graph if that is quantized."""
-    if quantize is None:
+    fitted = evaluation.calibration
+    assert fitted is not None
+    if quantize is not None:
+        by_split = {name: scored.photos for name, scored in evaluation.splits.items()}
+        neighbours = None if memory is None else Neighbours(memory)
+        rescored = replace(evaluation, splits=score_splits(scorer, by_split, neighbours))
+        asked = evaluation.guarantee
+        promise = GuaranteeSettings(asked.max_false_accept, asked.confidence) if asked else NOTHING
+        evaluation = judged(rescored, costs, fitted.weights, promise)
+        assert evaluation.calibration is not None
+        fitted = evaluation.calibration
+    if memory is None:
         return evaluation
-    by_split = {name: scored.photos for name, scored in evaluation.splits.items()}
-    rescored = replace(evaluation, splits=score_splits(scorer, by_split))
-    weights = evaluation.calibration.weights if evaluation.calibration else (1.0, 1.0)
-    asked = evaluation.guarantee
-    promise = GuaranteeSettings(asked.max_false_accept, asked.confidence) if asked else NOTHING
-    return judged(rescored, costs, weights, promise)
+    return replace(evaluation, calibration=fitted.remembering(len(memory)))
 
 
 def data_notes(dataset: Dataset, folder: Path) -> list[str]:
@@ -295,6 +277,7 @@ def _publish_head(
     head: str, options: TrainOptions, trainer: HeadTrainer | RecipeTrainer, evaluation: Evaluation
 ) -> str:
     trained = trainer.train(head)  # from its files: the backbone may be another head's now
+    memory = trainer.memory(head) if isinstance(trainer, RecipeTrainer) else None
     known = {**evaluation.details, **Seen.of(trainer.dataset).as_dict()}
     tag = publish(
         trained.model,
@@ -316,11 +299,12 @@ def _publish_head(
             replace(evaluation, details=known),
             options.costs,
             options.quantize,
+            memory,
         ),
         save=partial(save_gate, name=options.gate_name),
         quantize=options.quantize,
         data=(training_data(options, trainer.dataset),),
-        memory=trainer.memory(head) if isinstance(trainer, RecipeTrainer) else None,
+        memory=memory,
     )
     return str(tag)
 

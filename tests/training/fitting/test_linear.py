@@ -9,7 +9,12 @@ import pytest
 from plantood.errors import TrainingDataError
 from plantood.training.common.settings import PENALTIES, FitSettings
 from plantood.training.fitting.fit import FitResult
-from plantood.training.fitting.linear import Rows, chosen_for_linear, fit_linear
+from plantood.training.fitting.linear import (
+    Rows,
+    chosen_for_linear,
+    embeddings_of,
+    fit_linear,
+)
 from plantood.training.fitting.losses import build_loss, mean_loss
 from plantood.training.network.heads import build_head
 
@@ -22,7 +27,7 @@ def rows(seed: int, count: int = 200, **options: Any) -> Rows:
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 2, count).astype(np.float32)
     sign = np.where(np.arange(CHANNELS) % 2, 1.0, -1.0)
-    x = rng.normal(1.0, 1.0, (count, 1, 1, CHANNELS)) + sign * (labels[:, None, None, None] - 0.5)
+    x = rng.normal(1.0, 1.0, (count, CHANNELS)) + sign * (labels[:, None] - 0.5)
     weights = options.get("weights", np.ones(count))
     return Rows(np.abs(x).astype(np.float32), labels, weights)
 
@@ -33,12 +38,16 @@ TRAIN, VAL = rows(0), rows(1)
 def fitted(name: str = "gap", **options: Any) -> tuple[keras.Model, FitResult]:
     head = options.pop("head", None) or build_head(name, (1, 1, CHANNELS))
     choices = {"loss": PLAIN, "penalties": PENALTIES, "description": "a test"} | options
-    train, val = choices.pop("train", TRAIN), choices.pop("val", VAL)
+    train, val = (
+        rows._replace(embeddings=embeddings_of(name, rows.embeddings))
+        for rows in (choices.pop("train", TRAIN), choices.pop("val", VAL))
+    )
     return head, fit_linear(head, train, val, **choices)
 
 
 def probabilities(head: keras.Model, data: Rows) -> np.ndarray:
-    return head.predict(data.features, verbose=0).ravel()
+    """By the whole head, of feature maps of one place."""
+    return head.predict(data.embeddings[:, None, None, :], verbose=0).ravel()
 
 
 @pytest.mark.parametrize("name", ["gap", "gap_l2"])
@@ -71,8 +80,7 @@ def test_without_a_penalty_to_speak_of_no_weights_are_better(name: str) -> None:
     train = rows(0, weights=rng.uniform(0.2, 3.0, 200))
     loss = build_loss("weighted")
     head, _ = fitted(name, train=train, loss=loss, penalties=[1e-6])
-    embed = keras.Model(head.inputs, head.layers[-1].input)
-    x = np.column_stack([embed.predict(train.features, verbose=0), np.ones(200)])
+    x = np.column_stack([embeddings_of(name, train.embeddings), np.ones(200)])
     weights = train.weights * np.where(train.labels == 1, 1.0, 3.0)
     pull = weights / weights.sum() * (probabilities(head, train) - train.labels)
     np.testing.assert_allclose(pull @ x, 0, atol=2e-5)
@@ -86,6 +94,17 @@ def test_validation_is_weighted_as_its_photos_are() -> None:
     off = np.abs(VAL.labels - probabilities(head, VAL))[3]
     assert result.val_loss == pytest.approx(-np.log1p(-off), rel=1e-3)
     assert result.best_row != fitted()[1].best_row
+
+
+def test_sources_left_out_choose_rather_than_validation() -> None:
+    losses = [0.5, 0.4, 0.3, 0.4, 0.5, 0.6]
+    head, result = fitted(unseen_losses=losses)
+    assert [row["unseen_loss"] for row in result.history] == losses
+    assert result.best_row == 3 != fitted()[1].best_row
+    assert result.val_loss == result.history[2]["val_loss"]
+    alone, _ = fitted(penalties=PENALTIES[:3], unseen_losses=losses[:3])
+    np.testing.assert_array_equal(head.get_weights()[0], alone.get_weights()[0])
+    np.testing.assert_allclose(probabilities(head, VAL), result.val_probabilities, atol=1e-5)
 
 
 def test_a_start_that_nothing_is_better_than_stays() -> None:
@@ -124,7 +143,7 @@ def test_what_had_no_say_is_none() -> None:
 
 
 def test_what_is_not_a_number_is_refused() -> None:
-    features = TRAIN.features.copy()
-    features[5] = np.nan
-    with pytest.raises(TrainingDataError, match="The features for a test are not all numbers"):
-        fitted(train=TRAIN._replace(features=features))
+    pooled = TRAIN.embeddings.copy()
+    pooled[5] = np.nan
+    with pytest.raises(TrainingDataError, match="The features for gap are not all numbers"):
+        embeddings_of("gap", pooled)

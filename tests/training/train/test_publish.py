@@ -20,7 +20,8 @@ from plantood.training.judging import metrics
 from plantood.training.judging.evaluation import Evaluation, Scored
 from plantood.training.judging.seen import seen_by
 from plantood.training.photos.dataset import load_dataset
-from plantood.training.train.train import evaluation_of_graph, judged, train
+from plantood.training.train.judged import judged
+from plantood.training.train.train import evaluation_of_graph, train
 from tests.training.conftest import Data, make_photo
 
 

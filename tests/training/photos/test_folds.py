@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+from plantood.training.photos.data import LabelledPhoto
+from plantood.training.photos.dataset import Dataset
+from plantood.training.photos.folds import FEWEST, FOLDS, source_folds, to_judge
+from tests.training.conftest import make_photo
+
+
+def photos(split: str, source: str, label: int, count: int) -> tuple[LabelledPhoto, ...]:
+    return tuple(
+        make_photo(f"{source} {label} {split} {n}", label, source, split) for n in range(count)
+    )
+
+
+def dataset_of(plants: int, others: int) -> Dataset:
+    """So many sources, the first ones the largest, and each in all splits."""
+    sources = [(f"plant {n:02}", 1, 20 - n) for n in range(plants)]
+    sources += [(f"other {n:02}", 0, 20 - n) for n in range(others)]
+    return Dataset(
+        *(
+            tuple(p for name, label, size in sources for p in photos(split, name, label, size))
+            for split in ("train", "val", "test")
+        )
+    )
+
+
+def names(rest: Dataset) -> list[str]:
+    return sorted({photo.source for photo in rest.left_out})
+
+
+def test_each_source_is_left_out_once_and_few_of_them_alone() -> None:
+    dataset = dataset_of(FOLDS, FOLDS)
+    rests = source_folds(dataset)
+    assert sorted(map(names, rests)) == [[name] for name in dataset.sources]
+    for rest in rests:
+        assert not {*names(rest)} & {photo.source for photo in rest.train + rest.val}
+
+
+def test_of_many_sources_some_are_left_out_together_but_of_one_class() -> None:
+    dataset = dataset_of(12, 7)
+    rests = source_folds(dataset)
+    assert len(rests) == 2 * FOLDS
+    assert Counter(name for rest in rests for name in names(rest)) == Counter(dataset.sources)
+    assert all(len({photo.label for photo in rest.left_out}) == 1 for rest in rests)
+    assert ["plant 00", "plant 05", "plant 10"] in map(names, rests)
+
+
+def test_no_photo_of_the_test_split_is_judged() -> None:
+    dataset = dataset_of(5, 5)
+    judged = [photo for rest in source_folds(dataset) for photo in to_judge(dataset, rest)]
+    assert Counter(judged) == Counter(dataset.train + dataset.val)
+
+
+def test_too_few_sources_of_a_class_are_not_divided() -> None:
+    assert source_folds(dataset_of(2, 1)) == []
+    assert source_folds(dataset_of(1, 20)) == []
+    assert len(source_folds(dataset_of(2, 2))) == 4
+
+
+def test_sources_of_both_classes_are_left_out_as_a_whole() -> None:
+    """A camera that took plants and others."""
+    dataset = dataset_of(5, 5)
+    both = photos("train", "phone", 1, 9) + photos("train", "phone", 0, 9)
+    rests = source_folds(replace(dataset, train=dataset.train + both))
+    assert ["phone"] in map(names, rests)
+    assert len(rests) == 11
+
+
+def test_what_cannot_be_learned_without_is_not_left_out() -> None:
+    """Four of the sources show the same, and are set aside together."""
+    dataset = dataset_of(5, 5)
+    same = {photo.sha256: 0 for photo in dataset.photos if photo.source > "plant 00"}
+    small = replace(dataset, groups=same)
+    small = replace(small, train=tuple(p for p in dataset.train if p.source != "plant 00"))
+    small = replace(small, train=small.train + photos("train", "plant 00", 1, FEWEST - 1))
+    left = [name for rest in source_folds(small) for name in names(rest)]
+    assert sorted(left) == ["other 00", "other 01", "other 02", "other 03", "other 04", "plant 00"]
