@@ -33,7 +33,9 @@ Says = Callable[[Dataset, Photos], Said]
 """Fits to the training photos of a dataset, and judges other photos."""
 
 
-def judge_unseen(dataset: Dataset, says: Says, file: Path, description: str) -> Unseen | None:
+def judge_unseen(
+    dataset: Dataset, says: Says, file: Path, description: str, fewest: int = 2
+) -> Unseen | None:
     """Photos of ``train`` and ``val`` by fits that have not seen their source.
 
     Args:
@@ -41,11 +43,12 @@ def judge_unseen(dataset: Dataset, says: Says, file: Path, description: str) -> 
         says: what fits and judges.
         file: keeps the result.
         description: for the progress bar.
+        fewest: sources of each class; see :func:`source_folds`.
 
     Returns:
-        None if there are too few sources; see :func:`source_folds`.
+        None if there are too few sources.
     """
-    rests = source_folds(dataset)
+    rests = source_folds(dataset, fewest)
     if not rests:
         return None
     judged = [to_judge(dataset, rest) for rest in rests]

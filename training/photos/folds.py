@@ -8,25 +8,27 @@ from plantood.training.photos.dataset import Dataset, Photos
 
 FOLDS = 5
 """Of each class: the sources of a fold are left out together, so that many do not take long."""
-FEWEST_SOURCES = 2
-"""Of each class: without one there is another to learn from."""
 FEWEST = 5
 """Photos of each class that are left to learn from."""
 
 
-def source_folds(dataset: Dataset) -> list[Dataset]:
+def source_folds(dataset: Dataset, fewest: int = 2) -> list[Dataset]:
     """The photos without some sources, each source left out once; none if sources are too few.
 
     A fold leaves out plants or others, and not both: without the seedlings *and* the soil, soil
     would be judged more mildly than by a model that has seen seedlings. A source with photos of
     both classes is of a kind of its own.
+
+    Args:
+        dataset: the photos.
+        fewest: sources of each class; without one of two there is another to learn from.
     """
     classes: dict[str, set[int]] = defaultdict(set)
     sizes: dict[str, int] = defaultdict(int)
     for photo in dataset.train + dataset.val:
         classes[photo.source].add(photo.label)
         sizes[photo.source] += 1
-    if any(sum(label in found for found in classes.values()) < FEWEST_SOURCES for label in (0, 1)):
+    if any(sum(label in found for found in classes.values()) < fewest for label in (0, 1)):
         return []
     of_kind: dict[frozenset[int], list[str]] = defaultdict(list)
     for name in sorted(sizes, key=lambda name: (-sizes[name], name)):

@@ -25,9 +25,10 @@ from plantood.training.fitting.features import FeatureCache
 from plantood.training.fitting.fit import read_arrays, write_arrays
 from plantood.training.fitting.linear import embeddings_of, judging_weights, weights_of_classes
 from plantood.training.fitting.losses import WeightedBinaryCrossentropy, mean_loss
-from plantood.training.fitting.phases import TrainedHead
+from plantood.training.fitting.phases import SCORES, TrainedHead
 from plantood.training.fitting.probe import Probe, fit_probe
 from plantood.training.fitting.unseen import UNSEEN, Said, judge_unseen
+from plantood.training.judging.rule import FEWEST_SOURCES
 from plantood.training.network.classifier import build_classifier
 from plantood.training.network.heads import build_head
 from plantood.training.photos.dataset import Dataset, Photos, labels_of
@@ -116,6 +117,7 @@ class RecipeTrainer:
             partial(self.says, name),
             self.folder / name / UNSEEN,
             f"{name}, without sources",
+            FEWEST_SOURCES,
         )
         neighbours = None if unseen is None else Neighbours(self.memory(name))
         scores, margins = {}, {}
@@ -125,6 +127,7 @@ class RecipeTrainer:
                 scores[split] = probe.probabilities(embeddings)
                 if neighbours is not None and photos:
                     margins[split] = neighbours.distances(embeddings).margin
+        write_arrays(self.folder / name / SCORES, scores)
         val = self.dataset.val
         weights = judging_weights(val, self.settings)
         return TrainedHead(

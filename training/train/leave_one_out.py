@@ -23,11 +23,12 @@ from plantood.training.fitting.phases import SCORES, HeadTrainer
 from plantood.training.fitting.room import ensure_room
 from plantood.training.fitting.unseen import UNSEEN, Said, read_said, unseen_of, write_said
 from plantood.training.judging.evaluation import Evaluation, Scored, scored_splits
-from plantood.training.judging.rule import Unseen
+from plantood.training.judging.rule import FEWEST_SOURCES, Unseen
 from plantood.training.judging.unseen import Accepted, accepted_shares, unseen_table
 from plantood.training.network.backbones import build_backbone
 from plantood.training.photos.data import CLASS_NAMES
 from plantood.training.photos.dataset import Dataset, load_dataset
+from plantood.training.photos.folds import source_folds
 from plantood.training.process.determinism import make_deterministic
 from plantood.training.process.progress import say, track
 from plantood.training.process.run import open_run, run_name
@@ -110,7 +111,8 @@ def leave_one_out(options: TrainOptions) -> LeaveOneOutResult:
         bank = recipe.bank(dataset, extractor, options) if recipe else None
         folds: dict[str, list[Fold]] = defaultdict(list)
         said: dict[str, list[Said]] = defaultdict(list)
-        enough = _enough_sources(dataset)
+        # As `train` has it: of few sources, and for other heads, validation photos choose.
+        enough = bool(source_folds(dataset, FEWEST_SOURCES))
         for source, rest in rests.items():
             say(f"Without {source}")
             place = folder / _folder_name(source)
@@ -203,16 +205,6 @@ def without_each(dataset: Dataset, min_per_class: int) -> tuple[dict[str, Datase
     return rests, notes
 
 
-def _enough_sources(dataset: Dataset) -> bool:
-    """Whether sources that are left out choose for each other, and not validation photos.
-
-    As `train` does it for linear heads; of others it knows nothing but validation photos.
-    """
-    photos = dataset.photos
-    said = Said(np.zeros((1, len(photos)), np.float32))
-    return unseen_of(photos, [said]).enough
-
-
 def _by_validation(
     trainer: HeadTrainer | RecipeTrainer, head: str, source: str, options: TrainOptions
 ) -> Fold:
@@ -278,8 +270,8 @@ def _told(folds: Mapping[str, Sequence[Fold]]) -> list[dict[str, Any]]:
             "accepted_at_half": half.share,
             "accepted_at_threshold": own.share,
         }
-        for title, of_title in folds.items()
-        for fold in of_title
+        for of_source in zip(*folds.values(), strict=True)
+        for title, fold in zip(folds, of_source, strict=True)
         for half, own in zip(fold.accepted(0.5), fold.accepted(fold.threshold), strict=True)
     ]
 

@@ -58,6 +58,8 @@ def test_too_few_sources_of_a_class_are_not_divided() -> None:
     assert source_folds(dataset_of(2, 1)) == []
     assert source_folds(dataset_of(1, 20)) == []
     assert len(source_folds(dataset_of(2, 2))) == 4
+    assert source_folds(dataset_of(4, 9), 5) == []
+    assert len(source_folds(dataset_of(5, 9), 5)) == 10
 
 
 def test_sources_of_both_classes_are_left_out_as_a_whole() -> None:

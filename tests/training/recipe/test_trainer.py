@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from plantood.errors import UnreadablePhoto
+from plantood.model.neighbours import Neighbours
 from plantood.training.common.settings import FitSettings, RecipeSettings, TrainOptions
 from plantood.training.photos.dataset import Dataset, Photos
 from plantood.training.recipe import bank as bank_module
@@ -110,3 +111,20 @@ def test_a_stronger_penalty_holds_the_head_back(tmp_path: Path) -> None:
         for penalty in (None, 0.3, 3.0)
     ]
     assert spread[0] == spread[1] > 1.3 * spread[2]
+
+
+def test_a_rest_is_judged_by_what_was_made_without_it(tmp_path: Path) -> None:
+    """Margins, too: nothing of the farm is remembered."""
+    made = trainer(tmp_path, FitSettings())
+    farm = (make_photo("farm photo", source="farm"),)
+    pooled = np.array([[3.0, 0, 0, 0, 0, 0]], np.float32)
+    made.cache.rows = lambda photos: SimpleNamespace(pooled=lambda: pooled[: len(photos)])
+    whole, rest = made.dataset, Dataset((), (), (), left_out=farm)
+    with_it, without = (made.says("gap", of, farm) for of in (whole, rest))
+    assert with_it.probabilities.shape == without.probabilities.shape == (1, 1)
+    assert with_it.probabilities != without.probabilities
+    assert with_it.margins != without.margins
+    memory = trainer(tmp_path / "rest", FitSettings(), left_out=farm).memory("gap")
+    np.testing.assert_allclose(without.margins, Neighbours(memory).distances(pooled).margin)
+    assert (without.probabilities > 0.9).all()
+    assert (without.margins > 0).all()

@@ -134,7 +134,7 @@ def test_from_photos_to_an_entry_in_the_place_of_the_old_one(
     chosen = gate.metrics["chosen_threshold"]
     assert gate.manifest.policy.plant_threshold == chosen["threshold"]
     assert chosen["plants"] + chosen["others"] == 17 * 4  # without the test split
-    assert "sources that were left out, in training and validation" in gate.card
+    assert "sources that were left out in turn, in training and validation" in gate.card
     assert gate.metrics["leave_one_out"] == [list(header), *map(list, rows)]
     assert gate.metrics["settings"]["recipe"] == "linear probe"
     assert set(gate.metrics["splits"]) == {"test"}  # validation photos were trained on

@@ -138,7 +138,7 @@ def test_a_promise_raises_the_threshold() -> None:
     assert made.guarantee.false_accepts == 0
     least, most = (float(made.splits["test"].probabilities[i]) for i in (0, -1))
     assert least < made.threshold < most
-    assert evaluation_of_graph(made, CostSettings(), None, None) is made  # type: ignore[arg-type]
+    assert evaluation_of_graph(made, CostSettings(), None, None, None) is made  # type: ignore[arg-type]
 
 
 def test_the_entry_remembers_what_it_has_seen(options: TrainOptions) -> None:
