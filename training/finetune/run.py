@@ -13,7 +13,6 @@ from plantood.errors import TrainingDataError
 from plantood.model.entry import MANIFEST, GateModel, sha256
 from plantood.model.runtime import Scorer
 from plantood.model.store import finish_save, store_dir
-from plantood.training.common.settings import CostSettings
 from plantood.training.files.disk import ensure_writable
 from plantood.training.finetune.child import publish_child, quantization
 from plantood.training.finetune.compare import Judgement, judge
@@ -25,6 +24,7 @@ from plantood.training.finetune.data import (
     old_collections,
 )
 from plantood.training.finetune.report import write_judgement
+from plantood.training.finetune.rule import ParentRule, judged_alike
 from plantood.training.finetune.settings import REJECTED, FinetuneOptions
 from plantood.training.fitting.extractor import Extractor, extractor_for
 from plantood.training.fitting.fit import read_arrays, write_arrays
@@ -45,7 +45,6 @@ from plantood.training.process.progress import say
 from plantood.training.process.run import open_run
 from plantood.training.report.likeness import by_features
 from plantood.training.rounds.layout import Round
-from plantood.training.train.judged import judged
 from plantood.training.train.train import (
     changed_settings,
     data_notes,
@@ -113,11 +112,12 @@ def finetune(options: FinetuneOptions) -> FinetuneResult:
         trainer = HeadTrainer(
             backbone, extractor.cache, dataset, options.fit, folder, start=head.get_weights()
         )
-        before = _before(parent, dataset, folder, options.costs)
+        before = _before(parent, dataset, folder)
         trained = trainer.train(parent.manifest.head)
         judge_splits = partial(
             _judgement,
             before=before,
+            rule=ParentRule.of(parent),
             trained=trained,
             head=parent.manifest.head,
             gathered=gathered,
@@ -145,7 +145,7 @@ def finetune(options: FinetuneOptions) -> FinetuneResult:
                 )
             tag = str(tag_of(judgement))
         else:  # it has its parent's weights, so that there is nothing to export
-            judgement = judge_splits(before.uncalibrated)
+            judgement = judge_splits(before.splits)
         notes = [*gathered.notes, *data_notes(dataset, folder), *labels, *_audits(options)]
         notes += judgement.objections
         for note in notes:
@@ -199,15 +199,10 @@ def _audits(options: FinetuneOptions) -> list[str]:
     return [f"{lines[0]} {'; '.join(lines[1:])}." for lines in told if lines]
 
 
-def _before(parent: GateModel, dataset: Dataset, folder: Path, costs: CostSettings) -> Evaluation:
-    """What the parent says of the photos that the child is judged on.
-
-    Calibration and threshold are chosen anew, by the rules and on the photos that the child's are
-    chosen by: other rules, or other photos, would look like something learned.
-    """
-    # Not calibrated, as the child is not yet.
+def _before(parent: GateModel, dataset: Dataset, folder: Path) -> Evaluation:
+    """What the parent says of the photos that the child is judged on, before calibration."""
     splits = _scored(dataset, folder / BEFORE, lambda: parent.scorer(calibrated=False))
-    return judged(Evaluation("before", splits, threshold=0.5), costs)
+    return Evaluation("before", splits, threshold=0.5)
 
 
 def _scored(dataset: Dataset, file: Path, scorer: Callable[[], Scorer]) -> dict[str, Scored]:
@@ -225,6 +220,7 @@ def _judgement(
     splits: Mapping[str, Scored],
     *,
     before: Evaluation,
+    rule: ParentRule | None,
     trained: TrainedHead,
     head: str,
     gathered: Gathered,
@@ -232,10 +228,11 @@ def _judgement(
 ) -> Judgement:
     """The child, by what its graph says of each split before calibration, beside its parent."""
     own = evaluation_of(head, trained, gathered.dataset, options.fit)
-    after = judged(replace(own, name="after", splits=splits), options.costs)
+    after = replace(own, name="after", splits=splits)
+    # By one rule: another one, or other photos to choose by, would look like something learned.
+    pair = judged_alike(before, after, options.costs, rule)
     return judge(
-        before,
-        after,
+        *pair,
         options.margin,
         costs=options.costs,
         improved=trained.improved,

@@ -35,6 +35,8 @@ class ChosenThreshold:
     plants: int
     others: int
     share_of_others: float
+    carried_over: bool = False
+    """From a parent that chose it."""
 
     @property
     def warning(self) -> str | None:

@@ -15,6 +15,7 @@ from plantood.training.common.tables import (
     source_table,
 )
 from plantood.training.judging.guarantee import Guarantee
+from plantood.training.judging.rule import VALIDATION
 
 INTENDED_USE = """\
 A gate in front of a plant-disease detector: it judges whether a farmer's photo shows a plant that
@@ -82,11 +83,8 @@ def model_card(
     if chosen:
         parts.append(f"## Threshold\n\n{_threshold(figures)}")
     if "calibration" in figures:
-        calibration = figures["calibration"]
         parts.append(
-            f"## Calibration\n\nMethod {calibration['method']}, on "
-            f"{calibration['plants']} plants and {calibration['others']} others of "
-            f"{figures['chosen_on']}. Calibration error before and after:\n\n"
+            f"## Calibration\n\n{_calibration(figures)}. Calibration error before and after:\n\n"
             + markdown(*calibration_table([figures]))
         )
     parts.append(f"## Limits\n\n{LIMITS}")
@@ -104,13 +102,27 @@ def _training(figures: Mapping[str, Any]) -> str:
     return f"Training: {listed}. Second phase, backbone unfrozen: {tuned}."
 
 
+def _calibration(figures: Mapping[str, Any]) -> str:
+    """How it was chosen, and on what."""
+    made = figures["calibration"]
+    method, photos = made["method"], f"{made['plants']} plants and {made['others']} others of"
+    if figures["chosen_threshold"].get("carried_over"):
+        return (
+            f"That of its parent, on {figures['chosen_on']}, behind what brings its logits to "
+            f"where its parent's are ({method}, on {photos} {VALIDATION})"
+        )
+    return f"Method {method}, on {photos} {figures['chosen_on']}"
+
+
 def _threshold(figures: Mapping[str, Any]) -> str:
     """What it is, how it was chosen, on what, and what is promised of it."""
     chosen, promised = figures["chosen_threshold"], figures.get("guarantee")
+    carried = "that of its parent, " if chosen.get("carried_over") else ""
     text = (
-        f"{chosen['threshold']:.4f}, with a false accept at {chosen['false_accept_cost']:g} and a "
-        f"false retake at {chosen['false_retake_cost']:g}: as near to {chosen['towards']:.4g} as "
-        f"is at most {chosen['standard_errors']:g} standard error costlier than the cheapest one, "
+        f"{chosen['threshold']:.4f}, {carried}with a false accept at "
+        f"{chosen['false_accept_cost']:g} and a false retake at "
+        f"{chosen['false_retake_cost']:g}: as near to {chosen['towards']:.4g} as is at most "
+        f"{chosen['standard_errors']:g} standard error costlier than the cheapest one, "
         f"on the {chosen['plants']} plants and {chosen['others']} others of "
         f"{figures['chosen_on']}: {_confusion(chosen['confusion'])}."
     )

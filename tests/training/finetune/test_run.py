@@ -24,6 +24,7 @@ from plantood.model.policy import Policy
 from plantood.model.runtime import Scorer
 from plantood.model.store import list_gates, load_gate, save_gate
 from plantood.training.fitting.scoring import score_photos
+from plantood.training.judging.rule import LEFT_OUT
 from plantood.training.judging.seen import seen_by
 from plantood.training.photos.data import CLASS_NAMES, read_data
 from plantood.training.photos.dataset import labels_digest
@@ -162,18 +163,49 @@ def test_a_child_that_learned_nothing_shows_no_difference(
     bentoml.models.delete(tag)
 
 
-def with_threshold(tag: str, threshold: float, folder: Path) -> str:
-    """The same gate in the store once more, that serves with another threshold."""
+def test_a_rule_that_was_chosen_on_sources_left_out_is_carried_over(
+    flywheel: Flywheel, tmp_path: Path
+) -> None:
+    """Parent and child are judged, and the child serves, by what the parent serves with."""
+    tag = with_threshold(flywheel.tag, 0.7, tmp_path / "entry", Calibration(0.5, -0.2))
+    arguments = [flywheel.round_1, "--no-fine-tune", "--penalty", "1e12", "--name", "rule"]
+    ran = finetune(flywheel, tmp_path, tag, *arguments, "--force")
+    assert ran.exit_code == 0, ran.output
+    after, before = json.loads((tmp_path / "rule" / "report.json").read_text())["models"]
+    assert before["threshold"] == after["threshold"] == 0.7
+    child = load_gate(saved(ran.output))
+    assert child.manifest.policy.plant_threshold == 0.7
+    assert child.manifest.calibration is not None
+    assert child.manifest.calibration.slope == pytest.approx(0.5, rel=1e-3)
+    assert child.metrics["chosen_on"] == LEFT_OUT
+    assert f"That of its parent, on {LEFT_OUT}" in child.card
+    assert "0.7000, that of its parent, with a false accept at 3" in child.card
+    bentoml.models.delete(child.tag)
+    bentoml.models.delete(tag)
+
+
+def with_threshold(
+    tag: str, threshold: float, folder: Path, calibration: Calibration | None = None
+) -> str:
+    """The same gate in the store once more, that serves with another threshold.
+
+    With a calibration, both were chosen on sources that were left out.
+    """
     gate = load_gate(tag)
     folder.mkdir()
     for name in (KERAS, BACKBONE, HEAD):
         shutil.copy(gate.path / name, folder / name)
-    kept = ("backbone", "head", "input_size", "preprocessing", "calibration", "data")
+    kept = ("backbone", "head", "input_size", "preprocessing", "data")
+    metrics = gate.metrics
+    if calibration is not None:
+        chosen = {**metrics["chosen_threshold"], "threshold": threshold}
+        metrics = {**metrics, "chosen_threshold": chosen, "chosen_on": LEFT_OUT}
     write_entry(
         folder,
         policy=Policy(plant_threshold=threshold),
-        metrics=gate.metrics,
+        metrics=metrics,
         card=gate.card,
+        calibration=calibration or gate.manifest.calibration,
         **{name: getattr(gate.manifest, name) for name in kept},
     )
     return str(save_gate(folder, name="other-threshold"))

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from plantood.model.calibration import Calibration, logit, sigmoid
+from plantood.training.common.settings import CostSettings
+from plantood.training.finetune.rule import ParentRule, judged_alike
+from plantood.training.judging.evaluation import Evaluation, Scored
+from plantood.training.judging.rule import LEFT_OUT, VALIDATION
+from plantood.training.judging.threshold import ChosenThreshold, choose_threshold
+from plantood.training.train.judged import judged
+from tests.training.conftest import make_photo
+
+COSTS = CostSettings()
+LINE = Calibration(0.4, -0.3)
+"""Of a parent that is far less sure of what is new."""
+PHOTOS = tuple(make_photo(str(n), n % 2) for n in range(400))
+
+
+def evaluation(name: str, slope: float = 1.0, intercept: float = 0.0) -> Evaluation:
+    """Logits of overlapping classes, and a line of them."""
+    rng = np.random.default_rng(0)
+    x = rng.normal([-2.0, 2.0] * 200, 1.5) * slope + intercept
+    scored = Scored(PHOTOS, sigmoid(x).astype(np.float32))
+    return Evaluation(name, {"val": scored, "test": scored}, 0.5)
+
+
+def chosen(threshold: float = 0.8, **values: float) -> ChosenThreshold:
+    made = choose_threshold([0, 1] * 9, [0.1, 0.9] * 9, share_of_others=0.5)
+    return replace(made, threshold=threshold, **values)
+
+
+OWN = ParentRule(LINE, chosen(), LEFT_OUT)
+
+
+def test_without_a_rule_of_its_own_validation_chooses() -> None:
+    raw = evaluation("before"), evaluation("after", 2.0, 1.0)
+    for found, one in zip(judged_alike(*raw, COSTS, None), raw, strict=True):
+        assert found.figures() == judged(one, COSTS).figures()
+
+
+def test_a_child_that_learned_nothing_is_what_its_parent_serves() -> None:
+    before, after = judged_alike(evaluation("before"), evaluation("after"), COSTS, OWN)
+    raw = evaluation("before").splits["test"].probabilities
+    for one in (before, after):
+        np.testing.assert_allclose(one.splits["test"].probabilities, LINE.apply(raw), atol=1e-5)
+        assert one.threshold == 0.8
+        assert one.details["chosen_on"] == LEFT_OUT
+        assert one.details["chosen_threshold"]["carried_over"]
+        np.testing.assert_array_equal(one.uncalibrated["test"].probabilities, raw)
+
+
+def test_logits_of_another_scale_are_brought_to_the_parents() -> None:
+    before, after = judged_alike(evaluation("before"), evaluation("after", 2.0, 1.0), COSTS, OWN)
+    found, expected = (logit(one.splits["test"].probabilities) for one in (after, before))
+    assert np.abs(found - expected).max() < 0.15
+    # By validation alone it would be surer than what its parent says of new sources allows.
+    alone = judged(evaluation("after", 2.0, 1.0), COSTS)
+    assert logit(alone.splits["test"].probabilities).std() > 1.5 * found.std()
+    assert after.threshold == before.threshold == 0.8
+
+
+def test_other_costs_and_another_share_move_it() -> None:
+    same = OWN.moved(CostSettings(false_accept_cost=6, false_retake_cost=2))
+    assert (same.threshold.threshold, same.calibration) == (0.8, LINE)
+    dear = OWN.moved(CostSettings(false_accept_cost=9))
+    assert dear.threshold.threshold == pytest.approx(0.9)
+    assert dear.calibration == LINE
+    rare = OWN.moved(CostSettings(share_of_others=0.1))
+    assert rare.threshold.share_of_others == 0.1
+    assert rare.calibration.intercept == pytest.approx(LINE.intercept + np.log(9))
+    # The errors of its child are then weighed at this share, too.
+    _, after = judged_alike(
+        evaluation("before"), evaluation("after"), CostSettings(share_of_others=0.1), OWN
+    )
+    assert after.share_of_others == 0.1
+    moved = replace(LINE, intercept=LINE.intercept + np.log(9))
+    raw = evaluation("after").splits["val"].probabilities
+    np.testing.assert_allclose(after.splits["val"].probabilities, moved.apply(raw), atol=1e-5)
+
+
+def test_the_rule_of_a_gate_is_read_from_what_it_says_of_itself() -> None:
+    figures = {"chosen_on": LEFT_OUT, "chosen_threshold": chosen().as_dict()}
+    with_margin = Calibration(0.4, -0.3, margin=2.0, pictures=9)
+    assert ParentRule.from_figures(figures, with_margin) == OWN  # the scorer adds the margin
+    assert ParentRule.from_figures(figures, None) == replace(OWN, calibration=Calibration())
+    assert ParentRule.from_figures({**figures, "chosen_on": VALIDATION}, LINE) is None
+    assert ParentRule.from_figures({"chosen_threshold": chosen().as_dict()}, LINE) is None
+    assert ParentRule.from_figures({}, LINE) is None
+    # As a child says of itself what its parent's was.
+    _, child = judged_alike(evaluation("before"), evaluation("after"), COSTS, OWN)
+    assert child.calibration is not None
+    again = ParentRule.from_figures(child.figures(), child.calibration.served)
+    assert again is not None
+    assert again.threshold == replace(OWN.threshold, carried_over=True)
+    assert again.calibration.slope == pytest.approx(LINE.slope)
