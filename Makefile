@@ -49,8 +49,10 @@ $(VENV)/.kubectl: | $(VENV)/.development
 		echo "There is no kubectl: the tests of the Kubernetes manifests will skip." >&2
 	@touch $@
 
+# What trains keeps both cores busy and heeds no clock, so two at a time; the other tests have time limits.
 test: $(VENV)/.development $(VENV)/.kubectl ## run all tests
-	$(BIN)/python -m pytest --durations=20
+	$(BIN)/python -m pytest --durations=20 --ignore=tests/training
+	$(BIN)/python -m pytest --durations=20 -n 2 --dist loadfile tests/training
 
 coverage: $(VENV)/.development $(VENV)/.kubectl ## run all tests, and hold what they cover to its floor
 	$(BIN)/python -m pytest --cov

@@ -25,6 +25,7 @@ from plantood.training.common.settings import CostSettings, FitSettings
 from plantood.training.common.shared import VARIABLE, shared_dir
 from plantood.training.common.tables import write_between_markers
 from plantood.training.finetune.data import Collection, read_collection
+from plantood.training.finetune.rule import ParentRule, judged_alike
 from plantood.training.fitting.extractor import Extractor, extractor_for
 from plantood.training.fitting.phases import HeadTrainer
 from plantood.training.judging.evaluation import Evaluation, Scored
@@ -35,7 +36,8 @@ from plantood.training.photos.data import LABELS, LabelledPhoto, read_data
 from plantood.training.photos.dataset import Dataset, Photos
 from plantood.training.photos.scan import scan
 from plantood.training.photos.splits import divide
-from plantood.training.train.train import evaluation_of, with_chosen_threshold
+from plantood.training.train.judged import judged
+from plantood.training.train.train import evaluation_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 Weights = list[NDArray[np.float32]]
@@ -163,6 +165,12 @@ class Bench:
         kernel, bias = weights
         return 1 / (1 + np.exp(-(self.embeddings(photos) @ kernel[:, 0] + bias[0])))
 
+    def judged(self, parent: Parent, photos: Sequence[LabelledPhoto]) -> NDArray[np.float32]:
+        """P(plant) ``[N]`` of any photos as a parent gives it, calibrated."""
+        fitted = parent.evaluation.calibration
+        assert fitted is not None
+        return fitted.apply(self.probabilities(parent.weights, photos))
+
     def parent(self, left_out: Sequence[str] = BARE_GROUND) -> Parent:
         """Train a parent without some sources, or read it from its files."""
         dataset = self._dataset(self.labelled).leaving_out(left_out)
@@ -171,7 +179,7 @@ class Bench:
         plants = self.embeddings([photo for photo in dataset.train if photo.label == 1])
         return Parent(
             dataset,
-            with_chosen_threshold(evaluation_of(HEAD, trained, dataset, FIRST), CostSettings()),
+            judged(evaluation_of(HEAD, trained, dataset, FIRST), CostSettings()),
             trained.model.get_layer("head").get_weights(),
             one_gaussian(unit(plants).astype(np.float64)),
         )
@@ -198,11 +206,14 @@ class Bench:
             if name != "train"
         }
         trained = trainer.train(HEAD)
-        return (
-            Evaluation("before", splits, parent.evaluation.threshold),
-            with_chosen_threshold(evaluation_of(HEAD, trained, dataset, settings), CostSettings()),
-            trained.model.get_layer("head").get_weights(),
+        was = parent.evaluation
+        before, after = judged_alike(
+            Evaluation("before", splits, 0.5),
+            evaluation_of(HEAD, trained, dataset, settings),
+            CostSettings(),
+            ParentRule.from_figures(was.details, was.calibration and was.calibration.served),
         )
+        return before, after, trained.model.get_layer("head").get_weights()
 
     @staticmethod
     def _dataset(photos: Sequence[LabelledPhoto]) -> Dataset:
@@ -219,9 +230,12 @@ class Bench:
 
 
 def errors(evaluation: Evaluation, split: str, threshold: float | None = None) -> tuple[int, int]:
-    """False accepts and false retakes on a split, at the evaluation's threshold or another."""
-    scored = evaluation.splits[split]
-    at = evaluation.threshold if threshold is None else threshold
+    """False accepts and false retakes on a split, at the evaluation's threshold.
+
+    Or at another one, of P(plant) as the network gives it.
+    """
+    given = evaluation.splits if threshold is None else evaluation.uncalibrated
+    scored, at = given[split], evaluation.threshold if threshold is None else threshold
     counts = confusion(scored.labels, scored.probabilities, at)
     return counts["false_accept"], counts["false_retake"]
 

@@ -45,7 +45,7 @@ def main(folder: Path, seeds: int, write: Path | None) -> None:
     bench = Bench(folder)
     parent = bench.parent(UNSEEN)
     pool = [photo for photo in bench.production if photo.source not in UNSEEN]
-    p = bench.probabilities(parent.weights, pool)
+    p = bench.judged(parent, pool)
     new = [photo for photo, at in zip(pool, p, strict=True) if at <= AT_MOST]
     new += bench.soil
     header = ["loss", "weights (accept, retake)", "threshold"]

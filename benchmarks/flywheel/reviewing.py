@@ -115,7 +115,7 @@ def fold(bench: Bench, left_out: Sequence[str], seeds: int, log: Path) -> list[d
     if any(key not in done for key in wanted):
         parent = bench.parent([source for source in left_out if source in _sources(bench)])
         pool = [photo for photo in bench.production if photo.source not in left_out]
-        p = bench.probabilities(parent.weights, pool)
+        p = bench.judged(parent, pool)
         unlike = parent.unlike(unit(bench.embeddings(pool)).astype(np.float64))
         for seed in range(seeds):
             order = orders(p, parent.evaluation.threshold, unlike, seed)
