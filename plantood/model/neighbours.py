@@ -85,12 +85,15 @@ class Neighbours:
         What lies beyond the directions of the memory is taken for perpendicular to that of any
         picture in it: all that is kept of it is its length.
         """
-        return Distances(*map(self._kth, self._squared(*self._memory.encode(embedding))))
+        return self._of(*self._memory.encode(embedding))
 
     def of_remembered(self) -> Distances:
         """Distances of the pictures of the memory, each of them among its own neighbours."""
-        own = self._memory.codes.astype(np.float32), self._memory.rest
-        parts = [Distances(*map(self._kth, self._squared(*part))) for part in _pieces(*own)]
+        return self._of(self._memory.codes.astype(np.float32), self._memory.rest)
+
+    def _of(self, codes: Floats, rest: Floats) -> Distances:
+        """Piece by piece, so that many do not need much memory at once."""
+        parts = [Distances(*map(self._kth, self._squared(*part))) for part in _pieces(codes, rest)]
         return Distances(*(np.concatenate(side) for side in zip(*parts, strict=True)))
 
     def nearest(
@@ -136,5 +139,5 @@ class Neighbours:
 
 
 def _pieces(codes: Floats, rest: Floats) -> Iterator[tuple[Floats, Floats]]:
-    for start in range(0, len(codes), PIECE):
+    for start in range(0, max(1, len(codes)), PIECE):
         yield codes[start : start + PIECE], rest[start : start + PIECE]

@@ -170,7 +170,8 @@ fit_options = options(
         help=f"Of large weights in linear heads ({', '.join(LINEAR_HEADS)}). They have one best "
         "solution: epochs, patience, learning rate, batch size, dropout and weight decay are not "
         "for their first phase."
-        f"  [default: of {', '.join(f'{one:g}' for one in PENALTIES)} the best on validation]",
+        f"  [default: of {', '.join(f'{one:g}' for one in PENALTIES)} the best on sources left "
+        "out]",
     ),
     click.option(
         "--loss",
@@ -239,7 +240,7 @@ cost_options = options(
         "--share-of-others",
         type=click.FloatRange(0, 1, min_open=True, max_open=True),
         help="Of the photos that the gate will get, 0 to 1: P(plant), the cost and the figures are "
-        "of that.  [default: as in the validation photos]",
+        "of that.  [default: as in the photos that choose]",
     ),
 )
 

@@ -75,13 +75,14 @@ class FitSettings:
     dropout: float = 0.5
     weight_decay: float = 0.0
     penalty: float | None = None
-    """Of linear heads; None tries those of `PENALTIES` and takes the best on validation."""
+    """Of linear heads; None tries those of `PENALTIES` and takes the best on sources left
+    out, or on validation."""
     fine_tune_epochs: int = 2
     fine_tune_learning_rate: float = 1e-5
     augment: bool = False
     share_of_others: float | None = None
     """Of the photos that the gate will get: of this the validation loss is, by which training stops
-    and the best head is taken. None: as in the validation photos."""
+    and the best head is taken. None: as in the photos that these choose by."""
     seed: int = 0
 
     @property

@@ -14,9 +14,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from plantood.model.calibration import Calibration
 from plantood.model.entry import GateModel
 from plantood.training.common.settings import CostSettings
+from plantood.training.judging.calibration import FittedCalibration, fit_calibration
 from plantood.training.judging.evaluation import Evaluation
 from plantood.training.judging.rule import VALIDATION, Rule
 from plantood.training.judging.threshold import ChosenThreshold, bayes_threshold
@@ -47,7 +50,10 @@ class ParentRule:
         if chosen_on == VALIDATION or "chosen_threshold" not in figures:
             return None
         line = replace(calibration or Calibration(), margin=0.0, pictures=0)
-        return cls(line, ChosenThreshold(**figures["chosen_threshold"]), chosen_on)
+        chosen = ChosenThreshold.of(figures["chosen_threshold"])
+        # What was promised of false accepts may have raised it.
+        served = figures.get("threshold", chosen.threshold)
+        return cls(line, replace(chosen, threshold=served, carried_over=True), chosen_on)
 
     def moved(self, costs: CostSettings) -> ParentRule:
         """The same for other costs, and another share of others."""
@@ -59,15 +65,15 @@ class ParentRule:
         same = costs.false_accept_cost * self.threshold.false_retake_cost == (
             costs.false_retake_cost * self.threshold.false_accept_cost
         )
-        bayes = bayes_threshold(costs.false_accept_cost, costs.false_retake_cost)
         threshold = replace(
             self.threshold,
-            threshold=self.threshold.threshold if same else bayes,
             false_accept_cost=costs.false_accept_cost,
             false_retake_cost=costs.false_retake_cost,
             share_of_others=had if asked is None else asked,
-            carried_over=True,
         )
+        if not same:
+            bayes = bayes_threshold(costs.false_accept_cost, costs.false_retake_cost)
+            threshold = replace(threshold, threshold=bayes, towards=bayes, confusion={})
         return replace(self, calibration=line, threshold=threshold)
 
 
@@ -82,23 +88,32 @@ def judged_alike(
         costs: of the errors.
         own: the parent's rule, if it was chosen on sources left out.
     """
-    first, second = judged(before, costs), judged(after, costs)
     if own is None:
-        return first, second
-    assert first.calibration is not None
-    of_parent = first.calibration.calibration
-    back = Calibration(1 / of_parent.slope, -of_parent.intercept / of_parent.slope)
+        return judged(before, costs), judged(after, costs)
     moved = own.moved(costs)
+    of_parent, of_child = _line(before), _line(after)
+    back = Calibration(1 / of_parent.slope, -of_parent.intercept / of_parent.slope)
     behind = moved.calibration.after(back)
-    return _carried(first, behind, moved, costs), _carried(second, behind, moved, costs)
+    return (
+        _by_rule(before, replace(moved, calibration=behind.after(of_parent)), costs),
+        _by_rule(after, replace(moved, calibration=behind.after(of_child)), costs),
+    )
 
 
-def _carried(
-    made: Evaluation, behind: Calibration, own: ParentRule, costs: CostSettings
-) -> Evaluation:
-    """The same gate by the parent's rule behind its own line."""
-    assert made.calibration is not None
-    line = behind.after(made.calibration.calibration)
-    rule = Rule(0, replace(made.calibration, calibration=line), own.threshold)
-    raw = replace(made, splits=made.uncalibrated)
-    return by_rule(raw, rule, own.chosen_on, costs.share_of_others)
+def _line(raw: Evaluation) -> Calibration:
+    """What makes the logits straight on validation photos: of both gates in the same way."""
+    val = raw.splits["val"]
+    return fit_calibration(val.labels, val.probabilities, methods=("platt",)).calibration
+
+
+def _by_rule(raw: Evaluation, own: ParentRule, costs: CostSettings) -> Evaluation:
+    val = raw.splits["val"].labels
+    plants = int(np.sum(val == 1))
+    fitted = FittedCalibration(
+        "platt",
+        own.calibration,
+        plants=plants,
+        others=len(val) - plants,
+        share_of_others=own.threshold.share_of_others,
+    )
+    return by_rule(raw, Rule(0, fitted, own.threshold), own.chosen_on, costs.share_of_others)

@@ -109,7 +109,9 @@ class HeadTrainer:
                 folder / "phase2.npz", lambda state: self._phase2(name, model, state)
             )
             history["fine-tuning"] = second.history
-            if second.best_row > 0:
+            # Lower than with any penalty, if another than the lowest one's was taken.
+            lowest = min([first.val_loss, *(row["val_loss"] for row in first.history)])
+            if second.best_row > 0 and second.val_loss < lowest:
                 model.set_weights(weights)
                 result, tuned = second, True
         return TrainedHead(

@@ -74,7 +74,7 @@ def joined(parts: Sequence[Said]) -> Said:
     margins = [part.margins for part in parts if part.margins is not None]
     return Said(
         np.concatenate([part.probabilities for part in parts], axis=1),
-        np.concatenate(margins) if margins else None,
+        np.concatenate(margins) if len(margins) == len(parts) else None,
     )
 
 

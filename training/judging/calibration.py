@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
-from sklearn.model_selection import LeaveOneGroupOut, StratifiedKFold
+from sklearn.model_selection import GroupKFold, LeaveOneGroupOut, StratifiedKFold
 
 from plantood.model.calibration import Calibration, logit, sigmoid
 from plantood.training.judging.metrics import cross_entropy
@@ -28,6 +28,8 @@ FREE: Mapping[Method, list[int]] = {
 }
 """What each chooses, of slope, intercept and weight of the margin; the others stay 1, 0 and 0."""
 FOLDS = 10
+SOURCE_FOLDS = 30
+"""Up to so many sources are left out one by one."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,9 @@ class FittedCalibration:
         return self.served.apply(probabilities, 0.0 if margins is None else margins)
 
     def remembering(self, pictures: int) -> FittedCalibration:
-        """The same, its margins measured to so many pictures of the memory."""
+        """The same, its margins, if it has any, measured to so many pictures of the memory."""
+        if not self.calibration.margin:
+            return self
         return replace(self, calibration=replace(self.calibration, pictures=pictures))
 
     def in_words(self) -> str:
@@ -91,6 +95,7 @@ def fit_calibration(
     weights: tuple[float, float] = (1.0, 1.0),
     sources: Sequence[str] | None = None,
     margins: ArrayLike | None = None,
+    methods: Sequence[Method] | None = None,
 ) -> FittedCalibration:
     """The line that calibrates these probabilities best, of three kinds, or of four.
 
@@ -105,7 +110,8 @@ def fit_calibration(
     Before that, weights of the loss are taken out of the odds, which they scale by ``retake /
     accept`` (Elkan 2001). After it, the odds are moved from the share of others in these photos to
     the one expected (Saerens, Latinne and Decaestecker 2002, *Adjusting the outputs of a classifier
-    to new a priori probabilities*, equation 2.4).
+    to new a priori probabilities*, equation 2.4). Where sources are given, their photos are weighed
+    so that others have that share to begin with.
 
     Args:
         labels: ``[N]``, 1 = plant, 0 = other.
@@ -113,10 +119,11 @@ def fit_calibration(
             better of photos of left-out sources, pooled.
         share_of_others: of the photos to come, inside (0, 1); by default that of these photos.
         weights: of false accepts and false retakes in the loss that was trained with.
-        sources: of each photo, ``[N]``, if the model has seen none of them: then the classes, and
-            all sources of a class, count alike, and no line is judged on a source that it was
-            fitted to.
+        sources: of each photo, ``[N]``, if the model has seen none of them: then all sources of a
+            class count alike, and by default the classes, too; and no line is judged on a source
+            that it was fitted to.
         margins: of each photo by a memory without its source, ``[N]``, -2..2.
+        methods: to choose from; by default all that can be.
 
     Raises:
         ValueError: a share that is not inside (0, 1).
@@ -127,21 +134,21 @@ def fit_calibration(
     plants, others = int(y.sum()), int((~y).sum())
     x = logit(np.ravel(np.asarray(probabilities))) + math.log(weights[0] / weights[1])
     of = None if sources is None else np.asarray(sources)
-    counting = _counting(y, of)
+    share = 0.5 if share_of_others is None else share_of_others
+    counting = _counting(y, of, share)
     enough = min(plants, others) >= FEWEST
-    known = METHODS if margins is not None else METHODS[:-1]
+    known = methods or (METHODS if margins is not None else METHODS[:-1])
     inputs = np.column_stack(
         [x, np.ones(len(y)), np.zeros(len(y)) if margins is None else np.ravel(margins)]
     )
-    losses = _cross_fitted(known, y, inputs, of) if enough else {}
+    losses = _cross_fitted(known, y, inputs, of, share) if enough else {}
     method = min(losses, key=losses.__getitem__, default=METHODS[0])
     line = _fit(method, y, inputs, counting)
     assert line is not None  # a line that fell has no loss
     slope, intercept, margin = line.tolist()
     intercept += slope * math.log(weights[0] / weights[1])
-    if share_of_others is not None and plants and others:
-        odds = float(counting[y].sum() / counting[~y].sum())
-        intercept += math.log((1 - share_of_others) / share_of_others) - math.log(odds)
+    if share_of_others is not None and of is None and plants and others:
+        intercept += math.log((1 - share) / share) - math.log(plants / others)
     made = Calibration(slope, intercept, margin)
     return FittedCalibration(method, made, losses, plants, others, share_of_others, weights)
 
@@ -151,13 +158,14 @@ def _cross_fitted(
     y: NDArray[np.bool_],
     inputs: NDArray[np.float64],
     sources: NDArray[np.str_] | None,
+    share: float,
 ) -> dict[Method, float]:
     """Log loss by method, each photo judged by a line that was fitted without it."""
     total = dict.fromkeys(methods, 0.0)
-    counting = _counting(y, sources)
+    counting = _counting(y, sources, share)
     for fitted, judged in _folds(y, sources):
         # Balanced anew: without one of its sources, a class would seem rarer than it is.
-        own = _counting(y[fitted], None if sources is None else sources[fitted])
+        own = _counting(y[fitted], None if sources is None else sources[fitted], share)
         for method in list(total):
             line = _fit(method, y[fitted], inputs[fitted], own)
             if line is None:
@@ -168,9 +176,13 @@ def _cross_fitted(
     return {method: loss / len(y) for method, loss in total.items()}
 
 
-def _counting(y: NDArray[np.bool_], sources: NDArray[np.str_] | None) -> NDArray[np.float64]:
-    """How much each photo counts, ``[N]``."""
-    return np.ones(len(y)) if sources is None else source_weights(y, sources.tolist())
+def _counting(
+    y: NDArray[np.bool_], sources: NDArray[np.str_] | None, share: float
+) -> NDArray[np.float64]:
+    """How much each photo counts, ``[N]``: with sources, others have the share together."""
+    if sources is None:
+        return np.ones(len(y))
+    return source_weights(y, sources.tolist()) * np.where(y, 2 * (1 - share), 2 * share)
 
 
 def _folds(
@@ -178,7 +190,9 @@ def _folds(
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     """Photos to fit to and photos to judge, each photo judged once: by source if that is told."""
     if sources is not None and all(len({*sources[y == one]}) > 1 for one in (0, 1)):
-        yield from LeaveOneGroupOut().split(y, groups=sources)
+        few = len({*sources}) <= SOURCE_FOLDS
+        groups = LeaveOneGroupOut() if few else GroupKFold(SOURCE_FOLDS)
+        yield from groups.split(y, groups=sources)
         return
     folds = StratifiedKFold(min(FOLDS, int(y.sum()), int((~y).sum())), shuffle=True, random_state=0)
     yield from folds.split(y, y)

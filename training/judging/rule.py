@@ -22,7 +22,7 @@ FEWEST_SOURCES = 5
 """Of each class, for calibration and threshold. What is learned without one of fewer differs much
 from what is learned of all, and is far less sure (docs/train.md, "Who chooses")."""
 NONE: frozenset[str] = frozenset()
-VALIDATION = "the validation split"
+VALIDATION = "the validation split"  # stored gates have it: it stays as it is
 LEFT_OUT = "sources that were left out in turn, in training and validation"
 """What a rule was chosen on, in words."""
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -55,6 +55,11 @@ class ChosenThreshold:
                 "photos may move it."
             )
         return None
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> ChosenThreshold:
+        """As :meth:`as_dict` wrote it, or another version."""
+        return cls(**{one.name: values[one.name] for one in fields(cls) if one.name in values})
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

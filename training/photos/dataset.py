@@ -64,9 +64,16 @@ class Dataset:
         return named | ({"left out": self.left_out} if self.left_out else {})
 
     def fingerprint(self) -> str:
-        """Digest of which photo has which label in which split, independent of paths and order."""
+        """Digest of which photo has which label in which split, and of what belongs together.
+
+        Independent of paths and order.
+        """
+        first: dict[int, str] = {}
+        for digest, group in sorted(self.groups.items()):
+            first.setdefault(group, digest)
         lines = [
-            f"{photo.sha256} {photo.label} {photo.source} {name}"
+            f"{photo.sha256} {photo.label} {photo.source} {name} "
+            f"{first.get(self.groups.get(photo.sha256, -1), '')}"
             for name, photos in self.splits().items()
             for photo in photos
         ]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 
+from plantood.training.photos.data import LabelledPhoto
 from plantood.training.photos.dataset import Dataset, Photos
 
 FOLDS = 5
@@ -28,14 +30,19 @@ def source_folds(dataset: Dataset, fewest: int = 2) -> list[Dataset]:
     for photo in dataset.train + dataset.val:
         classes[photo.source].add(photo.label)
         sizes[photo.source] += 1
-    if any(sum(label in found for found in classes.values()) < fewest for label in (0, 1)):
-        return []
     of_kind: dict[frozenset[int], list[str]] = defaultdict(list)
     for name in sorted(sizes, key=lambda name: (-sizes[name], name)):
         of_kind[frozenset(classes[name])].append(name)
     folds = [names[n::FOLDS] for names in of_kind.values() for n in range(min(FOLDS, len(names)))]
-    rests = [dataset.leaving_out(fold) for fold in folds]
-    return [rest for rest in rests if _learnable(rest.train)]
+    rests = [rest for rest in map(dataset.leaving_out, folds) if _learnable(rest.train)]
+    judged = [photo for rest in rests for photo in to_judge(dataset, rest)]
+    return rests if fewest_sources(judged) >= fewest else []
+
+
+def fewest_sources(photos: Iterable[LabelledPhoto]) -> int:
+    """Of how many sources the photos of that class are that is of the fewest."""
+    found = {(photo.label, photo.source) for photo in photos}
+    return min(sum(label == one for label, _ in found) for one in (0, 1))
 
 
 def to_judge(dataset: Dataset, rest: Dataset) -> Photos:

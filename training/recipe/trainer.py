@@ -102,6 +102,10 @@ class RecipeTrainer:
     folder: Path
     bank: Bank
 
+    def __post_init__(self) -> None:
+        """Nothing is made of the bank yet."""
+        self._of_bank: dict[str, NDArray[np.float32]] = {}
+
     def train(self, name: str) -> TrainedHead:
         """Fit one head; what an earlier process has fitted is read.
 
@@ -180,16 +184,21 @@ class RecipeTrainer:
     def _fit(self, name: str, weights: NDArray[np.float64]) -> Probe:
         plant = self.bank.plant
         weights = weights * weights_of_classes(plant, self._loss)
-        embeddings = embeddings_of(name, self.bank.embeddings)
-        return fit_probe(embeddings, plant, weights, self._penalty)
+        return fit_probe(self._bank_embeddings(name), plant, weights, self._penalty)
 
     def _logits(self, name: str, probe: Probe) -> NDArray[np.float32]:
-        return probe.logits(embeddings_of(name, self.bank.embeddings))
+        return probe.logits(self._bank_embeddings(name))
+
+    def _bank_embeddings(self, name: str) -> NDArray[np.float32]:
+        if name not in self._of_bank:
+            self._of_bank = {name: embeddings_of(name, self.bank.embeddings)}
+        return self._of_bank[name]
 
     def _weights(self, rest: Dataset) -> NDArray[np.float64]:
         left_out = frozenset(photo.source for photo in rest.left_out)
-        aside = frozenset(photo.path for photo in rest.aside)
-        return sample_weights(self.bank.samples, left_out, aside)
+        learned = {photo.path for photo in rest.train}
+        used = {path for sample in self.bank.samples for path in sample.paths}
+        return sample_weights(self.bank.samples, left_out, frozenset(used - learned))
 
     def _embeddings(self, name: str, photos: Photos) -> NDArray[np.float32]:
         """What the cached features of photos are for the last layer of a head, ``[N, C]``."""

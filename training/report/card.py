@@ -117,14 +117,19 @@ def _calibration(figures: Mapping[str, Any]) -> str:
 def _threshold(figures: Mapping[str, Any]) -> str:
     """What it is, how it was chosen, on what, and what is promised of it."""
     chosen, promised = figures["chosen_threshold"], figures.get("guarantee")
-    carried = "that of its parent, " if chosen.get("carried_over") else ""
+    costs = (
+        f"{chosen['threshold']:.4f}, with a false accept at {chosen['false_accept_cost']:g} and a "
+        f"false retake at {chosen['false_retake_cost']:g}"
+    )
+    photos = (
+        f"the {chosen['plants']} plants and {chosen['others']} others of {figures['chosen_on']}"
+    )
     text = (
-        f"{chosen['threshold']:.4f}, {carried}with a false accept at "
-        f"{chosen['false_accept_cost']:g} and a false retake at "
-        f"{chosen['false_retake_cost']:g}: as near to {chosen['towards']:.4g} as is at most "
-        f"{chosen['standard_errors']:g} standard error costlier than the cheapest one, "
-        f"on the {chosen['plants']} plants and {chosen['others']} others of "
-        f"{figures['chosen_on']}: {_confusion(chosen['confusion'])}."
+        f"{costs}, by the rule of its parent, which was chosen on {photos}."
+        if chosen.get("carried_over")
+        else f"{costs}: as near to {chosen['towards']:.4g} as is at most "
+        f"{chosen['standard_errors']:g} standard error costlier than the cheapest one, on "
+        f"{photos}: {_confusion(chosen['confusion'])}."
     )
     if promised:
         text += "\n\n" + Guarantee.of(promised).in_words("the test split")

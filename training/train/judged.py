@@ -104,7 +104,7 @@ def threshold_notes(evaluation: Evaluation) -> list[str]:
     Args:
         evaluation: with a chosen threshold.
     """
-    chosen = ChosenThreshold(**evaluation.details["chosen_threshold"])
+    chosen = ChosenThreshold.of(evaluation.details["chosen_threshold"])
     notes = [chosen.warning] if chosen.warning else []
     if evaluation.guarantee is not None:
         notes.append(evaluation.guarantee.in_words("test"))

@@ -21,14 +21,14 @@ from plantood.training.fitting.extractor import extractor_for
 from plantood.training.fitting.fit import read_arrays
 from plantood.training.fitting.phases import SCORES, HeadTrainer
 from plantood.training.fitting.room import ensure_room
-from plantood.training.fitting.unseen import UNSEEN, Said, read_said, unseen_of, write_said
+from plantood.training.fitting.unseen import Said, read_said, unseen_of, write_said
 from plantood.training.judging.evaluation import Evaluation, Scored, scored_splits
 from plantood.training.judging.rule import FEWEST_SOURCES, Unseen
 from plantood.training.judging.unseen import Accepted, accepted_shares, unseen_table
 from plantood.training.network.backbones import build_backbone
 from plantood.training.photos.data import CLASS_NAMES
 from plantood.training.photos.dataset import Dataset, load_dataset
-from plantood.training.photos.folds import source_folds
+from plantood.training.photos.folds import fewest_sources
 from plantood.training.process.determinism import make_deterministic
 from plantood.training.process.progress import say, track
 from plantood.training.process.run import open_run, run_name
@@ -38,6 +38,8 @@ from plantood.training.train.judged import judged
 
 SPLIT = "sources never seen"
 LEFT_OUT = "left out"
+SAID = "said.npz"
+"""File of each fold and linear head with what is said of the source left out."""
 NO_RECIPE = ", no recipe"
 """What stands behind the name of a head that is fitted to the photos alone, for comparison."""
 
@@ -109,10 +111,11 @@ def leave_one_out(options: TrainOptions) -> LeaveOneOutResult:
         ensure_room(dataset.photos, extractor.cache, backbone, options.cache)
         extractor.fill(dataset.photos)
         bank = recipe.bank(dataset, extractor, options) if recipe else None
-        folds: dict[str, list[Fold]] = defaultdict(list)
+        folds: dict[str, list[Fold]] = {}
         said: dict[str, list[Said]] = defaultdict(list)
-        # As `train` has it: of few sources, and for other heads, validation photos choose.
-        enough = bool(source_folds(dataset, FEWEST_SOURCES))
+        # As in `train`: of few sources, and for other heads, validation photos choose.
+        judged_photos = [photo for rest in rests.values() for photo in rest.left_out]
+        enough = fewest_sources(judged_photos) >= FEWEST_SOURCES
         for source, rest in rests.items():
             say(f"Without {source}")
             place = folder / _folder_name(source)
@@ -126,13 +129,16 @@ def leave_one_out(options: TrainOptions) -> LeaveOneOutResult:
                 else {"": HeadTrainer(*common, place)}
             )
             for head, (way, trainer) in product(options.heads, trainers.items()):
+                of_title = folds.setdefault(head + way, [])
                 if enough and head in LINEAR_HEADS:
                     said[head + way].append(_said(trainer, head))
                 else:
-                    folds[head + way].append(_by_validation(trainer, head, source, options))
-        unseen = {title: _unseen(folds[title]) for title in folds}
-        for title, parts in said.items():
-            unseen[title] = unseen_of([p for rest in rests.values() for p in rest.left_out], parts)
+                    of_title.append(_by_validation(trainer, head, source, options))
+        unseen = {
+            title: unseen_of(judged_photos, said[title]) if title in said else _unseen(of_title)
+            for title, of_title in folds.items()
+        }
+        for title in said:
             folds[title] = _by_the_others(unseen[title], rests, options)
         header, rows = unseen_table(_shares(folds))
         evaluations = [
@@ -220,7 +226,7 @@ def _by_validation(
 
 def _said(trainer: HeadTrainer | RecipeTrainer, head: str) -> Said:
     """What a linear head says of the source left out, from disk if it is there."""
-    file = trainer.folder / head / UNSEEN
+    file = trainer.folder / head / SAID
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
         write_said(file, [trainer.says(head, trainer.dataset, trainer.dataset.left_out)])
@@ -232,9 +238,12 @@ def _by_the_others(
 ) -> list[Fold]:
     """Every source by penalty, calibration and threshold that the other sources choose."""
     folds = []
+    digests = [photo.sha256 for rest in rests.values() for photo in rest.left_out]
     for source, rest in track(rests.items(), len(rests), "Choosing by the other sources"):
-        rule = unseen.rule(options.costs, options.fit.loss_weights, frozenset({source}))
         mine = unseen.sources == source
+        # Nor has a say what shows the same, whatever its source.
+        akin = np.isin(digests, [photo.sha256 for photo in rest.aside])
+        rule = replace(unseen, told_only=mine | akin).rule(options.costs, options.fit.loss_weights)
         calibrated = Scored(rest.left_out, unseen.judged(rule, mine))
         raw = Scored(rest.left_out, unseen.probabilities[rule.candidate][mine])
         folds.append(Fold(source, calibrated, raw, rule.threshold.threshold))

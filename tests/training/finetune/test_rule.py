@@ -30,7 +30,7 @@ def evaluation(name: str, slope: float = 1.0, intercept: float = 0.0) -> Evaluat
 
 def chosen(threshold: float = 0.8, **values: float) -> ChosenThreshold:
     made = choose_threshold([0, 1] * 9, [0.1, 0.9] * 9, share_of_others=0.5)
-    return replace(made, threshold=threshold, **values)
+    return replace(made, threshold=threshold, carried_over=True, **values)
 
 
 OWN = ParentRule(LINE, chosen(), LEFT_OUT)
@@ -50,6 +50,7 @@ def test_a_child_that_learned_nothing_is_what_its_parent_serves() -> None:
         assert one.threshold == 0.8
         assert one.details["chosen_on"] == LEFT_OUT
         assert one.details["chosen_threshold"]["carried_over"]
+        assert one.details["chosen_threshold"]["plants"] == 9
         np.testing.assert_array_equal(one.uncalibrated["test"].probabilities, raw)
 
 
@@ -67,7 +68,8 @@ def test_other_costs_and_another_share_move_it() -> None:
     same = OWN.moved(CostSettings(false_accept_cost=6, false_retake_cost=2))
     assert (same.threshold.threshold, same.calibration) == (0.8, LINE)
     dear = OWN.moved(CostSettings(false_accept_cost=9))
-    assert dear.threshold.threshold == pytest.approx(0.9)
+    assert dear.threshold.threshold == dear.threshold.towards == pytest.approx(0.9)
+    assert dear.threshold.confusion == {}
     assert dear.calibration == LINE
     rare = OWN.moved(CostSettings(share_of_others=0.1))
     assert rare.threshold.share_of_others == 0.1
@@ -86,6 +88,9 @@ def test_the_rule_of_a_gate_is_read_from_what_it_says_of_itself() -> None:
     figures = {"chosen_on": LEFT_OUT, "chosen_threshold": chosen().as_dict()}
     with_margin = Calibration(0.4, -0.3, margin=2.0, pictures=9)
     assert ParentRule.from_figures(figures, with_margin) == OWN  # the scorer adds the margin
+    promised = ParentRule.from_figures({**figures, "threshold": 0.95}, LINE)
+    assert promised is not None
+    assert promised.threshold == replace(OWN.threshold, threshold=0.95)
     assert ParentRule.from_figures(figures, None) == replace(OWN, calibration=Calibration())
     assert ParentRule.from_figures({**figures, "chosen_on": VALIDATION}, LINE) is None
     assert ParentRule.from_figures({"chosen_threshold": chosen().as_dict()}, LINE) is None
@@ -95,5 +100,5 @@ def test_the_rule_of_a_gate_is_read_from_what_it_says_of_itself() -> None:
     assert child.calibration is not None
     again = ParentRule.from_figures(child.figures(), child.calibration.served)
     assert again is not None
-    assert again.threshold == replace(OWN.threshold, carried_over=True)
+    assert again.threshold == OWN.threshold
     assert again.calibration.slope == pytest.approx(LINE.slope)

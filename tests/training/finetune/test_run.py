@@ -179,7 +179,7 @@ def test_a_rule_that_was_chosen_on_sources_left_out_is_carried_over(
     assert child.manifest.calibration.slope == pytest.approx(0.5, rel=1e-3)
     assert child.metrics["chosen_on"] == LEFT_OUT
     assert f"That of its parent, on {LEFT_OUT}" in child.card
-    assert "0.7000, that of its parent, with a false accept at 3" in child.card
+    assert "by the rule of its parent, which was chosen on" in child.card
     bentoml.models.delete(child.tag)
     bentoml.models.delete(tag)
 
@@ -200,6 +200,7 @@ def with_threshold(
     if calibration is not None:
         chosen = {**metrics["chosen_threshold"], "threshold": threshold}
         metrics = {**metrics, "chosen_threshold": chosen, "chosen_on": LEFT_OUT}
+        metrics["threshold"] = threshold
     write_entry(
         folder,
         policy=Policy(plant_threshold=threshold),

@@ -119,9 +119,21 @@ def test_by_default_others_are_as_common_as_in_the_photos() -> None:
     rule = scores.rule(CostSettings())
     assert rule.threshold.share_of_others == pytest.approx(0.1)
     assert rule.calibration.share_of_others == pytest.approx(0.1)
-    even = scores.rule(COSTS)
-    added = [one.calibration.calibration.intercept for one in (rule, even)]
-    assert added[0] - added[1] == pytest.approx(np.log(9))
+
+
+def test_a_share_that_the_network_knows_of_is_not_counted_twice() -> None:
+    """Of ten photos nine are plants, and its logits say so: nothing is to be added."""
+    rng = np.random.default_rng(1)
+    sources = np.repeat([f"source {n:02}" for n in range(20)], 400)
+    plant = sources < "source 10"
+    others = ~plant & (np.arange(len(plant)) % 9 == 0)
+    kept = plant | others
+    x = rng.normal(np.where(plant, 1.0, -1.0)) * 2 + np.log(9)
+    scores = Unseen(sources[kept], plant[kept], 1 / (1 + np.exp(-x[kept]))[None])
+    line = scores.rule(CostSettings()).calibration.calibration
+    assert (line.slope, line.intercept) == pytest.approx((1, 0), abs=0.15)
+    even = scores.rule(COSTS).calibration.calibration
+    assert (even.slope, even.intercept) == pytest.approx((1, -np.log(9)), abs=0.15)
 
 
 @pytest.mark.parametrize(

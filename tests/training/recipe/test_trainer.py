@@ -67,21 +67,32 @@ def test_no_recipe_unless_one_is_asked_for(dataset: Dataset) -> None:
     assert Recipe.of(RecipeSettings(), dataset.photos, ["v1"]) is None
 
 
-def trainer(
-    folder: Path, settings: FitSettings, *, aside: Photos = (), left_out: Photos = ()
-) -> RecipeTrainer:
-    """On embeddings of two plant and two other sources, which differ in the first channel."""
-    rng = np.random.default_rng(0)
-    samples = [
-        Sample("photo", source in ("farm", "scans"), (source,), (), (Path(source, str(n)),))
+def bank_photos() -> Photos:
+    return tuple(
+        replace(
+            make_photo(f"{source} {n}", int(source in ("farm", "scans")), source),
+            path=Path(source, str(n)),
+        )
         for n in range(20)
         for source in ("farm", "scans", "soil", "room")
+    )
+
+
+def trainer(folder: Path, settings: FitSettings, train: Photos | None = None) -> RecipeTrainer:
+    """On embeddings of two plant and two other sources, which differ in the first channel.
+
+    What is not among the photos of ``train`` is in the bank all the same.
+    """
+    rng = np.random.default_rng(0)
+    photos = bank_photos()
+    samples = [
+        Sample("photo", photo.label == 1, (photo.source,), (), (photo.path,)) for photo in photos
     ]
     embeddings = rng.normal(0, 0.5, (80, 6)).astype(np.float32)
     embeddings[:, 0] += [1.0 if sample.plant else -1.0 for sample in samples]
-    nothing, dataset = SimpleNamespace(), Dataset((), (), (), left_out=left_out, aside=aside)
+    dataset = Dataset(photos if train is None else train, (), ())
     folder.joinpath("gap").mkdir(parents=True)
-    bank = Bank(samples, embeddings)
+    nothing, bank = SimpleNamespace(), Bank(samples, embeddings)
     return RecipeTrainer(nothing, nothing, dataset, settings, folder, bank)
 
 
@@ -92,17 +103,11 @@ def test_the_weights_of_the_loss_count(tmp_path: Path) -> None:
     assert even.logit[even.plant].min() > even.logit[~even.plant].max() - 3
 
 
-def test_what_is_left_out_is_neither_learned_nor_remembered(tmp_path: Path) -> None:
-    memory = trainer(tmp_path, FitSettings(), left_out=(make_photo("a", source="farm"),)).memory(
-        "gap"
-    )
+def test_what_is_not_trained_on_is_neither_learned_nor_remembered(tmp_path: Path) -> None:
+    """A source left out, in whichever fold, or photos that show the same as one of it."""
+    rest = tuple(photo for photo in bank_photos() if photo.source != "farm")
+    memory = trainer(tmp_path, FitSettings(), rest).memory("gap")
     assert set(memory.sources) == {"scans", "soil", "room"}
-
-
-def test_nor_is_what_shows_the_same(tmp_path: Path) -> None:
-    aside = tuple(replace(make_photo(f"{n}"), path=Path("room", str(n))) for n in range(20))
-    memory = trainer(tmp_path, FitSettings(), aside=aside).memory("gap")
-    assert set(memory.sources) == {"farm", "scans", "soil"}
 
 
 def test_a_stronger_penalty_holds_the_head_back(tmp_path: Path) -> None:
@@ -115,16 +120,15 @@ def test_a_stronger_penalty_holds_the_head_back(tmp_path: Path) -> None:
 
 def test_a_rest_is_judged_by_what_was_made_without_it(tmp_path: Path) -> None:
     """Margins, too: nothing of the farm is remembered."""
-    made = trainer(tmp_path, FitSettings())
-    farm = (make_photo("farm photo", source="farm"),)
+    made, farm = trainer(tmp_path, FitSettings()), (make_photo("a photo", source="farm"),)
     pooled = np.array([[3.0, 0, 0, 0, 0, 0]], np.float32)
     made.cache.rows = lambda photos: SimpleNamespace(pooled=lambda: pooled[: len(photos)])
-    whole, rest = made.dataset, Dataset((), (), (), left_out=farm)
-    with_it, without = (made.says("gap", of, farm) for of in (whole, rest))
+    rest = made.dataset.leaving_out(["farm"])
+    with_it, without = (made.says("gap", of, farm) for of in (made.dataset, rest))
     assert with_it.probabilities.shape == without.probabilities.shape == (1, 1)
     assert with_it.probabilities != without.probabilities
     assert with_it.margins != without.margins
-    memory = trainer(tmp_path / "rest", FitSettings(), left_out=farm).memory("gap")
+    memory = trainer(tmp_path / "rest", FitSettings(), rest.train).memory("gap")
     np.testing.assert_allclose(without.margins, Neighbours(memory).distances(pooled).margin)
     assert (without.probabilities > 0.9).all()
     assert (without.margins > 0).all()
