@@ -20,7 +20,7 @@ from plantood.training.fitting.losses import WeightedBinaryCrossentropy, mean_lo
 from plantood.training.fitting.probe import Probe, fit_path
 from plantood.training.fitting.unseen import Said, judge_unseen
 from plantood.training.judging.metrics import photo_weights
-from plantood.training.judging.rule import FEWEST_SOURCES, Unseen
+from plantood.training.judging.rule import Unseen
 from plantood.training.network.heads import LAST_LAYER
 from plantood.training.photos.balance import sample_weights
 from plantood.training.photos.dataset import Dataset, Photos, labels_of
@@ -190,12 +190,13 @@ class LinearFits:
         return Said(np.stack([probe.probabilities(judged) for probe in fits]))
 
     def unseen(self, dataset: Dataset, file: Path) -> Unseen | None:
-        """What each penalty comes to on sources left out; see :func:`judge_unseen`.
+        """What each penalty comes to on sources left out; None if there is one penalty.
 
-        Of fewer than what a rule takes, if there is one penalty and nothing else to choose, None.
+        See :func:`judge_unseen`.
         """
-        fewest = FEWEST_SOURCES if self.settings.penalty else 2
-        return judge_unseen(dataset, self.says, file, f"{self.name}, without sources", fewest)
+        if self.settings.penalty:
+            return None
+        return judge_unseen(dataset, self.says, file, f"{self.name}, without sources")
 
     def embeddings(self, photos: Photos) -> NDArray[np.float32]:
         """What reaches the last layer of the head, ``[N, C]``."""

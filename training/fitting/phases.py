@@ -66,7 +66,8 @@ class TrainedHead:
     improved: bool = True
     """False if nothing was better than the weights that it began with."""
     unseen: Unseen | None = None
-    """Photos of sources that were left out, by what was fitted in the same way without them."""
+    """Photos of sources that were left out, by what was fitted in the same way without them, if
+    calibration and threshold are to be chosen by these."""
     margins: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     """By split, how much nearer the plants are that it would remember; see `Unseen.margins`."""
 
@@ -122,8 +123,6 @@ class HeadTrainer:
             tuned=tuned,
             settings=self._chosen(name, first),
             improved=tuned or first.best_row > 0,
-            # A backbone that was tuned makes something else of the photos.
-            unseen=None if unseen is None or tuned else unseen.only(first.best_row - 1),
         )
 
     def says(self, name: str, rest: Dataset, photos: Photos) -> Said:

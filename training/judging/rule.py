@@ -20,7 +20,7 @@ from plantood.training.judging.unseen import Accepted, accepted_shares
 
 FEWEST_SOURCES = 5
 """Of each class, for calibration and threshold. What is learned without one of fewer differs much
-from what is learned of all, and is far less sure (docs/train.md, "Who chooses")."""
+from what is learned of all, and is far less sure."""
 NONE: frozenset[str] = frozenset()
 VALIDATION = "the validation split"  # stored gates have it: it stays as it is
 LEFT_OUT = "sources that were left out in turn, in training and validation"

@@ -34,7 +34,7 @@ def judged(
         guarantee: what is to be promised of false accepts.
     """
     if evaluation.unseen is None or not evaluation.unseen.enough:
-        rule, chosen_on = _rule_of_validation(evaluation.splits["val"], costs, weights), VALIDATION
+        rule, chosen_on = rule_of_validation(evaluation.splits["val"], costs, weights), VALIDATION
     else:
         rule, chosen_on = evaluation.unseen.rule(costs, weights), LEFT_OUT
     return with_guarantee(by_rule(evaluation, rule, chosen_on, costs.share_of_others), guarantee)
@@ -71,7 +71,8 @@ def by_rule(
     )
 
 
-def _rule_of_validation(val: Scored, costs: CostSettings, weights: tuple[float, float]) -> Rule:
+def rule_of_validation(val: Scored, costs: CostSettings, weights: tuple[float, float]) -> Rule:
+    """Calibration and threshold by validation photos, before calibration."""
     fitted = fit_calibration(
         val.labels, val.probabilities, share_of_others=costs.share_of_others, weights=weights
     )

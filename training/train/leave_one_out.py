@@ -18,46 +18,24 @@ from plantood.training.common.tables import Row, markdown
 from plantood.training.files.atomic import write_text
 from plantood.training.files.disk import ensure_writable
 from plantood.training.fitting.extractor import extractor_for
-from plantood.training.fitting.fit import read_arrays
-from plantood.training.fitting.phases import SCORES, HeadTrainer
+from plantood.training.fitting.phases import HeadTrainer
 from plantood.training.fitting.room import ensure_room
-from plantood.training.fitting.unseen import Said, read_said, unseen_of, write_said
-from plantood.training.judging.evaluation import Evaluation, Scored, scored_splits
-from plantood.training.judging.rule import FEWEST_SOURCES, Unseen
-from plantood.training.judging.unseen import Accepted, accepted_shares, unseen_table
+from plantood.training.fitting.unseen import Said
+from plantood.training.judging.evaluation import Evaluation, Scored
+from plantood.training.judging.unseen import Accepted, unseen_table
 from plantood.training.network.backbones import build_backbone
 from plantood.training.photos.data import CLASS_NAMES
 from plantood.training.photos.dataset import Dataset, load_dataset
-from plantood.training.photos.folds import fewest_sources
 from plantood.training.process.determinism import make_deterministic
-from plantood.training.process.progress import say, track
+from plantood.training.process.progress import say
 from plantood.training.process.run import open_run, run_name
 from plantood.training.recipe.trainer import Recipe, RecipeTrainer
 from plantood.training.report.html import write_report
-from plantood.training.train.judged import judged
+from plantood.training.train.fold import Fold, by_the_others, by_validation, said_by, unseen_by
 
 SPLIT = "sources never seen"
-LEFT_OUT = "left out"
-SAID = "said.npz"
-"""File of each fold and linear head with what is said of the source left out."""
 NO_RECIPE = ", no recipe"
 """What stands behind the name of a head that is fitted to the photos alone, for comparison."""
-
-
-@dataclass(frozen=True)
-class Fold:
-    """One source by a model that saw no photo of it."""
-
-    source: str
-    calibrated: Scored
-    raw: Scored
-    """The same photos as the network gives them."""
-    threshold: float
-
-    def accepted(self, threshold: float) -> list[Accepted]:
-        """Shares by class."""
-        one = self.calibrated
-        return accepted_shares(one.labels, one.probabilities, one.sources, threshold)
 
 
 @dataclass(frozen=True)
@@ -113,9 +91,6 @@ def leave_one_out(options: TrainOptions) -> LeaveOneOutResult:
         bank = recipe.bank(dataset, extractor, options) if recipe else None
         folds: dict[str, list[Fold]] = {}
         said: dict[str, list[Said]] = defaultdict(list)
-        # As in `train`: of few sources, and for other heads, validation photos choose.
-        judged_photos = [photo for rest in rests.values() for photo in rest.left_out]
-        enough = fewest_sources(judged_photos) >= FEWEST_SOURCES
         for source, rest in rests.items():
             say(f"Without {source}")
             place = folder / _folder_name(source)
@@ -130,20 +105,14 @@ def leave_one_out(options: TrainOptions) -> LeaveOneOutResult:
             )
             for head, (way, trainer) in product(options.heads, trainers.items()):
                 of_title = folds.setdefault(head + way, [])
-                if enough and head in LINEAR_HEADS:
-                    said[head + way].append(_said(trainer, head))
+                if head in LINEAR_HEADS:
+                    said[head + way].append(said_by(trainer, head))
                 else:
-                    of_title.append(_by_validation(trainer, head, source, options))
-        unseen = {
-            title: unseen_of(judged_photos, said[title]) if title in said else _unseen(of_title)
-            for title, of_title in folds.items()
-        }
-        for title in said:
-            folds[title] = _by_the_others(unseen[title], rests, options)
+                    assert isinstance(trainer, HeadTrainer)  # a recipe is for linear heads only
+                    of_title.append(by_validation(trainer, head, source, options))
+        folds |= {title: by_the_others(rests, parts, options) for title, parts in said.items()}
         header, rows = unseen_table(_shares(folds))
-        evaluations = [
-            _pooled(title, of_title, unseen[title], options) for title, of_title in folds.items()
-        ]
+        evaluations = [_pooled(title, of_title, options) for title, of_title in folds.items()]
         report = write_report(
             folder,
             f"Leave one source out: {options.backbone}",
@@ -211,51 +180,6 @@ def without_each(dataset: Dataset, min_per_class: int) -> tuple[dict[str, Datase
     return rests, notes
 
 
-def _by_validation(
-    trainer: HeadTrainer | RecipeTrainer, head: str, source: str, options: TrainOptions
-) -> Fold:
-    """A head by the rule of its validation photos; scores from disk if they are there."""
-    folder = trainer.folder / head
-    if not (folder / SCORES).exists():
-        trainer.train(head)
-    (folder / "phase1.npz").unlink(missing_ok=True)
-    splits = scored_splits(trainer.dataset, read_arrays(folder / SCORES))
-    made = judged(Evaluation(head, splits, threshold=0.5), options.costs, options.fit.loss_weights)
-    return Fold(source, made.splits[LEFT_OUT], made.uncalibrated[LEFT_OUT], made.threshold)
-
-
-def _said(trainer: HeadTrainer | RecipeTrainer, head: str) -> Said:
-    """What a linear head says of the source left out, from disk if it is there."""
-    file = trainer.folder / head / SAID
-    if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_said(file, [trainer.says(head, trainer.dataset, trainer.dataset.left_out)])
-    return read_said(file)
-
-
-def _by_the_others(
-    unseen: Unseen, rests: Mapping[str, Dataset], options: TrainOptions
-) -> list[Fold]:
-    """Every source by penalty, calibration and threshold that the other sources choose."""
-    folds = []
-    digests = [photo.sha256 for rest in rests.values() for photo in rest.left_out]
-    for source, rest in track(rests.items(), len(rests), "Choosing by the other sources"):
-        mine = unseen.sources == source
-        # Nor has a say what shows the same, whatever its source.
-        akin = np.isin(digests, [photo.sha256 for photo in rest.aside])
-        rule = replace(unseen, told_only=mine | akin).rule(options.costs, options.fit.loss_weights)
-        calibrated = Scored(rest.left_out, unseen.judged(rule, mine))
-        raw = Scored(rest.left_out, unseen.probabilities[rule.candidate][mine])
-        folds.append(Fold(source, calibrated, raw, rule.threshold.threshold))
-    return folds
-
-
-def _unseen(folds: Sequence[Fold]) -> Unseen:
-    """What a head of its own weights in each fold says of all photos."""
-    said = [Said(fold.raw.probabilities[None]) for fold in folds]
-    return unseen_of([photo for fold in folds for photo in fold.raw.photos], said)
-
-
 def _shares(folds: Mapping[str, Sequence[Fold]]) -> dict[str, list[Accepted]]:
     """The columns of the table."""
     shares: dict[str, list[Accepted]] = {}
@@ -285,9 +209,9 @@ def _told(folds: Mapping[str, Sequence[Fold]]) -> list[dict[str, Any]]:
     ]
 
 
-def _pooled(title: str, folds: Sequence[Fold], unseen: Unseen, options: TrainOptions) -> Evaluation:
+def _pooled(title: str, folds: Sequence[Fold], options: TrainOptions) -> Evaluation:
     """All folds as one model, and what these photos say of its threshold and calibration."""
-    rule = unseen.rule(options.costs, options.fit.loss_weights)
+    rule = unseen_by(folds).rule(options.costs, options.fit.loss_weights)
     photos = tuple(photo for fold in folds for photo in fold.calibrated.photos)
     scores = np.concatenate([fold.calibrated.probabilities for fold in folds])
     chosen = {"threshold": rule.threshold.as_dict(), "calibration": rule.calibration.as_dict()}

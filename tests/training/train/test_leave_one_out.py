@@ -54,21 +54,29 @@ def test_every_source_in_turn(options: TrainOptions) -> None:
     assert not list(result.folder.rglob("phase*.npz"))
 
 
+@pytest.mark.parametrize(("head", "file"), [("gap", "said.npz"), ("v3", "scores.npz")])
 def test_a_fold_is_the_training_that_leaves_it_out_and_an_interrupted_run_goes_on(
-    options: TrainOptions,
+    options: TrainOptions, head: str, file: str
 ) -> None:
-    first = leave_one_out(replace(options, name="folds"))
+    fit = replace(options.fit, penalty=0.1 if head == "gap" else None, epochs=2)
+    options = replace(options, heads=(head,), fit=fit)
+    first = leave_one_out(replace(options, name=f"folds-{head}"))
     without_a = replace(options.dataset, leave_out=("a",))
-    alone = train(replace(options, dataset=without_a, name="without-a"))
-    (fold,) = first.folder.glob("a-*/gap/scores.npz")
-    with np.load(fold) as found, np.load(alone.folder / "gap" / "scores.npz") as expected:
-        np.testing.assert_array_equal(found["left out"], expected["left out"])
-    assert alone.report["models"][0]["splits"]["left out"]["at_half"]["count"] == 14
+    alone = train(replace(options, dataset=without_a, name=f"without-a-{head}"))
+    (fold,) = first.folder.glob(f"a-*/{head}/{file}")
+    with np.load(fold) as found, np.load(alone.folder / head / "scores.npz") as expected:
+        said = found["left out"] if head == "v3" else found["probabilities"][0]
+        np.testing.assert_allclose(said[:14], expected["left out"], rtol=1e-6)
+    (model,) = alone.report["models"]
+    assert model["splits"]["left out"]["at_half"]["count"] == 14
+    of_a = json.loads((first.folder / "report.json").read_text())["folds"]
+    assert of_a[0]["source"] == "a"
+    assert of_a[0]["threshold"] == pytest.approx(model["threshold"], abs=1e-6)
     assert alone.tags == {}
 
     shutil.rmtree(fold.parent)
-    kept = {path: path.stat().st_mtime_ns for path in first.folder.glob("*/gap/scores.npz")}
-    again = leave_one_out(replace(options, name="folds"))
+    kept = {path: path.stat().st_mtime_ns for path in first.folder.glob(f"*/{head}/{file}")}
+    again = leave_one_out(replace(options, name=f"folds-{head}"))
     assert again.rows == first.rows
     assert all(path.stat().st_mtime_ns == time for path, time in kept.items())
 
