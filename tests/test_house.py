@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import ast
+import sys
+import tomllib
 from collections import defaultdict
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 MODULES = {
@@ -60,3 +65,33 @@ def test_what_serves_imports_nothing_that_trains() -> None:
         for other in imported(module)
         if other.startswith("plantood.training")
     ]
+
+
+@pytest.mark.parametrize("place", ["plantood", "training"])
+def test_what_is_imported_is_declared(place: str) -> None:
+    """And not only there because another package needs it."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    listed = list(project["dependencies"])
+    if place == "training":
+        listed += [line for name in ("training", "ray", "parquet") for line in extras[name]]
+    declared = {canonicalize_name(Requirement(line).name) for line in listed}
+    of_module = packages_distributions()
+    missing = {
+        module
+        for path in (ROOT / place).rglob("*.py")
+        for module in foreign(path)
+        if not declared & set(map(canonicalize_name, of_module.get(module, [])))
+    }
+    assert not missing
+
+
+def foreign(path: Path) -> Iterator[str]:
+    """Names of the modules of others that a file imports, up to the first dot."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names = [node.module]
+        for name in names:
+            if (top := name.split(".")[0]) not in sys.stdlib_module_names | {"plantood"}:
+                yield top
