@@ -96,7 +96,9 @@ def measure(count: int, backbone_name: str, loop_epochs: int, folder: Path) -> s
     backbone = build_backbone(backbone_name, "none")
     began = time.perf_counter()
     check_images = some_photos(dataset.val, 8, size)
-    extractor = open_extractor(backbone_name, backbone, folder / "cache", check_images)
+    cache = folder / "cache"
+    cache.mkdir()
+    extractor = open_extractor(backbone_name, backbone, cache, check_images)
     extractor.cache.fill(dataset.photos, extractor.scorer.feature_map, size)
     computing = time.perf_counter() - began
     settings = FitSettings(epochs=EPOCHS, patience=EPOCHS, fine_tune_epochs=0)
