@@ -107,10 +107,13 @@ def _pairs(photos: Fingerprints, first: int) -> Iterable[tuple[int, int]]:
     yield from near_duplicates(photos.looks).tolist()
     if len(photos.embeddings) <= first:
         return
-    embeddings = np.stack(photos.embeddings).astype(np.float32)
+    embeddings = np.stack(photos.embeddings)
     for start in range(first, len(embeddings), BLOCK):
-        stop = start + BLOCK
-        products = embeddings[start:stop] @ embeddings[:stop].T
-        rows, columns = np.nonzero(products >= LEAST_COSINE)
-        pairs = np.c_[columns, rows + start][columns < rows + start]
-        yield from pairs[correlations(photos.looks, pairs) >= LEAST_CORRELATION].tolist()
+        own = embeddings[start : start + BLOCK].astype(np.float32)
+        # Block by block: of many photos, neither all in float32 nor all products at once.
+        for left in range(0, start + len(own), BLOCK):
+            products = own @ embeddings[left : left + BLOCK].astype(np.float32).T
+            rows, columns = np.nonzero(products >= LEAST_COSINE)
+            pairs = np.c_[columns + left, rows + start]
+            pairs = pairs[pairs[:, 0] < pairs[:, 1]]
+            yield from pairs[correlations(photos.looks, pairs) >= LEAST_CORRELATION].tolist()
