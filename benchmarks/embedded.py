@@ -10,6 +10,7 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,6 +18,7 @@ from plantood.model.calibration import logit
 from plantood.model.entry import open_gate
 from plantood.model.memory import unit
 from plantood.model.starter import starter_dir
+from plantood.training.common.shared import shared_dir
 from plantood.training.files.atomic import write_atomic
 from plantood.training.fitting.scoring import score_photos
 from plantood.training.photos.data import LABELS, LabelledPhoto
@@ -76,6 +78,18 @@ def embedded(manifest: Path, cache: Path, labels: Path | None = None) -> Embedde
             kept["source"],
             kept["split"],
         )
+
+
+def embedded_public(cache: Path) -> Embedded:
+    """All labelled photos of the shared manifest; ``cache`` keeps what was scored.
+
+    Raises:
+        ClickException: the photos are not on this machine.
+    """
+    shared = shared_dir()
+    if shared is None:
+        raise click.ClickException("the photos are in the folder that PLANTOOD_SHARED names")
+    return embedded(shared / "data/manifest.csv", cache)
 
 
 def _photos(manifest: Path, labels: Path | None) -> list[LabelledPhoto]:

@@ -19,21 +19,20 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.embedded import Embedded, embedded
+from benchmarks.embedded import Embedded, embedded_public
 from plantood.training.common.settings import CostSettings, FitSettings
-from plantood.training.common.shared import shared_dir
 from plantood.training.common.tables import markdown, write_between_markers
 from plantood.training.fitting.linear import LinearFits
 from plantood.training.fitting.unseen import UNSEEN, judge_unseen, unseen_of
-from plantood.training.judging.calibration import fit_calibration
+from plantood.training.judging.evaluation import Scored
 from plantood.training.judging.metrics import cross_entropy
 from plantood.training.judging.rule import Rule, Unseen
-from plantood.training.judging.threshold import choose_threshold
 from plantood.training.judging.unseen import accepted_shares, mean_share
 from plantood.training.photos.data import LabelledPhoto
 from plantood.training.photos.dataset import Dataset, Photos
 from plantood.training.starter.leave_out import units_of
 from plantood.training.starter.roles import TOGETHER
+from plantood.training.train.judged import rule_of_validation
 
 HEAD = "gap_l2"
 COUNTS = (2, 3, 4, 5, 6, 7)
@@ -102,7 +101,9 @@ def judged(fits: LinearFits, dataset: Dataset, folder: Path) -> dict[tuple[str, 
         rule = (
             unseen.only(penalty).rule(COSTS)
             if way[1] == LEFT_OUT
-            else _rule_of_validation(val.plant, val.probabilities[penalty])
+            else rule_of_validation(
+                Scored(dataset.val, val.probabilities[penalty]), COSTS, (1.0, 1.0)
+            )
         )
         found[way] = [
             figure
@@ -110,12 +111,6 @@ def judged(fits: LinearFits, dataset: Dataset, folder: Path) -> dict[tuple[str, 
             for figure in _figures(said[name].only(penalty), rule)
         ]
     return found
-
-
-def _rule_of_validation(labels: NDArray[np.bool_], probabilities: NDArray[np.floating]) -> Rule:
-    fitted = fit_calibration(labels, probabilities, share_of_others=COSTS.share_of_others)
-    chosen = choose_threshold(labels, fitted.apply(probabilities), **COSTS.as_dict())
-    return Rule(0, fitted, chosen)
 
 
 def _figures(one: Unseen, rule: Rule) -> tuple[float, ...]:
@@ -158,10 +153,7 @@ def table(every: dict[int, dict[tuple[str, str], list[list[float]]]]) -> str:
 @click.option("--write", type=click.Path(path_type=Path), help="Document to write the table into.")
 def main(draws: int, cache: Path, write: Path | None) -> None:
     """Draw sources, train, judge, and write the table between its markers."""
-    shared = shared_dir()
-    if shared is None:
-        raise click.ClickException("the photos are in the folder that PLANTOOD_SHARED names")
-    known = embedded(shared / "data/manifest.csv", cache)
+    known = embedded_public(cache)
     photos = labelled(known)
     rows = Rows({str(n): row for n, row in enumerate(known.embedding)})
     fits = LinearFits(HEAD, rows, FitSettings(fine_tune_epochs=0))

@@ -19,8 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from benchmarks.embedded import Embedded, embedded
-from plantood.training.common.shared import shared_dir
+from benchmarks.embedded import Embedded, embedded_public
 from plantood.training.common.tables import markdown, write_between_markers
 from plantood.training.judging.calibration import fit_calibration
 from plantood.training.judging.outcomes import confusion
@@ -165,10 +164,7 @@ def table(photos: Embedded, draws: int, half: bool, heads: Sequence[float]) -> s
 @click.option("--write", type=click.Path(path_type=Path), help="Document to write the table into.")
 def main(draws: int, cache: Path, write: Path | None) -> None:
     """Count what rules for the threshold cost."""
-    shared = shared_dir()
-    if shared is None:
-        raise click.ClickException("the photos are in the folder that PLANTOOD_SHARED names")
-    photos = embedded(shared / "data/manifest.csv", cache)
+    photos = embedded_public(cache)
     test = photos.part(photos.split == "test")
     text = (
         f"Mean cost on {int(test.plant.sum())} plants and {int((~test.plant).sum())} others of the "
