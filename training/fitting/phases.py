@@ -15,11 +15,7 @@ from rich.progress import Progress
 from plantood.errors import TrainingDataError
 from plantood.model.runtime import usable_cpus
 from plantood.photo.images import load_image, to_model_input
-from plantood.training.common.settings import (
-    LEARNING_RATES,
-    LINEAR_HEADS,
-    FitSettings,
-)
+from plantood.training.common.settings import LEARNING_RATES, LINEAR_HEADS, FitSettings
 from plantood.training.fitting.features import FeatureCache, read_input
 from plantood.training.fitting.fit import (
     Batches,

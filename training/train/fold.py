@@ -117,8 +117,8 @@ def _rule(
         else _losses(val, of_val, options.fit)
     )
     candidate = int(np.argmin(losses))
-    scored = Scored(tuple(val), of_val[candidate])
-    return replace(rule_of_validation(scored, costs, weights), candidate=candidate)
+    rule = rule_of_validation(Scored(val, of_val[candidate]), costs, weights)
+    return replace(rule, candidate=candidate)
 
 
 def _losses(val: Photos, of_val: NDArray[np.float32], fit: FitSettings) -> list[float]:
