@@ -33,6 +33,7 @@ from plantood.model.entry import open_gate
 from plantood.model.memory import Memory, remember, unit
 from plantood.model.starter import starter_dir
 from plantood.training.adapt.correct import NewPhotos, fit_correction, none
+from plantood.training.common.intervals import share
 from plantood.training.common.shared import shared_dir
 from plantood.training.common.tables import markdown, write_between_markers
 from plantood.training.fitting.probe import Probe, fit_probe
@@ -125,6 +126,8 @@ class Result:
     """Of the others of the collection never fitted to that were never drawn."""
     known_kept: float
     """Of the known plants of the test split."""
+    photos: dict[str, int]
+    """Of how many each is a share, by its name."""
 
 
 def results(setting: Setting, correction: Correction, unused: dict[str, NDArray]) -> Result:
@@ -136,12 +139,13 @@ def results(setting: Setting, correction: Correction, unused: dict[str, NDArray]
     before = int(np.sum(setting.head.logits(setting.known_others) >= 0))
     known = corrected(setting.known_others)
     threshold = np.sort(known)[::-1][before]  # as many lie above it
-    judged = (
-        setting.source.embedding[unused["plants"]],
-        setting.others.embedding[unused["others"]],
-        setting.known_plants,
-    )
-    return Result(*(float(np.mean(corrected(x) > threshold)) for x in judged))
+    judged = {
+        "kept": setting.source.embedding[unused["plants"]],
+        "false_accepts": setting.others.embedding[unused["others"]],
+        "known_kept": setting.known_plants,
+    }
+    shares = {name: float(np.mean(corrected(x) > threshold)) for name, x in judged.items()}
+    return Result(**shares, photos={name: len(x) for name, x in judged.items()})
 
 
 def run(setting: Setting, mode: str, count: int, seed: int, **choices: float) -> Result:
@@ -197,12 +201,18 @@ def ground_table(setting: Setting, windows: NDArray[np.float32]) -> str:
         correction = fit_correction(setting.memory, new, none(x.shape[1]))
         judged = replace(setting, others=replace(setting.others, embedding=windows))
         result = results(judged, correction, unused | {"others": unused["plants"]})
-        rows.append([name, f"{result.kept:.1%}", f"{result.false_accepts:.1%}"])
+        rows.append([name, *(told([result], figure) for figure in ("kept", "false_accepts"))])
     return markdown(["given", "plants kept", "bare ground accepted"], rows)
 
 
+def told(found: list[Result], figure: str) -> str:
+    """The mean of some drawings' shares, with the interval of a share of as many photos."""
+    photos = found[0].photos[figure]
+    return share(round(photos * float(np.mean([vars(one)[figure] for one in found]))), photos)
+
+
 def table(found: dict[tuple[str, str, int], list[Result]], mode: str) -> str:
-    """Mean over the seeds, lowest and highest in brackets."""
+    """Mean over the seeds, lowest and highest in brackets; of the last two, the interval."""
     rows = []
     for name, what in SOURCES.items():
         row = [what]
@@ -211,11 +221,8 @@ def table(found: dict[tuple[str, str, int], list[Result]], mode: str) -> str:
             low, high = min(kept), max(kept)
             row.append(f"{np.mean(kept):.0%} ({100 * low:.0f} to {100 * high:.0f})")
         for figure in ("false_accepts", "known_kept"):
-            means = [
-                np.mean([getattr(one, figure) for one in found[name, mode, count]])
-                for count in (0, max(COUNTS))
-            ]
-            row.append(" to ".join(f"{one:.1%}" for one in means))
+            ends = (told(found[name, mode, count], figure) for count in (0, max(COUNTS)))
+            row.append(", then ".join(ends))
         rows.append(row)
     header = ["plants kept of", *(f"{count} photos" for count in (0, *COUNTS))]
     return markdown([*header, "false accepts never seen", "known plants kept"], rows)

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.embedded import Embedded, embedded_public
+from plantood.training.common.intervals import mean
 from plantood.training.common.settings import CostSettings, FitSettings
 from plantood.training.common.tables import markdown, write_between_markers
 from plantood.training.fitting.linear import LinearFits
@@ -133,15 +134,15 @@ def table(every: dict[int, dict[tuple[str, str], list[list[float]]]]) -> str:
         first = np.array(ways[WAYS[0]])
         for way, figures in ways.items():
             found = np.array(figures)
-            mean = found.mean(axis=0)
+            cost, _, _, log_loss, known = found.mean(axis=0)[:5]
             change = found[:, 0] - first[:, 0]
             error = change.std(ddof=1) / np.sqrt(len(change))
             rows.append(
                 [
-                    *(str(count), *way, f"{mean[0]:.1f}"),
+                    *(str(count), *way, f"{cost:.1f}"),
                     "" if way == WAYS[0] else f"{change.mean():+.1f} (± {error:.1f})",
-                    *(f"{mean[1]:.1%}", f"{mean[2]:.1%}", f"{mean[3]:.3f}"),
-                    *(f"{mean[4]:.1f}", f"{mean[5]:.1%}", f"{mean[6]:.1%}"),
+                    *(mean(found[:, 1]), mean(found[:, 2]), f"{log_loss:.3f}"),
+                    *(f"{known:.1f}", mean(found[:, 5]), mean(found[:, 6])),
                 ]
             )
     return markdown(header, rows)
@@ -167,8 +168,8 @@ def main(draws: int, cache: Path, write: Path | None) -> None:
     text = (
         f"Mean of {draws} draws of sources, a linear head each: cost of 100 photos, half of them "
         f"others, a false accept at {COSTS.false_accept_cost:g}; sources count alike. The "
-        "difference is to the first row of the same number, with its standard error.\n\n"
-        + table(every)
+        "difference is to the first row of the same number, with its standard error; shares have "
+        "the 95 % interval of other draws of these sources (bootstrap).\n\n" + table(every)
     )
     click.echo(text)
     if write is not None:

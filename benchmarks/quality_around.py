@@ -10,10 +10,10 @@ from PIL import Image
 from rich.progress import track
 
 from benchmarks import bad_photos, overlays
-from benchmarks.intervals import share
 from plantood.model.policy import Policy, quality_reasons
 from plantood.photo.images import LoadedImage, load_image, load_whole
 from plantood.photo.quality import highlights, measure, reduce_to_luma, shadows, sharpness
+from plantood.training.common.intervals import share
 from plantood.training.common.tables import markdown
 from plantood.verdict import ReasonCode
 

@@ -21,11 +21,11 @@ from PIL import Image
 from rich.progress import track
 
 from benchmarks import bad_photos
-from benchmarks.intervals import share
 from benchmarks.quality_around import at_phone_size, caught_around, lost_around, reasons
 from plantood.model.policy import Policy, quality_reasons
 from plantood.photo.images import LoadedImage, load_image
 from plantood.photo.quality import measure
+from plantood.training.common.intervals import share
 from plantood.training.common.shared import VARIABLE, shared_dir
 from plantood.training.common.tables import markdown, write_between_markers
 from plantood.verdict import Quality, ReasonCode

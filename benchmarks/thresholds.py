@@ -153,7 +153,8 @@ def table(photos: Embedded, draws: int, half: bool, heads: Sequence[float]) -> s
         cells = []
         for others in OTHERS:
             costs, accepts = np.array(every[others][name]).T
-            cells.append(f"{costs.mean():.1f} ({accepts.max():.0f})")
+            error = costs.reshape(draws, -1).mean(axis=1).std(ddof=1) / np.sqrt(draws)
+            cells.append(f"{costs.mean():.1f} ± {error:.1f} ({accepts.max():.0f})")
         rows.append([name, *cells])
     return markdown(header, rows)
 
@@ -168,9 +169,10 @@ def main(draws: int, cache: Path, write: Path | None) -> None:
     test = photos.part(photos.split == "test")
     text = (
         f"Mean cost on {int(test.plant.sum())} plants and {int((~test.plant).sum())} others of the "
-        f"test split, a false accept at {FALSE_ACCEPT_COST:g}; in brackets, the most others "
-        f"accepted in any of {draws} draws with two heads each. By others in validation, with as "
-        "many plants, drawn from all sources; heads that fit their photos closely:\n\n"
+        f"test split, a false accept at {FALSE_ACCEPT_COST:g}, with its standard error over the "
+        f"draws; in brackets, the most others accepted in any of {draws} draws with two heads "
+        "each. By others in validation, with as many plants, drawn from all sources; heads that "
+        "fit their photos closely:\n\n"
         + table(photos, draws, half=False, heads=SURE)
         + "\n\nHeads that are held back (strong weight decay), and so say 0.6 of what is "
         "certain:\n\n"

@@ -27,6 +27,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from benchmarks.embedded import Embedded, embedded
 from benchmarks.ood_detectors import DETECTORS, NEIGHBOURS, Known
+from plantood.training.common.intervals import mean, share
 from plantood.training.common.shared import shared_dir
 from plantood.training.common.tables import markdown, write_between_markers
 from plantood.training.fitting.probe import fit_probe
@@ -155,8 +156,8 @@ def limited(fold: Fold, name: str) -> dict[str, tuple[int, int, int]]:
     return counts
 
 
-def same_false_accepts(every: list[Fold], name: str, fused: bool, share: float) -> float:
-    """Mean share of plants kept, where on average so many others are let through.
+def same_false_accepts(every: list[Fold], name: str, fused: bool, part: float) -> NDArray:
+    """Share of plants kept of each source, where on average so many others are let through.
 
     Every source by what never saw it, all sources alike, one limit for all.
     """
@@ -168,13 +169,13 @@ def same_false_accepts(every: list[Fold], name: str, fused: bool, share: float) 
             (plants if fold.left_out.plant[mine][0] else others).append(-out[mine])
     limits = np.unique(np.concatenate(others))
     let_through = np.mean([[np.mean(one >= limit) for limit in limits] for one in others], axis=0)
-    allowed = limits[let_through <= share]
+    allowed = limits[let_through <= part]
     limit = allowed[0] if len(allowed) else np.inf
-    return float(np.mean([np.mean(one >= limit) for one in plants]))
+    return np.array([np.mean(one >= limit) for one in plants])
 
 
 def summary(every: list[Fold], fused: bool) -> str:
-    """All detectors, means over the sources of each class."""
+    """All detectors, means over the sources of each class; shares with the interval of these."""
     rows = []
     for name in DETECTORS:
         if fused and name == "logit":
@@ -187,10 +188,11 @@ def summary(every: list[Fold], fused: bool) -> str:
                 for source in np.unique(fold.left_out.source)
                 if fold.left_out.plant[fold.left_out.source == source][0] == label
             ]
-            means = np.mean([list(vars(one).values()) for one in figures], axis=0)
-            cells += [f"{means[0]:.3f}", f"{means[1]:.3f}", f"{means[2]:.1%}", f"{means[3]:.1%}"]
-        kept = [same_false_accepts(every, name, fused, share) for share in (0.025, 0.05)]
-        rows.append([*cells, *(f"{one:.1%}" for one in kept)])
+            by_figure = np.array([list(vars(one).values()) for one in figures]).T
+            cells += [f"{np.mean(areas):.3f}" for areas in by_figure[:2]]
+            cells += map(mean, by_figure[2:])
+        cells += [mean(same_false_accepts(every, name, fused, part)) for part in (0.025, 0.05)]
+        rows.append(cells)
     header = ["detector"]
     for what in ("others never seen", "plants never seen"):
         header += [f"{what}: AUROC", "AUPR", "FPR at 95 %", "at 98 %"]
@@ -206,8 +208,11 @@ def by_source(every: list[Fold], names: list[str]) -> str:
             row = [source, "plant" if fold.left_out.plant[mine][0] else "other", str(mine.sum())]
             for name in names:
                 for fused in (False,) if name == "logit" else (False, True):
-                    figures = Figures.of(*sides(fold, name, source, fused))
-                    row.append(f"{figures.auroc:.3f} / {figures.fpr95:.1%}")
+                    labels, familiarity = sides(fold, name, source, fused)
+                    figures = Figures.of(labels, familiarity)
+                    others = int(np.sum(labels == 0))
+                    fpr = share(round(figures.fpr95 * others), others)
+                    row.append(f"{figures.auroc:.3f} / {fpr}")
             rows.append(row)
     header = ["source left out", "class", "photos"]
     for name in names:
@@ -226,10 +231,9 @@ def switched_on(every: list[Fold]) -> str:
             for source, (count, before, after) in limited(fold, name).items():
                 label = bool(fold.left_out.plant[fold.left_out.source == source][0])
                 shares[label].append((before / count, after / count))
-        plants, others = np.mean(shares[True], axis=0), np.mean(shares[False], axis=0)
-        instead = same_false_accepts(every, "logit", False, float(others[1]))
-        cells = (plants[0], plants[1], others[0], others[1], instead)
-        rows.append([name, *(f"{one:.1%}" for one in cells)])
+        columns = [*np.array(shares[True]).T, *np.array(shares[False]).T]
+        columns.append(same_false_accepts(every, "logit", False, float(columns[-1].mean())))
+        rows.append([name, *map(mean, columns)])
     header = ["limit on", "plants kept without", "with", "false accepts without", "with"]
     header += ["plants kept by a higher threshold instead"]
     return markdown(header, rows)

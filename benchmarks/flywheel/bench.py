@@ -19,8 +19,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.ood_detectors import Score, one_gaussian
-from plantood.model.arrays import unit
+from plantood.model.calibration import logit
+from plantood.model.memory import Memory, remember
+from plantood.model.neighbours import Neighbours
 from plantood.training.common.settings import CostSettings, FitSettings
 from plantood.training.common.shared import VARIABLE, shared_dir
 from plantood.training.common.tables import write_between_markers
@@ -32,8 +33,9 @@ from plantood.training.judging.evaluation import Evaluation, Scored
 from plantood.training.judging.outcomes import confusion
 from plantood.training.negatives.run import SoilSettings, cut_soil
 from plantood.training.network.backbones import build_backbone
+from plantood.training.photos.balance import sample_weights
 from plantood.training.photos.data import LABELS, LabelledPhoto, read_data
-from plantood.training.photos.dataset import Dataset, Photos
+from plantood.training.photos.dataset import Dataset, Photos, labels_of
 from plantood.training.photos.scan import scan
 from plantood.training.photos.splits import divide
 from plantood.training.train.judged import judged
@@ -85,8 +87,12 @@ class Parent:
     evaluation: Evaluation
     weights: Weights
     """Of its head."""
-    unlike: Score
-    """How far embeddings of length 1 are from its training plants, under one Gaussian."""
+    memory: Memory
+    """Of its training photos, as ``train`` makes it."""
+
+    def unlike(self, embeddings: NDArray[np.floating]) -> NDArray[np.float32]:
+        """How far photos are from the nearest remembered picture, ``[N]``, of ``[N, C]``."""
+        return np.minimum(*Neighbours(self.memory, k=1).distances(embeddings))
 
 
 class Bench:
@@ -176,13 +182,16 @@ class Bench:
         dataset = self._dataset(self.labelled).leaving_out(left_out)
         folder = self.folder / "parents" / "+".join(left_out)
         trained = self._trainer(dataset, FIRST, folder).train(HEAD)
-        plants = self.embeddings([photo for photo in dataset.train if photo.label == 1])
-        return Parent(
-            dataset,
-            judged(evaluation_of(HEAD, trained, dataset, FIRST), CostSettings()),
-            trained.model.get_layer("head").get_weights(),
-            one_gaussian(unit(plants).astype(np.float64)),
+        weights = trained.model.get_layer("head").get_weights()
+        memory = remember(
+            self.embeddings(dataset.train),
+            logit(self.probabilities(weights, dataset.train)),
+            labels_of(dataset.train) == 1,
+            [photo.source for photo in dataset.train],
+            sample_weights(dataset.train, "both"),
         )
+        evaluation = judged(evaluation_of(HEAD, trained, dataset, FIRST), CostSettings())
+        return Parent(dataset, evaluation, weights, memory)
 
     def child(
         self, parent: Parent, new: Iterable[LabelledPhoto], name: str, settings: FitSettings = CHILD

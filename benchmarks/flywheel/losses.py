@@ -3,9 +3,9 @@
     python -m benchmarks.flywheel.losses --write docs/flywheel.md
 
 The parent learns from what both rounds found (production photos with P(plant) <= 0.6 as a reviewer
-labels them, and field photos with windows of soil) with each loss and several seeds. Sources never
-seen are those of bare ground, and two of plants. At 0.5 it shows what the loss does; at the
-threshold that is chosen for a false accept that costs three false retakes, what is left of it.
+labels them, and field photos with windows of soil) with each loss. Sources never seen are those of
+bare ground, and two of plants. At 0.5 it shows what the loss does; at the threshold that is chosen
+for a false accept that costs three false retakes, what is left of it.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from benchmarks.flywheel.bench import (
     write_result,
 )
 from plantood.training.common.settings import LOSSES
+from plantood.training.common.tables import errors as told
 from plantood.training.common.tables import markdown
 from plantood.training.judging.evaluation import Evaluation
 from plantood.training.process.determinism import make_deterministic
@@ -37,9 +38,8 @@ SPLITS = {"test": "test", "left out": "sources never seen"}
 
 @click.command(help=__doc__)
 @folder_option
-@click.option("--seeds", default=3, show_default=True)
 @write_option
-def main(folder: Path, seeds: int, write: Path | None) -> None:
+def main(folder: Path, write: Path | None) -> None:
     """Train all of them, print the table, and write it between its markers."""
     make_deterministic(0)
     bench = Bench(folder)
@@ -52,30 +52,24 @@ def main(folder: Path, seeds: int, write: Path | None) -> None:
     for name in SPLITS.values():
         header += [f"false accepts, {name}", f"false retakes, {name}"]
     rows = []
-    before: Evaluation | None = None
     for loss, by_loss in LOSSES.items():
-        children = []
-        for seed in range(seeds):
-            settings = replace(CHILD, loss=loss, seed=seed)
-            before, child, _ = bench.child(parent, new, f"losses/{loss}-{seed}", settings)
-            children.append(child)
+        before, child, _ = bench.child(parent, new, f"losses/{loss}", replace(CHILD, loss=loss))
         if not rows:
-            rows.append(_row("before", "", [before], None))
-        shown = f"{by_loss[0]:g}, {by_loss[1]:g}"
-        rows += [_row(loss, shown, children, 0.5), _row(loss, shown, children, None)]
-    text = f"Mean of {seeds} seeds, and each.\n\n{markdown(header, rows)}\n"
-    write_result(write, "flywheel-losses", "losses", text)
+            rows.append(_row("before", "", before, None))
+        weights = f"{by_loss[0]:g}, {by_loss[1]:g}"
+        rows += [_row(loss, weights, child, 0.5), _row(loss, weights, child, None)]
+    write_result(write, "flywheel-losses", "losses", f"{markdown(header, rows)}\n")
 
 
-def _row(name: str, weights: str, children: list[Evaluation], threshold: float | None) -> list[str]:
-    chosen = "/".join(f"{child.threshold:.2f}" for child in children)
-    row = [name, weights, f"{threshold:g}" if threshold else f"chosen: {chosen}"]
+def _row(name: str, weights: str, child: Evaluation, threshold: float | None) -> list[str]:
+    row = [name, weights, f"{threshold:g}" if threshold else f"chosen: {child.threshold:.2f}"]
     for split in SPLITS:
-        labels = children[0].splits[split].labels
-        counts = np.array([errors(child, split, threshold) for child in children])
-        for error, of in enumerate((int(np.sum(labels == 0)), int(np.sum(labels == 1)))):
-            each = "/".join(map(str, counts[:, error]))
-            row.append(f"{counts[:, error].mean():.1f} ({each}) of {of}" if of else "-")
+        labels = child.splits[split].labels
+        found = errors(child, split, threshold)
+        row += [
+            told(wrong, int(np.sum(labels == label)))
+            for wrong, label in zip(found, (0, 1), strict=True)
+        ]
     return row
 
 

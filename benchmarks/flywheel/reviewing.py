@@ -7,15 +7,14 @@ plants with it: a parent is trained without them, and they are taken out of the 
 as well. By each rule of choosing, the first so many of these are labelled as a reviewer would
 (doubtful ones cost a look, too, but teach nothing), the parent is fine-tuned on them, and judged on
 the sources that neither of them saw. False retakes belong to it: who accepts nothing accepts
-nothing wrongly. *Most unlike* is farthest from the training plants under one Gaussian; ``mine
---unlike`` goes by the nearest of all pictures that the gate remembers.
+nothing wrongly. *Most unlike* is farthest from the nearest of all pictures that the gate remembers,
+as in ``mine --unlike``. A child has one solution, so seeds only matter for rules that draw.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,6 @@ from numpy.typing import NDArray
 from benchmarks.flywheel.bench import (
     AT_MOST,
     BARE_GROUND,
-    CHILD,
     Bench,
     Parent,
     errors,
@@ -35,9 +33,8 @@ from benchmarks.flywheel.bench import (
     write_option,
     write_result,
 )
-from plantood.model.arrays import unit
+from plantood.training.common.intervals import bootstrap, mean, share
 from plantood.training.common.tables import markdown
-from plantood.training.judging.evaluation import Evaluation
 from plantood.training.judging.metrics import auroc
 from plantood.training.photos.data import LabelledPhoto
 from plantood.training.process.determinism import make_deterministic
@@ -58,11 +55,24 @@ FOLDS = (
 ERRORS = {"false_accepts": "false accepts", "false_retakes": "false retakes"}
 BUDGETS = (0, 50, 100, 200, 400, 800)
 """With none, the parent is fine-tuned on its own photos: what the weighted loss alone does."""
-RULES = ("P <= 0.6, lowest first", "P <= 0.6, any order", "random", "margin", "most unlike")
+CHOSEN_IN = 200
+"""First photos in which others are counted."""
+LOWEST, ANY, RANDOM, MARGIN, UNLIKE = RULES = (
+    "P <= 0.6, lowest first",
+    "P <= 0.6, any order",
+    "random",
+    "margin",
+    "most unlike",
+)
+DRAWN = (ANY, RANDOM)
+"""Rules that draw."""
+NONE = "nothing"
+"""The rule of those of whom no photo is asked."""
 COLOURS = ("#b5541c", "#d9a05b", "#777777", "#3763b0", "#2a7f3f")
 PLOT = Path("docs/reviewing.svg")
 
 Order = NDArray[np.int64]
+Line = dict[str, Any]
 
 
 def orders(p: NDArray, threshold: float, unlike: NDArray, seed: int) -> dict[str, Order]:
@@ -71,7 +81,7 @@ def orders(p: NDArray, threshold: float, unlike: NDArray, seed: int) -> dict[str
     Args:
         p: P(plant) of each, ``[N]``.
         threshold: of the parent.
-        unlike: how far each is from the training plants, ``[N]``.
+        unlike: how far each is from the nearest remembered picture, ``[N]``.
         seed: of what is random.
     """
     rng = np.random.default_rng(seed)
@@ -89,7 +99,7 @@ def orders(p: NDArray, threshold: float, unlike: NDArray, seed: int) -> dict[str
 
 @click.command(help=__doc__)
 @folder_option
-@click.option("--seeds", default=2, show_default=True)
+@click.option("--seeds", default=2, show_default=True, help="Of the rules that draw.")
 @write_option
 @click.option("--plot", type=click.Path(path_type=Path), default=PLOT, show_default=True)
 def main(folder: Path, seeds: int, write: Path | None, plot: Path) -> None:
@@ -103,7 +113,7 @@ def main(folder: Path, seeds: int, write: Path | None, plot: Path) -> None:
     write_result(write, "flywheel-reviewing", "reviewing", table(lines))
 
 
-def fold(bench: Bench, left_out: Sequence[str], seeds: int, log: Path) -> list[dict[str, Any]]:
+def fold(bench: Bench, left_out: Sequence[str], seeds: int, log: Path) -> list[Line]:
     """All rules, budgets and seeds for one source never seen; what the log has is not repeated."""
     name = "+".join(left_out)
     done = {
@@ -111,23 +121,25 @@ def fold(bench: Bench, left_out: Sequence[str], seeds: int, log: Path) -> list[d
         for line in journal.read(log)
         if line["left_out"] == name
     }
-    wanted = [(rule, budget, seed) for seed in range(seeds) for rule in RULES for budget in BUDGETS]
+    wanted = [(NONE, 0, 0)]
+    for rule in RULES:
+        of_rule = range(seeds if rule in DRAWN else 1)
+        wanted += [(rule, budget, seed) for budget in BUDGETS[1:] for seed in of_rule]
     if any(key not in done for key in wanted):
         parent = bench.parent([source for source in left_out if source in _sources(bench)])
         pool = [photo for photo in bench.production if photo.source not in left_out]
         p = bench.judged(parent, pool)
-        unlike = parent.unlike(unit(bench.embeddings(pool)).astype(np.float64))
-        for seed in range(seeds):
-            order = orders(p, parent.evaluation.threshold, unlike, seed)
-            for rule, budget, of in wanted:
-                if of == seed and (rule, budget, seed) not in done:
-                    chosen = [pool[i] for i in order[rule][:budget]]
-                    at = f"reviewing/{name}/{RULES.index(rule) if budget else ''}-{budget}-{seed}"
-                    line = {"left_out": name, "rule": rule, "budget": budget, "seed": seed}
-                    line |= measure(bench, parent, chosen, at, seed)
-                    journal.append(log, [line])
-                    done[rule, budget, seed] = line
-                    console.print(*line.values())
+        unlike = parent.unlike(bench.embeddings(pool))
+        for rule, budget, seed in wanted:
+            if (rule, budget, seed) not in done:
+                order = orders(p, parent.evaluation.threshold, unlike, seed).get(rule, ())
+                chosen = [pool[i] for i in order[:budget]]
+                at = f"reviewing/{name}/{rule.replace(' ', '-')}-{budget}-{seed}"
+                line = {"left_out": name, "rule": rule, "budget": budget, "seed": seed}
+                line |= measure(bench, parent, chosen, at)
+                journal.append(log, [line])
+                done[rule, budget, seed] = line
+                console.print(*line.values())
     return [done[key] for key in wanted]
 
 
@@ -136,97 +148,100 @@ def _sources(bench: Bench) -> set[str]:
 
 
 def measure(
-    bench: Bench, parent: Parent, chosen: Sequence[LabelledPhoto], name: str, seed: int
+    bench: Bench, parent: Parent, chosen: Sequence[LabelledPhoto], name: str
 ) -> dict[str, Any]:
     """Fine-tune on some production photos; false accepts on the sources never seen."""
-    _, child, _ = bench.child(parent, chosen, name, replace(CHILD, seed=seed))
+    _, child, _ = bench.child(parent, chosen, name)
     looked_at = [photo for photo in chosen if photo.sha256 not in bench.doubtful]
     unseen = child.splits["left out"]
+    plants = int(np.sum(unseen.labels))
     return {
         "plants": sum(photo.label for photo in looked_at),
         "others": sum(1 - photo.label for photo in looked_at),
         "threshold": child.threshold,
-        "before": shares(parent.evaluation),
-        **shares(child),
+        "of": {"false_accepts": len(unseen.labels) - plants, "false_retakes": plants},
+        "before": dict(zip(ERRORS, errors(parent.evaluation, "left out"), strict=True)),
+        **dict(zip(ERRORS, errors(child, "left out"), strict=True)),
         "auroc": auroc(unseen.labels, unseen.probabilities),
-        "test": errors(child, "test"),
     }
 
 
-def shares(evaluation: Evaluation) -> dict[str, float]:
-    """Share of the others accepted and of the plants sent back, on the sources never seen."""
-    labels = evaluation.splits["left out"].labels
-    return {
-        error: wrong / int(np.sum(labels == label))
-        for (error, label), wrong in zip(
-            (("false_accepts", 0), ("false_retakes", 1)),
-            errors(evaluation, "left out"),
-            strict=True,
-        )
-    }
-
-
-def means(lines: Sequence[dict[str, Any]], rule: str, key: str) -> dict[int, NDArray[np.float64]]:
-    """By budget, the mean over the folds of a share in percent, ``[seeds]``."""
-    by_budget: dict[int, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+def by_fold(lines: Sequence[Line], rule: str, budget: int, key: str) -> NDArray[np.float64]:
+    """A figure of each fold, the mean of its seeds; of errors, the share. ``[folds]``."""
+    found: dict[str, list[float]] = defaultdict(list)
     for line in lines:
-        if line["rule"] == rule:
-            by_budget[line["budget"]][line["seed"]].append(100 * line[key])
-    return {
-        budget: np.array([np.mean(shares) for shares in by_seed.values()])
-        for budget, by_seed in sorted(by_budget.items())
-    }
+        if line["rule"] == (rule if budget else NONE) and line["budget"] == budget:
+            found[line["left_out"]].append(line[key] / line["of"].get(key, 1))
+    return np.array([np.mean(figures) for figures in found.values()])
 
 
-def table(lines: Sequence[dict[str, Any]]) -> str:
-    """Rule by budget: means over folds and seeds; then rule by fold, at the largest budget."""
-    header = ["rule", *map(str, BUDGETS), f"AUROC after {BUDGETS[-1]}", "others in the first 200"]
-    rows = []
-    for rule in RULES:
-        accepts, retakes = (means(lines, rule, error).values() for error in ERRORS)
-        others = [li["others"] for li in lines if li["rule"] == rule and li["budget"] == 200]
-        cells = [
-            f"{a.mean():.1f} (±{np.ptp(a) / 2:.1f}) / {r.mean():.1f} (±{np.ptp(r) / 2:.1f})"
-            for a, r in zip(accepts, retakes, strict=True)
-        ]
-        area = means(lines, rule, "auroc")[BUDGETS[-1]].mean() / 100
-        rows.append([rule, *cells, f"{area:.3f}", f"{np.mean(others):.0f}"])
-    by_fold = []
-    for left_out in dict.fromkeys(line["left_out"] for line in lines):
-        mine = [line for line in lines if line["left_out"] == left_out]
-        row = [left_out.replace("+", ", "), both([mine[0]["before"]])]
+def table(lines: Sequence[Line]) -> str:
+    """A table of each error by rule and budget; then both by fold, at the largest budget."""
+    most = BUDGETS[-1]
+    before = [line for line in lines if line["rule"] == NONE]
+    parts = [
+        f"Mean of {len(before)} folds, with the 95 % interval of drawing other sources like these "
+        "(bootstrap). The last column is the difference that the photos make, fold by fold, in "
+        "points."
+    ]
+    for error, title in ERRORS.items():
+        start = mean([line["before"][error] / line["of"][error] for line in before])
+        header = [f"{title}, sources never seen", *map(str, BUDGETS), f"{most} less 0"]
+        rows = []
         for rule in RULES:
-            row.append(
-                both([li for li in mine if li["rule"] == rule and li["budget"] == BUDGETS[-1]])
-            )
-        by_fold.append(row)
-    start = both(list({line["left_out"]: line["before"] for line in lines}.values()))
-    return (
-        "False accepts / false retakes on sources never seen, in percent, by production photos "
-        f"reviewed: mean of {len(by_fold)} folds (before: {start}) and of the seeds, with half "
-        f"the range of these.\n\n{markdown(header, rows)}\n\nBy fold, after {BUDGETS[-1]} "
-        f"photos:\n\n{markdown(['sources left out', 'before', *RULES], by_fold)}\n"
+            shares = [by_fold(lines, rule, budget, error) for budget in BUDGETS]
+            change = 100 * (shares[-1] - shares[0])
+            low, high = bootstrap(change)
+            told = f"{change.mean():+.1f} ({low:+.1f} to {high:+.1f})"
+            rows.append([rule, *map(mean, shares), told])
+        parts.append(f"Before fine-tuning: {start}.\n\n{markdown(header, rows)}")
+    header = ["rule", "AUROC before", f"after {most}", f"others in the first {CHOSEN_IN}"]
+    parts.append(
+        markdown(
+            header,
+            [
+                [
+                    rule,
+                    *(f"{by_fold(lines, rule, n, 'auroc').mean():.3f}" for n in (0, most)),
+                    f"{by_fold(lines, rule, CHOSEN_IN, 'others').mean():.0f}",
+                ]
+                for rule in RULES
+            ],
+        )
     )
+    rows = []
+    for line in before:
+        name, of = line["left_out"], line["of"]
+        mine = [one for one in lines if one["left_out"] == name]
+        after = [
+            {error: of[error] * by_fold(mine, rule, most, error)[0] for error in ERRORS}
+            for rule in RULES
+        ]
+        rows.append([name.replace("+", ", "), *(both(one, of) for one in (line["before"], *after))])
+    header = ["sources left out", "before", *RULES]
+    parts.append(
+        f"False accepts and false retakes by fold, after {most} photos:\n\n"
+        f"{markdown(header, rows)}\n"
+    )
+    return "\n\n".join(parts)
 
 
-def both(figures: Sequence[dict[str, float]]) -> str:
-    """Mean false accepts and false retakes in percent."""
-    return " / ".join(f"{100 * np.mean([one[error] for one in figures]):.1f}" for error in ERRORS)
+def both(wrong: Mapping[str, float], of: Mapping[str, int]) -> str:
+    """The shares of false accepts and false retakes."""
+    return " / ".join(share(round(wrong[error]), of[error]) for error in ERRORS)
 
 
-def draw(lines: Sequence[dict[str, Any]], file: Path) -> None:
-    """One curve for each rule: mean of the seeds, and their range as a band."""
-    before = {line["left_out"]: line["before"] for line in lines}.values()
+def draw(lines: Sequence[Line], file: Path) -> None:
+    """One curve for each rule, the mean of the folds."""
+    before = [line for line in lines if line["rule"] == NONE]
     with styled():
         figure = Figure(figsize=(9, 4), layout="constrained")
         places = range(len(BUDGETS))
         for panel, (error, title) in zip(figure.subplots(1, 2), ERRORS.items(), strict=True):
             for rule, colour in zip(RULES, COLOURS, strict=True):
-                values = np.array(list(means(lines, rule, error).values()))
-                panel.plot(places, values.mean(axis=1), "o-", color=colour, label=rule)
-                low, high = values.min(axis=1), values.max(axis=1)
-                panel.fill_between(places, low, high, color=colour, alpha=0.12)
-            start = 100 * np.mean([one[error] for one in before])
+                values = [100 * by_fold(lines, rule, n, error).mean() for n in BUDGETS]
+                panel.plot(places, values, "o-", color=colour, label=rule)
+            start = 100 * np.mean([line["before"][error] / line["of"][error] for line in before])
             panel.axhline(start, color="#999999", linestyle=":", label="before")
             panel.set_xticks(places, list(map(str, BUDGETS)))
             panel.set_ylim(bottom=0)

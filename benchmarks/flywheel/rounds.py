@@ -36,6 +36,7 @@ from benchmarks.flywheel.bench import (
 from benchmarks.flywheel.commands import Commands
 from plantood.model.entry import GateModel
 from plantood.model.store import load_gate
+from plantood.training.common.intervals import share
 from plantood.training.common.settings import HEAD_NAMES
 from plantood.training.common.tables import markdown
 from plantood.training.finetune.data import gather, old_collections
@@ -48,9 +49,9 @@ from plantood.training.rounds.layout import Round
 from plantood.training.train.evaluate import evaluation_of_gate
 
 SOURCE_FUNNEL = ("4,992", "707", "98", "609")
-SOURCE_ACCURACY = ("0.887", "0.925", "0.925")
+SOURCE_ACCURACY = ("88.7%", "92.5%", "92.5%")
 """Of the source project's head V2: first training, after round one, after round two. Its best head
-after both had 0.937."""
+after both had 93.7 %."""
 STAGES = ("first training", "after round one", "after round two", "round two, windows alone")
 TEST, PRODUCTION, GROUND, FIELD = "test", "production", "ground", "field"
 SETS = {
@@ -163,11 +164,11 @@ def accuracies(figures: list[Evaluation]) -> str:
     """Accuracy at 0.5 from round to round, beside the source's."""
     plain = [one.figures()["splits"] for one in figures]
     header = ["accuracy", *STAGES]
-    rows = [["source, V2 (best head of all: 0.937)", *SOURCE_ACCURACY, "-"]]
+    rows = [["source, V2 (best head of all: 93.7%)", *SOURCE_ACCURACY, "-"]]
     for name, shown in SETS.items():
         count = plain[0][name]["at_half"]["count"]
-        values = [f"{one[name]['at_half']['accuracy']:.3f}" for one in plain]
-        rows.append([f"ours, {shown} ({count})", *values])
+        right = [round(count * one[name]["at_half"]["accuracy"]) for one in plain]
+        rows.append([f"ours, {shown} ({count})", *(share(hits, count) for hits in right)])
     return markdown(header, rows)
 
 
@@ -179,8 +180,9 @@ def error_table(figures: list[Evaluation]) -> str:
         labels = figures[0].splits[name].labels
         for place, (error, label) in enumerate((("false accepts", 0), ("false retakes", 1))):
             if count := int(np.sum(labels == label)):
-                wrong = [str(errors(one, name)[place]) for one in figures]
-                rows.append([f"{error}, {shown} ({count})", *wrong])
+                wrong = (errors(one, name)[place] for one in figures)
+                cells = [f"{hits}: {share(hits, count)}" for hits in wrong]
+                rows.append([f"{error}, {shown} ({count})", *cells])
     return markdown(header, rows)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.flywheel.bench import field_photos, write_option, write_result
+from plantood.training.common.intervals import mean, share
 from plantood.training.common.tables import markdown
 from plantood.training.negatives.soil import bare_windows, ground_vegetation
 from plantood.training.negatives.windows import Square
@@ -60,8 +61,8 @@ def main(write: Path | None) -> None:
     rows = []
     for side in SIDES:
         windows = [window for by_side in found for window in by_side[side]]
-        kept = [share for share, reason in windows if not reason]
-        proposed = kept + [share for share, reason in windows if "leaves" in reason]
+        kept = [part for part, reason in windows if not reason]
+        proposed = kept + [part for part, reason in windows if "leaves" in reason]
         rows.append(
             [
                 str(side),
@@ -85,15 +86,14 @@ def main(write: Path | None) -> None:
     pixels = np.array(list(map_in_order(_pixels, photos)))
     text = (
         f"{markdown(header, rows)}\n\nThe vegetation mask itself, by pixels, mean of "
-        f"{len(photos)} photos: precision {pixels[:, 0].mean():.1%}, recall "
-        f"{pixels[:, 1].mean():.1%}.\n"
+        f"{len(photos)} photos: precision {mean(pixels[:, 0])}, recall {mean(pixels[:, 1])}.\n"
     )
     write_result(write, "flywheel-segmentation", "segmentation", text)
 
 
-def _clean(shares: list[float], limit: float) -> str:
-    right = sum(share <= limit for share in shares)
-    return f"{right / len(shares):.1%} ({len(shares) - right} wrong)" if shares else "-"
+def _clean(parts: list[float], limit: float) -> str:
+    right = sum(part <= limit for part in parts)
+    return f"{share(right, len(parts))}, {len(parts) - right} wrong"
 
 
 def _pixels(photo: Path) -> tuple[float, float]:

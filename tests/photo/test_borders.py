@@ -7,7 +7,6 @@ import pytest
 from PIL import Image
 
 from benchmarks import bad_photos, overlays
-from benchmarks.intervals import share, wilson
 from benchmarks.overlays import CASES, Overlay
 from plantood.model.policy import Policy, quality_reasons
 from plantood.photo.borders import border, captions, picture_box, strokes
@@ -167,14 +166,6 @@ def test_no_border_ends_in_a_slope() -> None:
 def test_strokes_by_hand() -> None:
     row = np.array([0, 90, 90, 0, 0, 90, 60, 80, 0], np.float32)  # up, down, up, down, -, down
     assert strokes(np.stack([row, row / 9, row[::-1]]), 25).tolist() == [3, 0, 3]
-
-
-def test_wilson_by_hand() -> None:
-    # R. Newcombe, "Two-sided confidence intervals for the single proportion", 1998, table I.
-    assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)
-    assert wilson(0, 20) == pytest.approx((0, 0.1611), abs=1e-4)
-    assert wilson(20, 20) == pytest.approx((0.8389, 1), abs=1e-4)
-    assert share(81, 263) == "30.8 % (25.5 to 36.6)"
 
 
 def test_captions_by_hand() -> None:

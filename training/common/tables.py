@@ -48,7 +48,8 @@ def figures_table(evaluations: Sequence[Mapping[str, Any]]) -> tuple[Row, list[R
             rows.append(
                 [figures["name"], split, str(half["count"])]
                 + [
-                    shown(half[key], pattern) + _between(half.get("intervals", {}).get(key))
+                    shown(half[key], pattern)
+                    + _between(half.get("intervals", {}).get(key), pattern)
                     for _, key, pattern in FIGURES
                 ]
                 + [
@@ -65,8 +66,11 @@ def errors(wrong: int, count: int) -> str:
     return f"{wrong} of {count}" + (f": {share(wrong, count)}" if count else "")
 
 
-def _between(interval: Sequence[float] | None) -> str:
-    return "" if interval is None else f" ({interval[0]:.3f} to {interval[1]:.3f})"
+def _between(interval: Sequence[float] | None, pattern: str) -> str:
+    if interval is None:
+        return ""
+    low, high = (pattern.format(end).removesuffix("%") for end in interval)
+    return f" ({low} to {high})"
 
 
 def calibration_table(evaluations: Sequence[Mapping[str, Any]]) -> tuple[Row, list[Row]]:

@@ -146,6 +146,7 @@ def summary(
     plant, accepted = y == 1, p >= threshold
     counts = confusion(y, p, threshold)
     weights = photo_weights(y, share_of_others)
+    fpr = fpr_at_tpr(y, p)
     precision, recall, f1, _ = sk.precision_recall_fscore_support(
         plant, accepted, average="binary", zero_division=np.nan, sample_weight=weights
     )
@@ -160,14 +161,14 @@ def summary(
         "recall": _defined(recall),
         "f1": _defined(f1),
         "auroc": auroc(y, p),
-        "fpr_at_95_tpr": fpr_at_tpr(y, p),
+        "fpr_at_95_tpr": fpr,
         "calibration_error": calibration_error(y, p, share_of_others=share_of_others),
         "confusion": counts,
-        "intervals": _intervals(counts, weighted=share_of_others is not None),
+        "intervals": _intervals(counts, fpr, weighted=share_of_others is not None),
     }
 
 
-def _intervals(counts: dict[str, int], weighted: bool) -> dict[str, list[float]]:
+def _intervals(counts: dict[str, int], fpr: float | None, weighted: bool) -> dict[str, list[float]]:
     """Wilson's interval of each share of :func:`summary`, 95 %."""
     kept, lost = counts["true_accept"], counts["false_retake"]
     let, caught = counts["false_accept"], counts["true_retake"]
@@ -176,6 +177,8 @@ def _intervals(counts: dict[str, int], weighted: bool) -> dict[str, list[float]]
         "false_retakes": (lost, kept + lost),
         "recall": (kept, kept + lost),
     }
+    if fpr is not None:
+        shares["fpr_at_95_tpr"] = round(fpr * (let + caught)), let + caught
     if not weighted:
         shares["accuracy"] = kept + caught, sum(counts.values())
         shares["precision"] = kept, kept + let

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from plantood.training.common.intervals import CONFIDENCE, share
+from plantood.training.common.intervals import mean, share
 from plantood.training.common.tables import Row
 from plantood.training.judging.metrics import by_source
 
-RESAMPLES = 10_000
 FIGURES = {"plant": "plants kept", "other": "false accepts"}
 """What the share of photos accepted is called, by class."""
 
@@ -63,24 +62,11 @@ def mean_share(shares: Sequence[Accepted], label: str) -> float:
     return float(np.mean(mine)) if mine else float("nan")
 
 
-def mean_interval(shares: Sequence[Accepted], label: str) -> tuple[float, float]:
-    """The interval of :func:`mean_share`, 0..1, had it been other sources of the same kind.
-
-    By the percentile bootstrap over sources (Efron and Tibshirani 1993, *An Introduction to the
-    Bootstrap*, section 13.3). Few sources make it too narrow rather than too wide.
-    """
-    mine = np.array([one.share for one in shares if one.label == label])
-    drawn = np.random.default_rng(0).choice(mine, (RESAMPLES, len(mine))).mean(axis=1)
-    tail = 100 * (1 - CONFIDENCE) / 2
-    low, high = np.percentile(drawn, [tail, 100 - tail])
-    return float(low), float(high)
-
-
 def unseen_table(columns: Mapping[str, Sequence[Accepted]]) -> tuple[Row, list[Row]]:
     """Plants kept and false accepts of each source, with the means over the sources.
 
-    Beside each share stands its interval, of 95 %: Wilson's for a source, that of
-    :func:`mean_interval` for a mean.
+    Beside each share stands its interval, of 95 %: Wilson's for a source, the bootstrap's over
+    sources for a mean.
 
     Args:
         columns: by their titles; all of the same sources.
@@ -97,15 +83,10 @@ def unseen_table(columns: Mapping[str, Sequence[Accepted]]) -> tuple[Row, list[R
             for source in sorted(counts)
         ]
         if counts:
-            means = [_told_mean(shares, label) for shares in columns.values()]
+            means = [mean([one.share for one in shares.values()]) for shares in by_name]
             rows.append([f"mean of {len(counts)} sources", figure, "", *means])
     return ["source left out", "figure", "photos", *columns], rows
 
 
 def _told(one: Accepted) -> str:
     return share(round(one.share * one.count), one.count)
-
-
-def _told_mean(shares: Sequence[Accepted], label: str) -> str:
-    low, high = mean_interval(shares, label)
-    return f"{mean_share(shares, label):.1%} ({100 * low:.1f} to {100 * high:.1f})"

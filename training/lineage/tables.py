@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from plantood.training.common.intervals import share
 from plantood.training.common.tables import MISSING, Row, shown
 from plantood.training.lineage.chain import Generation, Lineage
 
@@ -25,6 +26,8 @@ HEADER = (
 
 def lineage_table(line: Lineage) -> tuple[Row, list[Row]]:
     """Every generation on every split, its parent on the same photos in brackets.
+
+    Behind its shares stands their 95 % interval.
 
     Splits grow from round to round, so figures are compared within a row, not down a column.
     """
@@ -60,11 +63,13 @@ def _cells(figures: Mapping[str, Any], parent: Mapping[str, Any] | None) -> list
     before = parent["at_half"] if parent else {}
     cells = [str(half["count"])]
     for key in ("loss", "accuracy", "f1"):
-        cells.append(_with_parent(shown(half[key]), shown(before[key]) if parent else None))
+        told = _with_parent(shown(half[key]), shown(before[key]) if parent else None)
+        interval = half.get("intervals", {}).get(key)
+        cells.append(f"{told}, {interval[0]:.3f} to {interval[1]:.3f}" if interval else told)
     for error, of in (("false_accept", "others"), ("false_retake", "plants")):
-        count = str(figures["at_threshold"]["confusion"][error])
+        wrong, count = figures["at_threshold"]["confusion"][error], half[of]
         of_parent = str(parent["at_threshold"]["confusion"][error]) if parent else None
-        cells.append(f"{_with_parent(count, of_parent)} of {half[of]}")
+        cells.append(f"{_with_parent(str(wrong), of_parent)} of {count}: {share(wrong, count)}")
     return cells
 
 

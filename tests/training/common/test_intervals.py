@@ -1,8 +1,12 @@
 from __future__ import annotations
 
-import pytest
+import math
 
-from plantood.training.common.intervals import share, wilson
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from plantood.training.common.intervals import bootstrap, mean, share, wilson
 
 
 @pytest.mark.parametrize(
@@ -20,6 +24,12 @@ def test_intervals_as_published(hits: int, count: int, low: float, high: float) 
     assert wilson(count - hits, count) == pytest.approx((1 - high, 1 - low), abs=5e-5)
 
 
+@pytest.mark.parametrize(("hits", "count"), [(0, 1), (0, 300), (3, 7), (299, 300), (5, 5)])
+def test_scipy_finds_the_same(hits: int, count: int) -> None:
+    expected = binomtest(hits, count).proportion_ci(0.9, method="wilson")
+    assert wilson(hits, count, 0.9) == pytest.approx(tuple(expected), abs=1e-12)
+
+
 def test_nothing_is_known_of_no_photos() -> None:
     assert wilson(0, 0) == (0, 1)
     assert share(0, 0) == "-"
@@ -27,3 +37,11 @@ def test_nothing_is_known_of_no_photos() -> None:
 
 def test_in_words() -> None:
     assert share(15, 148) == "10.1% (6.2 to 16.0)"
+
+
+def test_the_interval_of_a_mean_is_that_of_its_sources() -> None:
+    assert bootstrap([0.9] * 9) == pytest.approx((0.9, 0.9))
+    many = np.random.default_rng(0).random(400)
+    wide = 1.96 * many.std() / math.sqrt(400)
+    assert bootstrap(many) == pytest.approx((many.mean() - wide, many.mean() + wide), abs=0.003)
+    assert mean([0.5, 1.0]) == "75.0% (50.0 to 100.0)"

@@ -31,7 +31,7 @@ FIGURES = {
                 "auroc": None,
                 "fpr_at_95_tpr": 0.25,
                 "calibration_error": 0.05,
-                "intervals": {"accuracy": [0.596, 0.982]},
+                "intervals": {"accuracy": [0.596, 0.982], "fpr_at_95_tpr": [0.046, 0.699]},
             },
             "at_threshold": {"confusion": {"false_accept": 1, "false_retake": 2}},
             "by_source": [
@@ -48,7 +48,7 @@ def test_figures_table() -> None:
     cells = dict(zip(header, rows[0], strict=True))
     assert cells["loss"] == "0.123"
     assert cells["AUROC"] == "-"
-    assert cells["FPR at 95% TPR"] == "25.0%"
+    assert cells["FPR at 95% TPR"] == "25.0% (4.6 to 69.9)"
     assert cells["accuracy"] == "0.900 (0.596 to 0.982)"
     # Wilson's intervals, by hand.
     assert cells["false accepts"] == "1 of 4: 25.0% (4.6 to 69.9)"

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from plantood.training.common.intervals import wilson
 from plantood.training.judging import metrics
 
 PLANTS, OTHERS = [0.9, 0.8, 0.6, 0.4, 0.3], [0.7, 0.2, 0.1]
@@ -122,6 +123,8 @@ def test_intervals_of_the_shares() -> None:
     assert found["false_retakes"] == pytest.approx([0.0624, 0.1605], abs=5e-5)
     assert found["recall"] == pytest.approx([1 - 0.1605, 1 - 0.0624], abs=5e-5)
     assert found["false_accepts"] == pytest.approx([0, 0.1611], abs=5e-5)
+    said[-1] = 0.95  # let through by any threshold that keeps 95 % of the plants
+    assert metrics.summary(labels, said)["intervals"]["fpr_at_95_tpr"] == list(wilson(1, 20))
     (row,) = metrics.by_source([1] * 148, said[:148], ["a"] * 148, 0.5)
     assert row["interval"] == found["false_retakes"]
 
@@ -138,7 +141,12 @@ def test_figures_of_another_share_of_others(share: float) -> None:
     for figure in ("loss", "accuracy", "precision", "recall", "f1", "calibration_error", "auroc"):
         assert found[figure] == pytest.approx(expected[figure]), figure
     assert found["confusion"] == metrics.confusion(labels, said, 0.6)
-    assert set(found["intervals"]) == {"false_accepts", "false_retakes", "recall"}
+    assert set(found["intervals"]) == {
+        "false_accepts",
+        "false_retakes",
+        "recall",
+        "fpr_at_95_tpr",
+    }
 
 
 def test_one_class_has_the_share_that_it_has() -> None:

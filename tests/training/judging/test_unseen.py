@@ -8,7 +8,6 @@ import pytest
 from plantood.training.judging.unseen import (
     Accepted,
     accepted_shares,
-    mean_interval,
     mean_share,
     unseen_table,
 )
@@ -78,17 +77,6 @@ def test_the_table_shows_every_source_and_the_means() -> None:
         "50.0%",
         "25.0%",
     ]
-
-
-def test_the_interval_of_a_mean_is_that_of_its_sources() -> None:
-    alike = [Accepted(str(n), "plant", 10, 0.9) for n in range(9)]
-    assert mean_interval(alike, "plant") == pytest.approx((0.9, 0.9))
-    rng = np.random.default_rng(0)
-    many = [Accepted(str(n), "plant", 10, share) for n, share in enumerate(rng.random(400))]
-    low, high = mean_interval(many, "plant")
-    mean = mean_share(many, "plant")
-    wide = 1.96 * float(np.std([one.share for one in many])) / math.sqrt(400)
-    assert (low, high) == pytest.approx((mean - wide, mean + wide), abs=0.003)
 
 
 def test_a_class_without_a_source_has_no_row() -> None:

@@ -148,10 +148,15 @@ def test_the_table_has_the_parent_in_brackets(family: dict[str, str]) -> None:
     header, rows = lineage_table(lineage(family["third"]))
     table = [dict(zip(header, row, strict=True)) for row in rows]
     assert [row["learned from"] for row in table] == ["photos (500)", "round-1 (70)", "soil (12)"]
-    assert [row["false accepts"] for row in table] == ["5 of 10", "3 (6) of 12", "1 (4) of 14"]
-    assert [row["false retakes"] for row in table] == ["1 of 10", "1 (2) of 12", "1 (1) of 14"]
+    assert [row["false accepts"] for row in table] == [
+        "5 of 10: 50.0% (23.7 to 76.3)",
+        "3 (6) of 12: 25.0% (8.9 to 53.2)",
+        "1 (4) of 14: 7.1% (1.3 to 31.5)",
+    ]
+    retakes = [row["false retakes"].split(":")[0] for row in table]
+    assert retakes == ["1 of 10", "1 (2) of 12", "1 (1) of 14"]
     assert table[0]["accuracy"] == "0.700"
-    assert table[1]["accuracy"] == "0.833 (0.667)"
+    assert table[1]["accuracy"] == "0.833 (0.667), 0.641 to 0.933"
 
 
 def test_a_gate_without_figures_has_a_row_all_the_same(store: Store) -> None:
@@ -174,7 +179,7 @@ def test_the_command_prints_and_draws(family: dict[str, str], tmp_path: Path) ->
     for tag in family.values():
         assert tag in ran.output
     assert f"Beside it: {family['bad']}, made from {family['second']}." in ran.output
-    assert "| 1 (4) of 14 |" in document.read_text()
+    assert "| 1 (4) of 14: 7.1% (1.3 to 31.5) |" in document.read_text()
     plot = (tmp_path / "plot.svg").read_bytes()
     assert b"<svg" in plot
     rounds(family["third"], "--plot", tmp_path / "again.svg")
