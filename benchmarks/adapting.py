@@ -17,6 +17,12 @@ photos of seedlings, show whether it does.
 from __future__ import annotations
 
 import csv
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -24,6 +30,8 @@ from pathlib import Path
 
 import click
 import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
 from benchmarks.embedded import Embedded, embedded
@@ -32,6 +40,7 @@ from plantood.model.correction import Correction
 from plantood.model.entry import open_gate
 from plantood.model.memory import Memory, remember, unit
 from plantood.model.starter import starter_dir
+from plantood.settings import GATE_NAME
 from plantood.training.adapt.correct import NewPhotos, fit_correction, none
 from plantood.training.common.intervals import share
 from plantood.training.common.shared import shared_dir
@@ -40,6 +49,7 @@ from plantood.training.fitting.probe import Probe, fit_probe
 from plantood.training.recipe.draw import draw
 from plantood.training.recipe.roles import Cuts
 from plantood.training.recipe.samples import Sample
+from plantood.training.report.charts import COLOURS, rendered, styled
 
 SOURCES = {
     "deep_weeds": "weeds from a robot",
@@ -54,6 +64,7 @@ GROUND = "plant_seedlings"
 COUNTS = (5, 10, 20, 40)
 SEEDS = 5
 WRONG = 0.1
+STARTER = f"{GATE_NAME}:starter"
 MODES = ("plants and others", "only plants", "only others", "10 % wrong labels")
 
 
@@ -230,30 +241,46 @@ def table(found: dict[tuple[str, str, int], list[Result]], mode: str) -> str:
 
 def plot(found: dict[tuple[str, str, int], list[Result]], file: Path) -> None:
     """Kept plants over the number of photos, a panel for each source, a line for each mode."""
-    import matplotlib as mpl
-
-    mpl.use("svg")
-    mpl.rcParams["svg.hashsalt"] = "plantood"
-    from matplotlib import pyplot as plt
-
-    figure, panels = plt.subplots(1, len(SOURCES), figsize=(12, 3.2), sharey=True)
     counts = (0, *COUNTS)
-    for panel, (name, what) in zip(panels, SOURCES.items(), strict=True):
-        for mode in MODES:
-            kept = np.array([[one.kept for one in found[name, mode, count]] for count in counts])
-            (line,) = panel.plot(counts, kept.mean(1), marker=".", label=mode)
-            panel.fill_between(
-                counts, kept.min(1), kept.max(1), color=line.get_color(), alpha=0.15, lw=0
-            )
-        panel.set_title(what, fontsize=10)
-        panel.set_xlabel("photos of it")
-        panel.set_xticks(counts)
-        panel.grid(alpha=0.3)
-    panels[0].set_ylabel("plants kept")
-    panels[0].yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1.0, 0))
-    panels[-1].legend(fontsize=8, loc="lower right")
-    figure.tight_layout()
-    figure.savefig(file, metadata={"Date": None})
+    with styled():
+        figure = Figure(figsize=(12, 3.2), layout="constrained")
+        panels = figure.subplots(1, len(SOURCES), sharey=True)
+        for panel, (name, what) in zip(panels, SOURCES.items(), strict=True):
+            for mode, colour in zip(MODES, COLOURS, strict=False):
+                kept = np.array([[one.kept for one in found[name, mode, n]] for n in counts])
+                panel.plot(counts, kept.mean(1), marker=".", color=colour, label=mode)
+                panel.fill_between(counts, kept.min(1), kept.max(1), color=colour, alpha=0.15, lw=0)
+            panel.set_title(what)
+            panel.set_xlabel("photos of it")
+            panel.set_xticks(counts)
+            panel.grid(alpha=0.3)
+        panels[0].set_ylabel("plants kept")
+        panels[0].yaxis.set_major_formatter(PercentFormatter(1.0, 0))
+        panels[-1].legend(loc="lower right")
+    file.write_bytes(rendered(figure, file.suffix.removeprefix(".")))
+
+
+def timed(pool_labels: Path) -> str:
+    """``plantood adapt`` of the gate that ships, from its start to its end, with an empty store.
+
+    With photos that it has not seen.
+    """
+    with pool_labels.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    cells = []
+    for count in COUNTS:
+        with tempfile.TemporaryDirectory() as folder:
+            for label in ("plant", "other"):
+                Path(folder, "photos", label).mkdir(parents=True)
+                for row in [row for row in rows if row["label"] == label][:count]:
+                    shutil.copy(pool_labels.parent / row["path"], Path(folder, "photos", label))
+            words = [sys.executable, "-m", "plantood", "adapt", STARTER, "photos", "--force"]
+            home = {**os.environ, "BENTOML_HOME": str(Path(folder, "bentoml"))}
+            before = time.perf_counter()
+            subprocess.run(words, cwd=folder, env=home, check=True, stdout=subprocess.DEVNULL)
+            cells.append(f"{time.perf_counter() - before:.1f} s")
+    header = ["", *(f"{n} plants and {n} others" for n in COUNTS)]
+    return markdown(header, [["`plantood adapt`", *cells]])
 
 
 @click.command(help=__doc__)
@@ -269,7 +296,7 @@ def main(cache: Path, write: Path | None, figure: Path | None) -> None:
     photos = embedded(manifest, cache)
     pool = embedded(manifest, cache, shared / "data" / "pool_labels.csv")
     found: dict[tuple[str, str, int], list[Result]] = defaultdict(list)
-    texts = {}
+    texts = {"time": timed(shared / "data" / "pool_labels.csv")}
     for name, setting in settings(photos, pool):
         click.echo(name, err=True)
         if name == GROUND:
