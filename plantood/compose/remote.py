@@ -62,7 +62,8 @@ class RemoteGate:
             headers: Sent with every request, such as ``Authorization``.
 
         Raises:
-            SettingsError: ``url`` is not the address of a web service.
+            SettingsError: ``url`` is not the address of a web service, or the proxy that the
+                environment names (``HTTP_PROXY``) is none.
         """
         try:
             address = httpx.URL(url)
@@ -75,12 +76,7 @@ class RemoteGate:
         self.timeout_s: float | None = timeout_s or settings.gate_timeout_s
         self._max_bytes = settings.limits.max_bytes
         self.retries = retries
-        self._client = httpx.AsyncClient(
-            base_url=address,
-            headers=dict(headers or {}),
-            timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=32),
-        )
+        self._client = _client(address, httpx.Headers(dict(headers or {})))
 
     @classmethod
     def behind(cls, client: AsyncClient | HTTPClient[Any]) -> RemoteGate:
@@ -122,10 +118,11 @@ class RemoteGate:
         return _verdict(answer)
 
     async def is_ready(self) -> bool:
-        """True if the gate says so; False also if it cannot be reached."""
+        """True if the gate says so in time; False also if it cannot be reached, or is closed."""
         try:
-            return (await self._client.get("readyz", timeout=READY_SECONDS)).is_success
-        except httpx.TransportError as error:
+            async with asyncio.timeout(READY_SECONDS):  # httpx's own is of each piece that arrives
+                return (await self._client.get("readyz")).is_success
+        except Exception as error:  # beside httpx's, what a decoder or a closed client raises
             logger.warning("The gate is not ready: %s", as_gate_failure(error).detail)
             return False
 
@@ -144,15 +141,35 @@ class RemoteGate:
         raise AssertionError  # the last attempt returns or raises
 
 
+def _client(address: httpx.URL, headers: httpx.Headers) -> httpx.AsyncClient:
+    """What calls the gate at an address, through the proxy that the environment names, if any.
+
+    Raises:
+        SettingsError: There is no such proxy.
+    """
+    try:
+        return httpx.AsyncClient(
+            base_url=address,
+            headers=headers,
+            timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=32),
+        )
+    except (httpx.InvalidURL, ValueError, ImportError) as error:  # the latter of SOCKS
+        raise SettingsError(
+            f"The proxy that HTTP_PROXY, HTTPS_PROXY or ALL_PROXY names cannot be used: {error}."
+        ) from error
+
+
 def _verdict(answer: httpx.Response, opening: str = "", closing: str = "") -> Verdict:
     """The verdict in an answer's body, between two characters."""
     status = answer.status_code
     where = f"{answer.url.copy_with(query=None)} answered {status}"
+    text = answer.content.decode(errors="replace").strip()  # JSON, whatever charset it names
     if status in _KINDS or answer.is_server_error:
-        raise GateUnavailable(_KINDS.get(status, FailureKind.FAILED), f"{where}: {answer.text}")
+        raise GateUnavailable(_KINDS.get(status, FailureKind.FAILED), f"{where}: {text}")
     if not answer.is_success:
         raise WrongAnswer(f"{where}; is it a gate?")
-    text = answer.text.strip().removeprefix(opening).removesuffix(closing)
+    text = text.removeprefix(opening).removesuffix(closing)
     try:
         return Verdict.model_validate_json(text)
     except ValidationError as error:

@@ -73,7 +73,7 @@ def _kind(error: Exception) -> FailureKind:
         return FailureKind.TIMEOUT
     if isinstance(error, (aiohttp.ClientError, httpx.TransportError, OSError)):
         return FailureKind.UNREACHABLE
-    if isinstance(error, WrongAnswer):
+    if isinstance(error, (WrongAnswer, httpx.DecodingError)):
         return FailureKind.WRONG_ANSWER
     if isinstance(error, BentoMLException):
         if error.error_code in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from plantood.compose import ComposedGate, RemoteGate
+from plantood.compose import ComposedGate, RemoteGate, remote
 from plantood.errors import PlantoodError, SettingsError, UnreadablePhoto
 from plantood.judging.failures import FailureKind, GateUnavailable
 from plantood.verdict import ReasonCode, Verdict
@@ -48,18 +48,19 @@ async def answering(answer: Answer) -> AsyncIterator[tuple[str, list[int]]]:
             task.cancel()
 
 
-def http(status: str, body: str, kind: str = "application/json") -> bytes:
+def http(status: str, body: str, kind: str = "application/json", encoding: str = "") -> bytes:
+    encoded = f"Content-Encoding: {encoding}\r\n" if encoding else ""
     return (
         f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
-        f"Connection: close\r\n\r\n{body}"
+        f"{encoded}Connection: close\r\n\r\n{body}"
     ).encode()
 
 
 def saying(response: bytes) -> Answer:
     async def answer(_: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
-        length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
-        await reader.readexactly(length)
+        length = head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0]
+        await reader.readexactly(int(length or 0))
         writer.write(response)
         await writer.drain()
 
@@ -187,6 +188,8 @@ def test_a_slow_server_is_waited_for_only_so_long_and_not_asked_again(server: An
         (http("200 OK", ""), FailureKind.WRONG_ANSWER),
         (http("404 Not Found", '{"error": "no"}'), FailureKind.WRONG_ANSWER),
         (http("302 Found", ""), FailureKind.WRONG_ANSWER),
+        (http("200 OK", ACCEPT.model_dump_json(), encoding="gzip"), FailureKind.WRONG_ANSWER),
+        (http("200 OK", "{}", "application/json; charset=hex"), FailureKind.WRONG_ANSWER),
         (http("500 Internal Server Error", "{}"), FailureKind.FAILED),
         (http("503 Service Unavailable", '{"error": "no scorer"}'), FailureKind.UNAVAILABLE),
         (http("429 Too Many Requests", "{}"), FailureKind.UNAVAILABLE),
@@ -196,6 +199,58 @@ def test_a_slow_server_is_waited_for_only_so_long_and_not_asked_again(server: An
 def test_an_answer_is_final_whatever_it_is(response: bytes, kind: FailureKind) -> None:
     failure, _, connections = failure_of(saying(response), retries=3)
     assert (failure.kind, connections) == (kind, 1)
+
+
+@pytest.mark.parametrize(
+    ("answer", "ready"),
+    [
+        (saying(http("200 OK", "\n", "text/plain")), True),
+        (saying(http("200 OK", "\n", "text/plain", "gzip")), False),
+        (saying(http("302 Found", "")), False),
+        (saying(http("503 Service Unavailable", "")), False),
+        (saying(b"SSH-2.0-OpenSSH_9.6\r\n\r\n"), False),
+        (silent, False),
+        (trickling, False),
+        (breaking(1, GOOD), False),
+    ],
+    ids=["ready", "no gzip", "elsewhere", "unavailable", "no web", "silent", "trickling", "broken"],
+)
+def test_it_is_ready_only_if_it_says_so_in_time(
+    answer: Answer, ready: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "READY_SECONDS", 0.5)
+
+    async def run() -> bool:
+        async with answering(answer) as (url, _), asyncio.timeout(10):
+            return await RemoteGate(url).is_ready()
+
+    assert asyncio.run(run()) is ready
+
+
+def test_one_that_is_closed_is_not_ready_and_cannot_judge() -> None:
+    async def run() -> None:
+        async with answering(GOOD) as (url, connections):
+            gate = RemoteGate(url)
+            await gate.close()
+            assert not await gate.is_ready()
+            with pytest.raises(GateUnavailable):
+                await gate.check(PLANT)
+            await gate.close()
+            assert connections == []
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("proxy", ["ftp://proxy:21", "http://[proxy", "http://proxy:port"])
+def test_a_proxy_that_is_none_is_said_in_one_sentence(
+    proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTP_PROXY", proxy)
+    monkeypatch.setenv("http_proxy", proxy)
+    with pytest.raises(SettingsError, match=r"HTTP_PROXY.* cannot be used"):
+        RemoteGate("http://gate:3000")
 
 
 def test_what_cannot_be_an_address_is_refused_at_once() -> None:
