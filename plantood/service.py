@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import os
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import bentoml
@@ -23,7 +24,7 @@ from plantood import __version__
 from plantood.bento.gate_reference import GateReference
 from plantood.bento.graceful import keep_sockets, outlive_other_services, remove_sockets_at_exit
 from plantood.bento.liveness import answers, runs_beside
-from plantood.bento.packing import served_gate
+from plantood.bento.packing import pin_packed_gate, served_gate
 from plantood.bento.renewal import RenewConnections
 from plantood.bentoml_private import has_trace_exporter
 from plantood.errors import PlantoodError, SettingsError
@@ -40,6 +41,7 @@ from plantood.refusals import RequestRefused
 from plantood.settings import Settings, variable
 from plantood.verdict import Verdict
 
+pin_packed_gate(Path.cwd())
 try:
     settings = Settings.from_environment()
 except SettingsError as error:  # BentoML's commands print their own kind as one sentence
@@ -86,11 +88,11 @@ def _before_start() -> None:
 class PlantScorer:
     """The network: a batch of photos in, plant probability and embedding out."""
 
-    gate_model = GateReference(settings.gate)
+    gate_model = GateReference(settings.gate, settings.gate_sha256)
     before_start = _before_start
 
     def __init__(self) -> None:
-        self.gate = load_gate(self.gate_model.tag)
+        self.gate = load_gate(self.gate_model.tag, pin=settings.gate_sha256)
         self.scorer = self.gate.scorer(settings.scorer_threads)
         size = self.scorer.input_size
         self.scorer.score(np.zeros((1, size, size, 3), np.uint8))  # the first pass is slow
@@ -137,12 +139,12 @@ class PlantScorer:
 class PlantGate:
     """The gate: a photo in, `accept` or `retake` out."""
 
-    gate_model = GateReference(settings.gate)
+    gate_model = GateReference(settings.gate, settings.gate_sha256)
     before_start = _before_start
     scorer = bentoml.depends(PlantScorer)
 
     def __init__(self) -> None:
-        self.gate = load_gate(self.gate_model.tag)
+        self.gate = load_gate(self.gate_model.tag, pin=settings.gate_sha256)
         self.network = ServiceScorer(self.scorer)
         rules = Rules.of(self.gate, settings)
         self.judge = Judge(rules, self.network.score, settings, self.network.describe)

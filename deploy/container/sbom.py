@@ -23,11 +23,10 @@ from cyclonedx.validation.json import JsonStrictValidator
 from pip_requirements_parser import RequirementsFile
 
 from plantood import __version__
-from plantood.bento.gate_reference import GateReference
+from plantood.bento.gate_reference import gate_of
 from plantood.errors import PlantoodError
 from plantood.model.entry import MANIFEST, GateModel, open_gate, sha256
 from plantood.model.starter import starter_dir
-from plantood.model.store import load_gate
 from plantood.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -143,7 +142,7 @@ def _hashes(digest: str) -> list[dict[str, str]]:
 def main(file: Path) -> None:
     """See the module."""
     try:
-        gate = load_gate(GateReference(Settings.from_environment().gate).resolve().tag)
+        gate = gate_of(Settings.from_environment())
     except PlantoodError as error:
         raise click.ClickException(str(error)) from None
     file.parent.mkdir(parents=True, exist_ok=True)

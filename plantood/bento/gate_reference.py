@@ -9,6 +9,7 @@ from bentoml.exceptions import BentoMLConfigException, BentoMLException, NotFoun
 from bentoml.models import BentoModel
 
 from plantood.errors import GateModelError, GateModelNotFound, SettingsError
+from plantood.model.entry import GateModel
 from plantood.model.starter import install_starter
 from plantood.model.store import STARTER_VERSION, list_gates, load_gate, newest_gate
 from plantood.settings import DEFAULT_GATE, GATE_NAME, Settings, variable
@@ -21,7 +22,16 @@ class GateReference(BentoModel):
 
     If it is the default tag and the store holds no gate, or the starter gate is named and not
     there, it is put there first, so that serving or building on a fresh machine works.
+
+    Attributes:
+        pin: SHA-256 of the ``gate.json`` of the only gate model that may be packed; None: any may.
     """
+
+    pin: str | None
+
+    def __init__(self, tag: str | bentoml.Tag, pin: str | None = None) -> None:
+        super().__init__(tag)
+        object.__setattr__(self, "pin", pin)  # BentoML's class is frozen
 
     @property
     def stored(self) -> bentoml.Model | None:
@@ -56,7 +66,7 @@ class GateReference(BentoModel):
             raise self._not_found() from error
         if self.stored is not None:
             try:  # what is packed damaged would be found out by those who unpack it
-                load_gate(info.tag)
+                load_gate(info.tag, pin=self.pin)
             except GateModelError as error:
                 raise BentoMLException(str(error)) from error
         return info
@@ -85,6 +95,20 @@ def open_store(tag: str) -> str:
         raise GateModelNotFound(str(error)) from error
 
 
+def gate_of(settings: Settings, tag: str | None = None) -> GateModel:
+    """The gate model that is to judge, read and verified; the starter is installed if it is meant.
+
+    Args:
+        settings: Which name the gate and pin it.
+        tag: Of the gate model, if not the settings' own; it has to be the pinned one, too.
+
+    Raises:
+        GateModelNotFound: The store has no such model.
+        GateModelError: It is damaged, or another one is pinned.
+    """
+    return load_gate(open_store(tag or settings.gate), pin=settings.gate_sha256)
+
+
 def gate_model(tag: str | None = None) -> GateReference:
     """The gate in a service's own process, without another one; ``bentoml build`` packs it.
 
@@ -102,6 +126,7 @@ def gate_model(tag: str | None = None) -> GateReference:
         BentoMLConfigException: ``PLANTOOD_*`` holds a value that cannot be used.
     """
     try:
-        return GateReference(tag or Settings.from_environment().gate)
+        settings = Settings.from_environment()
+        return GateReference(tag or settings.gate, settings.gate_sha256)
     except SettingsError as error:
         raise BentoMLConfigException(str(error)) from None

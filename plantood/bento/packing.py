@@ -49,10 +49,7 @@ def record_gate(service: Service[Any]) -> None:
     Raises:
         NotFound: The model store has no such gate.
     """
-    if (record := _bento_record(service)).is_file():  # the build has recorded it
-        labels = yaml.safe_load(record.read_bytes()).get("labels") or {}
-        if digest := labels.get(SHA256_LABEL):  # BentoML leaves a bento's own variables to Docker
-            os.environ.setdefault(SHA256_VARIABLE, digest)
+    if pin_packed_gate(Path(service.working_dir)):  # the build has recorded it
         return
     models = (model for part in service.all_services().values() for model in part.models)
     reference = next((model for model in models if isinstance(model, GateReference)), None)
@@ -63,6 +60,27 @@ def record_gate(service: Service[Any]) -> None:
     service.labels |= {GATE_LABEL: tag, SHA256_LABEL: digest}
     service.envs.append(BentoEnvSchema(variable("gate"), tag))
     service.envs.append(BentoEnvSchema(SHA256_VARIABLE, digest))
+
+
+def pin_packed_gate(folder: Path) -> bool:
+    """Let no other gate judge than the one that a bento packs, unless another one, or any, is set.
+
+    Where settings are read at import, this comes first: BentoML leaves a bento's own variables to
+    Docker.
+
+    Args:
+        folder: Working folder of the process; BentoML imports a bento's code from its ``src``.
+
+    Returns:
+        Whether it is that of a bento.
+    """
+    record = folder.parent / RECORD
+    if not record.is_file():
+        return False
+    labels = yaml.safe_load(record.read_bytes()).get("labels") or {}
+    if digest := labels.get(SHA256_LABEL):
+        os.environ.setdefault(SHA256_VARIABLE, digest)
+    return True
 
 
 def served_gate(setting: str, bento: Bento | None) -> str:
@@ -102,11 +120,3 @@ def ensure_packed(folder: Path) -> None:
             "has; write `gate = gate_model()` in the service's class, which bentoml build packs, "
             f"or name one: {variable('gate')}."
         )
-
-
-def _bento_record(service: Service[Any]) -> Path:
-    """The ``bento.yaml`` of the bento that the service's code lies in, if it lies in one.
-
-    BentoML imports it from the ``src`` there.
-    """
-    return Path(service.working_dir).parent / RECORD

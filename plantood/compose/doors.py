@@ -12,7 +12,7 @@ import numpy as np
 from bentoml.legacy import Runner
 from numpy.typing import NDArray
 
-from plantood.bento.gate_reference import open_store
+from plantood.bento.gate_reference import gate_of
 from plantood.bentoml_private import AsyncClient, HTTPClient, RemoteProxy, session_of
 from plantood.compose.remote import READY_SECONDS, RemoteGate
 from plantood.errors import SettingsError
@@ -21,7 +21,6 @@ from plantood.judging.failures import WrongAnswer, with_one_more_try
 from plantood.judging.gate import Gate
 from plantood.judging.judge import Describe, Judge, Score, ServiceScorer
 from plantood.judging.rules import Rules
-from plantood.model.store import load_gate
 from plantood.photo.images import Photo
 from plantood.settings import Settings
 from plantood.verdict import Verdict
@@ -53,7 +52,7 @@ def open_door(source: Any, settings: Settings) -> Door:
         return _judge_by_runner(source, settings)
     client = source.to_async if isinstance(source, RemoteProxy) else source
     if isinstance(client, (AsyncClient, HTTPClient)) and client.media_type == "application/json":
-        return RemoteGate.behind(client)
+        return RemoteGate.behind(client, settings)
     apis = _apis(source)
     if {"check", "check_batch"} <= apis:
         return ServiceDoor(source)
@@ -112,7 +111,7 @@ def _apis(source: Any) -> set[str]:
 
 def _judge(score: Score, settings: Settings, describe: Describe) -> Judge:
     """A judge by the gate model that the settings name, with its scorer elsewhere."""
-    model = load_gate(open_store(settings.gate))
+    model = gate_of(settings)
     prometheus.announce(model.tag, model.manifest.backbone, model.manifest.head)
     return _until_the_end(Judge(Rules.of(model, settings), score, settings, describe))
 

@@ -62,10 +62,12 @@ class ComposedGate:
             GateModelError: The gate model that is needed in this process cannot be used.
         """
         ensure_outcome(on_gate_error)
-        self.settings = Settings.from_environment()
-        with naming("messages_file"):
-            self.messages = Messages.load(self.settings.messages_file)
         inherited = source if isinstance(source, ComposedGate) else None
+        self.settings = inherited.settings if inherited else Settings.from_environment()
+        with naming("messages_file"):
+            self.messages = (
+                inherited.messages if inherited else Messages.load(self.settings.messages_file)
+            )
         self.door: Door = inherited.door if inherited else open_door(source, self.settings)
         self.on_gate_error: OnGateError = on_gate_error or (
             inherited.on_gate_error if inherited else self.settings.on_gate_error

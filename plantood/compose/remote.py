@@ -21,6 +21,8 @@ from plantood.verdict import Verdict
 
 logger = logging.getLogger(__name__)
 
+RETRIES = 2
+"""Further attempts if there is no connection, or it breaks."""
 FIRST_PAUSE = 0.1
 """Seconds before the second attempt; twice as long before each further one."""
 CONNECT_SECONDS = 5.0
@@ -48,7 +50,7 @@ class RemoteGate:
         url: str,
         *,
         timeout_s: float | None = None,
-        retries: int = 2,
+        retries: int = RETRIES,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         """Nothing is connected yet, so the gate may start later.
@@ -65,25 +67,33 @@ class RemoteGate:
             SettingsError: ``url`` is not the address of a web service, or the proxy that the
                 environment names (``HTTP_PROXY``) is none.
         """
+        settings = Settings.from_environment()
+        self._set_up(url, timeout_s or settings.gate_timeout_s, retries, headers, settings)
+
+    @classmethod
+    def behind(cls, client: AsyncClient | HTTPClient[Any], settings: Settings) -> RemoteGate:
+        """The gate that a client of BentoML calls; whoever asks it has a deadline of his own."""
+        gate = cls.__new__(cls)  # without reading the settings once more
+        gate._set_up(client.url, None, RETRIES, client.default_headers, settings)
+        return gate
+
+    def _set_up(
+        self,
+        url: str,
+        timeout_s: float | None,
+        retries: int,
+        headers: Mapping[str, str] | None,
+        settings: Settings,
+    ) -> None:
         try:
             address = httpx.URL(url)
         except httpx.InvalidURL as error:
             raise SettingsError(f"{url!r} is no address of a gate: {error}.") from error
         if address.scheme not in ("http", "https") or not address.host:
             raise SettingsError(f"{url!r} is no address of a gate; give http://host:port.")
-        self.url = url
-        settings = Settings.from_environment()
-        self.timeout_s: float | None = timeout_s or settings.gate_timeout_s
+        self.url, self.timeout_s, self.retries = url, timeout_s, retries
         self._max_bytes = settings.limits.max_bytes
-        self.retries = retries
         self._client = _client(address, httpx.Headers(dict(headers or {})))
-
-    @classmethod
-    def behind(cls, client: AsyncClient | HTTPClient[Any]) -> RemoteGate:
-        """The gate that a client of BentoML calls; whoever asks it has a deadline of his own."""
-        gate = cls(client.url, headers=client.default_headers)
-        gate.timeout_s = None
-        return gate
 
     async def check(self, photo: Photo, language: str | None = None) -> Verdict:
         """Judge one photo.

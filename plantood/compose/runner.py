@@ -23,9 +23,9 @@ class ScorerRunnable(bentoml.legacy.Runnable):
     SUPPORTED_RESOURCES = ("cpu",)
     SUPPORTS_CPU_MULTI_THREADING = True  # so that there is one process, with all the threads
 
-    def __init__(self, tag: str, threads: int | None) -> None:
+    def __init__(self, tag: str, threads: int | None, pin: str | None = None) -> None:
         self.tag = tag
-        self.scorer = load_gate(tag).scorer(threads)
+        self.scorer = load_gate(tag, pin=pin).scorer(threads)
         size = self.scorer.input_size
         self.scorer.score(np.zeros((1, size, size, 3), np.uint8))  # the first pass is slow
 
@@ -67,7 +67,11 @@ def gate_runner(tag: str | None = None, name: str = NAME) -> bentoml.legacy.Runn
     return bentoml.legacy.Runner(
         ScorerRunnable,
         name=name,
-        runnable_init_params={"tag": gate.tag, "threads": settings.scorer_threads},
+        runnable_init_params={
+            "tag": gate.tag,
+            "threads": settings.scorer_threads,
+            "pin": settings.gate_sha256,
+        },
         models=[bentoml.models.get(gate.tag)],
         max_batch_size=settings.max_batch_size,
         max_latency_ms=settings.max_latency_ms,

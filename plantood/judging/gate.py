@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from plantood.bento.gate_reference import open_store
+from plantood.bento.gate_reference import gate_of
 from plantood.bento.packing import ensure_packed
 from plantood.errors import GateModelError
 from plantood.judging.messages import DEFAULT_LANGUAGE, Messages
@@ -33,7 +33,6 @@ from plantood.model.entry import GateModel
 from plantood.model.neighbours import NEAREST, Neighbour, Neighbours
 from plantood.model.policy import with_overrides
 from plantood.model.runtime import usable_cpus
-from plantood.model.store import load_gate
 from plantood.photo.images import Limits, Photo, load_image, to_model_input
 from plantood.settings import DEFAULT_GATE, Settings, naming
 from plantood.verdict import Verdict
@@ -90,12 +89,13 @@ class Gate:
             GateModelNotFound: The store has no such gate; or none is named, in a bento that packs
                 none.
             GateModelCorrupt: One of its files is missing or was changed.
+            GateModelError: ``PLANTOOD_GATE_SHA256`` pins another one.
             SettingsError: ``policy``, ``messages`` or a variable cannot be used.
         """
         settings = Settings.from_environment()
         if tag is None and settings.gate == DEFAULT_GATE:
             ensure_packed(Path.cwd())
-        model = load_gate(open_store(tag or settings.gate))
+        model = gate_of(settings, tag)
         with naming("policy"):
             with_overrides(model.manifest.policy, settings.policy)
         if messages is None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from plantood.bento.gate_reference import open_store
+from plantood.bento.gate_reference import gate_of
 from plantood.judging import prometheus
 from plantood.judging.capture import ensure_usable
 from plantood.judging.messages import Messages
 from plantood.model.entry import GateModel
 from plantood.model.policy import Policy, with_overrides
-from plantood.model.store import load_gate
 from plantood.photo.images import Limits
 from plantood.settings import Settings, naming
 
@@ -68,10 +67,10 @@ def servable_gate(settings: Settings, tag: str | None = None) -> GateModel:
         tag: Of the gate model, if not the settings' own. The starter is installed if it is meant.
 
     Raises:
-        GateModelError: The store has no such gate, or it is damaged.
+        GateModelError: The store has no such gate, it is damaged, or another one is pinned.
         SettingsError: A setting cannot be used, with this gate or on this machine.
     """
-    gate = load_gate(open_store(tag or settings.gate))
+    gate = gate_of(settings, tag)
     Rules.of(gate, settings)
     ensure_usable(settings)
     if settings.metrics_port:

@@ -6,7 +6,6 @@ Written with `bentoml.models.create`, so that BentoML's own `bentoml models list
 
 from __future__ import annotations
 
-import os
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass
@@ -34,7 +33,7 @@ STARTER_VERSION = "starter"
 """Version of the gate that ships. It is never the latest beside another one, whenever either came
 into the store: whoever has a gate of their own means that."""
 SHA256_VARIABLE = variable("gate_sha256")
-"""Environment variable with the SHA-256 of the ``gate.json`` that may be loaded; empty: any may."""
+"""Environment variable with the SHA-256 of the ``gate.json`` that may judge; empty: any may."""
 _KIND = {"kind": GATE_NAME}
 
 
@@ -139,7 +138,7 @@ def load_gate(tag: str | bentoml.Tag = DEFAULT_GATE, *, pin: str | None = None) 
 
     Args:
         tag: ``name:version``, ``name:latest`` or ``name``.
-        pin: SHA-256 that its ``gate.json`` must have; by default what `SHA256_VARIABLE` says.
+        pin: SHA-256 that its ``gate.json`` must have, as `Settings.gate_sha256` has it; None: any.
             The digests within an entry show that it is whole, not whose it is; this one does.
 
     Raises:
@@ -148,8 +147,8 @@ def load_gate(tag: str | bentoml.Tag = DEFAULT_GATE, *, pin: str | None = None) 
         GateModelError: It is whole, but another one is pinned.
     """
     gate = verify_gate(tag)
-    pin = os.environ.get(SHA256_VARIABLE, "") if pin is None else pin
-    _ensure_pinned(gate, pin.strip().lower().removeprefix("sha256:"))
+    if pin:
+        _ensure_pinned(gate, pin.lower().removeprefix("sha256:"))
     return gate
 
 
@@ -206,7 +205,7 @@ def damage(tag: str | bentoml.Tag) -> str | None:
 
 
 def _ensure_pinned(gate: GateModel, pin: str) -> None:
-    if pin and (found := sha256(gate.path / MANIFEST)) != pin:
+    if (found := sha256(gate.path / MANIFEST)) != pin:
         raise GateModelError(
             f"{gate.tag} is not the gate model that {SHA256_VARIABLE} pins: the SHA-256 of its "
             f"{MANIFEST} is {found}, not {pin}; name the pinned one in {variable('gate')}, or, if "

@@ -11,7 +11,7 @@ import pytest
 from bentoml._internal.bento.bento import Bento
 from bentoml.exceptions import BentoMLException, NotFound
 
-from plantood.bento.gate_reference import GateReference
+from plantood.bento.gate_reference import GateReference, gate_model, gate_of
 from plantood.bento.packing import (
     GATE_LABEL,
     SHA256_LABEL,
@@ -23,7 +23,7 @@ from plantood.errors import GateModelError
 from plantood.model.entry import HEAD, MANIFEST, sha256
 from plantood.model.starter import starter_dir
 from plantood.model.store import load_gate, save_gate, verify_gate
-from plantood.settings import DEFAULT_GATE
+from plantood.settings import DEFAULT_GATE, Settings
 
 NAME = "packed-gate"
 
@@ -110,8 +110,10 @@ def test_another_gate_than_the_pinned_one_is_not_packed(
     tag: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(SHA256_VARIABLE, "0" * 64)
-    with pytest.raises(BentoMLException, match=f"{tag} is not the gate model that .* pins"):
-        GateReference(tag).to_info()
+    for reference in (gate_model(tag), GateReference(tag, "0" * 64)):
+        with pytest.raises(BentoMLException, match=f"{tag} is not the gate model that .* pins"):
+            reference.to_info()
+    assert GateReference(tag).to_info().tag == bentoml.Tag.from_str(tag)
 
 
 def test_a_bento_pins_the_gate_that_it_packs(
@@ -124,7 +126,7 @@ def test_a_bento_pins_the_gate_that_it_packs(
     try:
         bentoml.load(bento)
         assert os.environ[SHA256_VARIABLE] == digest
-        assert load_gate(tag).tag == tag
+        assert gate_of(Settings.from_environment(), tag).tag == tag
         # a manifest of one's own, with BentoML's record of it forged to match
         entry = Path(bentoml.models.get(tag).path)
         record = (entry / "model.yaml").read_text()
@@ -132,12 +134,12 @@ def test_a_bento_pins_the_gate_that_it_packs(
         (entry / "model.yaml").write_text(record.replace(digest, sha256(entry / MANIFEST)))
         assert verify_gate(tag).tag == tag
         with pytest.raises(GateModelError, match="a bento pins the gate that it packs"):
-            load_gate(tag)
+            gate_of(Settings.from_environment(), tag)
         for chosen in ("", sha256(entry / MANIFEST)):  # the operator's word goes before
             monkeypatch.setenv(SHA256_VARIABLE, chosen)
             bentoml.load(bento)
             assert os.environ[SHA256_VARIABLE] == chosen
-            assert load_gate(tag).tag == tag
+            assert gate_of(Settings.from_environment(), tag).tag == tag
     finally:
         bentoml.delete(bento.tag)
 

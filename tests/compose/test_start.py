@@ -71,6 +71,8 @@ def test_it_ends_the_start(mistake: str, tmp_path: Path) -> None:
         ("PLANTOOD_POLICY", "plant_treshold=0.5"),
         ("PLANTOOD_MESSAGES_FILE", "/nope.json"),
         ("PLANTOOD_GATE", "plantood-gate:lost"),
+        ("PLANTOOD_GATE_SHA256", "0" * 64),
+        ("PLANTOOD_GATE_SHA256", "latest"),
     ],
 )
 def test_wrong_settings_of_a_decorated_service_end_it(

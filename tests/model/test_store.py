@@ -14,7 +14,7 @@ import bentoml
 import pytest
 from bentoml.exceptions import NotFound
 
-from plantood.errors import GateModelCorrupt, GateModelError, GateModelNotFound
+from plantood.errors import GateModelCorrupt, GateModelError, GateModelNotFound, SettingsError
 from plantood.model.entry import HEAD, KERAS, MANIFEST, open_gate, sha256
 from plantood.model.starter import starter_dir
 from plantood.model.store import (
@@ -26,8 +26,8 @@ from plantood.model.store import (
     load_gate,
     newest_gate,
     save_gate,
-    verify_gate,
 )
+from plantood.settings import Settings
 
 NAME = "gate-under-test"
 
@@ -90,29 +90,32 @@ def test_a_file_changed_in_the_store_is_named(tag: bentoml.Tag, name: str) -> No
         load_gate(tag)
 
 
-def test_the_pinned_gate_is_loaded_and_no_other(
+def test_the_pinned_gate_is_loaded_and_no_other(tag: bentoml.Tag) -> None:
+    digest = sha256(starter_dir() / MANIFEST)
+    for pin in (digest, digest.upper(), f"sha256:{digest}", None):
+        assert load_gate(tag, pin=pin).tag == str(tag)
+    pin = "0" * 64
+    with pytest.raises(GateModelError, match=f"{tag} is not the gate .* {digest}, not {pin};"):
+        load_gate(tag, pin=pin)
+
+
+def test_the_variable_is_read_by_the_settings_only(
     tag: bentoml.Tag, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     digest = sha256(starter_dir() / MANIFEST)
-    for pin in (digest, digest.upper(), f" sha256:{digest}\n", ""):
-        monkeypatch.setenv(SHA256_VARIABLE, pin)
+    for value, pin in (
+        (f" sha256:{digest}\n", f"sha256:{digest}"),
+        ("", None),
+        ("0" * 64, "0" * 64),
+    ):
+        monkeypatch.setenv(SHA256_VARIABLE, value)
+        assert Settings.from_environment().gate_sha256 == pin
+        assert finish_save(tag)
         assert load_gate(tag).tag == str(tag)
-    for pin in ("0" * 64, digest[:-1], "latest"):
-        monkeypatch.setenv(SHA256_VARIABLE, pin)
-        with pytest.raises(GateModelError, match=f"{tag} is not the gate .* {digest}, not {pin};"):
-            load_gate(tag)
-        assert load_gate(tag, pin=digest).tag == str(tag)
-        assert verify_gate(tag).tag == str(tag)
-
-
-def test_a_pin_removes_no_gate_and_keeps_none_from_being_saved(
-    tag: bentoml.Tag, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(SHA256_VARIABLE, "0" * 64)
-    assert finish_save(tag)
-    assert Path(bentoml.models.get(tag).path).is_dir()
-    other = save_gate(starter_dir(), name=NAME, version="other")
-    bentoml.models.delete(other)
+    for value in ("latest", digest[:-1]):
+        monkeypatch.setenv(SHA256_VARIABLE, value)
+        with pytest.raises(SettingsError, match=f"{SHA256_VARIABLE}='{value}' cannot be used"):
+            Settings.from_environment()
 
 
 def test_a_gate_that_was_tampered_with_is_known_without_loading_it(tag: bentoml.Tag) -> None:

@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from plantood.errors import GateModelError
+from plantood.training.judging.gates import find_gate
 from tests.training.conftest import write_photo
+
+
+def test_no_other_gate_is_found_than_the_pinned_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLANTOOD_GATE_SHA256", "0" * 64)
+    with pytest.raises(GateModelError, match="plantood-gate:starter is not the gate model that"):
+        find_gate("plantood-gate:starter")
 
 
 @pytest.mark.parametrize("command", ["evaluate", "mine", "rounds"])
