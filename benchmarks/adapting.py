@@ -36,11 +36,11 @@ from numpy.typing import NDArray
 
 from benchmarks.embedded import Embedded, embedded
 from benchmarks.unfamiliarity import balanced, units
+from plantood.defaults import GATE_NAME
 from plantood.model.correction import Correction
 from plantood.model.entry import open_gate
 from plantood.model.memory import Memory, remember, unit
 from plantood.model.starter import starter_dir
-from plantood.settings import GATE_NAME
 from plantood.training.adapt.correct import NewPhotos, fit_correction, none
 from plantood.training.common.intervals import share
 from plantood.training.common.shared import shared_dir

@@ -17,15 +17,14 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from plantood.defaults import DEFAULT_GATE, DEFAULT_LANGUAGE
 from plantood.errors import SettingsError
 from plantood.photo.decoding import HEAVY_SHARE
 from plantood.photo.images import Limits
 
 PREFIX = "PLANTOOD_"
-GATE_NAME = "plantood-gate"
-"""Of gate models in the store, where nobody says otherwise."""
-DEFAULT_GATE = f"{GATE_NAME}:latest"
 MEBIBYTE = 1 << 20
+MEGAPIXEL = 1_000_000
 
 
 def parse_policy(value: Any) -> Any:
@@ -84,7 +83,7 @@ class Settings(BaseSettings):
         "the names and the values in force.",
     )
     language: str = Field(
-        default="en",
+        default=DEFAULT_LANGUAGE,
         min_length=2,
         description="Language of the messages when the request asks for none that is known.",
     )
@@ -94,10 +93,13 @@ class Settings(BaseSettings):
         "the built-in ones.",
     )
     max_upload_mb: int = Field(
-        default=20, ge=1, le=1000, description="Largest photo in MiB; a larger one is a 413."
+        default=Limits.max_bytes // MEBIBYTE,
+        ge=1,
+        le=1000,
+        description="Largest photo in MiB; a larger one is a 413.",
     )
     max_megapixels: int = Field(
-        default=110,
+        default=Limits.max_pixels // MEGAPIXEL,
         ge=1,
         le=178,
         description="Largest photo in millions of pixels, known from its header before it is "
@@ -112,7 +114,7 @@ class Settings(BaseSettings):
         "largest request that the limits below and above allow.",
     )
     decode_memory_mb: int = Field(
-        default=512,
+        default=int(Limits.max_memory / HEAVY_SHARE) // MEBIBYTE,
         ge=64,
         le=100_000,
         description="Memory in MiB that all photos being decoded by one worker may take together. "
@@ -222,7 +224,7 @@ class Settings(BaseSettings):
     @property
     def max_pixels(self) -> int:
         """Largest photo in pixels."""
-        return self.max_megapixels * 1_000_000
+        return self.max_megapixels * MEGAPIXEL
 
     @property
     def limits(self) -> Limits:

@@ -15,6 +15,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from plantood.defaults import DEFAULT_GATE, GATE_NAME
+
 ROOT = Path(__file__).parents[1]
 MODULES = {
     ".".join((*package.split("."), *path.relative_to(ROOT / folder).with_suffix("").parts)): path
@@ -65,6 +67,16 @@ def test_what_serves_imports_nothing_that_trains() -> None:
         for other in imported(module)
         if other.startswith("plantood.training")
     ]
+
+
+def test_the_gate_s_name_stands_in_one_place() -> None:
+    named = {
+        module
+        for module, path in MODULES.items()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and node.value in (GATE_NAME, DEFAULT_GATE)
+    }
+    assert named == {"plantood.defaults"}
 
 
 @pytest.mark.parametrize("place", ["plantood", "training"])

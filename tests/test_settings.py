@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from plantood.errors import SettingsError
+from plantood.photo.images import Limits
 from plantood.settings import Settings, documentation, documentation_table, variable
 
 
@@ -21,6 +22,7 @@ DOCUMENT = Path(__file__).parents[1] / "docs" / "configuration.md"
 def test_nothing_set_gives_the_defaults() -> None:
     settings = Settings.from_environment()
     assert settings.gate == "plantood-gate:latest"
+    assert settings.limits == Limits()
     assert settings.max_upload_bytes == 20 * 1024 * 1024
     assert settings.max_pixels == 110_000_000
 

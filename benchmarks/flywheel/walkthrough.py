@@ -25,11 +25,10 @@ from benchmarks.flywheel.bench import (
     write_option,
 )
 from benchmarks.flywheel.commands import Commands
-from plantood.settings import GATE_NAME
+from plantood.defaults import DEFAULT_GATE
 from plantood.training.common.tables import write_between_markers
 from plantood.training.finetune.command import NOT_ACCEPTED
 
-GATE = f"{GATE_NAME}:latest"
 PORT = 8400
 
 
@@ -52,13 +51,14 @@ def main(folder: Path, write: Path | None) -> None:
         *("--heads", "gap"),
     )
     step(
-        *("mine", "photos/production/", "--gate", GATE, "--sample", "1500", "--at-most", "0.6"),
+        *("mine", "photos/production/", "--gate", DEFAULT_GATE),
+        *("--sample", "1500", "--at-most", "0.6"),
         *("--out", "round-1/"),
     )
     shown.append(transcript(("review", "round-1/"), run.review("round-1", PORT)))
     step("negatives", "soil", "photos/fields/", "--out", "soil/")
-    step("finetune", GATE, "round-1/", "soil/")
-    step("rounds", GATE)
+    step("finetune", DEFAULT_GATE, "round-1/", "soil/")
+    step("rounds", DEFAULT_GATE)
     text = "\n\n".join(shown)
     click.echo(text)
     if write:

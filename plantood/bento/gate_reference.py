@@ -8,11 +8,12 @@ import bentoml
 from bentoml.exceptions import BentoMLConfigException, BentoMLException, NotFound
 from bentoml.models import BentoModel
 
+from plantood.defaults import DEFAULT_GATE, GATE_NAME
 from plantood.errors import GateModelError, GateModelNotFound, SettingsError
 from plantood.model.entry import GateModel
 from plantood.model.starter import install_starter
 from plantood.model.store import STARTER_VERSION, list_gates, load_gate, newest_gate
-from plantood.settings import DEFAULT_GATE, GATE_NAME, Settings, variable
+from plantood.settings import Settings, variable
 
 STARTER = f"{GATE_NAME}:{STARTER_VERSION}"
 

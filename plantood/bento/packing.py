@@ -16,9 +16,10 @@ from bentoml import Bento, Service
 
 from plantood.bento.gate_reference import GateReference
 from plantood.bentoml_private import BentoEnvSchema
+from plantood.defaults import DEFAULT_GATE
 from plantood.errors import GateModelNotFound
 from plantood.model.store import SHA256_VARIABLE
-from plantood.settings import DEFAULT_GATE, variable
+from plantood.settings import variable
 
 RECORD = "bento.yaml"
 """What BentoML says of a bento, at its top."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from plantood.cli.output import rounded, usable_store
+from plantood.defaults import DEFAULT_LANGUAGE
 from plantood.errors import PlantoodError
 
 if TYPE_CHECKING:
@@ -55,7 +56,10 @@ class Check(click.Command):
 @click.command(cls=Check)
 @click.argument("photos", nargs=-1, metavar="[PHOTO]...", type=click.Path(allow_dash=True))
 @click.option("--gate", help="Tag in the model store. Default: PLANTOOD_GATE, or the newest.")
-@click.option("--language", help="Of the messages: en, fr, sw. Default: PLANTOOD_LANGUAGE, or en.")
+@click.option(
+    "--language",
+    help=f"Of the messages: en, fr, sw. Default: PLANTOOD_LANGUAGE, or {DEFAULT_LANGUAGE}.",
+)
 @click.option(
     "--messages", type=click.Path(path_type=Path), help="JSON file with messages of your own."
 )

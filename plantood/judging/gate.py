@@ -26,15 +26,16 @@ import numpy as np
 
 from plantood.bento.gate_reference import gate_of
 from plantood.bento.packing import ensure_packed
+from plantood.defaults import DEFAULT_GATE, DEFAULT_LANGUAGE
 from plantood.errors import GateModelError
-from plantood.judging.messages import DEFAULT_LANGUAGE, Messages
+from plantood.judging.messages import Messages
 from plantood.judging.prepare import Prepared, finish, ms_since, prepare
 from plantood.model.entry import GateModel
 from plantood.model.neighbours import NEAREST, Neighbour, Neighbours
 from plantood.model.policy import with_overrides
 from plantood.model.runtime import usable_cpus
 from plantood.photo.images import Limits, Photo, load_image, to_model_input
-from plantood.settings import DEFAULT_GATE, Settings, naming
+from plantood.settings import Settings, naming
 from plantood.verdict import Verdict
 
 

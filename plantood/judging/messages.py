@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from plantood.defaults import DEFAULT_LANGUAGE
 from plantood.errors import SettingsError
 from plantood.verdict import Reason, ReasonCode
 
-DEFAULT_LANGUAGE = "en"
 MAX_ACCEPT = 100
 """Characters of what is asked for that are looked at. Browsers send some forty, and a stranger may
 send a megabyte."""

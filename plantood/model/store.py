@@ -17,6 +17,7 @@ import bentoml
 from bentoml.exceptions import BentoMLException, NotFound
 
 from plantood.bentoml_private import model_store
+from plantood.defaults import DEFAULT_GATE, GATE_NAME
 from plantood.errors import GateModelError, GateModelNotFound
 from plantood.model.entry import (
     KERAS,
@@ -27,7 +28,7 @@ from plantood.model.entry import (
     open_gate,
     sha256,
 )
-from plantood.settings import DEFAULT_GATE, GATE_NAME, variable
+from plantood.settings import variable
 
 STARTER_VERSION = "starter"
 """Version of the gate that ships. It is never the latest beside another one, whenever either came

@@ -19,11 +19,12 @@ from plantood.bento.packing import (
     record_gate,
     served_gate,
 )
+from plantood.defaults import DEFAULT_GATE
 from plantood.errors import GateModelError
 from plantood.model.entry import HEAD, MANIFEST, sha256
 from plantood.model.starter import starter_dir
 from plantood.model.store import load_gate, save_gate, verify_gate
-from plantood.settings import DEFAULT_GATE, Settings
+from plantood.settings import Settings
 
 NAME = "packed-gate"
 

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from plantood.defaults import GATE_NAME
+
 BACKBONE_NAMES = (
     "resnet50",
     "efficientnet_lite0",
@@ -191,7 +193,7 @@ class TrainOptions:
     runs: Path = Path("runs")
     cache: Path = Path("runs/cache")
     save: Literal["best", "all", "none"] = "best"
-    gate_name: str = "plantood-gate"
+    gate_name: str = GATE_NAME
     quantize: Literal["float16", "int8"] | None = None
     card_notes: Path | None = None
     """Markdown for the end of the model card."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from plantood.defaults import GATE_NAME
 from plantood.training.common.options import (
     cost_options,
     fine_tune_options,
@@ -63,9 +64,7 @@ NOT_ACCEPTED = 3
 @fit_options
 @fine_tune_options
 @cost_options
-@click.option(
-    "--gate-name", default="plantood-gate", show_default=True, help="Name in the model store."
-)
+@click.option("--gate-name", default=GATE_NAME, show_default=True, help="Name in the model store.")
 @click.option(
     "--quantize",
     type=click.Choice(["none", "float16", "int8"]),

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from plantood.defaults import GATE_NAME
 from plantood.training.common.settings import CostSettings, FitSettings
 
 MARGIN = 0.02
@@ -48,6 +49,6 @@ class FinetuneOptions:
     name: str | None = None
     runs: Path = Path("runs")
     cache: Path = Path("runs/cache")
-    gate_name: str = "plantood-gate"
+    gate_name: str = GATE_NAME
     quantize: Literal["none", "float16", "int8"] | None = None
     """Of the exported graph; None is as the parent."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from plantood.defaults import GATE_NAME
 from plantood.model.entry import GateModel
 from plantood.model.starter import install_starter
 from plantood.model.store import STARTER_VERSION, load_gate
-from plantood.settings import GATE_NAME, Settings
+from plantood.settings import Settings
 
 
 def find_gate(tag: str) -> GateModel:

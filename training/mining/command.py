@@ -30,10 +30,8 @@ class SampleSize(click.ParamType):  # type: ignore[type-arg]  # no generic befor
 @click.argument("source")
 @click.option(
     "--gate",
-    default="plantood-gate:latest",
-    show_default=True,
     metavar="TAG",
-    help="Gate model that scores.",
+    help="Gate model that scores.  [default: PLANTOOD_GATE, or the newest]",
 )
 @click.option("--out", type=FOLDER, required=True, metavar="FOLDER", help="Of the round.")
 @click.option(

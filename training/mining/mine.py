@@ -10,7 +10,7 @@ from typing import Literal
 from plantood.errors import GateModelError, RoundError
 from plantood.model.entry import MANIFEST, GateModel, sha256
 from plantood.model.runtime import usable_cpus
-from plantood.settings import GATE_NAME
+from plantood.settings import Settings
 from plantood.training.files.paths import spelled
 from plantood.training.judging.gates import find_gate
 from plantood.training.mining.alike import fingerprints
@@ -37,7 +37,7 @@ class MineOptions:
     Attributes:
         source: Folder, list or URL of the photos.
         out: Folder of the round.
-        gate: Tag of the gate model that scores.
+        gate: Tag of the gate model that scores; None for that of ``PLANTOOD_GATE``.
         sample: Photos to draw; None for all.
         at_most: Choose photos up to this plant probability.
         seed: Of the sample.
@@ -53,7 +53,7 @@ class MineOptions:
 
     source: str
     out: Path
-    gate: str = f"{GATE_NAME}:latest"
+    gate: str | None = None
     sample: int | None = 5000
     at_most: float = 0.6
     seed: int = 0
@@ -77,7 +77,7 @@ def mine(options: MineOptions) -> Round:
         RoundError: The folder holds a round that was mined otherwise, or is reviewed already.
         SourceError: The photos cannot be listed or fetched.
         GateModelError: The gate cannot be used, or remembers no pictures for ``unlike``.
-        SettingsError: Another process mines into the same folder.
+        SettingsError: Another process mines into the same folder, or ``PLANTOOD_*`` is wrong.
     """
     gate = find_gate(_tag(options))
     if options.unlike and gate.memory() is None:
@@ -104,12 +104,13 @@ def mine(options: MineOptions) -> Round:
 
 def _tag(options: MineOptions) -> str:
     """The gate asked for; a round that was begun with the latest one goes on with that one."""
-    name, _, version = options.gate.partition(":")
+    asked = options.gate or Settings.from_environment().gate
+    name, _, version = asked.partition(":")
     if version in ("", "latest") and (options.out / INFO).exists():
         begun = Round.open(options.out).info.gate
         if begun.partition(":")[0] == name:
             return begun
-    return options.gate
+    return asked
 
 
 def _open(options: MineOptions, gate: GateModel) -> Round:

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from plantood.defaults import GATE_NAME
 from plantood.training.common.options import (
     FILE,
     FOLDER,
@@ -69,9 +70,7 @@ def _fail_early(values: dict[str, Any]) -> None:
     help="Which heads go into the Bento model store; the best one by validation loss is saved "
     "last, so that it is the latest.  [default: best; none with --leave-out]",
 )
-@click.option(
-    "--gate-name", default="plantood-gate", show_default=True, help="Name in the model store."
-)
+@click.option("--gate-name", default=GATE_NAME, show_default=True, help="Name in the model store.")
 @click.option(
     "--quantize",
     type=click.Choice(["none", "float16", "int8"]),

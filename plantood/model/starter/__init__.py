@@ -8,10 +8,10 @@ from pathlib import Path
 
 import bentoml
 
+from plantood.defaults import GATE_NAME
 from plantood.errors import GateModelCorrupt, GateModelError
 from plantood.model.entry import MANIFEST, GateManifest
 from plantood.model.store import STARTER_VERSION, newest_gate, save_gate, verify_gate
-from plantood.settings import GATE_NAME
 
 COPY_SECONDS = 5.0
 """How long another process may take to copy the starter."""

@@ -12,7 +12,7 @@ import pytest
 
 from plantood.errors import GateModelError, RoundError, SettingsError, SourceError
 from plantood.judging.gate import Gate
-from plantood.model.store import save_gate
+from plantood.model.store import load_gate, save_gate
 from plantood.training.mining import draw, local
 from plantood.training.mining.mine import mine
 from plantood.training.process.run import hold
@@ -199,6 +199,18 @@ def test_a_round_goes_on_with_the_gate_that_was_the_latest(
     save_gate(tmp_path / "gate", name="moving", version="2")
     assert mine(replace(chosen, at_most=0.1)).info.gate == first
     assert mine(replace(chosen, out=tmp_path / "next")).info.gate == "moving:2"
+
+
+def test_it_scores_by_the_gate_that_the_environment_names(
+    production: Make, options: Make, gate: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = replace(options(production(3)), gate=None)
+    monkeypatch.setenv("PLANTOOD_GATE", gate)
+    named = load_gate(gate).tag
+    assert mine(asked).info.gate == named
+    monkeypatch.setenv("PLANTOOD_GATE_SHA256", "0" * 64)
+    with pytest.raises(GateModelError, match=f"{named} is not the gate model that"):
+        mine(replace(asked, out=asked.out.with_name("pinned")))
 
 
 def test_two_processes_do_not_mine_into_one_folder(production: Make, options: Make) -> None:

@@ -1,0 +1,9 @@
+"""What holds where nobody says otherwise. Imports nothing: commands name it in their help."""
+
+from __future__ import annotations
+
+GATE_NAME = "plantood-gate"
+"""Of gate models in the store."""
+DEFAULT_GATE = f"{GATE_NAME}:latest"
+DEFAULT_LANGUAGE = "en"
+"""Of messages; the one language that has a sentence for every reason."""
