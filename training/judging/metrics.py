@@ -3,6 +3,8 @@
 Labels are ``[N]`` with 1 = plant (the positive class) and 0 = other; probabilities are P(plant),
 ``[N]``, 0..1. A photo is called a plant if its probability is *at least* the threshold, as the
 policy does. A figure that the labels leave undefined (AUROC of one class) is None.
+
+What needs scikit-learn imports it itself: a serving installation has only NumPy.
 """
 
 from __future__ import annotations
@@ -12,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn import metrics as sk
 
 from plantood.training.common.intervals import wilson
 from plantood.training.judging.outcomes import confusion
@@ -50,6 +51,8 @@ def roc_curve(
     Raises:
         ValueError: Without photos.
     """
+    from sklearn import metrics as sk
+
     fpr, tpr, thresholds = sk.roc_curve(
         np.ravel(labels), np.ravel(probabilities), pos_label=1, drop_intermediate=False
     )
@@ -58,6 +61,8 @@ def roc_curve(
 
 def auroc(labels: ArrayLike, probabilities: ArrayLike) -> float | None:
     """Area under the ROC curve: P(a plant scores above an other), ties counted half."""
+    from sklearn import metrics as sk
+
     if not _has_both_classes(labels):
         return None
     return float(sk.roc_auc_score(np.ravel(labels), np.ravel(probabilities)))
@@ -141,6 +146,8 @@ def summary(
     Raises:
         ValueError: Without photos.
     """
+    from sklearn import metrics as sk
+
     y = np.ravel(labels)
     p = np.ravel(probabilities)
     plant, accepted = y == 1, p >= threshold
