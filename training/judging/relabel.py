@@ -1,7 +1,7 @@
 """A round of photos that are labelled already, to be looked at once more: the label may be wrong.
 
-It is reviewed as any other, and given to fine-tuning as any other: where a reviewer says otherwise
-than before, the new label counts.
+It is reviewed as any other, and learned from as any other: where a reviewer says otherwise than
+before, the new label counts.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from plantood.photo.images import load_image
 from plantood.photo.quality import measure
 from plantood.training.files.atomic import write_bytes
 from plantood.training.files.paths import spelled
-from plantood.training.judging.wrong_labels import FOLDS, find_label_errors
+from plantood.training.judging.wrong_labels import FOLDS, LabelErrors, find_label_errors
 from plantood.training.photos.data import CLASS_NAMES, LabelledPhoto
 from plantood.training.photos.hashes import members_by_group, near_duplicate_groups
 from plantood.training.photos.splits import joined_groups
 from plantood.training.photos.walk import EXTENSIONS
-from plantood.training.rounds.layout import PHOTOS, Round, RoundInfo
+from plantood.training.rounds.layout import INFO, PHOTOS, Round, RoundInfo
 from plantood.training.rounds.mined import MinedPhoto
 from plantood.training.rounds.plain import read_file
 
@@ -30,6 +30,8 @@ WRONG_LABELS = "wrong-labels"
 MOST = 200
 """Photos in it: half an hour of a reviewer. Corrected and trained again, the next ones follow."""
 TWINS = "near-duplicates labelled both"
+FINETUNE = "then give that folder to plantood finetune, where the new labels count."
+"""How it goes on after `train` and `finetune`."""
 
 
 def write_wrong_labels(
@@ -43,7 +45,9 @@ def write_wrong_labels(
     """Write a round of the photos whose label is contradicted; one that is there already stays.
 
     Those come first that have a near-duplicate with the other label, then those whose label is
-    least probable (:func:`plantood.training.judging.wrong_labels.find_label_errors`).
+    least probable (:func:`plantood.training.judging.wrong_labels.find_label_errors`). With too few
+    photos of a class for that, only the former are in it, with the share of plants among their
+    near-duplicates for P(plant).
 
     Args:
         folder: of the round; not made if there is nothing to look at.
@@ -55,15 +59,51 @@ def write_wrong_labels(
     Returns:
         What to tell the user; nothing if no label is contradicted.
     """
-    if folder.exists() and (round_ := Round.open(folder)).is_mined:
-        return [_sentence(round_)]
-    twins = contradictory_twins(photos)
+    if (before := _written(folder)) is not None:
+        return [_sentence(before, FINETUNE)]
     labels = np.array([photo.label for photo in photos])
+    alike = near_duplicate_groups([photo.look for photo in photos])
     groups = joined_groups(photos)
     per_class = [len(np.unique(groups[labels == label])) for label in CLASS_NAMES]
-    if min(per_class) < FOLDS:
-        return []
-    found = find_label_errors(features, labels, groups)
+    found = (
+        _by_near_duplicates(labels, alike)
+        if min(per_class) < FOLDS
+        else find_label_errors(features, labels, groups)
+    )
+    twins = contradictory_twins(labels, alike)
+    return write_doubted(
+        folder, photos, found, twins, gate=gate, gate_sha256=gate_sha256, then=FINETUNE
+    )
+
+
+def write_doubted(
+    folder: Path,
+    photos: Sequence[LabelledPhoto],
+    found: LabelErrors,
+    twins: Sequence[int],
+    *,
+    gate: str,
+    gate_sha256: str,
+    then: str,
+) -> list[str]:
+    """Write the round of photos that somebody has judged without knowing their labels.
+
+    Needs nothing that serving lacks.
+
+    Args:
+        folder: of the round; not made if there is nothing to look at, and kept if it is there.
+        photos: learned from, scanned, ``[N]``.
+        found: what the judges say of them.
+        twins: indices of those that come first, see :func:`contradictory_twins`.
+        gate: who judges them.
+        gate_sha256: its digest.
+        then: the end of the sentence, after the review: how it goes on.
+
+    Returns:
+        What to tell the user; nothing if no label is contradicted.
+    """
+    if (before := _written(folder)) is not None:
+        return [_sentence(before, then)]
     chosen = list(dict.fromkeys([*twins, *found.suspects.tolist()]))[:MOST]
     if not chosen:
         return []
@@ -81,22 +121,42 @@ def write_wrong_labels(
         },
     )
     round_ = Round.create(folder, info)
-    rest = set(twins)
+    both = set(twins)
     round_.write_mined(
-        _copied(folder, photos[i], float(found.probabilities[i]), i in rest) for i in chosen
+        _copied(folder, photos[i], float(found.probabilities[i]), i in both) for i in chosen
     )
-    return [_sentence(round_)]
+    return [_sentence(round_, then)]
 
 
-def contradictory_twins(photos: Sequence[LabelledPhoto]) -> list[int]:
-    """Indices of the photos that have near-duplicates among them with the other label."""
-    groups = near_duplicate_groups([photo.look for photo in photos])
+def contradictory_twins(labels: NDArray[np.integer], alike: NDArray[np.int64]) -> list[int]:
+    """Indices of the photos that have near-duplicates among them with the other label.
+
+    Args:
+        labels: ``[N]``.
+        alike: a number that near-duplicates share, ``[N]``.
+    """
     return [
         index
-        for members in members_by_group(groups).values()
-        if len({photos[i].label for i in members}) > 1
+        for members in members_by_group(alike).values()
+        if len({*labels[members].tolist()}) > 1
         for index in members
     ]
+
+
+def _by_near_duplicates(labels: NDArray[np.integer], alike: NDArray[np.int64]) -> LabelErrors:
+    """Nobody suspected; for P(plant) the share of plants among a photo and its near-duplicates."""
+    _, number = np.unique(alike, return_inverse=True)
+    shares = np.bincount(number, labels) / np.bincount(number)
+    every = np.arange(len(labels))
+    return LabelErrors(shares[number], every, every[:0])
+
+
+def _written(folder: Path) -> Round | None:
+    """The round in a folder, if it is written to its end."""
+    if not (folder / INFO).is_file():
+        return None
+    round_ = Round.open(folder)
+    return round_ if round_.is_mined else None
 
 
 def _copied(folder: Path, photo: LabelledPhoto, probability: float, twin: bool) -> MinedPhoto:
@@ -122,11 +182,10 @@ def _copied(folder: Path, photo: LabelledPhoto, probability: float, twin: bool) 
     )
 
 
-def _sentence(round_: Round) -> str:
+def _sentence(round_: Round, then: str) -> str:
     counts = round_.info.counts
     return (
         f"{counts['suspects']} of {counts['scored']} training photos look wrongly labelled, and "
         f"{counts['twins']} have a near-duplicate with the other label. To look at "
-        f"{counts['mined']} of them: plantood review {round_.path}; then give that folder to "
-        "plantood finetune, where the new labels count."
+        f"{counts['mined']} of them: plantood review {round_.path}; {then}"
     )

@@ -8,8 +8,8 @@ threshold of that, is higher than that of its own class, less its threshold. The
 joint counts only those of them that reach the threshold of the other class; here somebody looks at
 each.
 
-The model is ridge regression of the label on the frozen features: least squares of a 0/1 target
-estimates its mean at each point, so P(plant), and is solved at once.
+Where features are at hand, the model is ridge regression of the label on the frozen features: least
+squares of a 0/1 target estimates its mean at each point, so P(plant), and is solved at once.
 """
 
 from __future__ import annotations
@@ -18,9 +18,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.linear_model import Ridge
-from sklearn.model_selection import StratifiedGroupKFold
-from sklearn.preprocessing import StandardScaler
 
 FOLDS = 5
 PENALTY = 0.3
@@ -64,6 +61,11 @@ def find_label_errors(
     Raises:
         ValueError: a class has fewer groups than there are folds.
     """
+    # Not here where a serving installation, which has other left-out scores, only asks who differs.
+    from sklearn.linear_model import Ridge
+    from sklearn.model_selection import StratifiedGroupKFold
+    from sklearn.preprocessing import StandardScaler
+
     y = np.asarray(labels).ravel() == 1
     group = np.asarray(groups).ravel()
     fewest = min(len(np.unique(group[y])), len(np.unique(group[~y])))
@@ -75,9 +77,23 @@ def find_label_errors(
     for known, unseen in parts.split(x, y, group):
         model = Ridge(alpha=PENALTY * len(known)).fit(x[known], y[known].astype(np.float64))
         p[unseen] = model.predict(x[unseen])
-    p = np.clip(p, 0.0, 1.0)
+    return label_errors(np.clip(p, 0.0, 1.0), y)
+
+
+def label_errors(probabilities: ArrayLike, labels: ArrayLike) -> LabelErrors:
+    """Rank photos by what left-out judges say of them, whoever these are.
+
+    A class that no photo is labelled as has a threshold of 1: what is of it is told for certain.
+
+    Args:
+        probabilities: P(plant) of each photo by a model that was fitted without it and what looks
+            like it, ``[N]``, 0..1.
+        labels: as given, ``[N]``, 1 = plant, 0 = other.
+    """
+    p = np.asarray(probabilities, np.float64).ravel()
+    y = np.asarray(labels).ravel() == 1
     own = np.where(y, p, 1 - p)
-    usual_plant, usual_other = own[y].mean(), own[~y].mean()
+    usual_plant, usual_other = (own[mine].mean() if mine.any() else 1.0 for mine in (y, ~y))
     seems_plant = p - usual_plant > (1 - p) - usual_other
     suspected = seems_plant != y
     ranked = np.argsort(np.where(suspected, own - 2, own), kind="stable")

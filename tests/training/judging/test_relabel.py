@@ -99,3 +99,33 @@ def test_windows_of_a_photo_of_plants_are_no_contradiction(
     right = [replace(photo, group=f"scene {number // 4}") for number, photo in enumerate(right)]
     certain = np.array([[float(p.label), 0.0] for p in right]) + 1e-3
     assert write_wrong_labels(tmp_path / "none", right, certain, **GATE) == []
+
+
+def test_contradictory_twins_are_told_of_few_photos_too(
+    photos: list[LabelledPhoto], tmp_path: Path
+) -> None:
+    """Four plants and their twin labelled other: too few for judges that have not seen a photo."""
+    twin = next(p for p in photos if p.path.name == "twin.jpg")
+    farm = [p for p in photos if p.label == 1 and p.source == "farm"]
+    of_it = next(p for p in farm if p.path.name == "3.jpg")
+    few = [twin, of_it, *[p for p in farm if p != of_it][:3]]
+    folder = tmp_path / "twins"
+    (sentence,) = write_wrong_labels(folder, few, features_of(few), **GATE)
+    assert "0 of 5 training photos" in sentence
+    assert "2 have a near-duplicate with the other label" in sentence
+    mined = Round.open(folder).mined()
+    assert {photo.id for photo in mined} == {twin.sha256, of_it.sha256}
+    assert [photo.plant_probability for photo in mined] == [0.5, 0.5]
+    assert write_wrong_labels(tmp_path / "none", few[1:], features_of(few[1:]), **GATE) == []
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_round_that_a_kill_cut_short_is_written_anew(
+    photos: list[LabelledPhoto], tmp_path: Path
+) -> None:
+    folder = tmp_path / "wrong-labels"
+    folder.mkdir()  # before its first file
+    assert write_wrong_labels(folder, photos, features_of(photos), **GATE)
+    (folder / "mined.csv").unlink()
+    assert write_wrong_labels(folder, photos, features_of(photos), **GATE)
+    assert Round.open(folder).mined()
