@@ -9,18 +9,29 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from math import comb, sqrt
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from plantood.training.common.intervals import share
 from plantood.training.common.settings import CostSettings
-
-if TYPE_CHECKING:  # a serving installation lacks what that imports
-    from plantood.training.judging.evaluation import Scored
+from plantood.training.judging.metrics import photo_weights
 
 NOISE = 2.0
 """Standard errors by which the cost of all errors must have grown to speak against a child."""
+
+
+class Labelled(Protocol):
+    """Photos with P(plant); `judging.evaluation.Scored` is one, which serving cannot import."""
+
+    @property
+    def labels(self) -> NDArray[np.floating]:
+        """Labels ``[N]``, 1 = plant."""
+
+    @property
+    def probabilities(self) -> NDArray[np.floating]:
+        """P(plant), ``[N]``, 0..1."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +65,16 @@ class Change:
         return asdict(self)
 
     def cells(self) -> tuple[str, ...]:
-        """Source, error, photos, wrong before and after, newly right and wrong, as a table's."""
+        """Source, error, photos, wrong before and after, newly right and wrong, as a table's.
+
+        What is wrong with its share, and the 95 % interval of that.
+        """
         return (
             self.source,
             self.error,
             str(self.count),
-            f"{self.wrong_before / max(1, self.count):.1%} ({self.wrong_before})",
-            f"{self.wrong_after / max(1, self.count):.1%} ({self.wrong_after})",
+            f"{self.wrong_before}: {share(self.wrong_before, self.count)}",
+            f"{self.wrong_after}: {share(self.wrong_after, self.count)}",
             str(self.newly_right),
             str(self.newly_wrong),
         )
@@ -88,7 +102,7 @@ class CostChange:
 
 
 def at_fixed_points(
-    before: Scored, after: Scored, threshold: float, margin: float
+    before: Labelled, after: Labelled, threshold: float, margin: float, photos: str = "all"
 ) -> tuple[Change, ...]:
     """Two gates where they let as many others through, and where they keep as many plants.
 
@@ -103,26 +117,26 @@ def at_fixed_points(
         return ()
     let_through, sent_back = int(wrong[others].sum()), int(wrong[plants].sum())
 
-    def retakes(scored: Scored) -> NDArray[np.bool_]:
+    def retakes(scored: Labelled) -> NDArray[np.bool_]:
         p = scored.probabilities
         wrong: NDArray[np.bool_] = p[plants] <= _exceeded_by(p[others], let_through)
         return wrong
 
-    def accepts(scored: Scored) -> NDArray[np.bool_]:
+    def accepts(scored: Labelled) -> NDArray[np.bool_]:
         p = -scored.probabilities  # the same from the other side
         wrong: NDArray[np.bool_] = p[others] <= _exceeded_by(p[plants], sent_back)
         return wrong
 
     return (
         change_of(
-            f"all, at {let_through} false accepts",
+            f"{photos}, at {let_through} false accepts",
             error_of(True),
             retakes(before),
             retakes(after),
             margin,
         ),
         change_of(
-            f"all, at {sent_back} false retakes",
+            f"{photos}, at {sent_back} false retakes",
             error_of(False),
             accepts(before),
             accepts(after),
@@ -131,12 +145,12 @@ def at_fixed_points(
     )
 
 
-def _exceeded_by(scores: NDArray[np.float32], count: int) -> np.float32:
+def _exceeded_by(scores: NDArray[np.floating], count: int) -> float:
     """The lowest of these scores ``[N]`` that at most ``count`` of them exceed; else -infinity."""
-    return np.sort(scores)[::-1][count] if count < len(scores) else np.float32(-np.inf)
+    return float(np.sort(scores)[::-1][count]) if count < len(scores) else -np.inf
 
 
-def wrong_verdicts(scored: Scored, threshold: float) -> NDArray[np.bool_]:
+def wrong_verdicts(scored: Labelled, threshold: float) -> NDArray[np.bool_]:
     """Whether the verdict on each photo is wrong, ``[N]``."""
     wrong: NDArray[np.bool_] = (scored.probabilities >= threshold) != (scored.labels == 1)
     return wrong
@@ -166,13 +180,17 @@ def change_of(
 
 
 def cost_of(
-    labels: NDArray[np.float32],
+    labels: NDArray[np.floating],
     wrong_before: NDArray[np.bool_],
     wrong_after: NDArray[np.bool_],
     costs: CostSettings,
 ) -> CostChange:
-    """What all errors cost before and after, of labels and two arrays of wrong verdicts ``[N]``."""
+    """What all errors cost before and after, of labels and two arrays of wrong verdicts ``[N]``.
+
+    With a share of others among the costs, photos count as if others had it among these.
+    """
     each = np.where(labels == 1, costs.false_retake_cost, costs.false_accept_cost)
+    each = each * photo_weights(labels, costs.share_of_others)
     changed = wrong_before != wrong_after
     return CostChange(
         before=float(each[wrong_before].sum()),

@@ -102,7 +102,17 @@ def test_changes_by_source() -> None:
 def test_a_table_has_a_cell_for_every_column() -> None:
     header, rows = change_table(compared())
     assert {len(row) for row in rows} == {len(header)}
-    assert rows[3] == ["c", "false accepts", "3", "66.7% (2)", "33.3% (1)", "1", "0", "1.000", ""]
+    assert rows[3] == [
+        "c",
+        "false accepts",
+        "3",
+        "2: 66.7% (20.8 to 93.9)",
+        "1: 33.3% (6.1 to 79.2)",
+        "1",
+        "0",
+        "1.000",
+        "",
+    ]
 
 
 def test_a_small_p_value_is_not_shown_as_none() -> None:
@@ -160,6 +170,20 @@ def test_what_the_errors_cost_has_to_grow_beyond_the_noise() -> None:
         assert [text.startswith("Costlier") for text in judgement.objections] == [True] * costlier
         assert judgement.comparisons[0].cost.after == 3 * lost
         assert judgement.comparisons[0].cost.standard_error == pytest.approx(3 * lost**0.5)
+
+
+def test_what_the_errors_cost_where_others_are_rarer_than_here() -> None:
+    """Half of the photos are others, one tenth will be: a plant counts 1.8 fold, an other 0.2."""
+    photos = tuple(make_photo(f"{n}", n % 2, "field") for n in range(20))
+    p = np.where(np.arange(20) % 2, 0.9, 0.1).astype(np.float32)
+    lost = p.copy()
+    lost[[0, 2, 1]] = 0.9, 0.9, 0.1  # two others let through, and a plant sent back
+    one, two = (Evaluation(n, {"test": Scored(photos, q)}, 0.5) for n, q in (("a", p), ("b", lost)))
+    costs = CostSettings(share_of_others=0.1)
+    cost = compare(one, two, "test", 0.02, costs).cost
+    assert (cost.before, cost.after) == (0, pytest.approx(2 * 3 * 0.2 + 1.8))
+    assert cost.standard_error == pytest.approx((2 * 0.6**2 + 1.8**2) ** 0.5)
+    assert compare(one, two, "test", 0.02, CostSettings()).cost.after == 7
 
 
 def test_errors_that_both_make_speak_against_nobody() -> None:
