@@ -17,7 +17,7 @@ NOT_ACCEPTED = 3
 
 @click.command()
 @click.argument("tag")
-@click.argument("photos", type=click.Path(path_type=Path))
+@click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
 @cost_options
 @click.option(
     "--margin",
@@ -29,6 +29,13 @@ NOT_ACCEPTED = 3
 @click.option("--force", is_flag=True, help="Save it as the latest although it is worse.")
 @click.option("--gate-name", help="Name in the model store.  [default: as TAG]")
 @click.option(
+    "--runs",
+    type=FOLDER,
+    default=Path("runs"),
+    show_default=True,
+    help="Folder of all runs: photos that are probably wrongly labelled are put there.",
+)
+@click.option(
     "--cache",
     type=FOLDER,
     default=Path("runs/cache"),
@@ -39,31 +46,34 @@ NOT_ACCEPTED = 3
 def adapt(context: click.Context, /, **values: Any) -> None:
     """Let the gate TAG learn from a handful of PHOTOS, in seconds, with what serving needs.
 
-    PHOTOS is a folder with plant/ and other/ (either may be empty), a manifest, or a round that was
-    reviewed. Five to forty of them from a camera or field that the gate does not know are enough.
-    The network stays; a linear correction of its head is fitted to the new photos and to what the
-    gate remembers of those that it was trained on, and the threshold is chosen anew.
+    PHOTOS are folders with plant/ and other/ (either may be empty), manifests, or rounds that were
+    reviewed; of a photo that is in several, the last label counts. Five to forty of them from a
+    camera or field that the gate does not know are enough. The network stays; a linear correction
+    of its head is fitted to the new photos and to what the gate remembers of those that it was
+    trained on, and the threshold is chosen anew.
 
     Shown is what changes: on the new photos, each judged without it and what looks like it, and on
     the memory. A child that gets worse there is stored under another name, so that the service
     does not take it for the latest, and the exit status is 3. --force saves it all the same.
+    Photos whose label the others contradict are written as a round, to look at once more.
 
     \b
-    plantood adapt plantood-gate:latest my_field/
+    plantood adapt plantood-gate:TAG my_field/
     plantood adapt plantood-gate:TAG round-1/
     """
     from plantood.training.adapt.run import adapt as run
     from plantood.training.adapt.settings import AdaptOptions
+    from plantood.training.adapt.told import change_table, figures_table
     from plantood.training.common.output import print_results
     from plantood.training.common.tables import console_table
 
     options = settings_of(AdaptOptions, values, costs=CostSettings)
     result = run(options)
-    judged = result.judged
     print_results(
-        console_table(f"{options.tag}, before and after", *judged.table()),
-        f"Threshold {judged.before:.4f} before, {judged.chosen.threshold:.4f} after.",
-        *judged.objections,
+        console_table(f"{options.tag}, before and after", *change_table(result.judged)),
+        console_table("Of all photos", *figures_table(result.judged)),
+        *result.told.facts,
+        *result.judged.objections,
     )
     if result.latest:
         print_results(f"Saved as {result.tag}", "Next:", f"  plantood serve --gate {result.tag}")

@@ -5,6 +5,10 @@ with ``z = x theta``: the cross-entropy of P(plant) with the targets ``t_i``. It
 is one result, whatever the machine; found by Newton's method, which for this loss is iteratively
 reweighted least squares (Hastie, Tibshirani and Friedman 2009, *The Elements of Statistical
 Learning*, section 4.4.1, https://hastie.su.domains/ElemStatLearn/).
+
+It has a Newton of its own since no other will do: it runs where a gate is served, without SciPy and
+scikit-learn; its targets lie between 0 and 1, where scikit-learn takes labels only; and it is drawn
+towards where it starts, not towards 0.
 """
 
 from __future__ import annotations

@@ -1,12 +1,15 @@
 """A gate before and after it learned: on the new photos, each judged without it, and on its memory.
 
-What it remembers was trained on both before and after, so those figures say what was forgotten, not
-how good the gate is.
+Both stand at the threshold that one rule gives them by these very photos, and at fixed operating
+points. What it remembers was trained on both before and after, so those figures say what was
+forgotten, not how good the gate is.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,42 +17,86 @@ from numpy.typing import NDArray
 from plantood.model.calibration import sigmoid
 from plantood.model.correction import Correction
 from plantood.model.memory import Memory
-from plantood.training.adapt.correct import NewPhotos, leave_each_out, memory_logits
-from plantood.training.common.settings import CostSettings
-from plantood.training.common.tables import Row
-from plantood.training.finetune.changes import Change, change_of, error_of
-from plantood.training.judging.threshold import ChosenThreshold, choose_threshold
+from plantood.training.adapt.correct import NewPhotos, memory_logits
+from plantood.training.adapt.fit import Vector
+from plantood.training.adapt.terms import Terms
+from plantood.training.finetune.changes import (
+    Change,
+    CostChange,
+    at_fixed_points,
+    change_of,
+    cost_of,
+    error_of,
+    wrong_verdicts,
+)
+from plantood.training.judging.metrics import calibration_error, cross_entropy, photo_weights
+from plantood.training.judging.threshold import FEWEST, ChosenThreshold, choose_threshold
 
 NEW, KNOWN = "new photos", "memory"
-HEADER = ("photos of", "error", "photos", "before", "after", "newly right", "newly wrong", "worse")
-"""Of the table of changes."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a gate says of some photos."""
+
+    labels: Vector
+    """``[N]``, 1 = plant."""
+    probabilities: Vector
+    """P(plant), ``[N]``, 0..1."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Photos as a whole, before and after; weighted as if others were as common as is expected."""
+
+    photos: str
+    """Which ones."""
+    count: int
+    cost: CostChange
+    log_loss: tuple[float, float]
+    calibration_error: tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Judged:
     """What became of the verdicts."""
 
-    before: float
-    """Threshold of the parent."""
-    chosen: ChosenThreshold
+    before: ChosenThreshold
+    """Of the parent, chosen as the child's is; it may serve with another one."""
+    after: ChosenThreshold
+    """Of the child, which serves with it."""
     new: tuple[Change, ...]
-    """By class; the child that judges a photo has not seen its scene."""
+    """By class, then at fixed points; the child that judges a photo has not seen its scene."""
     known: tuple[Change, ...]
-    """Totals by class, then every source that changed."""
+    """Totals by class, then at fixed points, then every source that changed."""
+    figures: tuple[Figures, ...]
+    """Of the new photos, and of the memory."""
 
     @property
     def objections(self) -> list[str]:
         """Why the child is not to take the place of its parent; empty if it may."""
-        return [
+        worse = [
             f"Worse on {change.source}: {change.wrong_before} {change.error} before, "
             f"{change.wrong_after} after, of {change.count}."
             for change in (*self.new, *self.known)
             if change.worse
         ]
+        return worse + [
+            f"Costlier on {one.photos}: its errors cost as much as {one.cost.after:.4g} false "
+            f"retakes, those of its parent {one.cost.before:.4g}."
+            for one in self.figures
+            if one.cost.worse
+        ]
 
-    def table(self) -> tuple[Row, list[Row]]:
-        """Header and rows."""
-        return HEADER, [_row(change) for change in (*self.new, *self.known)]
+    def as_dict(self) -> dict[str, Any]:
+        """What the child's ``metrics.json`` says of it, plain values for JSON."""
+        return {
+            "before": self.before.as_dict(),
+            "new": [change.as_dict() for change in self.new],
+            "known": [change.as_dict() for change in self.known],
+            "figures": [asdict(one) for one in self.figures],
+            "objections": self.objections,
+        }
 
 
 def judge(
@@ -57,71 +104,130 @@ def judge(
     photos: NewPhotos,
     start: Correction,
     correction: Correction,
+    left_out: Vector,
     *,
-    threshold: float,
-    costs: CostSettings,
+    terms: Terms,
     margin: float,
 ) -> Judged:
-    """Compare a gate with what it becomes by a correction, each at its own threshold.
+    """Compare a gate with what it becomes by a correction.
 
-    The threshold is chosen anew on memory and new photos together, near the one that there was.
+    The threshold of either is chosen on memory and new photos together. All sources of a class
+    count alike; its new photos are one more, as they are to the fit, unless they are too few.
 
     Args:
         memory: of the gate, without the new photos.
-        photos: the new ones.
+        photos: the new ones, ``[M]``.
         start: the correction that the gate had.
         correction: the one that it gets.
-        threshold: that the gate had.
-        costs: of errors.
+        left_out: logits of the new photos ``[M]``, each by a correction that was fitted without its
+            scene; see :func:`plantood.training.adapt.correct.leave_each_out`.
+        terms: by which both are judged; they move the logits of both.
         margin: see :func:`plantood.training.finetune.changes.is_worse`.
     """
-    old = [sigmoid(memory_logits(memory, one)) for one in (start, correction)]
-    new = [
-        sigmoid(start.logit(photos.logit, photos.embedding)),
-        sigmoid(leave_each_out(memory, photos, start)),
-    ]
-    chosen = choose_threshold(
-        np.concatenate([memory.plant, photos.plant]),
-        np.concatenate([old[1], new[1]]),
-        false_accept_cost=costs.false_accept_cost,
-        false_retake_cost=costs.false_retake_cost,
-        towards=threshold,
-        standard_errors=costs.standard_errors,
-        share_of_others=costs.share_of_others,
+    labels = {KNOWN: memory.plant.astype(np.float64), NEW: photos.plant.astype(np.float64)}
+    before = {KNOWN: memory_logits(memory, start), NEW: start.logit(photos.logit, photos.embedding)}
+    after = {KNOWN: memory_logits(memory, correction), NEW: left_out}
+    told, own = (
+        {name: Said(labels[name], sigmoid(logits[name] + terms.shift)) for name in labels}
+        for logits in (before, after)
     )
-    thresholds = (threshold, chosen.threshold)
-    wrong_new = [(p >= at) != photos.plant for p, at in zip(new, thresholds, strict=True)]
-    wrong_old = [(p >= at) != memory.plant for p, at in zip(old, thresholds, strict=True)]
+    known = memory.sources[memory.source].tolist()
+    choosing = enough_to_choose(photos.plant)
+    by = [*known, *[NEW] * int(choosing.sum())]
+    at_before, at_after = (
+        choose_threshold(
+            np.concatenate([labels[KNOWN], labels[NEW][choosing]]),
+            np.concatenate([said[KNOWN].probabilities, said[NEW].probabilities[choosing]]),
+            **terms.costs.as_dict(),
+            towards=terms.towards,
+            sources=by,
+        )
+        for said in (told, own)
+    )
+    new, of_memory = (
+        _Compared(
+            name, told[name], own[name], at_before.threshold, at_after.threshold, terms, margin
+        )
+        for name in (NEW, KNOWN)
+    )
+    moved = [
+        change for change in of_memory.by_source(known) if change.newly_right or change.newly_wrong
+    ]
+    return Judged(
+        before=at_before,
+        after=at_after,
+        new=new.totals(),
+        known=(*of_memory.totals(), *moved),
+        figures=(new.figures(), of_memory.figures()),
+    )
 
-    def change(
-        name: str, wrong: list[NDArray[np.bool_]], plant: bool, mine: NDArray[np.bool_]
-    ) -> Change:
-        return change_of(name, error_of(plant), wrong[0][mine], wrong[1][mine], margin)
 
-    def both(name: str, wrong: list[NDArray[np.bool_]], labels: NDArray[np.bool_]) -> list[Change]:
-        return [
-            change(name, wrong, plant, labels == plant)
+def enough_to_choose(plant: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whether there are enough new photos of its class for each to have a say in the threshold.
+
+    One photo would be a source like any other, and count as much as hundreds.
+    """
+    plants, others = plant.sum() >= FEWEST, (~plant).sum() >= FEWEST
+    return (plant & plants) | (~plant & others)
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """Some photos by both, each at its threshold."""
+
+    photos: str
+    before: Said
+    after: Said
+    threshold_before: float
+    threshold_after: float
+    terms: Terms
+    margin: float
+
+    @property
+    def _wrong(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        return (
+            wrong_verdicts(self.before, self.threshold_before),
+            wrong_verdicts(self.after, self.threshold_after),
+        )
+
+    def change(self, name: str, plant: bool, mine: NDArray[np.bool_]) -> Change:
+        """On some of the photos of a class."""
+        before, after = self._wrong
+        return change_of(name, error_of(plant), before[mine], after[mine], self.margin)
+
+    def totals(self) -> tuple[Change, ...]:
+        """By class, and at fixed operating points."""
+        classes = [
+            self.change(self.photos, plant, mine)
             for plant in (False, True)
-            if np.any(labels == plant)
+            if np.any(mine := self.before.labels == plant)
+        ]
+        fixed = at_fixed_points(
+            self.before, self.after, self.threshold_before, self.margin, self.photos
+        )
+        return (*classes, *fixed)
+
+    def by_source(self, sources: Sequence[str]) -> list[Change]:
+        """By class and source."""
+        names = np.array(sources)
+        return [
+            self.change(name, plant, mine)
+            for plant in (False, True)
+            for name in np.unique(names).tolist()
+            if np.any(mine := (names == name) & (self.before.labels == plant))
         ]
 
-    sources = [
-        change(str(name), wrong_old, plant, mine)
-        for plant in (False, True)
-        for number, name in enumerate(memory.sources)
-        if np.any(mine := (memory.source == number) & (memory.plant == plant))
-    ]
-    moved = [one for one in sources if one.newly_right or one.newly_wrong]
-    return Judged(
-        before=threshold,
-        chosen=chosen,
-        new=tuple(both(NEW, wrong_new, photos.plant)),
-        known=(*both(KNOWN, wrong_old, memory.plant), *moved),
-    )
-
-
-def _row(change: Change) -> Row:
-    return [
-        *change.cells(),
-        "worse" if change.worse else "",
-    ]
+    def figures(self) -> Figures:
+        """All of them together."""
+        labels, share = self.before.labels, self.terms.share_of_others
+        weights = photo_weights(labels, share)
+        said = self.before.probabilities, self.after.probabilities
+        losses = [float(np.average(cross_entropy(labels, p), weights=weights)) for p in said]
+        errors = [calibration_error(labels, p, share_of_others=share) or 0.0 for p in said]
+        return Figures(
+            photos=self.photos,
+            count=len(labels),
+            cost=cost_of(labels, *self._wrong, self.terms.costs),
+            log_loss=(losses[0], losses[1]),
+            calibration_error=(errors[0], errors[1]),
+        )

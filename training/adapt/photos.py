@@ -1,8 +1,9 @@
-"""The new photos: read, put together by scene, and scored without any correction."""
+"""The new photos: read, without those that the gate knows, put together by scene, and scored."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,33 +11,38 @@ from numpy.typing import NDArray
 
 from plantood.errors import TrainingDataError
 from plantood.model.calibration import logit
-from plantood.model.entry import GateModel
+from plantood.model.entry import GateModel, TrainingData
 from plantood.training.adapt.correct import NewPhotos
+from plantood.training.files.paths import spelled
 from plantood.training.fitting.features import BATCH, batches_of, read_input
+from plantood.training.judging.seen import seen_by
 from plantood.training.photos.account import ensure_photos, read_usable
-from plantood.training.photos.data import Found
-from plantood.training.photos.dataset import Photos
+from plantood.training.photos.data import Found, LabelledPhoto
+from plantood.training.photos.dataset import Photos, labels_digest
 from plantood.training.photos.hashes import near_duplicates
 from plantood.training.process.parallel import map_in_order
 from plantood.training.process.progress import track
-
-ROUND, LABELS = "round.json", "labels.csv"
-"""Of :mod:`plantood.training.rounds.layout`, which needs packages that serving lacks."""
+from plantood.training.review.log import DecisionLog
+from plantood.training.rounds.layout import INFO, LABELS, Round
 
 
 @dataclass(frozen=True)
 class Given:
     """What a gate is to learn from."""
 
-    is_round: bool
     photos: Photos
+    """In the order of their digests."""
     scored: NewPhotos
-    """Of the same photos."""
+    """The same photos."""
+    data: tuple[TrainingData, ...]
+    """Where they come from, each collection with all of its usable photos."""
+    notes: tuple[str, ...]
+    """What a user must know of them: labels that changed, and photos that were left out."""
 
 
 def is_round(path: Path) -> bool:
     """Whether a folder is a round."""
-    return (path / ROUND).is_file()
+    return (path / INFO).is_file()
 
 
 def find_photos(path: Path) -> Found:
@@ -44,28 +50,91 @@ def find_photos(path: Path) -> Found:
 
     Raises:
         TrainingDataError: there is none, or they cannot be read.
+        RoundError: the round is not mined to the end, damaged, or its labels were changed by hand.
     """
     if not is_round(path):
         return ensure_photos(path)
+    DecisionLog(Round.open(path))  # brings labels.csv up to the newest decision
     try:
         return ensure_photos(path / LABELS)
     except TrainingDataError as error:
         raise TrainingDataError(f"{error} Review it first: plantood review {path}") from error
 
 
-def read_photos(gate: GateModel, path: Path, cache: Path) -> Given:
-    """The photos that can be used, in the order of their digests, scored.
+def read_photos(gate: GateModel, paths: Sequence[Path], cache: Path) -> Given:
+    """The photos that can be used and that the gate does not know, scored.
 
     Args:
         gate: it scores as it is served, but without any correction.
-        path: folder, manifest or reviewed round.
+        paths: folders, manifests or reviewed rounds; of a photo that is in several, the last label
+            counts.
         cache: folder where scanned photos are remembered.
 
     Raises:
         TrainingDataError: there is none, or they cannot be read.
+        RoundError: as of :func:`find_photos`.
     """
-    usable, _ = read_usable(path, cache, found=find_photos(path))
-    photos = tuple(sorted(usable, key=lambda photo: photo.sha256))
+    by_digest: dict[str, LabelledPhoto] = {}
+    data, notes = [], []
+    for path in paths:
+        usable, _ = read_usable(path, cache, found=find_photos(path))
+        data.append(
+            TrainingData(
+                kind="round" if is_round(path) else "photos",
+                path=spelled(path.resolve()),
+                photos=len(usable),
+                labels_sha256=labels_digest(usable),
+            )
+        )
+        before = [by_digest.get(photo.sha256, photo) for photo in usable]
+        changed = sum(one.label != photo.label for one, photo in zip(before, usable, strict=True))
+        if changed:
+            notes.append(
+                f"{changed} photos of {path} are labelled otherwise than before; the new label "
+                "counts."
+            )
+        for one, photo in zip(before, usable, strict=True):  # a round does not tell groups
+            by_digest[photo.sha256] = replace(photo, group=photo.group or one.group)
+    every = tuple(by_digest[digest] for digest in sorted(by_digest))
+    photos, left_out = without_known(gate, every)
+    return Given(photos, score(gate, photos), tuple(data), (*notes, *left_out))
+
+
+def without_known(gate: GateModel, photos: Photos) -> tuple[Photos, list[str]]:
+    """The photos that can judge what a gate learns from them, and what to tell of the others.
+
+    Left out is what the gate or an ancestor was fitted to, by an earlier adaptation as well, and
+    what shows the same scene.
+
+    Raises:
+        TrainingDataError: none is left.
+    """
+    known = seen_by(gate)
+    if known is None:
+        return photos, [
+            f"{gate.tag} does not say which photos it has seen: if it has learned from some of "
+            "these, its own figures on them are better than it is."
+        ]
+    scene = scenes(photos)
+    out = np.isin(scene, scene[[known.fitted_on(photo) for photo in photos]])
+    if out.all():
+        parent = gate.manifest.parent
+        raise TrainingDataError(
+            f"{gate.tag} has learned from all of these photos already, or from near-duplicates: "
+            "give photos that it does not know"
+            + (f", or adapt {parent}, which it comes from, with these." if parent else ".")
+        )
+    if not out.any():
+        return photos, []
+    told = (
+        f"{out.sum()} of {len(photos)} photos are left out: {gate.tag} or an ancestor has learned "
+        "from them, or from near-duplicates."
+    )
+    return tuple(photo for photo, gone in zip(photos, out, strict=True) if not gone), [told]
+
+
+def score(gate: GateModel, photos: Photos) -> NewPhotos:
+    """What a gate says of photos without any correction, and their scenes."""
     scorer = gate.scorer(corrected=False)
     inputs = map_in_order(
         lambda photo: read_input(photo.path, scorer.input_size), photos, ahead=2 * BATCH
@@ -73,28 +142,35 @@ def read_photos(gate: GateModel, path: Path, cache: Path) -> Given:
     batches = batches_of(track(inputs, len(photos), "Embedding"), BATCH)
     scores = [scorer.score(batch) for batch in batches]
     probability = np.concatenate([one.plant_probability for one in scores])
-    return Given(
-        is_round(path),
-        photos,
-        NewPhotos(
-            embedding=np.concatenate([one.embedding for one in scores]),
-            logit=logit(probability).astype(np.float32),
-            plant=np.array([photo.label == 1 for photo in photos]),
-            scene=scenes(photos),
-        ),
+    return NewPhotos(
+        embedding=np.concatenate([one.embedding for one in scores]),
+        logit=logit(probability).astype(np.float32),
+        plant=np.array([photo.label == 1 for photo in photos]),
+        scene=scenes(photos),
     )
 
 
-def scenes(photos: Photos) -> NDArray[np.int64]:
+def scenes(photos: Sequence[LabelledPhoto]) -> NDArray[np.int64]:
     """Number of the scene of each photo, ``[N]``: near-duplicates, and what shares a ``group``."""
-    links = near_duplicates([photo.look for photo in photos]).tolist()
     first = {photo.sha256: index for index, photo in enumerate(photos)}
-    links += [
+    shared = [
         (first.setdefault(photo.group, index), index)
         for index, photo in enumerate(photos)
         if photo.group
     ]
-    scene = np.arange(len(photos))
+    return _joined(alike(photos), shared)
+
+
+def alike(photos: Sequence[LabelledPhoto]) -> NDArray[np.int64]:
+    """A number for each photo that near-duplicates share, ``[N]``."""
+    return _joined(
+        np.arange(len(photos)), near_duplicates([photo.look for photo in photos]).tolist()
+    )
+
+
+def _joined(numbers: NDArray[np.int64], links: Sequence[Sequence[int]]) -> NDArray[np.int64]:
+    """The numbers, those of linked photos made the same. Without SciPy, so for few photos."""
+    joined = numbers.copy()
     for one, other in links:
-        scene[scene == scene[other]] = scene[one]
-    return scene
+        joined[joined == joined[other]] = joined[one]
+    return joined

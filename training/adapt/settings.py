@@ -15,12 +15,14 @@ class AdaptOptions:
 
     tag: str
     """The parent."""
-    photos: Path
-    """A folder with ``plant/`` and ``other/``, a manifest, or a reviewed round."""
+    photos: tuple[Path, ...]
+    """Folders with ``plant/`` and ``other/``, manifests, or reviewed rounds; the label of a later
+    one counts."""
     costs: CostSettings = field(default_factory=CostSettings)
     margin: float = MARGIN
     """Share of a source's pictures in the memory that may get worse, beside the noise."""
     force: bool = False
     gate_name: str | None = None
     """In the model store; None is as the parent."""
+    runs: Path = Path("runs")
     cache: Path = Path("runs/cache")

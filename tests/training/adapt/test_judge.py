@@ -1,15 +1,31 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from plantood.model.calibration import sigmoid
+from plantood.model.correction import Correction
 from plantood.model.memory import Memory, remember
-from plantood.training.adapt.correct import fit_correction, leave_each_out, memory_logits, none
-from plantood.training.adapt.judge import Judged, judge
+from plantood.training.adapt.correct import (
+    NewPhotos,
+    fit_correction,
+    leave_each_out,
+    memory_logits,
+    none,
+)
+from plantood.training.adapt.fit import Vector
+from plantood.training.adapt.judge import Judged, enough_to_choose, judge
+from plantood.training.adapt.terms import Terms
+from plantood.training.adapt.told import change_table, figures_table
 from plantood.training.common.settings import CostSettings
+from plantood.training.finetune.changes import at_fixed_points
+from plantood.training.judging.evaluation import Scored
+from plantood.training.judging.metrics import summary
 from plantood.training.judging.threshold import choose_threshold
 from tests.training.adapt.test_correct import CHANNELS, photos
+from tests.training.conftest import make_photo
 
 START = none(CHANNELS)
 
@@ -21,75 +37,164 @@ def memory() -> Memory:
     return remember(known.embedding, known.logit, known.plant, sources, np.ones(300))
 
 
-def judged(memory: Memory, away: float = 2.0) -> Judged:
-    new = photos(30, 1, away)
+def terms(memory: Memory, served: float = 0.75, **costs: float) -> Terms:
+    return Terms.from_figures({}, served, memory, CostSettings(**costs))
+
+
+def judged(
+    memory: Memory,
+    new: NewPhotos,
+    correction: Correction | None = None,
+    left_out: Vector | None = None,
+    by: Terms | None = None,
+) -> Judged:
+    """As `adapt` does it, but for what is given."""
     return judge(
         memory,
         new,
         START,
-        fit_correction(memory, new, START),
-        threshold=0.4,
-        costs=CostSettings(),
+        fit_correction(memory, new, START) if correction is None else correction,
+        leave_each_out(memory, new, START) if left_out is None else left_out,
+        terms=by or terms(memory),
         margin=0.02,
     )
 
 
-def test_before_is_the_parent_at_its_threshold(memory: Memory) -> None:
-    new, found = photos(30, 1, 2.0), judged(memory)
-    p = sigmoid(new.logit)
-    assert [(one.error, one.count, one.wrong_before) for one in found.new] == [
-        ("false accepts", int(np.sum(~new.plant)), int(np.sum(p[~new.plant] >= 0.4))),
-        ("false retakes", int(np.sum(new.plant)), int(np.sum(p[new.plant] < 0.4))),
+@pytest.mark.parametrize("served", [0.05, 0.4, 0.999])
+@pytest.mark.parametrize(
+    "costs", [{}, {"false_accept_cost": 20.0}, {"share_of_others": 0.02, "false_retake_cost": 9.0}]
+)
+def test_photos_that_teach_nothing_show_no_difference(
+    memory: Memory, served: float, costs: dict[str, float]
+) -> None:
+    """Whatever its parent serves with: another threshold is nothing that was learned."""
+    new = photos(30, 1, 2.0)
+    by = terms(memory, served, **costs)
+    said = START.logit(new.logit, new.embedding)
+    found = judged(memory, new, START, said, by)
+    assert found.before == found.after
+    for change in (*found.new, *found.known):
+        assert (change.newly_right, change.newly_wrong) == (0, 0)
+    for figures in found.figures:
+        assert figures.cost.before == figures.cost.after
+        assert figures.log_loss[0] == figures.log_loss[1]
+    assert found.objections == []
+
+
+def test_both_thresholds_are_chosen_on_the_same_photos(memory: Memory) -> None:
+    """The new photos are a source beside the two that are remembered; its parent's is preferred."""
+    new = photos(30, 1, 2.0)
+    by = terms(memory, 0.4)
+    found = judged(memory, new, by=by)
+    after = fit_correction(memory, new, START)
+    names = [*memory.sources[memory.source].tolist(), *["the field"] * 30]
+    for chosen, old, own in (
+        (found.before, memory.logit, new.logit),
+        (found.after, memory_logits(memory, after), leave_each_out(memory, new, START)),
+    ):
+        expected = choose_threshold(
+            np.concatenate([memory.plant, new.plant]),
+            sigmoid(np.concatenate([old, own])),
+            towards=0.4,
+            share_of_others=by.had,
+            sources=names,
+        )
+        assert chosen.threshold == pytest.approx(expected.threshold, abs=1e-6)
+    assert (found.before.towards, found.after.towards) == (0.4, 0.4)
+
+
+def test_before_is_the_parent_and_after_no_photo_is_judged_by_what_it_taught(
+    memory: Memory,
+) -> None:
+    new = photos(30, 1, 2.0)
+    found = judged(memory, new)
+    p, at = sigmoid(new.logit), found.before.threshold
+    assert [(one.error, one.count, one.wrong_before) for one in found.new[:2]] == [
+        ("false accepts", int(np.sum(~new.plant)), int(np.sum(p[~new.plant] >= at))),
+        ("false retakes", int(np.sum(new.plant)), int(np.sum(p[new.plant] < at))),
     ]
     remembered = sigmoid(memory.logit)
-    assert found.known[0].wrong_before == int(np.sum(remembered[~memory.plant] >= 0.4))
-    assert found.known[1].wrong_before == int(np.sum(remembered[memory.plant] < 0.4))
-
-
-def test_after_no_photo_is_judged_by_what_it_taught(memory: Memory) -> None:
-    new, found = photos(30, 1, 2.0), judged(memory)
+    assert found.known[0].wrong_before == int(np.sum(remembered[~memory.plant] >= at))
     without = sigmoid(leave_each_out(memory, new, START))
-    at = found.chosen.threshold
+    at = found.after.threshold
     assert found.new[1].wrong_after == int(np.sum(without[new.plant] < at))
     after = sigmoid(memory_logits(memory, fit_correction(memory, new, START)))
     assert found.known[1].wrong_after == int(np.sum(after[memory.plant] < at))
 
 
-def test_the_threshold_is_chosen_on_both_near_the_one_before(memory: Memory) -> None:
-    new = photos(30, 1, 2.0)
-    after = sigmoid(memory_logits(memory, fit_correction(memory, new, START)))
-    expected = choose_threshold(
-        np.concatenate([memory.plant, new.plant]),
-        np.concatenate([after, sigmoid(leave_each_out(memory, new, START))]),
-        towards=0.4,
+def test_at_fixed_points_of_both(memory: Memory) -> None:
+    """As fine-tuning has them, of the same photos and probabilities."""
+    new = photos(60, 1, 1.0)
+    found = judged(memory, new)
+    listed = tuple(make_photo(str(n), int(plant)) for n, plant in enumerate(new.plant))
+    before, after = (
+        Scored(listed, sigmoid(logits).astype(np.float32))
+        for logits in (new.logit, leave_each_out(memory, new, START))
     )
-    assert judged(memory).chosen.threshold == pytest.approx(expected.threshold, abs=1e-6)
+    expected = at_fixed_points(before, after, found.before.threshold, 0.02, "new photos")
+    assert found.new[2:] == expected
+    assert [one.source.split(", at ")[0] for one in found.known[2:4]] == ["memory", "memory"]
+
+
+def test_what_all_photos_come_to(memory: Memory) -> None:
+    """Losses and calibration errors as of any evaluation, at the share of others."""
+    new = photos(30, 1, 2.0)
+    by = terms(memory, share_of_others=0.2)
+    figures, of_memory = judged(memory, new, by=by).figures
+    shift = np.log(0.8 / 0.2) - np.log((1 - by.had) / by.had)
+    logits = new.logit, leave_each_out(memory, new, START)
+    for when, logit in enumerate(logits):
+        expected = summary(new.plant, sigmoid(logit + shift), share_of_others=0.2)
+        assert figures.log_loss[when] == pytest.approx(expected["loss"], abs=1e-5)
+        assert figures.calibration_error[when] == pytest.approx(expected["calibration_error"])
+    assert (figures.photos, figures.count) == ("new photos", 30)
+    assert (of_memory.photos, of_memory.count) == ("memory", 300)
+
+
+def test_a_threshold_that_was_served_with_says_nothing_of_what_was_learned(memory: Memory) -> None:
+    """A parent with a poor threshold: what the rule alone makes better is no gain."""
+    new = photos(30, 1, 2.0)
+    poor, good = (judged(memory, new, by=terms(memory, served)) for served in (0.999, 0.75))
+    for one in (poor, good):
+        wrong = sum(change.wrong_before for change in one.known[:2])
+        assert wrong < 60  # at 0.999 nearly all of the 150 plants are sent back
+
+
+def test_few_new_photos_of_a_class_have_no_say_in_the_threshold(memory: Memory) -> None:
+    plant = np.array([True] * 6 + [False] * 4)
+    assert enough_to_choose(plant).tolist() == plant.tolist()
+    assert enough_to_choose(~plant).tolist() == plant.tolist()
+    assert enough_to_choose(plant[1:7]).tolist() == [True] * 5 + [False]
+    new = photos(40, 1, 2.0)
+    others = np.flatnonzero(~new.plant)[4:]
+    few = new.part(~np.isin(np.arange(40), others))
+    assert int(np.sum(~few.plant)) == 4
+    found = judged(memory, few)
+    assert found.after.others == int(np.sum(~memory.plant))
+    assert found.after.plants == int(np.sum(memory.plant)) + int(np.sum(few.plant))
 
 
 def test_sources_that_changed_are_told(memory: Memory) -> None:
-    found = judged(memory)
-    totals, sources = found.known[:2], found.known[2:]
+    found = judged(memory, photos(30, 1, 2.0))
+    totals, sources = found.known[:2], found.known[4:]
     assert {one.source for one in sources} <= {"near", "far"}
     for total in totals:
         of_error = [one for one in sources if one.error == total.error]
         assert sum(one.newly_wrong for one in of_error) == total.newly_wrong
         assert sum(one.newly_right for one in of_error) == total.newly_right
-    header, rows = found.table()
-    assert {len(row) for row in rows} == {len(header)}
+    for header, rows in (change_table(found), figures_table(found)):
+        assert {len(row) for row in rows} == {len(header)}
 
 
 def test_what_gets_worse_is_an_objection(memory: Memory) -> None:
     new = photos(30, 1, 2.0)
     wrongly = fit_correction(memory, new, START)
-    turned = type(wrongly)(-wrongly.gain, -wrongly.kernel, -wrongly.bias)
-    found = judge(
-        memory,
-        new,
-        START,
-        turned,
-        threshold=0.4,
-        costs=CostSettings(),
-        margin=0.02,
-    )
-    assert any("Worse on memory" in one for one in found.objections)
-    assert not any("Worse on memory" in one for one in judged(memory, 0.0).objections)
+    turned = replace(wrongly, gain=-wrongly.gain, kernel=-wrongly.kernel, bias=-wrongly.bias)
+    objections = judged(memory, new, turned).objections
+    for text in ("Worse on memory:", "Worse on memory, at ", "Costlier on memory: "):
+        assert any(one.startswith(text) for one in objections), text
+    many = photos(300, 1)
+    objections = judged(memory, many, START, -many.logit).objections
+    assert any(one.startswith("Worse on new photos") for one in objections)
+    assert any(one.startswith("Costlier on new photos: ") for one in objections)
+    assert judged(memory, photos(30, 1)).objections == []
