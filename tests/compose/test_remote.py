@@ -205,7 +205,7 @@ def test_an_answer_is_final_whatever_it_is(response: bytes, kind: FailureKind) -
     ("answer", "ready"),
     [
         (saying(http("200 OK", "\n", "text/plain")), True),
-        (saying(http("200 OK", "\n", "text/plain", "gzip")), False),
+        (saying(http("200 OK", "ready", "text/plain", "gzip")), False),
         (saying(http("302 Found", "")), False),
         (saying(http("503 Service Unavailable", "")), False),
         (saying(b"SSH-2.0-OpenSSH_9.6\r\n\r\n"), False),
@@ -241,7 +241,7 @@ def test_one_that_is_closed_is_not_ready_and_cannot_judge() -> None:
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("proxy", ["ftp://proxy:21", "http://[proxy", "http://proxy:port"])
+@pytest.mark.parametrize("proxy", ["ftp://proxy:21", "http://proxy:port"])
 def test_a_proxy_that_is_none_is_said_in_one_sentence(
     proxy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
