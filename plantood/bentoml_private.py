@@ -1,14 +1,18 @@
 """All that is used of BentoML's insides, and of uvicorn's, each with the reason.
 
-What BentoML offers publicly is imported from ``bentoml`` where it is needed. The rest stands here
-and nowhere else: `PRIVATE` names each piece with what of it is used, and a test looks each of them
-up, so that a BentoML that has changed one fails by its name. Names are looked up when they are
-first asked for: judging a photo in process needs none of the web application.
+What BentoML documents is imported from ``bentoml`` where it is needed. The rest stands here:
+`PRIVATE` names each class with what of it is used, `HABITS` what BentoML does that no name stands
+for, and a test looks each of them up, so that a BentoML that has changed one fails by its name.
+Other modules subclass what is in the table; whatever reaches further into an object of BentoML's,
+or changes one, is a function here. Names are looked up when they are first asked for: judging a
+photo in process needs none of the web application.
 """
 
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -21,18 +25,13 @@ from plantood.errors import PlantoodError
 
 if TYPE_CHECKING:
     import aiohttp
-    from _bentoml_impl.client import HTTPClient, RemoteProxy
-    from _bentoml_impl.client.proxy2 import AsyncClient
     from _bentoml_impl.serde import Payload, PickleSerde
     from _bentoml_impl.server.app import ServiceAppFactory
     from _bentoml_sdk.io_models import IORootModel, ensure_io_descriptor
     from _bentoml_sdk.method import APIMethod
     from bentoml._internal.bento.build_config import BentoEnvSchema
-    from bentoml._internal.configuration.containers import (
-        BentoMLContainer,
-        _BentoMLContainerClass,
-    )
-    from bentoml._internal.marshal.dispatcher import Optimizer
+    from bentoml._internal.configuration.containers import _BentoMLContainerClass
+    from bentoml._internal.marshal.dispatcher import CorkDispatcher
     from bentoml._internal.server.http.access import AccessLogMiddleware
     from bentoml._internal.server.http.instruments import RunnerTrafficMetricsMiddleware
     from bentoml._internal.server.http.traffic import MaxConcurrencyMiddleware
@@ -41,16 +40,11 @@ if TYPE_CHECKING:
 __all__ = [
     "APIMethod",
     "AccessLogMiddleware",
-    "AsyncClient",
     "BentoEnvSchema",
-    "BentoMLContainer",
-    "HTTPClient",
     "IORootModel",
     "MaxConcurrencyMiddleware",
-    "Optimizer",
     "Payload",
     "PickleSerde",
-    "RemoteProxy",
     "RunnerTrafficMetricsMiddleware",
     "ServiceAppFactory",
     "ensure_io_descriptor",
@@ -70,14 +64,33 @@ class Piece:
 
     Attributes:
         module: That it is imported from.
-        used: Its attributes and methods that are called or overridden; a method with the names of
-            its parameters.
+        used: Its attributes and methods that are read, called or overridden; a method with the
+            names of its parameters, and what only an object has with ``self.`` before it.
         why: What for, and what is lacking in public.
+        issue: Number of the issue or pull request of BentoML's that is about it, if one is known.
     """
 
     module: str
     used: tuple[str, ...]
     why: str
+    issue: int | None = None
+
+
+@dataclass(frozen=True)
+class Habit:
+    """Something that BentoML does, and that no name stands for.
+
+    Attributes:
+        module: That does it.
+        text: Of its code.
+        why: Who relies on it, and what is lacking in public.
+        issue: As of a `Piece`.
+    """
+
+    module: str
+    text: str
+    why: str
+    issue: int | None = None
 
 
 PRIVATE = {
@@ -93,6 +106,11 @@ PRIVATE = {
             "index_page(_)",
             "openapi_spec_view(req)",
             "api_endpoint(name, request)",
+            "self.service",
+            "self.is_main",
+            "self.max_concurrency",
+            "self.dispatchers",
+            "self._service_instance",
         ),
         "The order of middlewares, and what is done at the start and for each request. Public are "
         "only middlewares inside of BentoML's own, which have read the request by then.",
@@ -111,19 +129,67 @@ PRIVATE = {
         (),
         "To be told among the middlewares, and replaced: it counts a request from its first byte.",
     ),
+    "Service": Piece(
+        "bentoml",
+        (
+            "to_asgi(is_main)",
+            "inject_config()",
+            "all_services(exclude_urls)",
+            "apis",
+            "bento",
+            "config",
+            "dependencies",
+            "envs",
+            "inner",
+            "labels",
+            "models",
+            "name",
+            "openapi_spec",
+            "working_dir",
+        ),
+        "Subclassed for an application of another kind (`service_class=`). The class is public; "
+        "documented of it is what its decorator takes.",
+    ),
+    "Dependency": Piece(
+        "_bentoml_sdk.service.dependency",
+        ("on",),
+        "Which services one depends on, since the gates among them are asked by their own probe.",
+    ),
+    "CorkDispatcher": Piece(
+        "bentoml._internal.marshal.dispatcher", ("self.optimizer",), "As of `Optimizer`."
+    ),
     "Optimizer": Piece(
         "bentoml._internal.marshal.dispatcher",
-        ("trigger_refresh()",),
+        ("trigger_refresh()", "self.wait"),
         "Batching that waits for no further photos; a setting for it does not exist.",
+        issue=3630,
     ),
     "PickleSerde": Piece(
         "_bentoml_impl.serde",
-        ("deserialize_value(payload)",),
-        "To tell the calls of other services of the bento, and to read nothing but arrays there.",
+        ("media_type", "deserialize_value(payload)"),
+        "To tell the calls of other services of the bento, and to read nothing but arrays there: "
+        "BentoML unpickles whatever reaches a service that is not the main one.",
+        issue=5610,
     ),
-    "Payload": Piece("_bentoml_impl.serde", (), "What such a call carries."),
+    "Payload": Piece("_bentoml_impl.serde", ("data", "metadata"), "What such a call carries."),
     "APIMethod": Piece(
-        "_bentoml_sdk.method", (), "To refuse @gated above @bentoml.api; nothing public names it."
+        "_bentoml_sdk.method",
+        ("func", "name", "route"),
+        "To refuse @gated above @bentoml.api, and to find what is gated; nothing public names it.",
+    ),
+    "IODescriptor": Piece(
+        "bentoml",
+        (
+            "from_inputs(args, kwargs)",
+            "from_http_request(request, serde)",
+            "to_http_response(obj, serde)",
+            "from_output(func)",
+            "mime_type()",
+            "multipart_fields",
+            "media_type",
+        ),
+        "Photos are read by descriptors of our own. That `input_spec=` takes one is documented, "
+        "and not how one reads a request or writes an answer.",
     ),
     "IORootModel": Piece(
         "_bentoml_sdk.io_models",
@@ -137,14 +203,35 @@ PRIVATE = {
     ),
     "HTTPClient": Piece(
         "_bentoml_impl.client",
-        (),
+        ("self.url", "self.media_type", "self.default_headers"),
         "To tell a client that calls over HTTP; the public classes are its two subclasses only.",
     ),
     "RemoteProxy": Piece(
         "_bentoml_impl.client", ("to_async",), "What bentoml.depends resolves to."
     ),
     "AsyncClient": Piece(
-        "_bentoml_impl.client.proxy2", (), "What bentoml.depends(url=...) calls by."
+        "_bentoml_impl.client.proxy2",
+        (
+            "self.url",
+            "self.media_type",
+            "self.default_headers",
+            "self.endpoints",
+            "self._session_manager",
+        ),
+        "What bentoml.depends(url=...) calls by.",
+    ),
+    "SessionManager": Piece(
+        "_bentoml_impl.client.proxy2",
+        ("get_session()",),
+        "To ask a service whether it is ready by a connection that there is: BentoML's own "
+        "`is_ready` opened one each time, and gave none back.",
+        issue=5552,
+    ),
+    "BentoModel": Piece(
+        "bentoml.models",
+        ("stored", "to_info(alias)", "resolve(base_path, global_model_store)"),
+        "The gate is looked up when it is needed, and verified when it is packed; documented is "
+        "only a tag that is there already.",
     ),
     "BentoEnvSchema": Piece(
         "bentoml._internal.bento.build_config",
@@ -163,7 +250,55 @@ PRIVATE = {
         "Where BentoML keeps what it keeps, and where each service of the bento answers.",
     ),
 }
-"""By name, what can be imported from here."""
+"""By name, what is used; what others need of it can be imported from here."""
+
+HABITS = {
+    "it starts workers with a number": Habit(
+        "_bentoml_impl.worker.service",
+        '"--worker-id"',
+        "`is_worker`: nothing public tells a worker from a process that imports a service.",
+    ),
+    "it starts workers with their service's name": Habit(
+        "_bentoml_impl.worker.service",
+        '"--service-name"',
+        "`service_of_worker`: nothing public says which processes a server has.",
+    ),
+    "its sockets are in a folder of this name": Habit(
+        "_bentoml_impl.server.serving",
+        'tempfile.mkdtemp(prefix="bentoml-uds-")',
+        "`plantood.bento.graceful` keeps it until the workers have ended.",
+    ),
+    "it removes that folder by rmtree": Habit(
+        "_bentoml_impl.server.serving",
+        "shutil.rmtree, uds_path, ignore_errors=True",
+        "`plantood.bento.graceful`: it leaves a symbolic link alone.",
+    ),
+    "it logs a start that failed there": Habit(
+        "_bentoml_sdk.service.factory",
+        'logging.getLogger("bentoml.serve")',
+        "`SERVE_LOG`: what is said in a sentence needs no stack trace.",
+    ),
+    "it marks a whole input": Habit(
+        "_bentoml_sdk.io_models",
+        "typ_.__root_input__ = True",
+        "`keeping`: its clients would no longer name the arguments. `@gated` cannot give "
+        "`@bentoml.api` its input in another way.",
+    ),
+    "it sets an output's media type anew": Habit(
+        "_bentoml_sdk.io_models",
+        "output.media_type = media_type",
+        "`keeping`: from the annotation, which is a descriptor by then, and says none.",
+    ),
+    "an object knows its service": Habit(
+        "_bentoml_sdk.service.factory",
+        "instance.bento_service = self",
+        "`service_of`: a method is told neither its service's threads nor its bento.",
+    ),
+}
+"""By name, what is relied on."""
+
+SERVE_LOG = "bentoml.serve"
+SOCKET_FOLDERS = "bentoml-uds-*"
 
 
 def __getattr__(name: str) -> Any:
@@ -174,6 +309,10 @@ def __getattr__(name: str) -> Any:
     """
     if name not in PRIVATE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _piece(name)
+
+
+def _piece(name: str) -> Any:
     ensure_known(bentoml.__version__)
     piece = PRIVATE[name]
     try:
@@ -201,7 +340,7 @@ def ensure_known(version: str) -> None:
 
 
 def _container() -> _BentoMLContainerClass:
-    container: _BentoMLContainerClass = __getattr__("BentoMLContainer")
+    container: _BentoMLContainerClass = _piece("BentoMLContainer")
     return container
 
 
@@ -231,11 +370,83 @@ def has_trace_exporter() -> bool:
     return bool(_container().tracing.exporter_type.get())
 
 
-async def session_of(client: Any) -> aiohttp.ClientSession | None:
-    """The session by which a proxy calls its service; None for an instance in this process.
+def configure(service: Any) -> None:
+    """Put a service's configuration in force, as BentoML does before it builds its application."""
+    service.inject_config()
 
-    BentoML's own `is_ready` opens one each time and never gives its connection back.
+
+def object_of(app: ServiceAppFactory) -> Any:
+    """The service's object, in an application that has started."""
+    assert app._service_instance is not None  # requests come once it is made
+    return app._service_instance
+
+
+def never_wait(dispatchers: Iterable[CorkDispatcher[Any, Any]]) -> None:
+    """Let no dispatcher hold a lone request back for as long as requests waited a while ago.
+
+    It still learns from past batches how long the next one will take. A patch of each object: the
+    class is shared with services that are not ours.
     """
+    for dispatcher in dispatchers:
+        optimizer = dispatcher.optimizer
+        learn = optimizer.trigger_refresh
+
+        def refresh(optimizer: Any = optimizer, learn: Any = learn) -> None:
+            learn()
+            optimizer.wait = 0
+
+        optimizer.trigger_refresh = refresh  # type: ignore[method-assign]
+
+
+def keeping(base: type, attribute: str, value: Any) -> type:
+    """A metaclass for a subclass of ``base``: whatever BentoML sets, ``attribute`` is ``value``.
+
+    BentoML writes on descriptors that it is given, see `HABITS`.
+    """
+    kept = property(lambda cls: value, lambda cls, given: None)
+    return type("Keeping", (type(base),), {attribute: kept})
+
+
+def service_of(instance: Any) -> bentoml.Service[Any] | None:
+    """The service whose object this is; None if it was made without one, as in a unit test."""
+    service: bentoml.Service[Any] | None = getattr(instance, "bento_service", None)
+    return service
+
+
+def apis_of(source: Any) -> set[str]:
+    """Names of the APIs of a service, by its proxy or by an instance in this process."""
+    client = getattr(source, "to_async", None)
+    if client is None:
+        return set()
+    return set(client.endpoints if hasattr(client, "endpoints") else vars(client))
+
+
+def elsewhere(source: Any) -> tuple[str, Mapping[str, str]] | None:
+    """Address and headers by which a client, or a proxy, calls a service of another deployment.
+
+    Returns:
+        None if it is neither, or calls another service of this bento.
+    """
+    client = source.to_async if isinstance(source, _piece("RemoteProxy")) else source
+    clients = (_piece("AsyncClient"), _piece("HTTPClient"))
+    if isinstance(client, clients) and client.media_type == "application/json":
+        return client.url, client.default_headers
+    return None
+
+
+def is_worker() -> bool:
+    """Whether this process is one of a server's workers."""
+    return "--worker-id" in sys.argv
+
+
+def service_of_worker(command: list[str]) -> str | None:
+    """Name of the service whose worker a process is, by its command line; None if it is none."""
+    after = command[command.index("--service-name") :][1:] if "--service-name" in command else []
+    return after[0] if after else None
+
+
+async def session_of(client: Any) -> aiohttp.ClientSession | None:
+    """The session by which a proxy calls its service; None for an instance in this process."""
     if not hasattr(client, "_session_manager"):
         return None
     session: aiohttp.ClientSession = await client._session_manager.get_session()
@@ -245,8 +456,8 @@ async def session_of(client: Any) -> aiohttp.ClientSession | None:
 def serve_by(protocol: type[HttpToolsProtocol]) -> None:
     """Let every uvicorn server that this process starts from now on speak by this protocol.
 
-    The one patch. uvicorn has an option for it, but BentoML, which starts uvicorn, has none: so the
-    class takes the place in which uvicorn looks for one when it starts.
+    The one patch of a module. uvicorn has an option for it, but BentoML, which starts uvicorn, has
+    none: so the class takes the place in which uvicorn looks for one when it starts.
     """
     import uvicorn.protocols.http.auto as place
 

@@ -51,7 +51,8 @@ prometheus.keep_apart()
 
 KEEP_CONNECTIONS = {"max_requests": 10**12, "max_age": 1e12}
 """By default a caller closes its client session after 100 requests, and with it the requests that
-are under way: under load, every hundredth breaks its neighbours (seen in BentoML 1.4.39)."""
+are under way: under load, every hundredth breaks its neighbours (seen in BentoML 1.4.39; its issue
+5544)."""
 
 LONGEST_REQUEST = settings.timeout_s + settings.gate_timeout_s
 """Seconds that a request may still take when the service is told to stop."""

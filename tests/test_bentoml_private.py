@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
+import attrs
 import bentoml
 import pytest
 import uvicorn
@@ -13,33 +16,130 @@ import uvicorn.protocols.http.auto as auto
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from plantood import bentoml_private
-from plantood.bentoml_private import NEXT, OLDEST, PRIVATE, UnknownBentoML, ensure_known
+from plantood.bentoml_private import (
+    HABITS,
+    NEXT,
+    OLDEST,
+    PRIVATE,
+    SERVE_LOG,
+    SOCKET_FOLDERS,
+    UnknownBentoML,
+    elsewhere,
+    ensure_known,
+    keeping,
+    service_of,
+    service_of_worker,
+)
+from plantood.http.admission import PICKLE
 
 ROOT = Path(__file__).parents[1]
 PIECES = [(name, used) for name, piece in PRIVATE.items() for used in piece.used]
+SERVE_LOG_TEXT, SOCKETS_TEXT = f'"{SERVE_LOG}"', f'"{SOCKET_FOLDERS.removesuffix("*")}"'
 
 
 @pytest.mark.parametrize("name", PRIVATE)
 def test_each_piece_is_there(name: str) -> None:
     assert getattr(bentoml_private, name) is not None
-    assert name in bentoml_private.__all__
+    assert PRIVATE[name].why.endswith(".")
+
+
+def test_what_others_import_is_in_the_table() -> None:
+    assert set(bentoml_private.__all__) <= set(PRIVATE)
 
 
 @pytest.mark.parametrize(("name", "used"), PIECES)
 def test_each_is_used_as_it_is(name: str, used: str) -> None:
     attribute, call, parameters = used.rstrip(")").partition("(")
     piece = getattr(bentoml_private, name)
+    if (own := attribute.removeprefix("self.")) != attribute:
+        assert own in _of_objects(piece)
+        return
     value = inspect.getattr_static(piece, attribute) if attribute else piece
     if call:
-        names = [n for n in inspect.signature(value).parameters if n != "self"]
+        signature = inspect.signature(getattr(value, "__func__", value))
+        names = [n for n in signature.parameters if n not in ("self", "cls")]
         assert ", ".join(names) == parameters
 
 
-def test_a_client_keeps_its_sessions() -> None:
+def _of_objects(piece: type) -> set[str]:
+    """Names of what an object of a class has: attrs' fields, and what its methods set."""
+    names = {field.name for field in attrs.fields(piece)} if attrs.has(piece) else set()
+    for base in piece.__mro__:
+        if base.__module__.startswith(("bentoml", "_bentoml")):
+            names.update(re.findall(r"^ +self\.(\w+)(?:: .*)? = ", inspect.getsource(base), re.M))
+    return names
 
-    source = inspect.getsource(bentoml_private.AsyncClient)
-    assert "_session_manager" in source
-    assert "get_session" in source
+
+@pytest.mark.parametrize("name", HABITS)
+def test_each_habit_is_kept(name: str) -> None:
+    habit = HABITS[name]
+    assert habit.text in inspect.getsource(import_module(habit.module))
+    assert habit.why.endswith(".")
+
+
+def test_what_is_named_twice_is_the_same() -> None:
+    texts = [habit.text for habit in HABITS.values()]
+    assert any(SERVE_LOG_TEXT in text for text in texts)
+    assert any(SOCKETS_TEXT in text for text in texts)
+    assert bentoml_private.PickleSerde.media_type == PICKLE
+
+
+def test_a_descriptor_keeps_what_bentoml_would_set() -> None:
+    class Given(bentoml.IODescriptor):
+        number: int
+
+    class Kept(Given, metaclass=keeping(Given, "__root_input__", False)):
+        pass
+
+    def whole(self: object, request: Given, /) -> None: ...
+    def kept(self: object, request: Kept, /) -> None: ...
+
+    specs = [
+        bentoml.IODescriptor.from_input(function, skip_self=True)
+        for function in (_with_types(whole, Given), _with_types(kept, Kept))
+    ]
+    assert [spec.__root_input__ for spec in specs] == [True, False]
+    assert specs == [Given, Kept]
+
+
+def _with_types(function: Callable[..., None], request: type) -> Callable[..., None]:
+    function.__annotations__ = {"request": request}
+    return function
+
+
+def test_an_object_knows_its_service() -> None:
+    @bentoml.service(threads=3)
+    class Detector:
+        pass
+
+    service = service_of(Detector())
+    assert service is Detector
+    assert service.config["threads"] == 3
+    assert service.bento is None
+    assert service_of(object()) is None
+
+
+def test_a_client_of_another_deployment_is_known_by_its_address() -> None:
+    class Asking:
+        gate = bentoml.depends(url="http://gate.example.org:3000")
+
+    address, headers = elsewhere(Asking().gate)
+    assert address == "http://gate.example.org:3000"
+    assert "User-Agent" in headers
+    assert elsewhere(object()) is None
+
+
+@pytest.mark.parametrize(
+    ("command", "service"),
+    [
+        (["python", "-m", "worker", "--service-name", "Gate", "--worker-id", "1"], "Gate"),
+        (["python", "--service-name"], None),
+        (["python", "Gate"], None),
+        ([], None),
+    ],
+)
+def test_a_worker_is_known_by_its_command(command: list[str], service: str | None) -> None:
+    assert service_of_worker(command) == service
 
 
 def test_uvicorn_takes_its_protocol_from_where_it_is_put(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,3 +179,20 @@ def test_nothing_else_names_them() -> None:
         if private.search(path.read_text(encoding="utf-8"))
     ]
     assert named == ["plantood/bentoml_private.py"]
+
+
+REACHES = re.compile(
+    r"\._service_instance|\.optimizer\b|\.inject_config\(|\bbento_service\b\s*=\s*getattr|"
+    r"\._session_manager|\.default_headers|\.media_type ==|--worker-id|--service-name|"
+    r"bentoml-uds-\*"
+)
+"""What only the one module says, of the insides of BentoML's objects and processes."""
+
+
+def test_nothing_else_reaches_into_them() -> None:
+    reaching = [
+        str(path.relative_to(ROOT))
+        for path in sorted((ROOT / "plantood").rglob("*.py"))
+        if REACHES.search(path.read_text(encoding="utf-8"))
+    ]
+    assert reaching == ["plantood/bentoml_private.py"]

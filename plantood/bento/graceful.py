@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 import psutil
 
-from plantood.bentoml_private import address_of
+from plantood.bentoml_private import SOCKET_FOLDERS, address_of, service_of_worker
 
 POLL_SECONDS = 0.05
 _KEPT = "-kept-"
@@ -63,8 +63,8 @@ def _others(services: tuple[str, ...]) -> list[psutil.Process]:
     with contextlib.suppress(psutil.Error):
         for process in psutil.Process(os.getppid()).children():
             with contextlib.suppress(psutil.Error):
-                command = process.cmdline()  # empty for one that has ended
-                if "--service-name" in command and not set(services) & set(command):
+                service = service_of_worker(process.cmdline())  # empty for one that has ended
+                if service is not None and service not in services:
                     others.append(process)
     return others
 
@@ -104,7 +104,7 @@ def remove_sockets_at_exit() -> None:
 def _remove_sockets(supervisor: int) -> None:
     if os.getpid() != supervisor:  # a fork
         return
-    for kept in Path(tempfile.gettempdir()).glob(f"bentoml-uds-*{_KEPT}{supervisor}"):
+    for kept in Path(tempfile.gettempdir()).glob(f"{SOCKET_FOLDERS}{_KEPT}{supervisor}"):
         kept.with_name(kept.name.partition(_KEPT)[0]).unlink(missing_ok=True)
         shutil.rmtree(kept, ignore_errors=True)
 

@@ -13,7 +13,7 @@ from bentoml.legacy import Runner
 from numpy.typing import NDArray
 
 from plantood.bento.gate_reference import gate_of
-from plantood.bentoml_private import AsyncClient, HTTPClient, RemoteProxy, session_of
+from plantood.bentoml_private import apis_of, elsewhere, session_of
 from plantood.compose.remote import READY_SECONDS, RemoteGate
 from plantood.errors import SettingsError
 from plantood.judging import prometheus
@@ -50,10 +50,9 @@ def open_door(source: Any, settings: Settings) -> Door:
         return _judge_in_process(source, settings)
     if isinstance(source, Runner):
         return _judge_by_runner(source, settings)
-    client = source.to_async if isinstance(source, RemoteProxy) else source
-    if isinstance(client, (AsyncClient, HTTPClient)) and client.media_type == "application/json":
-        return RemoteGate.behind(client, settings)
-    apis = _apis(source)
+    if (remote := elsewhere(source)) is not None:
+        return RemoteGate.behind(*remote, settings)
+    apis = apis_of(source)
     if {"check", "check_batch"} <= apis:
         return ServiceDoor(source)
     if {"score", "describe"} <= apis:
@@ -99,14 +98,6 @@ class ServiceDoor:
         timeout = aiohttp.ClientTimeout(READY_SECONDS)
         async with session.get("/readyz", timeout=timeout) as answer:
             return answer.status == 200
-
-
-def _apis(source: Any) -> set[str]:
-    """Names of the APIs of a BentoML service, by its proxy or by an instance in this process."""
-    client = getattr(source, "to_async", None)
-    if client is None:
-        return set()
-    return set(client.endpoints if hasattr(client, "endpoints") else vars(client))
 
 
 def _judge(score: Score, settings: Settings, describe: Describe) -> Judge:

@@ -19,6 +19,7 @@ from starlette.datastructures import UploadFile
 
 from plantood.bento.gate_reference import GateReference
 from plantood.bento.packing import served_gate
+from plantood.bentoml_private import service_of
 from plantood.compose.gate import ComposedGate, OnGateError
 from plantood.compose.request import Sent
 from plantood.compose.signature import Signature
@@ -230,7 +231,7 @@ class _State:
 
     def __init__(self, service: Any) -> None:
         self._service = service
-        bento_service = getattr(service, "bento_service", None)  # None: in a unit test
+        bento_service = service_of(service)
         # As many sync calls at a time as BentoML allows: a model may not bear more.
         self.threads = anyio.CapacityLimiter(
             bento_service.config.get("threads", 1) if bento_service else 1
@@ -265,7 +266,8 @@ class _State:
         try:
             source = inspect.getattr_static(self._service, front.attribute)
             if isinstance(source, GateReference):
-                bento = self._service.bento_service.bento
+                bento_service = service_of(self._service)
+                bento = bento_service.bento if bento_service else None
                 source = Gate.load(served_gate(str(source.tag), bento))
             else:
                 source = getattr(self._service, front.attribute)

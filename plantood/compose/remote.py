@@ -11,7 +11,6 @@ from typing import Any
 import httpx
 from pydantic import ValidationError
 
-from plantood.bentoml_private import AsyncClient, HTTPClient
 from plantood.errors import SettingsError, UnreadablePhoto
 from plantood.judging.failures import FailureKind, GateUnavailable, WrongAnswer, as_gate_failure
 from plantood.photo.forms import as_file, portable
@@ -71,10 +70,10 @@ class RemoteGate:
         self._set_up(url, timeout_s or settings.gate_timeout_s, retries, headers, settings)
 
     @classmethod
-    def behind(cls, client: AsyncClient | HTTPClient[Any], settings: Settings) -> RemoteGate:
+    def behind(cls, url: str, headers: Mapping[str, str], settings: Settings) -> RemoteGate:
         """The gate that a client of BentoML calls; whoever asks it has a deadline of his own."""
         gate = cls.__new__(cls)  # without reading the settings once more
-        gate._set_up(client.url, None, RETRIES, client.default_headers, settings)
+        gate._set_up(url, None, RETRIES, headers, settings)
         return gate
 
     def _set_up(

@@ -13,6 +13,7 @@ from pydantic import Field, create_model
 from starlette.datastructures import UploadFile
 from starlette.requests import ClientDisconnect, Request
 
+from plantood.bentoml_private import keeping
 from plantood.compose.signature import Signature
 from plantood.http.admission import ensure_plain
 from plantood.http.inputs import PhotoFile, PhotosInput, is_of_the_bento
@@ -30,18 +31,9 @@ class Sent:
     language: str | None = None
 
 
-class _NeverRoot(type(bentoml.IODescriptor)):  # type: ignore[misc]  # no public name
-    """Keeps a descriptor from being a root input.
-
-    BentoML takes a whole input from a method's only positional parameter, and then marks it as a
-    root input: its clients would no longer name the arguments. There is no other way to give an
-    input to ``@bentoml.api`` from inside.
-    """
-
-    __root_input__ = property(lambda cls: False, lambda cls, value: None)
-
-
-class GatedInput(PhotosInput, metaclass=_NeverRoot):
+class GatedInput(  # type: ignore[misc]  # a metaclass made by a function
+    PhotosInput, metaclass=keeping(PhotosInput, "__root_input__", False)
+):
     """Base of the inputs of gated APIs; a photo comes as :class:`Sent`.
 
     A request that cannot be read is not an exception, but an input whose photo is a

@@ -18,7 +18,7 @@ from bentoml.exceptions import BentoMLException
 from pydantic import RootModel, field_validator
 from starlette.responses import JSONResponse, Response
 
-from plantood.bentoml_private import IORootModel, ensure_io_descriptor
+from plantood.bentoml_private import IORootModel, ensure_io_descriptor, keeping
 from plantood.http.openapi import nullable
 from plantood.http.uploads import refused_upload
 from plantood.verdict import Verdict
@@ -78,12 +78,9 @@ def _is_object(own: type[IODescriptor]) -> bool:
 
 
 def _one(own: type[IODescriptor], status: HTTPStatus) -> type[IODescriptor]:
-    class KeepsMediaType(type(own)):  # type: ignore[misc]  # no public name
-        """BentoML sets the media type anew from the annotation, which is this class by then."""
+    kept = keeping(own, "media_type", own.media_type)
 
-        media_type = property(lambda cls: own.media_type, lambda cls, value: None)
-
-    class Output(own, metaclass=KeepsMediaType):  # type: ignore[misc, valid-type]
+    class Output(own, metaclass=kept):  # type: ignore[misc, valid-type]
         @classmethod
         async def to_http_response(cls, obj: Any, serde: Any) -> Response:
             """Answer with an output, a verdict, or an error."""

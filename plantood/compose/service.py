@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from plantood.bentoml_private import APIMethod
+from plantood.bentoml_private import APIMethod, object_of
 from plantood.compose.front import Front, gate_of
 from plantood.compose.gate import ComposedGate
 from plantood.http.app import EdgeApp, EdgeService
@@ -67,7 +67,7 @@ class GatedApp(EdgeApp):
     async def _gates(self) -> list[ComposedGate]:
         """Those in front of the service's methods."""
         fronts = [front for api in self.service.apis.values() if (front := _front(api))]
-        return [await gate_of(self._service_instance, front) for front in fronts]
+        return [await gate_of(object_of(self), front) for front in fronts]
 
 
 class GatedService(EdgeService):

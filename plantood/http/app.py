@@ -17,7 +17,6 @@ import gc
 import logging
 import os
 import signal
-import sys
 from collections.abc import Container
 from functools import cached_property
 from http import HTTPStatus
@@ -36,10 +35,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from plantood.bento.liveness import is_served
 from plantood.bentoml_private import (
+    SERVE_LOG,
     AccessLogMiddleware,
     MaxConcurrencyMiddleware,
     RunnerTrafficMetricsMiddleware,
     ServiceAppFactory,
+    configure,
+    is_worker,
 )
 from plantood.errors import PlantoodError
 from plantood.http.admission import Places, PlainRequests
@@ -51,7 +53,7 @@ from plantood.settings import Settings
 
 logger = logging.getLogger("bentoml.plantood")
 
-_bentoml_logger = logging.getLogger("bentoml.serve")
+_bentoml_logger = logging.getLogger(SERVE_LOG)
 
 SENTENCES = (PlantoodError, BentoMLConfigException)
 """Errors that say all there is to say."""
@@ -163,7 +165,7 @@ class EdgeService(Service):  # type: ignore[misc]  # without types, see pyprojec
 
     def to_asgi(self, is_main: bool = True) -> Starlette:
         """Build the application of one worker."""
-        self.inject_config()
+        configure(self)
         bound_connections()
         return self.application(self, is_main=is_main)()
 
@@ -223,7 +225,7 @@ def _end_the_server(error: Exception) -> None:
 
     BentoML would start it again and again, and the sentence would be lost among stack traces.
     """
-    if "--worker-id" not in sys.argv:  # not a worker of BentoML's
+    if not is_worker():
         return
     logger.error("The service cannot start: %s", error)
     os.kill(os.getppid(), signal.SIGTERM)

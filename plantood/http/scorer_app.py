@@ -22,7 +22,7 @@ import numpy as np
 from starlette.middleware import Middleware
 from starlette.requests import Request
 
-from plantood.bentoml_private import Optimizer, Payload, PickleSerde
+from plantood.bentoml_private import Payload, PickleSerde, never_wait
 from plantood.http.app import EdgeApp, EdgeService
 from plantood.http.inputs import is_of_the_bento
 from plantood.http.uploads import UploadLimit
@@ -106,22 +106,12 @@ class NoInput(bentoml.IODescriptor):
         return cls()
 
 
-class Eager(Optimizer):
-    """BentoML's figures on past batches, without the one that makes requests wait."""
-
-    def trigger_refresh(self) -> None:
-        """Learn from past batches how long the next one will take."""
-        super().trigger_refresh()  # type: ignore[no-untyped-call]  # not annotated
-        self.wait = 0
-
-
 class ScorerApp(EdgeApp):
     """The application of `PlantScorer`."""
 
     def __init__(self, service: bentoml.Service[Any], is_main: bool = False) -> None:
         super().__init__(service, is_main=is_main)
-        for dispatcher in self.dispatchers.values():
-            dispatcher.optimizer = Eager(dispatcher.max_latency)
+        never_wait(self.dispatchers.values())
 
     @property
     def middlewares(self) -> list[Middleware]:
