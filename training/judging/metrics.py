@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from plantood.training.common.intervals import wilson
+from plantood.training.common.intervals import CONFIDENCE, RESAMPLES, wilson
 from plantood.training.judging.outcomes import confusion
 
 EPSILON = 1e-7
@@ -140,8 +140,8 @@ def summary(
         probabilities: P(plant), ``[N]``, 0..1.
         threshold: from which on a photo is accepted.
         share_of_others: what loss, accuracy, precision, F1 and calibration error are to be of, by
-            weighting the photos; by default their own share. Counts are of the photos as they are,
-            and so are the intervals, which there are of unweighted shares only.
+            weighting the photos, as are their intervals; by default their own share. Counts are of
+            the photos as they are.
 
     Raises:
         ValueError: Without photos.
@@ -171,25 +171,68 @@ def summary(
         "fpr_at_95_tpr": fpr,
         "calibration_error": calibration_error(y, p, share_of_others=share_of_others),
         "confusion": counts,
-        "intervals": _intervals(counts, fpr, weighted=share_of_others is not None),
+        "intervals": _intervals(counts, fpr, share_of_others),
     }
 
 
-def _intervals(counts: dict[str, int], fpr: float | None, weighted: bool) -> dict[str, list[float]]:
-    """Wilson's interval of each share of :func:`summary`, 95 %."""
+def _intervals(
+    counts: dict[str, int], fpr: float | None, share_of_others: float | None
+) -> dict[str, list[float]]:
+    """Of each share of :func:`summary`, 95 %: Wilson's, or by both classes if it is weighted."""
     kept, lost = counts["true_accept"], counts["false_retake"]
     let, caught = counts["false_accept"], counts["true_retake"]
+    plants, others = kept + lost, let + caught
     shares = {
-        "false_accepts": (let, let + caught),
-        "false_retakes": (lost, kept + lost),
-        "recall": (kept, kept + lost),
+        "false_accepts": (let, others),
+        "false_retakes": (lost, plants),
+        "recall": (kept, plants),
     }
     if fpr is not None:
-        shares["fpr_at_95_tpr"] = round(fpr * (let + caught)), let + caught
+        shares["fpr_at_95_tpr"] = round(fpr * others), others
+    weighted = share_of_others is not None and plants and others
     if not weighted:
-        shares["accuracy"] = kept + caught, sum(counts.values())
+        shares["accuracy"] = kept + caught, plants + others
         shares["precision"] = kept, kept + let
-    return {name: list(wilson(*of)) for name, of in shares.items() if of[1]}
+    found = {name: list(wilson(*of)) for name, of in shares.items() if of[1]}
+    if share_of_others is not None and weighted:
+        found |= _weighted_intervals((kept, plants), (let, others), share_of_others)
+    return found
+
+
+def _weighted_intervals(
+    kept: tuple[int, int], let: tuple[int, int], share_of_others: float
+) -> dict[str, list[float]]:
+    """Of accuracy and precision where others have this share, 95 %; it holds the figure itself.
+
+    Both are made of two rates, that of plants kept and that of others let through. What the photos
+    tell of a rate is the posterior of Jeffreys' prior (Brown, Cai and DasGupta 2001, *Interval
+    estimation for a binomial proportion*, section 3.1.2); draws from both give draws of what is
+    made of them (Gelman et al. 2013, *Bayesian Data Analysis*, section 1.9), and their quantiles
+    the interval.
+
+    Args:
+        kept: plants accepted, and plants; at least one.
+        let: others accepted, and others; at least one.
+        share_of_others: 0..1.
+    """
+    rng = np.random.default_rng(0)
+    # The draws, and the rate itself behind them.
+    of_plants, of_others = (
+        np.append(rng.beta(hits + 0.5, count - hits + 0.5, RESAMPLES), hits / count)
+        for hits, count in (kept, let)
+    )
+    right, wrong = (1 - share_of_others) * of_plants, share_of_others * of_others
+    figures = {"accuracy": right + share_of_others - wrong}
+    if kept[0] or let[0]:
+        figures["precision"] = right / (right + wrong)
+    tail = (1 - CONFIDENCE) / 2
+    return {
+        name: [
+            float(min(np.quantile(drawn[:-1], tail), drawn[-1])),
+            float(max(np.quantile(drawn[:-1], 1 - tail), drawn[-1])),
+        ]
+        for name, drawn in figures.items()
+    }
 
 
 def _defined(figure: float) -> float | None:

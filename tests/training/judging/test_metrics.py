@@ -146,7 +146,41 @@ def test_figures_of_another_share_of_others(share: float) -> None:
         "false_retakes",
         "recall",
         "fpr_at_95_tpr",
+        "accuracy",
+        "precision",
     }
+
+
+@pytest.mark.parametrize("share", [0.1, 0.75])
+def test_intervals_of_weighted_shares(share: float) -> None:
+    """As by the delta method, which holds for many photos."""
+    count, rates = 4000, np.array([0.9, 0.2])
+    labels = np.repeat([1, 0], count)
+    said = np.where(np.tile(np.arange(count) / count, 2) < np.repeat(rates, count), 0.9, 0.1)
+    found = metrics.summary(labels, said, 0.5, share)
+    plants, others = np.sqrt(rates * (1 - rates) / count)
+    accuracy, precision = found["accuracy"], found["precision"]
+    noises = {
+        "accuracy": np.hypot((1 - share) * plants, share * others),
+        "precision": precision * (1 - precision) * np.hypot(plants / rates[0], others / rates[1]),
+    }
+    for figure, value in (("accuracy", accuracy), ("precision", precision)):
+        noise = noises[figure]
+        expected = [value - 1.96 * noise, value + 1.96 * noise]
+        assert found["intervals"][figure] == pytest.approx(expected, abs=0.2 * noise), figure
+
+
+def test_weighted_shares_of_few_photos_or_of_one_class() -> None:
+    right = metrics.summary([1] * 20 + [0] * 20, [0.9] * 20 + [0.1] * 20, 0.5, 0.1)["intervals"]
+    assert right["accuracy"][1] == right["precision"][1] == 1
+    assert 0.8 < right["accuracy"][0] < 0.95 < right["precision"][0] < 1
+    wrong = metrics.summary([1] * 20 + [0] * 20, [0.1] * 20 + [0.9] * 20, 0.5, 0.1)["intervals"]
+    assert wrong["accuracy"][0] == wrong["precision"][0] == 0
+    assert "precision" not in metrics.summary([1, 0], [0.1, 0.1], 0.5, 0.1)["intervals"]
+    # With one class nothing is weighted.
+    assert metrics.summary([1] * 5, [0.9] * 5, 0.5, 0.1)["intervals"]["accuracy"] == (
+        list(wilson(5, 5))
+    )
 
 
 def test_one_class_has_the_share_that_it_has() -> None:
