@@ -41,8 +41,8 @@ def split_sides(
     * Photos of sources set aside are not trained on, nor are others that are grouped with them,
       unless the parent was trained on these.
     * Validation photos that are grouped with a training photo are left out; test photos and those
-      set aside also if they are grouped with a photo on which weights or a threshold are chosen,
-      the parent's or the child's.
+      set aside also if they are grouped with a photo on which weights, or a threshold for costs,
+      are chosen, the parent's or the child's.
 
     Args:
         division: photos with split and group.
@@ -69,7 +69,7 @@ def split_sides(
         group = groups[photo.sha256]
         if parent.trained_on(photo) or (split(photo) == "train" and group not in set_aside):
             trained.add(group)
-        if parent.chosen_on(photo) or split(photo) == "val":
+        if parent.fitted_on(photo) or split(photo) == "val":
             chosen.add(group)
     parts: dict[str, list[LabelledPhoto]] = {"train": [], "val": [], "test": [], "left out": []}
     seen: Counter[str] = Counter()

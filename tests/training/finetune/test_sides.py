@@ -64,6 +64,13 @@ def test_what_was_chosen_on_is_no_test_and_not_trained_on() -> None:
     assert sides.seen == {"test": 1}
 
 
+def test_what_a_bound_was_proved_on_may_judge_a_child() -> None:
+    parent = Seen(seen(OLD[0]), seen(OLD[1]), bounded=seen(*OLD[2:]))
+    sides = split_sides(divide([*OLD, *NEW]), (), OLD_DIGESTS, parent)
+    assert names(sides.test) == {"c", "d", "g"}
+    assert sides.seen == {}
+
+
 def test_a_parent_that_says_nothing_has_seen_what_falls_into_train_and_val() -> None:
     sides = split_sides(divide([*OLD, *NEW]), (), OLD_DIGESTS, None)
     assert sides.parent == Seen(seen(OLD[0]), seen(OLD[1]))

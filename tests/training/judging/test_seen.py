@@ -35,3 +35,20 @@ def test_what_one_was_trained_on_is_more_than_what_the_other_chose_by() -> None:
     both = one | two
     assert [both.trained_on(photo) for photo in PHOTOS] == [True] * 3 + [False] * 6
     assert [both.chosen_on(photo) for photo in PHOTOS] == [False] * 3 + [True] * 2 + [False] * 4
+
+
+def test_on_photos_of_a_bound_a_threshold_was_chosen_but_nothing_fitted() -> None:
+    dataset = Dataset(train=tuple(PHOTOS[:4]), val=tuple(PHOTOS[4:6]), test=tuple(PHOTOS[6:]))
+    gate = open_gate(starter_dir())
+    written = json.loads(json.dumps(Seen.of(dataset, bounded=True).as_dict()))
+    seen = seen_by(replace(gate, metrics=gate.metrics | written))
+    assert seen is not None
+    assert [seen.chosen_on(photo) for photo in PHOTOS] == [False] * 4 + [True] * 5
+    assert [seen.fitted_on(photo) for photo in PHOTOS] == [True] * 6 + [False] * 3
+    assert not any(map(seen.trained_on, PHOTOS[4:]))
+    child = seen | Seen.of(Dataset(train=tuple(PHOTOS[6:7]), val=tuple(PHOTOS[7:8]), test=()))
+    assert [child.fitted_on(photo) for photo in PHOTOS] == [True] * 8 + [False]
+    assert [child.chosen_on(photo) for photo in PHOTOS[6:]] == [False, True, True]
+    # Entries of an earlier plantood know of no bound.
+    del written["seen"]["bounded"]
+    assert seen_by(replace(gate, metrics=gate.metrics | written)) == Seen.of(dataset)
