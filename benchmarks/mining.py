@@ -111,8 +111,8 @@ def measure(
         what = f"{int(sample):,} drawn from {names:,} names"
         runs.append(mine(folder, what, ["--sample", sample, *options], listed))
     shared = shared_dir()
-    if large and shared:
-        camera = sorted((shared / "data" / "originals").glob("*.jpg"))
+    camera = sorted((shared / "data" / "originals").glob("*.jpg")) if shared else []
+    if large and camera:
         repeat(camera, folder / "large", large)
         what = f"{large:,} as cameras wrote them (0.25 to 35 megapixels)"
         runs.append(mine(folder, what, ["--sample", "all", *options], folder / "large"))

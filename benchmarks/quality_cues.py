@@ -32,6 +32,7 @@ from plantood.verdict import Quality, ReasonCode
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "quality.md"
 MARKER = "quality_cues"
+MANIFEST = Path("data", "manifest.csv")
 CUES = (
     ReasonCode.TOO_SMALL,
     ReasonCode.TOO_DARK,
@@ -62,7 +63,7 @@ def of_pixels(pixels: np.ndarray) -> Quality:
 def photos_by_source(shared: Path) -> dict[tuple[str, str], list[Path]]:
     """(label, source) -> photos, in an order that does not depend on the source's own."""
     found = defaultdict(list)
-    with (shared / "data" / "manifest.csv").open(newline="") as file:
+    with (shared / MANIFEST).open(newline="") as file:
         for row in csv.DictReader(file):
             if row["label"]:
                 found[row["label"], row["source"]].append((row["sha256"], row["path"]))
@@ -183,10 +184,11 @@ def milliseconds(photo: LoadedImage) -> str:
 @click.option("--generated", default=300, show_default=True, help="Photos made from nothing.")
 @click.option("--around", default=20, show_default=True, help="Others, put in frames, per source.")
 def main(sample: int, generated: int, around: int) -> None:
-    """Measure and write the tables."""
+    """Measure and write the tables; without the photos nothing, so that others may follow it."""
     shared = shared_dir()
-    if shared is None:
-        raise click.ClickException(f"the photos are not there; set {VARIABLE}")
+    if shared is None or not (shared / MANIFEST).is_file():
+        click.echo(f"Left out, since the photos are not there: set {VARIABLE} to their folder.")
+        return
     photos = photos_by_source(shared)
     originals = sorted((shared / "data" / "originals").glob("*.jpg"))
     framed = at_phone_size(

@@ -34,6 +34,7 @@ from plantood.training.review.pictures import THUMBNAILS
 from plantood.training.rounds.layout import MinedPhoto, Round, RoundInfo
 
 WAIT_SECONDS = 300
+CHROMIUM = "chromium"
 
 SCROLL = """
 const [seconds, done] = arguments;
@@ -95,7 +96,10 @@ const photo = () => document.getElementById("photo");
 @click.option("--labels", default=200, show_default=True, help="To give by keyboard.")
 @click.option("--write", type=click.Path(path_type=Path, dir_okay=False), help="Document.")
 def main(photos: int, seconds: int, labels: int, write: Path | None) -> None:
-    """Measure, print the table, and write it between its markers."""
+    """Measure, print the table, and write it between its markers; without Chromium nothing."""
+    if not shutil.which(CHROMIUM):
+        click.echo(f"Left out, since there is no {CHROMIUM}: install it.")
+        return
     with tempfile.TemporaryDirectory() as folder:
         rows = [
             row
@@ -243,7 +247,7 @@ def review(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
 def browser() -> Iterator[webdriver.Chrome]:
     """Headless Chromium with an empty cache."""
     options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium") or ""
+    options.binary_location = shutil.which(CHROMIUM) or ""
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1280,800"):
         options.add_argument(argument)
     driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
