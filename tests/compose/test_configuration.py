@@ -12,18 +12,15 @@ from typing import Any
 import httpx
 import pytest
 
+from plantood.cli.output import rounded
+from plantood.model.entry import MANIFEST, sha256
 from plantood.verdict import Verdict
+from tests.photos import encode, scene
 from tests.service import tiny_gate
 from tests.service.server import ROOT, SAMPLES, Server, environment, serving
 
 PLANT = SAMPLES / "maize_leaf.jpg"
-SETTINGS = {
-    "PLANTOOD_GATE": "plantood-gate:tiny",
-    "PLANTOOD_POLICY": "plant_threshold=0.9999",
-    "PLANTOOD_LANGUAGE": "fr",
-    "PLANTOOD_MAX_MEGAPIXELS": "2",
-}
-"""Not the newest gate of the store, and nothing as it is by default."""
+MESSAGES = {"not_a_plant": "Montrez-nous la plante.", "too_large": "Moins grande, la photo."}
 IN_PROCESS = """
 import sys
 from plantood import Gate
@@ -40,27 +37,51 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def gate(home: Path) -> Iterator[Server]:
-    with serving(home, **SETTINGS) as server:
+def settings(home: Path) -> dict[str, str]:
+    """Not the newest gate of the store, and nothing as it is by default."""
+    messages = home / "messages.json"
+    messages.write_text(json.dumps({"fr": MESSAGES}))
+    return {
+        "PLANTOOD_GATE": "plantood-gate:tiny",
+        "PLANTOOD_GATE_SHA256": sha256(home / "models" / "plantood-gate" / "tiny" / MANIFEST),
+        "PLANTOOD_POLICY": "plant_threshold=0.9999",
+        "PLANTOOD_LANGUAGE": "fr",
+        "PLANTOOD_MESSAGES_FILE": str(messages),
+        "PLANTOOD_MAX_MEGAPIXELS": "2",
+    }
+
+
+@pytest.fixture(scope="module")
+def photos(home: Path) -> dict[str, Path]:
+    """One that the network sees, and one above the limit."""
+    large = home / "large.jpg"
+    large.write_bytes(encode(scene(1600, 1300)))
+    return {"plant": PLANT, "large": large}
+
+
+@pytest.fixture(scope="module")
+def gate(home: Path, settings: dict[str, str]) -> Iterator[Server]:
+    with serving(home, **settings) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def detector(home: Path, gate: Server) -> Iterator[Server]:
-    settings = SETTINGS | {"GATE_URL": gate.url}
-    with serving(home, "tests.compose.detectors:Detector", **settings) as server:
+def detector(home: Path, settings: dict[str, str], gate: Server) -> Iterator[Server]:
+    variables = settings | {"GATE_URL": gate.url}
+    with serving(home, "tests.compose.detectors:Detector", **variables) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def legacy(home: Path) -> Iterator[Server]:
-    with serving(home, "tests.compose.legacy:service", **SETTINGS) as server:
+def legacy(home: Path, settings: dict[str, str]) -> Iterator[Server]:
+    with serving(home, "tests.compose.legacy:service", **settings) as server:
         yield server
 
 
-def _run(home: Path, *command: str) -> Any:
+def _run(request: pytest.FixtureRequest, *command: str) -> Any:
     command = (sys.executable, *command)
-    variables = environment(home, **SETTINGS)
+    settings = request.getfixturevalue("settings")
+    variables = environment(request.getfixturevalue("home"), **settings)
     done = subprocess.run(command, env=variables, cwd=ROOT, capture_output=True, check=True)
     return json.loads(done.stdout)
 
@@ -81,11 +102,9 @@ def _by_detector(way: str) -> Ask:
 
 
 WAYS: dict[str, Ask] = {
-    "in process": lambda request, photo: _run(
-        request.getfixturevalue("home"), "-c", IN_PROCESS, str(photo)
-    ),
+    "in process": lambda request, photo: _run(request, "-c", IN_PROCESS, str(photo)),
     "command": lambda request, photo: _run(
-        request.getfixturevalue("home"), "-m", "plantood", "check", "--json", str(photo)
+        request, "-m", "plantood", "check", "--json", str(photo)
     ),
     "http": lambda request, photo: _post(request.getfixturevalue("gate"), "check", "image", photo),
     "depends on the gate": _by_detector("service"),
@@ -109,18 +128,43 @@ WAYS: dict[str, Ask] = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_every_way_obeys_it(way: str, request: pytest.FixtureRequest) -> None:
-    verdict = Verdict.model_validate(
-        {k: v for k, v in WAYS[way](request, PLANT).items() if k != "photo"}
-    )
-    assert verdict.model == "plantood-gate:tiny"
-    assert verdict.threshold == 0.9999
-    assert [reason.code for reason in verdict.reasons] == ["not_a_plant"]
-    assert verdict.reasons[0].message.startswith("Nous ne voyons pas de plante"), verdict.reasons[
-        0
-    ].message
-    assert verdict.plant_probability == pytest.approx(0.9454, abs=1e-4)
+def _asked(way: str, request: pytest.FixtureRequest, photo: Path) -> dict[str, Any]:
+    """All of a verdict but its times, in figures as the command shows them."""
+    answer = WAYS[way](request, photo)
+    for reason in answer["reasons"]:  # who is given a path names it
+        reason["detail"] = reason["detail"] and reason["detail"].removeprefix(f"{photo}: ")
+    verdict = Verdict.model_validate({k: v for k, v in answer.items() if k != "photo"})
+    return rounded(verdict.model_dump(mode="json", exclude={"timings_ms"}))
+
+
+@pytest.fixture(scope="module")
+def verdicts(request: pytest.FixtureRequest, photos: dict[str, Path]) -> dict[str, Any]:
+    """What the first of the ways says, so what all of them have to say."""
+    return {name: _asked("in process", request, photo) for name, photo in photos.items()}
+
+
+def test_the_first_way_obeys_it(verdicts: dict[str, Any]) -> None:
+    about = {"verdict": "retake", "threshold": 0.9999, "model": "plantood-gate:tiny"}
+    plant, large = verdicts["plant"], verdicts["large"]
+    assert about.items() <= plant.items()
+    assert about.items() <= large.items()
+    assert (plant["plant_probability"], large["plant_probability"]) == (0.9454, None)
+    (unlike,), (too_large,) = plant["reasons"], large["reasons"]
+    assert (unlike["code"], unlike["message"]) == ("not_a_plant", MESSAGES["not_a_plant"])
+    assert (too_large["code"], too_large["message"]) == ("too_large", MESSAGES["too_large"])
+    assert "more than the limit of 2,000,000 pixels" in too_large["detail"]
+
+
+@pytest.mark.parametrize("photo", ["plant", "large"])
+@pytest.mark.parametrize("way", list(WAYS)[1:])
+def test_all_ways_say_the_same(
+    way: str,
+    photo: str,
+    request: pytest.FixtureRequest,
+    photos: dict[str, Path],
+    verdicts: dict[str, Any],
+) -> None:
+    assert _asked(way, request, photos[photo]) == verdicts[photo]
 
 
 @pytest.mark.parametrize(
@@ -128,6 +172,9 @@ def test_every_way_obeys_it(way: str, request: pytest.FixtureRequest) -> None:
     [
         ("PLANTOOD_POLICY", "plant_threshold=high", "PLANTOOD_POLICY='plant_threshold=high'"),
         ("PLANTOOD_GATE", "plantood-gate:lost", "has no gate model plantood-gate:lost"),
+        ("PLANTOOD_GATE_SHA256", "0" * 64, "not the gate model that PLANTOOD_GATE_SHA256 pins"),
+        ("PLANTOOD_GATE_SHA256", "latest", "PLANTOOD_GATE_SHA256='latest'"),
+        ("PLANTOOD_MESSAGES_FILE", "/nope.json", "PLANTOOD_MESSAGES_FILE: /nope.json"),
     ],
 )
 @pytest.mark.parametrize("command", [["-c", IN_PROCESS], ["-m", "plantood", "check"]])
