@@ -16,7 +16,7 @@ from plantood.model.memory import Memory
 from plantood.training.adapt.correct import photo_weights
 from plantood.training.adapt.judge import Judged
 from plantood.training.adapt.photos import Given
-from plantood.training.adapt.terms import CHOSEN, Terms
+from plantood.training.adapt.terms import CHOSEN, SHARE, Terms
 from plantood.training.adapt.told import Told, card_of
 from plantood.training.judging.seen import Seen, seen_by
 from plantood.training.photos.dataset import Dataset
@@ -89,6 +89,7 @@ def write_child(
     metrics: dict[str, Any] = {
         "threshold": chosen.threshold,
         CHOSEN: chosen.as_dict(),
+        **({SHARE: terms.share_of_others} if terms.given else {}),
         "adapted": judged.as_dict()
         | {"served_before": terms.served, "share_of_others_before": terms.had}
         | asdict(told),

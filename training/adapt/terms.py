@@ -20,6 +20,8 @@ from plantood.training.judging.threshold import bayes_threshold
 
 CHOSEN = "chosen_threshold"
 """Of ``metrics.json``: how the threshold of a gate was chosen, whichever command made it."""
+SHARE = "share_of_others"
+"""Likewise: what figures are of, if a user said so."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Terms:
     """Share of others that the parent's P(plant) is calibrated for, inside (0, 1)."""
     origin: str
     """Where the share of others comes from, in words."""
+    given: bool = False
+    """Whether a user gave the share, now or of the parent: then figures of the child are of it."""
     promise: str = ""
     """That the parent made of false accepts, in words; empty if it made none."""
 
@@ -67,7 +71,7 @@ class Terms:
         retake = chosen.get("false_retake_cost", usual.false_retake_cost)
         same = costs.false_accept_cost * retake == costs.false_retake_cost * accept
         bayes = bayes_threshold(costs.false_accept_cost, costs.false_retake_cost)
-        had, origin = chosen.get("share_of_others", 0.0), "as its parent was calibrated for"
+        had, origin = chosen.get(SHARE, 0.0), "as its parent was calibrated for"
         if not 0 < had < 1:
             had, origin = float(memory.weight[~memory.plant].sum()), "as in the memory"
         asked = costs.share_of_others
@@ -79,6 +83,7 @@ class Terms:
             towards=served if same else bayes,
             had=had,
             origin=origin,
+            given=asked is not None or bool(figures.get(SHARE)),
             promise=_promise(figures.get("guarantee")),
         )
 

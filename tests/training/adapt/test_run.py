@@ -80,6 +80,7 @@ def test_the_child_says_what_it_is(options: AdaptOptions) -> None:
     assert child.manifest.data[:-1] == parent.manifest.data
     assert child.manifest.data[-1].photos == 20
     assert child.manifest.policy.min_shorter_side == 32
+    assert "share_of_others" not in child.metrics  # nobody said so
     assert child.card.startswith(f"# {parent.tag}, adapted")
     assert parent.card in child.card
     assert len(child.metrics["seen"]["train"]) > len(parent.metrics["seen"]["train"])
@@ -223,10 +224,11 @@ def test_another_share_of_others_moves_what_is_served(options: AdaptOptions) -> 
     half, most = (logit(gate.scorer(1).score(pixels).plant_probability) for gate in gates)
     np.testing.assert_allclose(half - most, np.log(9), atol=1e-3)
     assert gates[1].metrics["chosen_threshold"]["share_of_others"] == 0.9
+    assert gates[1].metrics["share_of_others"] == 0.9
     assert "Share of others: 90.0%, as asked for" in gates[1].card
     # Its child is judged by the share that it is of.
     again = Terms.of(gates[1], memory_of(gates[1]), CostSettings())
-    assert (again.share_of_others, again.shift) == (0.9, 0)
+    assert (again.share_of_others, again.shift, again.given) == (0.9, 0, True)
 
 
 def test_photos_that_teach_nothing_change_no_verdict(options: AdaptOptions, tmp_path: Path) -> None:
