@@ -171,7 +171,11 @@ def leave_one_out(table_into: Path | None, table_name: str | None, **values: Any
 @click.argument("tag")
 @data_argument
 @click.option(
-    "--split", type=click.Choice(["train", "val", "test", "all"]), help="Only this split."
+    "--split",
+    type=click.Choice(["train", "val", "test", "all"]),
+    help="Only this split. Photos that name none are then divided by content, as train does: of "
+    "the folder that a gate was trained on, test is what train called so. all: photos that name "
+    "none.",
 )
 @click.option(
     "--threshold", type=click.FloatRange(0, 1), help="Instead of the one in the gate's policy."
@@ -196,11 +200,13 @@ def evaluate(  # noqa: PLR0917 click passes options by name
 
     That is with the quality cues, and the network through the graph that serves; the network alone
     stands beside it. Gives the table and the report of train. DATA is a folder or manifest as for
-    train; splits that a manifest names are told apart, other photos form the split "all", and
-    photos that the gate has learned from the splits "trained on" and "chosen on".
+    train; splits that a manifest names are told apart, other photos form the split "all" unless
+    --split divides them, and photos that the gate has learned from form the splits "trained on" and
+    "chosen on".
 
     \b
     plantood evaluate plantood-gate:latest manifest.csv --split test
+    plantood evaluate plantood-gate:latest photos/ --split test
     """
     from plantood.training.common.tables import (
         AT,

@@ -17,6 +17,7 @@ from plantood.training.judging.seen import Seen, seen_by
 from plantood.training.photos.account import Account, read_usable
 from plantood.training.photos.data import BadPhoto, LabelledPhoto
 from plantood.training.photos.dataset import Photos, write_bad
+from plantood.training.photos.splits import FRACTIONS, divide
 from plantood.training.report.html import write_report
 from plantood.training.report.likeness import by_gate
 from plantood.training.train.served import reasons_table, serve
@@ -48,7 +49,7 @@ def evaluate(
         data: folder or manifest.
         out: folder for the report, made if need be.
         cache: folder where scanned photos are remembered.
-        split: only this one of the splits that the manifest names.
+        split: only this one; see :func:`photos_by_split`.
         threshold: instead of the policy's.
 
     Raises:
@@ -120,16 +121,24 @@ def apart(by_split: Mapping[str, Photos], known: Seen | None) -> dict[str, Photo
 def photos_by_split(
     data: Path, cache: Path, split: str | None = None
 ) -> tuple[dict[str, Photos], list[BadPhoto]]:
-    """The usable photos of a folder or manifest by the splits that it names, and the others.
+    """The usable photos of a folder or manifest by split, and the others.
+
+    Args:
+        data: folder or manifest.
+        cache: folder where scanned photos are remembered.
+        split: only this one. If it is train, val or test, photos that name no split are divided as
+            `train` divides them; else these form the split `ALL`.
 
     Raises:
         TrainingDataError: if there is nothing to evaluate on.
     """
     photos, bad = read_usable(data, cache)
+    if split in FRACTIONS:
+        photos = list(divide(photos).photos)
     found: dict[str, list[LabelledPhoto]] = defaultdict(list)
     for photo in sorted(photos, key=lambda photo: photo.sha256):
         found[photo.split or ALL].append(photo)
-    names = [name for name in ("train", "val", "test", ALL) if name in found]
+    names = [name for name in (*FRACTIONS, ALL) if name in found]
     if split is not None:
         names = [name for name in names if name == split]
     if not names:
