@@ -31,7 +31,7 @@ from plantood.training.judging.rule import Rule, Unseen
 from plantood.training.judging.unseen import accepted_shares, mean_share
 from plantood.training.photos.data import LabelledPhoto
 from plantood.training.photos.dataset import Dataset, Photos
-from plantood.training.starter.leave_out import units_of
+from plantood.training.photos.units import units_of
 from plantood.training.starter.roles import TOGETHER
 from plantood.training.train.judged import rule_of_validation
 

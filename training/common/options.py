@@ -11,10 +11,10 @@ import click
 from click.core import ParameterSource
 
 from plantood.errors import SettingsError
+from plantood.training.common.names import HeadList, SourceSet
 from plantood.training.common.settings import (
     BACKBONE_NAMES,
     BALANCES,
-    HEAD_NAMES,
     HEADS,
     LEARNING_RATES,
     LINEAR_HEADS,
@@ -59,23 +59,6 @@ def options(*decorators: Callable[[F], F]) -> Callable[[F], F]:
         return function
 
     return decorate
-
-
-class HeadList(click.ParamType):  # type: ignore[type-arg]  # no generic before click 8.4
-    """Names of heads, separated by commas."""
-
-    name = "NAMES"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, ...]:
-        """Check the names and drop repetitions."""
-        if isinstance(value, tuple):
-            return value
-        names = tuple(dict.fromkeys(name.strip().lower() for name in value.split(",")))
-        if unknown := [name for name in names if name not in HEAD_NAMES]:
-            self.fail(f"{', '.join(unknown)}: heads are {', '.join(HEAD_NAMES)}", param, ctx)
-        return names
 
 
 def backbone_options(heads: str) -> Callable[[F], F]:
@@ -125,6 +108,14 @@ data_options = options(
         "--at-most-per-source",
         type=click.IntRange(1),
         help="Take only this many photos of each source, for a quick try; chosen by content.",
+    ),
+    click.option(
+        "--together",
+        type=SourceSet(),
+        multiple=True,
+        help="Sources of one camera and one place, such as two collections from the same table: "
+        "who has seen one has seen the others. They are left out together, and count as one source "
+        "where a number of sources is asked for; may be given several times.",
     ),
 )
 

@@ -104,10 +104,23 @@ class DataSettings:
     min_per_class: int = 20
     leave_out: tuple[str, ...] = ()
     at_most_per_source: int | None = None
+    together: tuple[frozenset[str], ...] = ()
+    """Sources that are one unit each; see `training.photos.units`."""
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Sources to leave out, sorted: those asked for, and what belongs together with them."""
+        asked = frozenset(self.leave_out)
+        return tuple(sorted(asked.union(*(unit for unit in self.together if unit & asked))))
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return asdict(self) | {"leave_out": sorted(self.leave_out)}
+        units = sorted(map(sorted, self.together))
+        return asdict(self) | {"leave_out": sorted(self.leave_out), "together": units}
+
+    def identity(self) -> dict[str, Any]:
+        """What of this names a run, beside its photos and what is left out of them."""
+        return {"together": self.as_dict()["together"]} if self.together else {}
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from plantood.training.fitting.fit import read_arrays, write_arrays
 from plantood.training.judging.rule import Unseen
 from plantood.training.photos.data import LabelledPhoto
 from plantood.training.photos.dataset import Dataset, Photos, labels_of
-from plantood.training.photos.folds import source_folds, to_judge
+from plantood.training.photos.folds import COMPARED, source_folds, to_judge
+from plantood.training.photos.units import Together
 from plantood.training.process.progress import track
 
 UNSEEN = "unseen.npz"
@@ -34,7 +35,7 @@ Says = Callable[[Dataset, Photos], Said]
 
 
 def judge_unseen(
-    dataset: Dataset, says: Says, file: Path, description: str, fewest: int = 2
+    dataset: Dataset, says: Says, file: Path, description: str, fewest: int = COMPARED
 ) -> Unseen | None:
     """Photos of ``train`` and ``val`` by fits that have not seen their source.
 
@@ -55,17 +56,27 @@ def judge_unseen(
     if not file.exists():
         pairs = track(zip(rests, judged, strict=True), len(rests), description)
         write_said(file, [says(rest, photos) for rest, photos in pairs])
-    return unseen_of([photo for photos in judged for photo in photos], [read_said(file)])
+    every = [photo for photos in judged for photo in photos]
+    return unseen_of(every, [read_said(file)], dataset.together)
 
 
-def unseen_of(photos: Sequence[LabelledPhoto], parts: Sequence[Said]) -> Unseen:
-    """The photos of all parts, in their order, by what was said of them."""
+def unseen_of(
+    photos: Sequence[LabelledPhoto], parts: Sequence[Said], together: Together = ()
+) -> Unseen:
+    """The photos of all parts, in their order, by what was said of them.
+
+    Args:
+        photos: of all parts.
+        parts: by models that have seen nothing of the unit of any of them.
+        together: sources that were left out together.
+    """
     said = joined(parts)
     return Unseen(
         np.array([photo.source for photo in photos]),
         labels_of(photos) == 1,
         said.probabilities,
         said.margins,
+        together=together,
     )
 
 

@@ -94,6 +94,7 @@ def fit_calibration(
     share_of_others: float | None = None,
     weights: tuple[float, float] = (1.0, 1.0),
     sources: Sequence[str] | None = None,
+    groups: Sequence[str] | None = None,
     margins: ArrayLike | None = None,
     methods: Sequence[Method] | None = None,
 ) -> FittedCalibration:
@@ -120,8 +121,9 @@ def fit_calibration(
         share_of_others: of the photos to come, inside (0, 1); by default that of these photos.
         weights: of false accepts and false retakes in the loss that was trained with.
         sources: of each photo, ``[N]``, if the model has seen none of them: then all sources of a
-            class count alike, and by default the classes, too; and no line is judged on a source
-            that it was fitted to.
+            class count alike, and by default the classes, too.
+        groups: of each photo, ``[N]``, a name that sources share which belong together: no line is
+            judged on a group that it was fitted to. By default its source.
         margins: of each photo by a memory without its source, ``[N]``, -2..2.
         methods: to choose from; by default all that can be.
 
@@ -134,6 +136,7 @@ def fit_calibration(
     plants, others = int(y.sum()), int((~y).sum())
     x = logit(np.ravel(np.asarray(probabilities))) + math.log(weights[0] / weights[1])
     of = None if sources is None else np.asarray(sources)
+    group = of if groups is None else np.asarray(groups)
     share = 0.5 if share_of_others is None else share_of_others
     counting = _counting(y, of, share)
     enough = min(plants, others) >= FEWEST
@@ -141,7 +144,7 @@ def fit_calibration(
     inputs = np.column_stack(
         [x, np.ones(len(y)), np.zeros(len(y)) if margins is None else np.ravel(margins)]
     )
-    losses = _cross_fitted(known, y, inputs, of, share) if enough else {}
+    losses = _cross_fitted(known, y, inputs, of, share, groups=group) if enough else {}
     method = min(losses, key=losses.__getitem__, default=METHODS[0])
     line = _fit(method, y, inputs, counting)
     assert line is not None  # a line that fell has no loss
@@ -159,11 +162,13 @@ def _cross_fitted(
     inputs: NDArray[np.float64],
     sources: NDArray[np.str_] | None,
     share: float,
+    *,
+    groups: NDArray[np.str_] | None,
 ) -> dict[Method, float]:
     """Log loss by method, each photo judged by a line that was fitted without it."""
     total = dict.fromkeys(methods, 0.0)
     counting = _counting(y, sources, share)
-    for fitted, judged in _folds(y, sources):
+    for fitted, judged in _folds(y, groups):
         # Balanced anew: without one of its sources, a class would seem rarer than it is.
         own = _counting(y[fitted], None if sources is None else sources[fitted], share)
         for method in list(total):
@@ -186,13 +191,13 @@ def _counting(
 
 
 def _folds(
-    y: NDArray[np.bool_], sources: NDArray[np.str_] | None
+    y: NDArray[np.bool_], groups: NDArray[np.str_] | None
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Photos to fit to and photos to judge, each photo judged once: by source if that is told."""
-    if sources is not None and all(len({*sources[y == one]}) > 1 for one in (0, 1)):
-        few = len({*sources}) <= SOURCE_FOLDS
-        groups = LeaveOneGroupOut() if few else GroupKFold(SOURCE_FOLDS)
-        yield from groups.split(y, groups=sources)
+    """Photos to fit to and photos to judge, each photo judged once: by group if that is told."""
+    if groups is not None and all(len({*groups[y == one]}) > 1 for one in (0, 1)):
+        few = len({*groups}) <= SOURCE_FOLDS
+        parts = LeaveOneGroupOut() if few else GroupKFold(SOURCE_FOLDS)
+        yield from parts.split(y, groups=groups)
         return
     folds = StratifiedKFold(min(FOLDS, int(y.sum()), int((~y).sum())), shuffle=True, random_state=0)
     yield from folds.split(y, y)

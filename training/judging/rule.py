@@ -5,7 +5,6 @@ What is told of a source is by a rule that was chosen without it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +16,7 @@ from plantood.training.judging.metrics import cross_entropy
 from plantood.training.judging.outcomes import source_weights
 from plantood.training.judging.threshold import ChosenThreshold, choose_threshold
 from plantood.training.judging.unseen import Accepted, accepted_shares
+from plantood.training.photos.units import Together, fewest_units, unit_names, units_of
 
 FEWEST_SOURCES = 5
 """Of each class, for calibration and threshold. What is learned without one of fewer differs much
@@ -55,17 +55,23 @@ class Unseen:
     """How much nearer the plants are that the model was fitted to than the others, ``[N]``."""
     told_only: NDArray[np.bool_] | None = None
     """Photos ``[N]`` by which nothing is chosen."""
+    together: Together = ()
+    """Sources that are left out together and count as one; see `photos.units`."""
 
     def only(self, candidate: int) -> Unseen:
         """The same photos with one candidate."""
         return replace(self, probabilities=self.probabilities[candidate : candidate + 1])
 
     @property
+    def fewest(self) -> int:
+        """Of how many sources the photos of that class are that choose, and are of the fewest."""
+        mine = self._choosing(NONE)
+        return fewest_units(self.plant[mine], self.sources[mine].tolist(), self.together)
+
+    @property
     def enough(self) -> bool:
         """Whether calibration and threshold can be chosen by these sources."""
-        return all(
-            len({*self.sources[self.plant == label]}) >= FEWEST_SOURCES for label in (True, False)
-        )
+        return self.fewest >= FEWEST_SOURCES
 
     def losses(
         self, costs: CostSettings, weights: tuple[float, float], without: frozenset[str] = NONE
@@ -114,6 +120,7 @@ class Unseen:
             share_of_others=share if 0 < share < 1 else None,
             weights=weights,
             sources=sources,
+            groups=unit_names(sources, self.together),
             margins=margins,
         )
         threshold = choose_threshold(
@@ -130,20 +137,16 @@ class Unseen:
         return rule.calibration.apply(self.probabilities[rule.candidate][mine], margins)
 
     def accepted(
-        self,
-        units: Sequence[frozenset[str]],
-        costs: CostSettings,
-        weights: tuple[float, float] = (1.0, 1.0),
+        self, costs: CostSettings, weights: tuple[float, float] = (1.0, 1.0)
     ) -> list[Accepted]:
         """Every source by a rule that was chosen without its unit.
 
         Args:
-            units: of sources that are left out together; each source is in one.
             costs: as for :meth:`rule`.
             weights: as for :meth:`rule`.
         """
         shares = []
-        for unit in units:
+        for unit in units_of(self.sources.tolist(), self.together):
             rule = self.rule(costs, weights, unit)
             mine = np.isin(self.sources, sorted(unit))
             shares += accepted_shares(

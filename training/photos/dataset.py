@@ -17,6 +17,7 @@ from plantood.training.files.atomic import write_csv
 from plantood.training.photos.account import Account, read_usable
 from plantood.training.photos.data import CLASS_NAMES, BadPhoto, LabelledPhoto
 from plantood.training.photos.splits import divide
+from plantood.training.photos.units import Together, ensure_units
 
 Photos = tuple[LabelledPhoto, ...]
 
@@ -47,6 +48,8 @@ class Dataset:
     """
     groups: Mapping[str, int] = field(default_factory=dict)
     """By digest, a number that near-duplicates and photos of one `group` share."""
+    together: Together = ()
+    """Sources that belong together; see `photos.units`."""
 
     @property
     def photos(self) -> Photos:
@@ -159,8 +162,10 @@ def load_dataset(data: str | Path, settings: DataSettings, cache: Path) -> Datas
 
     Raises:
         TrainingDataError: if the data cannot be trained on.
+        SettingsError: if sources are said to belong together that there are not.
     """
     photos, bad = read_usable(data, cache, at_most=settings.at_most_per_source)
+    ensure_units(settings.together, (photo.source for photo in photos))
     division = divide(photos)
 
     def part(name: str) -> Photos:
@@ -173,9 +178,10 @@ def load_dataset(data: str | Path, settings: DataSettings, cache: Path) -> Datas
         bad=tuple(bad),
         crossings=division.crossings,
         groups=dict(zip((photo.sha256 for photo in division.photos), division.groups, strict=True)),
+        together=settings.together,
     )
-    if settings.leave_out:
-        dataset = dataset.leaving_out(settings.leave_out)
+    if settings.left_out:
+        dataset = dataset.leaving_out(settings.left_out)
     dataset.require(settings.min_per_class)
     return dataset
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from plantood.model.calibration import sigmoid
 from plantood.training.common.settings import CostSettings
 from plantood.training.judging.rule import Unseen
+from plantood.training.photos.units import Together, units_of
 from plantood.training.process.progress import track
 from plantood.training.recipe.samples import Sample
 
@@ -31,15 +32,7 @@ COSTS = CostSettings(share_of_others=0.5)
 """Nobody knows how many of the photos to come are none of plants: both classes count alike."""
 
 
-def units_of(sources: Sequence[str], together: Sequence[frozenset[str]]) -> list[frozenset[str]]:
-    """The sources in order of their names, those that belong together as one unit."""
-    unit = {name: group for group in together for name in group}
-    return list(dict.fromkeys(unit.get(name, frozenset({name})) for name in sorted(set(sources))))
-
-
-def leave_each_out(
-    samples: Sequence[Sample], train: Trainer, together: Sequence[frozenset[str]] = ()
-) -> Unseen:
+def leave_each_out(samples: Sequence[Sample], train: Trainer, together: Together = ()) -> Unseen:
     """Score each source's own photos by a model that was trained without its unit.
 
     Args:
@@ -60,4 +53,5 @@ def leave_each_out(
         sigmoid(logits)[None],
         margins,
         np.array([samples[n].measured_only for n in photos]),
+        together,
     )

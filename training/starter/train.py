@@ -47,7 +47,7 @@ from plantood.training.recipe.plan import plan
 from plantood.training.recipe.roles import Cuts
 from plantood.training.recipe.weighting import sample_weights
 from plantood.training.report.card import model_card
-from plantood.training.starter.leave_out import COSTS, Said, leave_each_out, units_of
+from plantood.training.starter.leave_out import COSTS, Said, leave_each_out
 from plantood.training.starter.photos import read_rows
 from plantood.training.starter.roles import NEEDED_SOURCES, ROLES, TOGETHER
 from plantood.training.train.publish import publish
@@ -94,8 +94,7 @@ def train_starter(
     unseen = leave_each_out(bank.samples, partial(fold_says, bank, doubtful), TOGETHER)
     probe, memory = fit_fold(bank, doubtful, frozenset())
     rule = unseen.rule(COSTS).remembering(len(memory))
-    units = units_of(unseen.sources.tolist(), TOGETHER)
-    header, table_rows = unseen_table({"starter": unseen.accepted(units, COSTS)})
+    header, table_rows = unseen_table({"starter": unseen.accepted(COSTS)})
     lines = [list(header), *map(list, table_rows)]
     details = {
         "settings": {

@@ -39,12 +39,14 @@ def _fail_early(values: dict[str, Any]) -> None:
         TrainingDataError: of the photos.
     """
     from plantood.training.photos.account import ensure_photos
+    from plantood.training.photos.units import ensure_units
     from plantood.training.recipe.named import ensure_linear, named_roles
 
     apply_recipe(click.get_current_context(), values)
     if values["kind"] is not None:
         ensure_linear(values["kind"], values["heads"])
     found = ensure_photos(values["data"])
+    ensure_units(values["together"], (photo.source for photo in found.photos))
     if values["kind"] is not None:
         named_roles(values["roles"], found.photos)
 
@@ -150,11 +152,13 @@ def leave_one_out(table_into: Path | None, table_name: str | None, **values: Any
     """Train without each source in turn, and report on the one left out.
 
     The only honest figure for a camera and a field never seen. Uses the cached features and the
-    first phase only; DATA and the options are those of train.
+    first phase only; DATA and the options are those of train. Sources that are --together are left
+    out together, and each has a line of its own.
 
     \b
     plantood leave-one-out manifest.csv --weights starter --backbone efficientnet_lite0
     plantood leave-one-out manifest.csv --weights FILE --weight-decay 0.01 --balance both
+    plantood leave-one-out manifest.csv --weights FILE --together my_phone,phone_at_dusk
     """
     _fail_early(values)
     import_tensorflow()

@@ -26,6 +26,7 @@ from plantood.training.judging.unseen import Accepted, unseen_table
 from plantood.training.network.backbones import build_backbone
 from plantood.training.photos.data import CLASS_NAMES
 from plantood.training.photos.dataset import Dataset, load_dataset
+from plantood.training.photos.units import in_words, units_of
 from plantood.training.process.determinism import make_deterministic
 from plantood.training.process.progress import say
 from plantood.training.process.run import open_run, run_name
@@ -56,16 +57,17 @@ class LeaveOneOutResult:
 def leave_one_out(options: TrainOptions) -> LeaveOneOutResult:
     """Train the heads once for each source, without it, on cached features; report on it.
 
-    Only the first phase: a second one for each source would take hours. A source without which a
-    class has too few photos is reported as such. A run that was interrupted goes on. Of what a
-    recipe has drawn, nothing that the source is part of is trained on, neither leaf nor ground;
-    and the same heads without the recipe stand beside it.
+    Sources that belong together are left out together, and each is reported on. Only the first
+    phase: a second one for each source would take hours. A source without which a class has too
+    few photos is reported as such. A run that was interrupted goes on. Of what a recipe has drawn,
+    nothing that the source is part of is trained on, neither leaf nor ground; and the same heads
+    without the recipe stand beside it.
 
     Raises:
         TrainingDataError: if the photos cannot be trained on, or no source can be left out.
         WeightsUnavailable: if the backbone's weights are not to be had.
         SettingsError: if the run's folder belongs to a run with other choices, or the recipe cannot
-            be had.
+            be had, or sources are said to belong together that there are not.
     """
     options = replace(options, fit=replace(options.fit, fine_tune_epochs=0))
     fit = options.fit
@@ -81,6 +83,7 @@ def leave_one_out(options: TrainOptions) -> LeaveOneOutResult:
         "backbone": options.backbone,
         "backbone_digest": extractor.digest,
         "photos": dataset.fingerprint(),
+        **options.dataset.identity(),
         **fit.as_dict(),
         **({"recipe": recipe.as_dict()} if recipe else {}),
     }
@@ -91,9 +94,9 @@ def leave_one_out(options: TrainOptions) -> LeaveOneOutResult:
         bank = recipe.bank(dataset, extractor, options) if recipe else None
         folds: dict[str, list[Fold]] = {}
         said: dict[str, list[Said]] = defaultdict(list)
-        for source, rest in rests.items():
-            say(f"Without {source}")
-            place = folder / _folder_name(source)
+        for unit, rest in rests.items():
+            say(f"Without {in_words([unit])}")
+            place = folder / _folder_name(unit)
             common = backbone, extractor.cache, rest, fit
             trainers: dict[str, HeadTrainer | RecipeTrainer] = (
                 {
@@ -109,7 +112,7 @@ def leave_one_out(options: TrainOptions) -> LeaveOneOutResult:
                     said[head + way].append(said_by(trainer, head))
                 else:
                     assert isinstance(trainer, HeadTrainer)  # a recipe is for linear heads only
-                    of_title.append(by_validation(trainer, head, source, options))
+                    of_title.append(by_validation(trainer, head, options))
         folds |= {title: by_the_others(rests, parts, options) for title, parts in said.items()}
         header, rows = unseen_table(_shares(folds))
         evaluations = [_pooled(title, of_title, options) for title, of_title in folds.items()]
@@ -121,6 +124,7 @@ def leave_one_out(options: TrainOptions) -> LeaveOneOutResult:
                 ("data", f"{options.data} ({len(dataset.photos)} photos)"),
                 ("backbone", f"{options.backbone}, frozen, weights {options.weights}"),
                 ("reading", "every photo is judged by a model that saw no photo of its source"),
+                *([("left out together", in_words(dataset.together))] if dataset.together else []),
                 *([("recipe", recipe.in_words())] if recipe else []),
                 *(
                     (
@@ -140,8 +144,10 @@ def leave_one_out(options: TrainOptions) -> LeaveOneOutResult:
     return LeaveOneOutResult(folder, report, header, rows)
 
 
-def without_each(dataset: Dataset, min_per_class: int) -> tuple[dict[str, Dataset], list[str]]:
-    """The photos without each source that can be left out, by its name; and why others cannot.
+def without_each(
+    dataset: Dataset, min_per_class: int
+) -> tuple[dict[frozenset[str], Dataset], list[str]]:
+    """The photos without each unit of sources that can be left out; and why others cannot.
 
     Raises:
         TrainingDataError: none can.
@@ -156,17 +162,17 @@ def without_each(dataset: Dataset, min_per_class: int) -> tuple[dict[str, Datase
             "nothing else tells how the gate does there."
         )
     rests, notes = {}, []
-    for source in dataset.sources:
-        rest = dataset.leaving_out([source])
+    for unit in units_of(dataset.sources, dataset.together):
+        names, rest = in_words([unit]), dataset.leaving_out(unit)
         try:
             rest.require(min_per_class)
         except TrainingDataError as error:
-            notes.append(f"{source} cannot be left out: {error}")
+            notes.append(f"{names} cannot be left out: {error}")
         else:
-            rests[source] = rest
+            rests[unit] = rest
             if rest.aside:
                 notes.append(
-                    f"Without {source}, {len(rest.aside)} photos of other sources are set aside as "
+                    f"Without {names}, {len(rest.aside)} photos of other sources are set aside as "
                     "well, since they show what one of it shows."
                 )
     if not rests:
@@ -195,7 +201,7 @@ def _told(folds: Mapping[str, Sequence[Fold]]) -> list[dict[str, Any]]:
     """Every source and class of every fold, for JSON."""
     return [
         {
-            "source": fold.source,
+            "source": half.source,
             "head": title,
             "label": half.label,
             "count": half.count,
@@ -211,7 +217,7 @@ def _told(folds: Mapping[str, Sequence[Fold]]) -> list[dict[str, Any]]:
 
 def _pooled(title: str, folds: Sequence[Fold], options: TrainOptions) -> Evaluation:
     """All folds as one model, and what these photos say of its threshold and calibration."""
-    rule = unseen_by(folds).rule(options.costs, options.fit.loss_weights)
+    rule = unseen_by(folds, options.dataset.together).rule(options.costs, options.fit.loss_weights)
     photos = tuple(photo for fold in folds for photo in fold.calibrated.photos)
     scores = np.concatenate([fold.calibrated.probabilities for fold in folds])
     chosen = {"threshold": rule.threshold.as_dict(), "calibration": rule.calibration.as_dict()}
@@ -223,7 +229,8 @@ def _pooled(title: str, folds: Sequence[Fold], options: TrainOptions) -> Evaluat
     )
 
 
-def _folder_name(source: str) -> str:
-    """A name for a folder that no two sources share, whatever characters they have."""
+def _folder_name(unit: frozenset[str]) -> str:
+    """A name for a folder that no two units share, whatever characters they have."""
+    source = "\0".join(sorted(unit))
     readable = "".join(c if c.isalnum() or c in "-_" else "_" for c in source)[:60]
     return f"{readable}-{hashlib.sha256(source.encode()).hexdigest()[:8]}"

@@ -37,6 +37,7 @@ from plantood.training.photos.dataset import (
     write_bad,
     write_crossings,
 )
+from plantood.training.photos.units import in_words
 from plantood.training.process.determinism import make_deterministic
 from plantood.training.process.progress import say
 from plantood.training.process.run import open_run, read_json, run_name
@@ -86,7 +87,8 @@ def train(options: TrainOptions) -> RunResult:
         "backbone": options.backbone,
         "backbone_digest": extractor.digest,
         "photos": dataset.fingerprint(),
-        "left_out": sorted(options.dataset.leave_out),
+        "left_out": list(options.dataset.left_out),
+        **options.dataset.identity(),
         **options.fit.as_dict(),
         **({"recipe": recipe.as_dict()} if recipe else {}),
     }
@@ -229,8 +231,10 @@ def _facts(
     ]
     if recipe:
         facts.append(("recipe", recipe.in_words()))
-    if options.dataset.leave_out:
-        facts.append(("left out", ", ".join(options.dataset.leave_out)))
+    if options.dataset.together:
+        facts.append(("left out together", in_words(options.dataset.together)))
+    if options.dataset.left_out:
+        facts.append(("left out", ", ".join(options.dataset.left_out)))
     return facts
 
 
@@ -291,7 +295,7 @@ def _publish_head(
             head=head,
             counts=trainer.dataset.counts(),
             bad=len(trainer.dataset.bad),
-            left_out=options.dataset.leave_out,
+            left_out=options.dataset.left_out,
             notes=options.card_notes.read_text(encoding="utf-8") if options.card_notes else "",
         ),
         evaluate=partial(
@@ -316,6 +320,6 @@ def training_data(options: TrainOptions, dataset: Dataset) -> TrainingData:
         path=spelled(options.data.resolve()),
         photos=len(dataset.photos),
         labels_sha256=labels_digest(dataset.photos),
-        left_out=tuple(sorted(options.dataset.leave_out)),
+        left_out=options.dataset.left_out,
         at_most_per_source=options.dataset.at_most_per_source,
     )

@@ -182,3 +182,20 @@ def test_leaving_a_source_out_does_not_make_its_class_rare() -> None:
     sources = [f"{label} {n % 3}" for n, label in enumerate(labels)]
     fitted = fit_calibration(labels, p, sources=sources)
     assert fitted.log_loss["platt"] == pytest.approx(fitted.log_loss["temperature"], abs=0.005)
+
+
+def test_no_line_is_judged_on_what_belongs_together_with_what_it_was_fitted_to() -> None:
+    """Two of a table are as hard as each other: whoever has seen one expects the other."""
+    rng = np.random.default_rng(0)
+    middles = {"tree": 5.0, "apple": -1.0, "maize": -1.0, "soil": -5.0, "room": -4.0}
+    sources = np.repeat([*middles], 100)
+    p = expit(np.repeat([*middles.values()], 100) + rng.normal(0, 0.5, 500))
+    labels = np.isin(sources, ["tree", "apple", "maize"])
+    groups = np.where(sources == "maize", "apple", sources)
+    apart, together = (
+        fit_calibration(labels, p, sources=sources, groups=one, methods=("platt",))
+        for one in (sources, groups)
+    )
+    assert apart == fit_calibration(labels, p, sources=sources, methods=("platt",))
+    assert together.log_loss["platt"] > apart.log_loss["platt"] + 0.05
+    assert together.calibration == apart.calibration  # every source still counts alike in the line

@@ -10,7 +10,6 @@ from plantood.training.judging.rule import Unseen
 from plantood.training.judging.unseen import mean_share
 
 PLANTS = frozenset({"farm", "garden"})
-EACH = [frozenset({name}) for name in ("farm", "garden", "street", "room")]
 COSTS = CostSettings(share_of_others=0.5)
 
 
@@ -58,14 +57,14 @@ def test_a_source_is_judged_by_a_rule_without_it() -> None:
     own = scores.rule(COSTS, without=frozenset({"garden"}))
     mine = scores.sources == "garden"
     share = np.mean(own.calibration.apply(scores.probabilities[0][mine]) >= own.threshold.threshold)
-    told = {one.source: one.share for one in scores.accepted(EACH, COSTS)}
+    told = {one.source: one.share for one in scores.accepted(COSTS)}
     assert told["garden"] == pytest.approx(share)
     all_of_them = scores.rule(COSTS)
     accepted = all_of_them.calibration.apply(scores.probabilities[0]) >= (
         all_of_them.threshold.threshold
     )
     assert accepted[mine].mean() > share
-    assert mean_share(scores.accepted(EACH, COSTS), "other") == 0
+    assert mean_share(scores.accepted(COSTS), "other") == 0
 
 
 def test_neighbours_have_a_say_in_the_rule() -> None:
@@ -76,7 +75,7 @@ def test_neighbours_have_a_say_in_the_rule() -> None:
     scores = replace(scores, margins=np.where(scores.plant, 0.1, -0.1) + rng.normal(0, 0.05, 240))
     rule = scores.rule(COSTS)
     assert rule.calibration.method == "neighbours"
-    shares = scores.accepted(EACH, COSTS)
+    shares = scores.accepted(COSTS)
     assert mean_share(shares, "plant") > 0.9
     assert mean_share(shares, "other") < 0.05
     assert rule.remembering(9).calibration.calibration.pictures == 9
@@ -143,3 +142,43 @@ def test_few_sources_are_not_enough_for_a_rule(plants: int, others: int, enough:
     plant = np.repeat([True, False], [plants, others])
     sources = np.array([f"{label} {n}" for n, label in enumerate(plant)])
     assert Unseen(sources, plant, np.full((1, len(plant)), 0.5)).enough is enough
+
+
+def test_what_belongs_together_counts_as_one_source() -> None:
+    plant = np.repeat([True, False], 6)
+    sources = np.array([f"{label} {n}" for n, label in enumerate(plant)])
+    scores = Unseen(sources, plant, np.full((1, 12), 0.5))
+    assert scores.enough
+    one = replace(scores, together=(frozenset({"True 0", "True 1"}),))
+    assert one.enough
+    assert one.fewest == 5
+    assert not replace(scores, together=(frozenset({"True 0", "True 1", "True 2"}),)).enough
+
+
+def test_a_source_that_is_only_told_of_is_not_among_the_fewest() -> None:
+    plant = np.repeat([True, False], 5)
+    sources = np.array([f"{label} {n}" for n, label in enumerate(plant)])
+    scores = Unseen(sources, plant, np.full((1, 10), 0.5), told_only=sources == "True 0")
+    assert scores.fewest == 4
+    assert not scores.enough
+
+
+def test_a_unit_is_judged_by_a_rule_without_it_and_each_source_alone() -> None:
+    scores = unseen(
+        farm=spread(3.0),
+        garden=spread(-1.0),
+        meadow=spread(-0.5),
+        street=spread(-3.0),
+        room=spread(-2.5),
+    )
+    plant = np.isin(scores.sources, ["farm", "garden", "meadow"])
+    unit = frozenset({"garden", "meadow"})
+    scores = replace(scores, plant=plant, together=(unit,))
+    own = scores.rule(COSTS, without=unit)
+    told = {one.source: one for one in scores.accepted(COSTS)}
+    assert list(told) == ["farm", "garden", "meadow", "room", "street"]
+    for name in unit:
+        judged = scores.judged(own, scores.sources == name)
+        assert told[name].share == pytest.approx(np.mean(judged >= own.threshold.threshold))
+    apart = replace(scores, together=()).rule(COSTS, without=frozenset({"garden"}))
+    assert apart.threshold != own.threshold

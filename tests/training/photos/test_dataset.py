@@ -4,12 +4,13 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from plantood.errors import TrainingDataError
+from plantood.errors import SettingsError, TrainingDataError
 from plantood.training.common.settings import DataSettings
 from plantood.training.photos import scan as scan_module
 from plantood.training.photos.account import at_most_per_source
@@ -138,6 +139,30 @@ def test_leaving_out(photo_folder: Callable[..., Path], tmp_path: Path) -> None:
     assert len(rest.photos) == len(dataset.photos)
     with pytest.raises(TrainingDataError, match="No source is called farn; there are: farm"):
         dataset.leaving_out(["farn"])
+
+
+def test_what_belongs_together_is_left_out_together(
+    manifest: Callable[..., Path], tmp_path: Path
+) -> None:
+    rows = [
+        {"path": f"{source}{n}.jpg", "label": label, "source": source, "split": split}
+        for source, label in (
+            ("farm", "plant"),
+            ("garden", "plant"),
+            ("street", "other"),
+            ("room", "other"),
+        )
+        for n, split in enumerate(("train", "train", "val", "test"))
+    ]
+    data = manifest(rows)
+    unit = frozenset({"farm", "street"})
+    settings = replace(FEW, leave_out=("farm",), together=(unit,))
+    rest = load_dataset(data, settings, tmp_path / "cache")
+    assert {photo.source for photo in rest.left_out} == unit == {*settings.left_out}
+    assert {photo.source for photo in rest.train} == {"garden", "room"}
+    assert replace(settings, leave_out=("room",)).left_out == ("room",)
+    with pytest.raises(SettingsError, match="no source is called farn; there are: farm"):
+        load_dataset(data, replace(FEW, together=(frozenset({"farm", "farn"}),)), tmp_path)
 
 
 def test_what_shows_the_same_as_a_photo_left_out_is_neither_learned_nor_judged(

@@ -87,3 +87,31 @@ def test_a_class_that_is_judged_by_one_source_is_not_judged() -> None:
     dataset = dataset_of(1, 5)
     few = photos("train", "small", 1, FEWEST - 1)
     assert source_folds(replace(dataset, train=dataset.train + few)) == []
+
+
+def test_sources_that_belong_together_are_left_out_as_one() -> None:
+    dataset = dataset_of(5, 5)
+    rests = source_folds(replace(dataset, together=(frozenset({"plant 00", "plant 03"}),)))
+    assert [name for name in map(names, rests) if len(name) > 1] == [["plant 00", "plant 03"]]
+    assert len(rests) == 9
+    assert Counter(name for rest in rests for name in names(rest)) == Counter(dataset.sources)
+    # Also where they are more than there are folds.
+    many = replace(dataset_of(12, 5), together=(frozenset({"plant 00", "plant 01"}),))
+    (together,) = (rest for rest in source_folds(many) if "plant 00" in names(rest))
+    assert "plant 01" in names(together)
+    assert not {"plant 00", "plant 01"} & {photo.source for photo in together.train + together.val}
+
+
+def test_sources_that_belong_together_count_as_one() -> None:
+    unit = (frozenset({"plant 00", "plant 01"}),)
+    assert source_folds(replace(dataset_of(5, 5), together=unit), 5) == []
+    assert len(source_folds(replace(dataset_of(6, 5), together=unit), 5)) == 10
+    assert source_folds(replace(dataset_of(2, 5), together=unit)) == []
+
+
+def test_a_camera_that_took_both_classes_may_have_two_names() -> None:
+    """It is left out as a whole, and so of a kind of its own, as under one name."""
+    together = (frozenset({"plant 00", "other 00"}),)
+    rests = source_folds(replace(dataset_of(5, 5), together=together))
+    assert ["other 00", "plant 00"] in map(names, rests)
+    assert len(rests) == 9

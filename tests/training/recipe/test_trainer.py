@@ -11,6 +11,7 @@ from plantood.errors import UnreadablePhoto
 from plantood.model.neighbours import Neighbours
 from plantood.training.common.settings import FitSettings, RecipeSettings, TrainOptions
 from plantood.training.photos.dataset import Dataset, Photos
+from plantood.training.photos.folds import source_folds
 from plantood.training.recipe import bank as bank_module
 from plantood.training.recipe.bank import Bank
 from plantood.training.recipe.samples import Sample
@@ -132,3 +133,16 @@ def test_a_rest_is_judged_by_what_was_made_without_it(tmp_path: Path) -> None:
     np.testing.assert_allclose(without.margins, Neighbours(memory).distances(pooled).margin)
     assert (without.probabilities > 0.9).all()
     assert (without.margins > 0).all()
+
+
+def test_nothing_of_a_unit_is_learned_when_one_of_its_sources_is_judged(tmp_path: Path) -> None:
+    unit = frozenset({"farm", "soil"})
+    made, farm = trainer(tmp_path, FitSettings()), (make_photo("a photo", source="farm"),)
+    pooled = np.array([[3.0, 0, 0, 0, 0, 0]], np.float32)
+    made.cache.rows = lambda photos: SimpleNamespace(pooled=lambda: pooled[: len(photos)])
+    rests = source_folds(replace(made.dataset, together=(unit,)))
+    (rest,) = (rest for rest in rests if {photo.source for photo in rest.left_out} == unit)
+    memory = trainer(tmp_path / "rest", FitSettings(), rest.train).memory("gap")
+    assert set(memory.sources) == {"scans", "room"}
+    said = made.says("gap", rest, farm).margins
+    np.testing.assert_allclose(said, Neighbours(memory).distances(pooled).margin)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from plantood.cli import main
+from plantood.errors import SettingsError
 from plantood.training.common.settings import DataSettings, FitSettings, TrainOptions
 from plantood.training.judging.rule import VALIDATION
 from plantood.training.photos.dataset import load_dataset
@@ -103,3 +107,90 @@ def test_the_second_phase_has_to_beat_every_penalty(options: TrainOptions) -> No
     first, second = (model["history"][name] for name in ("frozen backbone", "fine-tuning"))
     lowest = min(row["val_loss"] for row in first)
     assert model["tuned"] == (second[0]["val_loss"] < lowest)
+
+
+UNIT = frozenset({"plant 0", "plant 1"})
+
+
+@pytest.fixture(scope="module")
+def together(options: TrainOptions) -> TrainOptions:
+    return replace(options, dataset=replace(options.dataset, together=(UNIT,)), name="together")
+
+
+@pytest.fixture(scope="module")
+def under_one_name(options: TrainOptions) -> TrainOptions:
+    """The same photos, those of the unit as of one source."""
+    manifest = options.runs.parent / "one-name.csv"
+    with manifest.open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["path", "label", "source"])
+        for path in sorted(options.data.rglob("*.jpg")):
+            source = path.parent.name
+            name = "plant 0 and 1" if source in UNIT else source
+            rows.writerow([path, path.parent.parent.name, name])
+    return replace(options, data=manifest, name="under-one-name")
+
+
+def test_what_belongs_together_is_judged_as_if_it_were_one_source(
+    together: TrainOptions, under_one_name: TrainOptions
+) -> None:
+    """Nothing of the unit is learned from when one of its sources is judged."""
+    found, expected = (
+        probabilities(train(one).folder / "gap" / "unseen.npz")
+        for one in (together, under_one_name)
+    )
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_leave_one_out_tells_of_each_source_without_its_unit(
+    options: TrainOptions, together: TrainOptions, under_one_name: TrainOptions
+) -> None:
+    result, one = (
+        leave_one_out(replace(choices, name=f"{choices.name}-folds"))
+        for choices in (together, under_one_name)
+    )
+    (of_unit,) = result.folder.glob("plant_0_plant_1-*/gap/said.npz")
+    (of_one,) = one.folder.glob("plant_0_and_1-*/gap/said.npz")
+    np.testing.assert_array_equal(probabilities(of_unit), probabilities(of_one))
+    assert not list(result.folder.glob("plant_0-*"))
+    folds = {fold["source"]: fold for fold in result.report["folds"]}
+    assert len(folds) == 2 * SOURCES
+    assert all(fold["count"] == PER_SOURCE for fold in folds.values())
+    assert folds["plant 0"]["threshold"] == folds["plant 1"]["threshold"]
+    assert result.report["facts"]["left out together"] == "plant 0 and plant 1"
+    with pytest.raises(SettingsError, match="together was"):
+        leave_one_out(replace(options, name="together-folds"))
+
+
+def test_what_belongs_together_is_part_of_what_a_run_is(
+    options: TrainOptions, together: TrainOptions
+) -> None:
+    train(replace(options, name="apart"))
+    with pytest.raises(SettingsError, match=r"together was None, is \[\['plant 0', 'plant 1'\]\]"):
+        train(replace(together, name="apart"))
+
+
+def test_who_is_left_out_takes_its_unit_along(together: TrainOptions) -> None:
+    settings = replace(together.dataset, leave_out=("plant 1",))
+    result = train(replace(together, dataset=settings, name="left-out"))
+    (model,) = result.report["models"]
+    assert model["splits"]["left out"]["at_half"]["count"] == 2 * PER_SOURCE
+    assert result.report["facts"]["left out"] == "plant 0, plant 1"
+
+
+@pytest.mark.parametrize("command", ["train", "leave-one-out"])
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["plant 0"], "name two sources or more"),
+        (["plant 0,plant 9"], "--together: no source is called plant 9; there are: other 0,"),
+        (["plant 0,plant 1", "plant 1,plant 2"], "--together plant 0,plant 1,plant 2"),
+    ],
+)
+def test_mistakes_are_told_at_the_start(
+    command: str, given: list[str], said: str, options: TrainOptions
+) -> None:
+    words = [word for one in given for word in ("--together", one)]
+    ran = CliRunner().invoke(main, [command, str(options.data), "--weights", "none", *words])
+    assert ran.exit_code
+    assert said in " ".join(ran.output.split())

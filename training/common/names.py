@@ -1,0 +1,44 @@
+"""Names in one word of the command line, separated by commas."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from plantood.training.common.settings import HEAD_NAMES
+from plantood.training.files.paths import spelled
+
+
+class HeadList(click.ParamType):  # type: ignore[type-arg]  # no generic before click 8.4
+    """Names of heads, separated by commas."""
+
+    name = "NAMES"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """Check the names and drop repetitions."""
+        if isinstance(value, tuple):
+            return value
+        names = tuple(dict.fromkeys(name.strip().lower() for name in value.split(",")))
+        if unknown := [name for name in names if name not in HEAD_NAMES]:
+            self.fail(f"{', '.join(unknown)}: heads are {', '.join(HEAD_NAMES)}", param, ctx)
+        return names
+
+
+class SourceSet(click.ParamType):  # type: ignore[type-arg]
+    """Names of two sources or more that belong together."""
+
+    name = "SOURCE,SOURCE"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> frozenset[str]:
+        """The names, spelled as in all texts."""
+        if isinstance(value, frozenset):
+            return value
+        names = frozenset(spelled(name.strip()) for name in value.split(",") if name.strip())
+        if len(names) < 2:
+            self.fail(f"{value!r}: name two sources or more, separated by commas", param, ctx)
+        return names
