@@ -1,4 +1,4 @@
-"""`make bench` on a clean clone: what cannot be measured there is left out, and the rest follows."""
+"""`make bench` on a clean clone: what cannot be measured there is left out, the rest follows."""
 
 from __future__ import annotations
 
