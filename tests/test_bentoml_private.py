@@ -8,7 +8,6 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
-import attrs
 import bentoml
 import pytest
 import uvicorn
@@ -63,7 +62,7 @@ def test_each_is_used_as_it_is(name: str, used: str) -> None:
 
 def _of_objects(piece: type) -> set[str]:
     """Names of what an object of a class has: attrs' fields, and what its methods set."""
-    names = {field.name for field in attrs.fields(piece)} if attrs.has(piece) else set()
+    names = {field.name for field in getattr(piece, "__attrs_attrs__", ())}
     for base in piece.__mro__:
         if base.__module__.startswith(("bentoml", "_bentoml")):
             names.update(re.findall(r"^ +self\.(\w+)(?:: .*)? = ", inspect.getsource(base), re.M))
@@ -168,6 +167,9 @@ def test_a_known_version_is_taken(version: str) -> None:
 def test_the_bounds_are_those_that_pip_installs() -> None:
     oldest, limit = (".".join(map(str, bound)) for bound in (OLDEST, NEXT))
     assert f'"bentoml>={oldest},<{limit}"' in (ROOT / "pyproject.toml").read_text()
+    document = (ROOT / "docs" / "compatibility.md").read_text(encoding="utf-8")
+    assert f"| BentoML | {oldest} or newer, below {limit} |" in document
+    assert f"the wheel also with {oldest}" in document  # `tests.test_wheel` does
 
 
 def test_nothing_else_names_them() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import functools
+import re
 import sys
 import tomllib
 from collections import defaultdict
@@ -15,6 +17,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from plantood.cli import EXTRA
 from plantood.defaults import DEFAULT_GATE, GATE_NAME
 
 ROOT = Path(__file__).parents[1]
@@ -59,6 +62,29 @@ def test_no_two_folders_import_each_other(within: str, depth: int) -> None:
     assert len(floors) > 5
 
 
+def test_the_document_s_table_is_that_of_the_imports() -> None:
+    text = (ROOT / "docs" / "inside.md").read_text(encoding="utf-8")
+    rows = [
+        [re.findall(r"`(?:plantood\.)?(\w+)`", cell) for cell in line.strip("|").split("|")]
+        + [line.endswith("all above |")]
+        for line in text.splitlines()
+        if line.startswith("| `plantood.")
+    ]
+    known_to_all = set(rows[0][0])
+    above: set[str] = set()
+    for places, _, named, all_above in rows:
+        known = {
+            folder(other, 2).removeprefix("plantood.")
+            for module in MODULES
+            for other in imported(module)
+            if folder(module, 2).removeprefix("plantood.") in places
+        } - {*places, *known_to_all, "plantood"}
+        assert known <= above if all_above else known == set(named), places
+        above.update(places)
+    there = {folder(module, 2).removeprefix("plantood.") for module in MODULES}
+    assert above == there - {"__init__", "plantood", "__main__"}
+
+
 def test_what_serves_imports_nothing_that_trains() -> None:
     serving = [module for module in MODULES if not module.startswith("plantood.training")]
     assert not [
@@ -79,31 +105,56 @@ def test_the_gate_s_name_stands_in_one_place() -> None:
     assert named == {"plantood.defaults"}
 
 
-@pytest.mark.parametrize("place", ["plantood", "training"])
+modules = functools.cache(packages_distributions)
+"""By module, the packages that have it."""
+TRAINING = ("training", "ray", "parquet")
+DEVELOPMENT = (*TRAINING, "s3", "dev")
+EXTRAS_OF = {
+    "plantood": (),
+    "training": TRAINING,
+    "benchmarks": DEVELOPMENT,
+    "deploy": DEVELOPMENT,
+    "docs": DEVELOPMENT,
+    "tests": DEVELOPMENT,
+}
+"""By folder, what may be imported there beside what serving needs. The examples have their own."""
+OURS = {"plantood", "benchmarks", "deploy", "tests"}
+ELSEWHERE = {"benchmarks/ood_beside.py": {"torch", "pytorch_ood"}}
+"""Imported in an environment of its own."""
+
+
+@pytest.mark.parametrize("place", EXTRAS_OF)
 def test_what_is_imported_is_declared(place: str) -> None:
     """And not only there because another package needs it."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
     listed = list(project["dependencies"])
-    if place == "training":
-        listed += [line for name in ("training", "ray", "parquet") for line in extras[name]]
+    listed += [line for name in EXTRAS_OF[place] for line in extras[name]]
     declared = {canonicalize_name(Requirement(line).name) for line in listed}
-    of_module = packages_distributions()
+    of_module = modules()
     missing = {
-        module
+        (module, str(path.relative_to(ROOT)))
         for path in (ROOT / place).rglob("*.py")
-        for module in foreign(path)
-        if not declared & set(map(canonicalize_name, of_module.get(module, [])))
+        for module in foreign(path) - ELSEWHERE.get(str(path.relative_to(ROOT)), set())
+        if not declared & set(map(canonicalize_name, of_module.get(module, [module])))
     }
     assert not missing
 
 
-def foreign(path: Path) -> Iterator[str]:
+def test_whatever_of_the_extra_is_missing_is_said_in_one_sentence() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lines = project["optional-dependencies"]["training"]
+    declared = {canonicalize_name(Requirement(line).name) for line in lines}
+    of_module = modules()
+    assert {canonicalize_name(of_module[module][0]) for module in EXTRA} == declared
+
+
+def foreign(path: Path) -> set[str]:
     """Names of the modules of others that a file imports, up to the first dot."""
+    found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names = [node.module]
-        for name in names:
-            if (top := name.split(".")[0]) not in sys.stdlib_module_names | {"plantood"}:
-                yield top
+        found.update(name.split(".")[0] for name in names)
+    return found - sys.stdlib_module_names - OURS

@@ -23,9 +23,10 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 INTERRUPTED = "Interrupted. Run the same command again: it goes on from what is finished."
 EXTRA = (
     *("tensorflow", "keras", "h5py", "onnx", "tf2onnx"),
-    *("filelock", "jinja2", "markupsafe", "matplotlib", "sklearn"),
+    *("filelock", "h11", "jinja2", "markupsafe", "matplotlib"),
+    *("scipy", "sklearn", "threadpoolctl"),
 )
-"""Packages that serving does without."""
+"""What is imported of the extra `training`."""
 
 _JUDGING = {
     "check": "plantood.cli.check",
