@@ -43,27 +43,46 @@ python:
 
 @dataclass(frozen=True)
 class Installed:
-    """An environment with the wheel and its trainer in it, and a Bento store of its own."""
+    """An environment with the wheel in it, and a Bento store of its own."""
 
     folder: Path
-    python: Path
+    bentoml: str
+    wheel: Path
+
+    @property
+    def python(self) -> Path:
+        return self.folder / "environment" / "bin" / "python"
 
     @property
     def home(self) -> Path:
         return self.folder / "home"
 
-    def run(self, *command: str, folder: Path | None = None) -> str:
-        """What `python -m COMMAND` prints; it must end well, and open nothing of the checkout."""
+    def install(self, *requirements: str) -> None:
+        """Install into it, all but BentoML in its locked version."""
+        constraints = self.folder / "constraints.txt"
+        others = (ROOT / "constraints.txt").read_text().replace(f"bentoml=={LOCKED}\n", "")
+        constraints.write_text(others)
+        command = [find_uv_bin(), "pip", "install", "--quiet", "--python", str(self.python)]
+        fixed = ["-c", str(constraints), f"bentoml=={self.bentoml}"]
+        subprocess.run([*command, *fixed, *requirements], check=True)
+
+    def ask(self, *command: str | Path, folder: Path | None = None) -> subprocess.CompletedProcess:
+        """Run a command; it must open nothing of the checkout."""
         done = subprocess.run(
-            [str(self.python), "-m", *command],
+            [str(part) for part in command],
             cwd=folder or self.folder,
             env=environment(self.home, TF_CPP_MIN_LOG_LEVEL="3"),
             capture_output=True,
             text=True,
             check=False,
         )
-        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         assert "OPENED" not in done.stderr, done.stderr
+        return done
+
+    def run(self, *command: str, folder: Path | None = None) -> str:
+        """What `python -m COMMAND` prints; it must end well."""
+        done = self.ask(self.python, "-m", *command, folder=folder)
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
 
@@ -73,27 +92,25 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module", params=VERSIONS)
-def installed(
+def serving_only(
     request: pytest.FixtureRequest, wheel: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Installed:
-    folder = tmp_path_factory.mktemp("installed")
-    python = folder / "environment" / "bin" / "python"
+    """Without the trainer's packages, until `installed` is asked for."""
+    installed = Installed(tmp_path_factory.mktemp("installed"), request.param, wheel)
+    place = installed.python.parents[1]
     subprocess.run(
-        [find_uv_bin(), "venv", "--quiet", "--python", sys._base_executable, python.parents[1]],
-        check=True,
+        [find_uv_bin(), "venv", "--quiet", "--python", sys._base_executable, place], check=True
     )
-    constraints = folder / "constraints.txt"
-    others = (ROOT / "constraints.txt").read_text().replace(f"bentoml=={LOCKED}\n", "")
-    constraints.write_text(others)
-    subprocess.run(
-        [
-            *(find_uv_bin(), "pip", "install", "--quiet", "--python", str(python)),
-            *("-c", str(constraints), f"{wheel}[training]", f"bentoml=={request.param}", "uv"),
-        ],
-        check=True,
-    )
-    standalone.audit(python.parents[1])
-    return Installed(folder, python)
+    installed.install(str(wheel), "uv")
+    standalone.audit(place)
+    return installed
+
+
+@pytest.fixture(scope="module")
+def installed(serving_only: Installed) -> Installed:
+    """With the trainer's packages in it."""
+    serving_only.install(f"{serving_only.wheel}[training]")
+    return serving_only
 
 
 @pytest.fixture(scope="module")
@@ -130,20 +147,42 @@ def test_it_has_one_package_with_all_that_the_checkout_has(wheel: Path) -> None:
     assert wanted == names
 
 
-def test_a_photo_is_judged(installed: Installed) -> None:
-    photo = shutil.copy(SAMPLES / "maize_leaf.jpg", installed.folder)
-    (line,) = installed.run("plantood", "check", "--json", photo).splitlines()
-    assert json.loads(line)["verdict"] == "accept"
+def test_without_its_extra_training_says_what_to_install(
+    serving_only: Installed, photos: Path
+) -> None:
+    """The first of all: the others have the extra installed."""
+    script = serving_only.python.with_name("plantood")
+    done = serving_only.ask(script, "train", photos)
+    (said,) = done.stderr.splitlines()
+    assert re.fullmatch(
+        r"Error: `plantood train` needs \w+, which is not installed: "
+        r'pip install "plantood\[training\]"\.',
+        said,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "leave-one-out" in serving_only.ask(script, "--help").stdout
 
 
-def test_it_is_served(installed: Installed) -> None:
+def test_a_photo_is_judged(serving_only: Installed) -> None:
+    photo = shutil.copy(SAMPLES / "maize_leaf.jpg", serving_only.folder)
+    script = serving_only.python.with_name("plantood")
+    judged = [
+        serving_only.ask(script, "check", "--json", photo).stdout,
+        serving_only.run("plantood", "check", "--json", photo),
+    ]
+    for lines in judged:
+        (line,) = lines.splitlines()
+        assert json.loads(line)["verdict"] == "accept"
+
+
+def test_it_is_served(serving_only: Installed) -> None:
     photo = (SAMPLES / "maize_leaf.jpg").read_bytes()
-    command = [str(installed.python), "-m", "plantood", "serve"]
+    command = [str(serving_only.python.with_name("plantood")), "serve"]
     with launch(
         command,
-        folder=installed.folder,
-        environment=environment(installed.home),
-        log=installed.folder / "serve.log",
+        folder=serving_only.folder,
+        environment=environment(serving_only.home),
+        log=serving_only.folder / "serve.log",
     ) as server:
         server.wait_until_ready()
         verdict = httpx.post(f"{server.url}/check", content=photo, timeout=60).json()
@@ -154,12 +193,12 @@ def test_it_is_served(installed: Installed) -> None:
 
 
 def test_it_trains_and_lists_what_it_trained(installed: Installed, photos: Path) -> None:
-    options = ["--backbone", "efficientnet_lite0", "--weights", "starter", "--heads", "gap"]
-    options += ["--epochs", "1", "--no-fine-tune", "--min-per-class", "5"]
+    options = ["--backbone", "efficientnet_lite0", "--weights", "starter", "--heads", "gap,v1"]
+    options += ["--epochs", "1", "--no-fine-tune", "--min-per-class", "5", "--save", "all"]
     installed.run("plantood", "train", str(photos), *options)
     listed = json.loads(installed.run("plantood", "models", "--json"))
-    assert listed[0]["head"] == "gap"
-    assert listed[0]["damage"] is None
+    assert {gate["head"] for gate in listed[:2]} == {"gap", "v1"}  # a linear one has no epochs
+    assert {gate["damage"] for gate in listed} == {None}
     report = next((installed.folder / "runs").rglob("report.html"))
     assert "<svg" in report.read_text(encoding="utf-8")
 
