@@ -1,0 +1,77 @@
+"""What a gated method is sent by strangers: its photos, or one refusal; nothing is served here."""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from starlette.datastructures import UploadFile
+
+from plantood.compose.request import GatedInput, Sent, input_of
+from plantood.compose.signature import read_signature
+from plantood.refusals import RequestRefused
+from tests.strangers import FORMS, KINDS, request
+
+MISTAKES = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+
+
+class Takes:
+    def one(self, image: bytes, crop: str = "", leaves: int = 1) -> str: ...
+    def many(self, images: list[bytes], note: str = "") -> list[str]: ...
+    def two(self, image: bytes, images: Path) -> str: ...
+    def beside_a_file(self, image: bytes, x: Path | None = None) -> str: ...
+
+
+def _input(method: str) -> type[GatedInput]:
+    photos = {"two": ["image", "images"], "beside_a_file": "image"}
+    return input_of(read_signature(getattr(Takes, method), photos.get(method)))
+
+
+METHODS = {name: _input(name) for name in ("one", "many", "two", "beside_a_file")}
+
+
+def _photos(input_: type[GatedInput], sent: Any) -> list[Any]:
+    """What came as the photos; none if another field is of the wrong kind: BentoML answers that."""
+    try:
+        given_ = asyncio.run(input_.from_http_request(sent, None))
+    except ValidationError:
+        return []
+    fields = [getattr(given_, name) for name in input_.photo_fields]
+    return [photo for field in fields for photo in (field if input_.many else [field])]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@given(FORMS, KINDS, st.lists(st.integers(0, 1000), max_size=4), st.binary(max_size=20))
+def test_any_body_is_photos_or_refused(
+    method: str, body: bytes, kind: bytes, cuts: list[int], query: bytes
+) -> None:
+    photos = _photos(METHODS[method], request(body, kind, cuts, query))
+    refused = [photo for photo in photos if isinstance(photo, RequestRefused)]
+    assert all(one.error_code in MISTAKES for one in refused)
+    if not refused:
+        assert all(isinstance(photo, Sent) for photo in photos)
+        assert all(isinstance(photo.photo, UploadFile) for photo in photos)
+
+
+@pytest.mark.parametrize("method", ["one", "many", "beside_a_file"])
+@given(st.lists(st.binary(max_size=300), min_size=1, max_size=3), st.lists(st.integers(0, 2000)))
+def test_photos_in_a_form_arrive_as_they_were_sent(
+    method: str, photos: list[bytes], cuts: list[int]
+) -> None:
+    input_ = METHODS[method]
+    photos = photos if input_.many else photos[:1]
+    boundary, (name,) = b"b" * 60, input_.photo_fields
+    head = b'--%b\r\nContent-Disposition: form-data; name="%b"; filename="a.jpg"\r\n\r\n%b\r\n'
+    parts = [head % (boundary, name.encode(), photo) for photo in photos]
+    body = b"".join(parts) + b"--%b--\r\n" % boundary
+    sent = request(body, b"multipart/form-data; boundary=" + boundary, cuts)
+    arrived = _photos(input_, sent)
+    for photo in arrived:
+        photo.photo.file.seek(0)
+    assert [photo.photo.file.read() for photo in arrived] == photos
