@@ -42,6 +42,7 @@ from plantood.model.entry import open_gate
 from plantood.model.memory import Memory, remember, unit
 from plantood.model.starter import starter_dir
 from plantood.training.adapt.correct import NewPhotos, fit_correction, none
+from plantood.training.adapt.penalty import choose_penalty
 from plantood.training.common.intervals import share
 from plantood.training.common.shared import shared_dir
 from plantood.training.common.tables import markdown, write_between_markers
@@ -159,7 +160,7 @@ def results(setting: Setting, correction: Correction, unused: dict[str, NDArray]
     return Result(**shares, photos={name: len(x) for name, x in judged.items()})
 
 
-def run(setting: Setting, mode: str, count: int, seed: int, **choices: float) -> Result:
+def run(setting: Setting, mode: str, count: int, seed: int) -> Result:
     """One adaptation with ``count`` photos of the source."""
     rng = np.random.default_rng(seed)
     plants, others = (
@@ -177,7 +178,8 @@ def run(setting: Setting, mode: str, count: int, seed: int, **choices: float) ->
             WRONG if mode == "10 % wrong labels" else 0.0,
             seed,
         )
-        correction = fit_correction(setting.memory, new, correction, **choices)
+        penalty = choose_penalty(setting.memory, new, correction)
+        correction = fit_correction(setting.memory, new, correction, penalty=penalty)
     return results(setting, correction, unused)
 
 
@@ -209,7 +211,9 @@ def ground_table(setting: Setting, windows: NDArray[np.float32]) -> str:
     ):
         x = np.concatenate([setting.source.embedding[:plants], windows[:ground]])
         new = NewPhotos(x, setting.head.logits(x), np.arange(len(x)) < plants, np.arange(len(x)))
-        correction = fit_correction(setting.memory, new, none(x.shape[1]))
+        start = none(x.shape[1])
+        penalty = choose_penalty(setting.memory, new, start)
+        correction = fit_correction(setting.memory, new, start, penalty=penalty)
         judged = replace(setting, others=replace(setting.others, embedding=windows))
         result = results(judged, correction, unused | {"others": unused["plants"]})
         rows.append([name, *(told([result], figure) for figure in ("kept", "false_accepts"))])

@@ -14,6 +14,7 @@ from plantood.training.adapt.child import memory_of, write_child
 from plantood.training.adapt.correct import fit_correction, leave_each_out, none
 from plantood.training.adapt.doubts import write_doubts
 from plantood.training.adapt.judge import Judged, judge
+from plantood.training.adapt.penalty import choose_penalty
 from plantood.training.adapt.photos import Given, read_photos
 from plantood.training.adapt.settings import AdaptOptions
 from plantood.training.adapt.terms import Terms
@@ -55,8 +56,9 @@ def adapt(options: AdaptOptions) -> Adapted:
     keras = parent.keras_path
     given = read_photos(parent, options.photos, options.cache)
     start = parent.correction() or none(len(memory.mean))
-    correction = fit_correction(memory, given.scored, start)
-    left_out = leave_each_out(memory, given.scored, start)
+    penalty = choose_penalty(memory, given.scored, start)
+    correction = fit_correction(memory, given.scored, start, penalty=penalty)
+    left_out = leave_each_out(memory, given.scored, start, penalty=penalty)
     terms = Terms.of(parent, memory, options.costs)
     judged = judge(
         memory,
@@ -67,7 +69,7 @@ def adapt(options: AdaptOptions) -> Adapted:
         terms=terms,
         margin=options.margin,
     )
-    told = told_of(parent.tag, memory, given.scored, judged, terms)
+    told = told_of(parent.tag, memory, given.scored, judged, terms=terms, penalty=penalty)
     digest = _digest(parent, given, options)
     folder = options.runs / f"adapt-{digest}"
     doubts = write_doubts(folder, parent, given, left_out, options.photos)

@@ -65,7 +65,15 @@ def _figure_rows(figures: Figures) -> list[Row]:
     return [[figures.photos, name, *pair] for name, pair in pairs.items()]
 
 
-def told_of(parent: str, memory: Memory, photos: NewPhotos, judged: Judged, terms: Terms) -> Told:
+def told_of(
+    parent: str,
+    memory: Memory,
+    photos: NewPhotos,
+    judged: Judged,
+    *,
+    terms: Terms,
+    penalty: float,
+) -> Told:
     """By what parent and child were judged, and where there is too little to judge by.
 
     Args:
@@ -74,6 +82,7 @@ def told_of(parent: str, memory: Memory, photos: NewPhotos, judged: Judged, term
         photos: the new ones.
         judged: what came of it.
         terms: by which.
+        penalty: of the correction.
     """
     counts = {name: int(np.sum(photos.plant == plant)) for name, plant in BOTH}
     choosing = int(enough_to_choose(photos.plant).sum())
@@ -86,6 +95,7 @@ def told_of(parent: str, memory: Memory, photos: NewPhotos, judged: Judged, term
         f"{judged.after.threshold:.4f} after; {parent} serves with {terms.served:.4f}.",
         f"Share of others: {terms.share_of_others:.1%}, {terms.origin}; P(plant), costs and the "
         "figures of all photos are of that.",
+        f"Penalty {penalty:g}, by photos left out: the smaller, the further the gate may move.",
     )
     notes = [
         f"{count} new {name} are too few to choose by (at least {FEWEST_TO_CHOOSE}): for {name} "
