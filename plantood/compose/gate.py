@@ -63,9 +63,9 @@ class ComposedGate:
         """
         ensure_outcome(on_gate_error)
         inherited = source if isinstance(source, ComposedGate) else None
-        self.settings = inherited.settings if inherited else Settings.from_environment()
+        self.settings: Settings = inherited.settings if inherited else Settings.from_environment()
         with naming("messages_file"):
-            self.messages = (
+            self.messages: Messages = (
                 inherited.messages if inherited else Messages.load(self.settings.messages_file)
             )
         self.door: Door = inherited.door if inherited else open_door(source, self.settings)

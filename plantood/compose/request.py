@@ -31,8 +31,9 @@ class Sent:
     language: str | None = None
 
 
-class GatedInput(  # type: ignore[misc]  # a metaclass made by a function
-    PhotosInput, metaclass=keeping(PhotosInput, "__root_input__", False)
+class GatedInput(
+    PhotosInput,
+    metaclass=keeping(PhotosInput, "__root_input__", False),  # type: ignore[metaclass]
 ):
     """Base of the inputs of gated APIs; a photo comes as :class:`Sent`.
 

@@ -80,7 +80,7 @@ def _is_object(own: type[IODescriptor]) -> bool:
 def _one(own: type[IODescriptor], status: HTTPStatus) -> type[IODescriptor]:
     kept = keeping(own, "media_type", own.media_type)
 
-    class Output(own, metaclass=kept):  # type: ignore[misc, valid-type]
+    class Output(own, metaclass=kept):  # type: ignore[metaclass, misc, valid-type]
         @classmethod
         async def to_http_response(cls, obj: Any, serde: Any) -> Response:
             """Answer with an output, a verdict, or an error."""
