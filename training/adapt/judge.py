@@ -8,7 +8,7 @@ forgotten, not how good the gate is.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -53,8 +53,15 @@ class Figures:
     """Which ones."""
     count: int
     cost: CostChange
+    as_served: CostChange
+    """The same, but before at the threshold that the parent serves with."""
     log_loss: tuple[float, float]
     calibration_error: tuple[float, float]
+
+    @property
+    def costlier(self) -> bool:
+        """Whether errors cost more than by the same rule before, and than what is served."""
+        return self.cost.worse and self.as_served.worse
 
 
 @dataclass(frozen=True)
@@ -85,7 +92,7 @@ class Judged:
             f"Costlier on {one.photos}: its errors cost as much as {one.cost.after:.4g} false "
             f"retakes, those of its parent {one.cost.before:.4g}."
             for one in self.figures
-            if one.cost.worse
+            if one.costlier
         ]
 
     def as_dict(self) -> dict[str, Any]:
@@ -145,7 +152,7 @@ def judge(
         for said in (told, own)
     )
     new, of_memory = (
-        _Compared(
+        Compared(
             name, told[name], own[name], at_before.threshold, at_after.threshold, terms, margin
         )
         for name in (NEW, KNOWN)
@@ -168,12 +175,18 @@ def enough_to_choose(plant: NDArray[np.bool_]) -> NDArray[np.bool_]:
     One photo would be a source like any other, and count as much as hundreds.
     """
     plants, others = plant.sum() >= FEWEST, (~plant).sum() >= FEWEST
-    return (plant & plants) | (~plant & others)
+    enough: NDArray[np.bool_] = (plant & plants) | (~plant & others)
+    return enough
 
 
 @dataclass(frozen=True)
-class _Compared:
-    """Some photos by both, each at its threshold."""
+class Compared:
+    """Some photos by both, each at its threshold.
+
+    What is worse by the rule, but no worse than by the threshold that the parent serves with, does
+    not speak against the child: the rule may give either another threshold within the noise, and
+    that of the parent was never served.
+    """
 
     photos: str
     before: Said
@@ -184,16 +197,22 @@ class _Compared:
     margin: float
 
     @property
-    def _wrong(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    def _wrong(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
+        """By the parent at the threshold of the rule, as it serves, and by the child."""
         return (
             wrong_verdicts(self.before, self.threshold_before),
+            wrong_verdicts(self.before, self.terms.served_at),
             wrong_verdicts(self.after, self.threshold_after),
         )
 
     def change(self, name: str, plant: bool, mine: NDArray[np.bool_]) -> Change:
-        """On some of the photos of a class."""
-        before, after = self._wrong
-        return change_of(name, error_of(plant), before[mine], after[mine], self.margin)
+        """On some of the photos of a class; worse only if it is worse than what is served, too."""
+        before, served, after = self._wrong
+        by_rule, as_served = (
+            change_of(name, error_of(plant), one[mine], after[mine], self.margin)
+            for one in (before, served)
+        )
+        return replace(by_rule, worse=by_rule.worse and as_served.worse)
 
     def totals(self) -> tuple[Change, ...]:
         """By class, and at fixed operating points."""
@@ -222,12 +241,14 @@ class _Compared:
         labels, share = self.before.labels, self.terms.share_of_others
         weights = photo_weights(labels, share)
         said = self.before.probabilities, self.after.probabilities
+        before, served, after = self._wrong
         losses = [float(np.average(cross_entropy(labels, p), weights=weights)) for p in said]
         errors = [calibration_error(labels, p, share_of_others=share) or 0.0 for p in said]
         return Figures(
             photos=self.photos,
             count=len(labels),
-            cost=cost_of(labels, *self._wrong, self.terms.costs),
+            cost=cost_of(labels, before, after, self.terms.costs),
+            as_served=cost_of(labels, served, after, self.terms.costs),
             log_loss=(losses[0], losses[1]),
             calibration_error=(errors[0], errors[1]),
         )

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from plantood.model.calibration import logit, sigmoid
 from plantood.model.correction import Correction
 from plantood.model.entry import GateModel
 from plantood.model.memory import Memory
@@ -98,6 +99,11 @@ class Terms:
         """What the share of others that is asked for adds to a logit of P(plant): its log-odds."""
         asked, had = self.share_of_others, self.had
         return math.log((1 - asked) / asked) - math.log((1 - had) / had)
+
+    @property
+    def served_at(self) -> float:
+        """The threshold that the parent serves with, of P(plant) that is moved as both are."""
+        return float(sigmoid(logit(self.served) + self.shift))
 
     def moved(self, correction: Correction) -> Correction:
         """A correction for the share of others that is asked for."""

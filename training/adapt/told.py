@@ -56,9 +56,12 @@ def _change_row(change: Change) -> Row:
 
 
 def _figure_rows(figures: Figures) -> list[Row]:
-    cost = figures.cost
+    costs = {
+        "cost of the errors, in false retakes": figures.cost,
+        "the same, before as it serves": figures.as_served,
+    }
     pairs = {
-        "cost of the errors, in false retakes": (f"{cost.before:.4g}", f"{cost.after:.4g}"),
+        **{name: (f"{cost.before:.4g}", f"{cost.after:.4g}") for name, cost in costs.items()},
         "log loss": tuple(f"{loss:.3f}" for loss in figures.log_loss),
         "calibration error": tuple(f"{error:.3f}" for error in figures.calibration_error),
     }

@@ -16,7 +16,7 @@ from plantood.training.adapt.correct import (
     none,
 )
 from plantood.training.adapt.fit import Vector
-from plantood.training.adapt.judge import Judged, enough_to_choose, judge
+from plantood.training.adapt.judge import Compared, Judged, Said, enough_to_choose, judge
 from plantood.training.adapt.terms import Terms
 from plantood.training.adapt.told import change_table, figures_table
 from plantood.training.common.settings import CostSettings
@@ -198,3 +198,17 @@ def test_what_gets_worse_is_an_objection(memory: Memory) -> None:
     assert any(one.startswith("Worse on new photos") for one in objections)
     assert any(one.startswith("Costlier on new photos: ") for one in objections)
     assert judged(memory, photos(30, 1)).objections == []
+
+
+def test_what_is_no_worse_than_what_is_served_is_no_objection(memory: Memory) -> None:
+    """A parent of one hundred plants at 0.8 and a child that sends twenty of them back."""
+    before = Said(np.ones(100), np.full(100, 0.8))
+    after = Said(np.ones(100), np.where(np.arange(100) < 20, 0.2, 0.8))
+    for served, worse in ((0.75, True), (0.9, False)):
+        both = Compared("memory", before, after, 0.5, 0.5, terms(memory, served), 0.02)
+        (retakes,) = both.totals()
+        assert (retakes.wrong_before, retakes.wrong_after, retakes.worse) == (0, 20, worse)
+        assert (both.figures().cost.worse, both.figures().costlier) == (True, worse)
+    again = Compared("memory", after, before, 0.5, 0.5, terms(memory, 0.1), 0.02)
+    assert not again.totals()[0].worse  # as it serves it sends none back, but that is its threshold
+    assert not again.figures().costlier

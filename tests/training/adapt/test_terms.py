@@ -59,6 +59,8 @@ def test_another_share_moves_every_probability_by_its_odds(memory: Memory) -> No
     np.testing.assert_allclose(after, expected, atol=1e-6)
     assert asked.costs.share_of_others == 0.9
     assert "50.0%" in asked.origin
+    assert asked.served == 0.6
+    assert asked.served_at == pytest.approx(0.1 * 0.6 / (0.1 * 0.6 + 0.9 * 0.4))
 
 
 def test_what_was_promised(memory: Memory) -> None:
