@@ -14,7 +14,7 @@ from plantood.model.runtime import Scorer
 from plantood.model.store import save_gate
 from plantood.training.finetune.compare import Judgement
 from plantood.training.finetune.data import Gathered
-from plantood.training.finetune.report import judgement_markdown
+from plantood.training.finetune.report import judgement_markdown, promise_notes
 from plantood.training.finetune.settings import FinetuneOptions
 from plantood.training.fitting.phases import HeadTrainer, TrainedHead
 from plantood.training.judging.evaluation import Evaluation
@@ -68,7 +68,7 @@ def publish_child(
             bad=len(gathered.dataset.bad),
             left_out=sorted({name for record in gathered.data for name in record.left_out}),
             parent=parent.tag,
-            notes=_notes(judgements[0], gathered),
+            notes=_notes(judgements[0], parent, gathered),
         )
 
     def save(folder: Path) -> None:
@@ -103,14 +103,15 @@ def quantization(parent: GateModel, options: FinetuneOptions) -> Literal["float1
     return None if asked == "none" else asked
 
 
-def _notes(judgement: Judgement, gathered: Gathered) -> str:
-    """The end of the card: beside its parent, and of what it was made."""
+def _notes(judgement: Judgement, parent: GateModel, gathered: Gathered) -> str:
+    """The end of the card: what is promised no more, beside its parent, and of what it was made."""
     made_of = "\n".join(
         f"- {record.kind} {Path(record.path).name}: {record.photos} photos, labels "
         f"{record.labels_sha256}"
         for record in gathered.data
     )
     parts = [
+        *promise_notes(parent.metrics, judgement.after),
         f"### Beside its parent\n\n{judgement_markdown(judgement).strip()}",
         f"### Made of\n\n{made_of}\n\n"
         f"{gathered.replayed} of the parent's training photos were replayed.",

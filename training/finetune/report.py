@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,29 @@ def seen_sentence(judgement: Judgement) -> str:
     )
 
 
+def promise_notes(parent: Mapping[str, Any], after: Evaluation) -> list[str]:
+    """What becomes of a bound on false accepts that the parent promised; one sentence if it did.
+
+    Args:
+        parent: what it says of itself.
+        after: the child.
+    """
+    promised = parent.get("guarantee")
+    if promised is None or promised["threshold"] is None:
+        return []
+    chosen = after.details["chosen_threshold"]
+    keeps = chosen.get("carried_over") and after.threshold == parent.get("threshold")
+    return [
+        f"Its parent promised that at most {100 * promised['max_false_accept']:g} % of others are "
+        f"accepted, {100 * promised['confidence']:g} % sure: "
+        + (
+            "the child keeps the threshold, but the bound was proved for the parent alone."
+            if keeps
+            else "that does not hold for the child, whose threshold was chosen anew."
+        )
+    ]
+
+
 def judgement_markdown(judgement: Judgement) -> str:
     """Both gates on all splits, and what changed by source."""
     parts = [markdown(*both_figures(judgement.before, judgement.after)), seen_sentence(judgement)]
@@ -91,15 +114,15 @@ def write_judgement(
     facts: Sequence[tuple[str, str]],
     notes: Sequence[str],
     like: Like | None,
-) -> None:
-    """Write ``report.html``, ``report.json`` and ``table.md`` into a folder."""
+) -> dict[str, Any]:
+    """Write ``report.html``, ``report.json`` and ``table.md``; returns what is in the second."""
     extra = judgement.as_dict()
     for comparison in judgement.comparisons:
         extra["changes"][comparison.split] |= {
             "newly_wrong": _listed(comparison, comparison.newly_wrong),
             "newly_right": _listed(comparison, comparison.newly_right),
         }
-    write_report(
+    report = write_report(
         folder,
         title,
         [judgement.after, judgement.before],
@@ -112,6 +135,7 @@ def write_judgement(
     )
     text = judgement_markdown(judgement)
     write_text(folder / "table.md", text)
+    return report
 
 
 def _section(comparison: Comparison, like: Like | None) -> dict[str, Any]:

@@ -35,6 +35,8 @@ class ParentRule:
     threshold: ChosenThreshold
     chosen_on: str
     """In words."""
+    share_given: bool = False
+    """Whether a user gave the share of others that it is for, and so what figures are of."""
 
     @classmethod
     def of(cls, gate: GateModel) -> ParentRule | None:
@@ -53,7 +55,8 @@ class ParentRule:
         chosen = ChosenThreshold.of(figures["chosen_threshold"])
         # What was promised of false accepts may have raised it.
         served = figures.get("threshold", chosen.threshold)
-        return cls(line, replace(chosen, threshold=served, carried_over=True), chosen_on)
+        carried = replace(chosen, threshold=served, carried_over=True)
+        return cls(line, carried, chosen_on, bool(figures.get("share_of_others")))
 
     def moved(self, costs: CostSettings) -> ParentRule:
         """The same for other costs, and another share of others."""
@@ -74,7 +77,8 @@ class ParentRule:
         if not same:
             bayes = bayes_threshold(costs.false_accept_cost, costs.false_retake_cost)
             threshold = replace(threshold, threshold=bayes, towards=bayes, confusion={})
-        return replace(self, calibration=line, threshold=threshold)
+        given = self.share_given or asked is not None
+        return replace(self, calibration=line, threshold=threshold, share_given=given)
 
 
 def judged_alike(
@@ -95,8 +99,8 @@ def judged_alike(
     back = Calibration(1 / of_parent.slope, -of_parent.intercept / of_parent.slope)
     behind = moved.calibration.after(back)
     return (
-        _by_rule(before, replace(moved, calibration=behind.after(of_parent)), costs),
-        _by_rule(after, replace(moved, calibration=behind.after(of_child)), costs),
+        _by_rule(before, replace(moved, calibration=behind.after(of_parent))),
+        _by_rule(after, replace(moved, calibration=behind.after(of_child))),
     )
 
 
@@ -106,7 +110,7 @@ def _line(raw: Evaluation) -> Calibration:
     return fit_calibration(val.labels, val.probabilities, methods=("platt",)).calibration
 
 
-def _by_rule(raw: Evaluation, own: ParentRule, costs: CostSettings) -> Evaluation:
+def _by_rule(raw: Evaluation, own: ParentRule) -> Evaluation:
     val = raw.splits["val"].labels
     plants = int(np.sum(val == 1))
     fitted = FittedCalibration(
@@ -116,4 +120,5 @@ def _by_rule(raw: Evaluation, own: ParentRule, costs: CostSettings) -> Evaluatio
         others=len(val) - plants,
         share_of_others=own.threshold.share_of_others,
     )
-    return by_rule(raw, Rule(0, fitted, own.threshold), own.chosen_on, costs.share_of_others)
+    share = own.threshold.share_of_others if own.share_given else None
+    return by_rule(raw, Rule(0, fitted, own.threshold), own.chosen_on, share)

@@ -23,7 +23,7 @@ from plantood.training.finetune.data import (
     new_collections,
     old_collections,
 )
-from plantood.training.finetune.report import write_judgement
+from plantood.training.finetune.report import promise_notes, write_judgement
 from plantood.training.finetune.rule import ParentRule, judged_alike
 from plantood.training.finetune.settings import REJECTED, FinetuneOptions
 from plantood.training.fitting.extractor import Extractor, extractor_for
@@ -45,6 +45,7 @@ from plantood.training.process.progress import say
 from plantood.training.process.run import open_run
 from plantood.training.report.likeness import by_features
 from plantood.training.rounds.layout import Round
+from plantood.training.train.judged import judged_facts, threshold_notes
 from plantood.training.train.train import (
     changed_settings,
     data_notes,
@@ -147,11 +148,14 @@ def finetune(options: FinetuneOptions) -> FinetuneResult:
         else:  # it has its parent's weights, so that there is nothing to export
             judgement = judge_splits(before.splits)
         notes = [*gathered.notes, *data_notes(dataset, folder), *labels, *_audits(options)]
+        notes += threshold_notes(judgement.after)
+        if tag is not None:
+            notes += promise_notes(parent.metrics, judgement.after)
         notes += judgement.objections
         for note in notes:
             say(note, "yellow")
         facts = _facts(parent, gathered, extractor, judgement, options)
-        write_judgement(
+        report = write_judgement(
             folder,
             f"Fine-tuning of {parent.tag}",
             judgement,
@@ -159,6 +163,8 @@ def finetune(options: FinetuneOptions) -> FinetuneResult:
             notes=notes,
             like=by_features(extractor.cache, dataset.train),
         )
+        for note in report["notes"][len(notes) :]:
+            say(note, "yellow")
     latest = options.force or not judgement.objections
     return FinetuneResult(folder, judgement, tag, latest)
 
@@ -234,7 +240,7 @@ def _judgement(
     return judge(
         *pair,
         options.margin,
-        costs=options.costs,
+        costs=replace(options.costs, share_of_others=pair[1].share_of_others),
         improved=trained.improved,
         replayed=not options.replay.no_replay,
         seen=gathered.seen,
@@ -264,7 +270,7 @@ def _facts(
             f"{parent.tag}, threshold {judgement.before.threshold:.4f} by the same rule as the "
             f"child's; it serves with {parent.manifest.policy.plant_threshold:.4f}",
         ),
-        ("child", f"threshold {judgement.after.threshold:.4f}"),
+        *((f"child's {name}", words) for name, words in judged_facts(judgement.after)),
         *(("new", f"{one.path} ({one.kind}, {one.photos} photos)") for one in gathered.added),
         ("replayed", f"{gathered.replayed} of the photos that the parent was trained on"),
         ("photos", sizes_of(gathered.dataset)),

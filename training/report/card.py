@@ -5,6 +5,7 @@ Fields after Mitchell et al. 2019, *Model Cards for Model Reporting*.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -115,7 +116,7 @@ def _calibration(figures: Mapping[str, Any]) -> str:
 
 
 def _threshold(figures: Mapping[str, Any]) -> str:
-    """What it is, how it was chosen, on what, and what is promised of it."""
+    """What it is, how it was chosen, on what, for which share of others, what is promised of it."""
     chosen, promised = figures["chosen_threshold"], figures.get("guarantee")
     costs = (
         f"{chosen['threshold']:.4f}, with a false accept at {chosen['false_accept_cost']:g} and a "
@@ -124,13 +125,26 @@ def _threshold(figures: Mapping[str, Any]) -> str:
     photos = (
         f"the {chosen['plants']} plants and {chosen['others']} others of {figures['chosen_on']}"
     )
-    text = (
-        f"{costs}, by the rule of its parent, which was chosen on {photos}."
-        if chosen.get("carried_over")
-        else f"{costs}: as near to {chosen['towards']:.4g} as is at most "
-        f"{chosen['standard_errors']:g} standard error costlier than the cheapest one, on "
-        f"{photos}: {_confusion(chosen['confusion'])}."
-    )
+    kept = chosen.get("carried_over", False)
+    if not kept:
+        text = (
+            f"{costs}: as near to {chosen['towards']:.4g} as is at most "
+            f"{chosen['standard_errors']:g} standard error costlier than the cheapest one, on "
+            f"{photos}: {_confusion(chosen['confusion'])}."
+        )
+    elif chosen["confusion"]:
+        text = f"{costs}, by the rule of its parent, which was chosen on {photos}."
+    else:
+        text = (
+            f"{costs}: Bayes' of these costs, since the rule of its parent was chosen for others, "
+            f"on {photos}."
+        )
+    share = chosen["share_of_others"]
+    of_photos = chosen["others"] / (chosen["plants"] + chosen["others"])
+    given = "as in these photos" if math.isclose(share, of_photos) else "as was given"
+    if kept and "share_of_others" not in figures:
+        given = "as its parent's"
+    text += f" The share of others is taken to be {share:.1%}, {given}."
     if promised:
         text += "\n\n" + Guarantee.of(promised).in_words("the test split")
     if figures["threshold"] > chosen["threshold"]:

@@ -106,7 +106,8 @@ def threshold_notes(evaluation: Evaluation) -> list[str]:
         evaluation: with a chosen threshold.
     """
     chosen = ChosenThreshold.of(evaluation.details["chosen_threshold"])
-    notes = [chosen.warning] if chosen.warning else []
+    # Without a confusion it is of the costs alone, in the place of a parent's.
+    notes = [chosen.warning] if chosen.warning and chosen.confusion else []
     if evaluation.guarantee is not None:
         notes.append(evaluation.guarantee.in_words("test"))
     return notes
@@ -114,20 +115,27 @@ def threshold_notes(evaluation: Evaluation) -> list[str]:
 
 def judged_facts(evaluation: Evaluation) -> list[tuple[str, str]]:
     """By what photos are judged: threshold, share of others and calibration, in words."""
-    chosen, fitted = evaluation.details["chosen_threshold"], evaluation.calibration
-    chosen_on = evaluation.details["chosen_on"]
-    given = "as given" if evaluation.share_of_others else f"as in {chosen_on}"
+    chosen, chosen_on = evaluation.details["chosen_threshold"], evaluation.details["chosen_on"]
+    fitted, kept = evaluation.calibration, chosen.get("carried_over", False)
+    as_in = "as its parent's" if kept else f"as in {chosen_on}"
+    given = "as given" if evaluation.share_of_others else as_in
+    rests = f"from {chosen['plants']} plants and {chosen['others']} others of {chosen_on}"
+    if kept:
+        moved = "Bayes' of the costs, which the rule of its parent was not chosen for"
+        rests = f"by the rule of its parent, {rests}" if chosen["confusion"] else moved
+    if evaluation.threshold > chosen["threshold"]:
+        rests += ", raised for what is promised of false accepts"
     facts = [
         ("share of others", f"{chosen['share_of_others']:.1%}, {given}"),
-        (
-            "threshold",
-            f"{evaluation.threshold:.4f}, from {chosen['plants']} plants and {chosen['others']} "
-            f"others of {chosen_on}"
-            + (
-                ", raised for what is promised of false accepts"
-                if evaluation.threshold > chosen["threshold"]
-                else ""
-            ),
-        ),
+        ("threshold", f"{evaluation.threshold:.4f}, {rests}"),
     ]
-    return facts if fitted is None else [*facts, ("calibration", fitted.in_words())]
+    if fitted is None:
+        return facts
+    line = fitted.calibration
+    words = (
+        "that of its parent, behind what brings its logits to where its parent's are (slope "
+        f"{line.slope:.3f}, intercept {line.intercept:.3f})"
+        if kept
+        else fitted.in_words()
+    )
+    return [*facts, ("calibration", words)]

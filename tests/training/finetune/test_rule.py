@@ -11,7 +11,7 @@ from plantood.training.finetune.rule import ParentRule, judged_alike
 from plantood.training.judging.evaluation import Evaluation, Scored
 from plantood.training.judging.rule import LEFT_OUT, VALIDATION
 from plantood.training.judging.threshold import ChosenThreshold, choose_threshold
-from plantood.training.train.judged import judged
+from plantood.training.train.judged import judged, judged_facts, threshold_notes
 from tests.training.conftest import make_photo
 
 COSTS = CostSettings()
@@ -102,3 +102,38 @@ def test_the_rule_of_a_gate_is_read_from_what_it_says_of_itself() -> None:
     assert again is not None
     assert again.threshold == OWN.threshold
     assert again.calibration.slope == pytest.approx(LINE.slope)
+
+
+def test_in_words_it_is_the_parents() -> None:
+    def facts(costs: CostSettings) -> dict[str, str]:
+        return dict(judged_facts(judged_alike(*pair, costs, OWN)[1]))
+
+    pair = evaluation("before"), evaluation("after", 2.0, 1.0)
+    told = facts(COSTS)
+    assert told["threshold"] == (
+        f"0.8000, by the rule of its parent, from 9 plants and 9 others of {LEFT_OUT}"
+    )
+    assert told["share of others"] == "50.0%, as its parent's"
+    assert told["calibration"].startswith("that of its parent, behind what brings its logits")
+    dear = facts(CostSettings(false_accept_cost=9, share_of_others=0.1))
+    assert dear["threshold"] == (
+        "0.9000, Bayes' of the costs, which the rule of its parent was not chosen for"
+    )
+    assert dear["share of others"] == "10.0%, as given"
+
+
+def test_that_it_rests_on_few_photos_is_told() -> None:
+    pair = evaluation("before"), evaluation("after")
+    (note,) = threshold_notes(judged_alike(*pair, COSTS, OWN)[1])
+    assert note.startswith("The threshold rests on 9 plants and 9 others, which is few")
+    # Bayes' of other costs rests on none.
+    assert threshold_notes(judged_alike(*pair, CostSettings(false_accept_cost=9), OWN)[1]) == []
+
+
+def test_a_share_that_was_given_for_the_parent_is_the_childs() -> None:
+    figures = {"chosen_on": LEFT_OUT, "chosen_threshold": chosen().as_dict()}
+    given = ParentRule.from_figures({**figures, "share_of_others": 0.5}, LINE)
+    pair = evaluation("before"), evaluation("after")
+    for own, share in ((OWN, None), (given, 0.5)):
+        for one in judged_alike(*pair, COSTS, own):
+            assert one.share_of_others == share

@@ -31,6 +31,7 @@ from plantood.training.photos.dataset import labels_digest
 from plantood.training.photos.scan import scan
 from tests.training.finetune.conftest import NAME, Flywheel
 from tests.training.finetune.test_data import photos_of
+from tests.training.finetune.test_report import PROMISED
 
 OPTIONS = ["--min-per-class", "5", "--gate-name", NAME]
 OPTIONS += ["--fine-tune-epochs", "1", "--fine-tune-learning-rate", "1e-4"]
@@ -143,6 +144,21 @@ def test_run_again_it_does_nothing_anew(child: tuple[str, Path], flywheel: Flywh
     assert {gate.tag for gate in list_gates()} == gates
 
 
+def test_what_rests_on_too_few_photos_is_told(child: tuple[str, Path], flywheel: Flywheel) -> None:
+    report = json.loads((child[1] / "report.json").read_text())
+    arguments = (flywheel.round_1, flywheel.soil, "--name", "child", "--force")
+    ran = finetune(flywheel, child[1].parent, flywheel.tag, *arguments)
+    chosen = load_gate(child[0]).metrics["chosen_threshold"]
+    rests = f"{chosen['plants']} plants and {chosen['others']} others"
+    few = f"{rests} are too few to choose another by"
+    for note in (few, "Under 30 photos, so look at the intervals"):
+        assert any(note in told for told in report["notes"])
+        assert note in ran.output
+    assert f"from {rests} of" in report["facts"]["child's threshold"]
+    assert "child's share of others" in report["facts"]
+    assert "child's calibration" in report["facts"]
+
+
 def test_a_child_that_learned_nothing_shows_no_difference(
     flywheel: Flywheel, tmp_path: Path
 ) -> None:
@@ -155,6 +171,8 @@ def test_a_child_that_learned_nothing_shows_no_difference(
     after, before = report["models"]
     assert before["threshold"] == pytest.approx(after["threshold"], abs=1e-5)
     assert before["threshold"] > 0.06
+    for told in (ran.output, " ".join(report["notes"]), load_gate(saved(ran.output)).card):
+        assert "that does not hold for the child, whose threshold was chosen anew" in told
     for changes in report["changes"].values():
         for row in (*changes["by_source"], *changes["totals"], *changes["fixed"]):
             assert (row["newly_wrong"], row["newly_right"], row["worse"]) == (0, 0, False), row
@@ -180,6 +198,10 @@ def test_a_rule_that_was_chosen_on_sources_left_out_is_carried_over(
     assert child.metrics["chosen_on"] == LEFT_OUT
     assert f"That of its parent, on {LEFT_OUT}" in child.card
     assert "by the rule of its parent, which was chosen on" in child.card
+    report = json.loads((tmp_path / "rule" / "report.json").read_text())
+    assert report["facts"]["child's threshold"].startswith("0.7000, by the rule of its parent")
+    for told in (ran.output, " ".join(report["notes"]), child.card):
+        assert "but the bound was proved for the parent alone" in told
     bentoml.models.delete(child.tag)
     bentoml.models.delete(tag)
 
@@ -187,7 +209,7 @@ def test_a_rule_that_was_chosen_on_sources_left_out_is_carried_over(
 def with_threshold(
     tag: str, threshold: float, folder: Path, calibration: Calibration | None = None
 ) -> str:
-    """The same gate in the store once more, that serves with another threshold.
+    """The same gate in the store once more, that serves with another threshold, and promises.
 
     With a calibration, both were chosen on sources that were left out.
     """
@@ -196,11 +218,10 @@ def with_threshold(
     for name in (KERAS, BACKBONE, HEAD):
         shutil.copy(gate.path / name, folder / name)
     kept = ("backbone", "head", "input_size", "preprocessing", "data")
-    metrics = gate.metrics
+    metrics = {**gate.metrics, "guarantee": PROMISED.as_dict(), "threshold": threshold}
     if calibration is not None:
         chosen = {**metrics["chosen_threshold"], "threshold": threshold}
         metrics = {**metrics, "chosen_threshold": chosen, "chosen_on": LEFT_OUT}
-        metrics["threshold"] = threshold
     write_entry(
         folder,
         policy=Policy(plant_threshold=threshold),
