@@ -2,37 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from plantood.model.entry import TrainingData
-from plantood.model.memory import Memory
-from plantood.model.neighbours import Neighbours
-from plantood.model.runtime import Scorer
-from plantood.model.store import list_gates, save_gate, store_dir
-from plantood.training.common.settings import (
-    CostSettings,
-    FitSettings,
-    GuaranteeSettings,
-    TrainOptions,
-)
-from plantood.training.files.atomic import write_json
+from plantood.model.store import store_dir
+from plantood.training.common.settings import FitSettings, TrainOptions
 from plantood.training.files.disk import ensure_writable
-from plantood.training.files.paths import spelled
 from plantood.training.fitting.extractor import Extractor, extractor_for
 from plantood.training.fitting.phases import HeadTrainer, TrainedHead
 from plantood.training.fitting.room import ensure_room, ensure_room_to_save
-from plantood.training.fitting.scoring import score_splits
 from plantood.training.judging.evaluation import Evaluation, scored_splits
 from plantood.training.judging.relabel import WRONG_LABELS, write_wrong_labels
-from plantood.training.judging.seen import Seen
 from plantood.training.network.backbones import build_backbone
 from plantood.training.photos.dataset import (
     Dataset,
-    labels_digest,
     load_dataset,
     write_bad,
     write_crossings,
@@ -40,18 +24,12 @@ from plantood.training.photos.dataset import (
 from plantood.training.photos.units import in_words
 from plantood.training.process.determinism import make_deterministic
 from plantood.training.process.progress import say
-from plantood.training.process.run import open_run, read_json, run_name
+from plantood.training.process.run import open_run, run_name
 from plantood.training.recipe.trainer import Recipe, RecipeTrainer
-from plantood.training.report.card import model_card
 from plantood.training.report.html import write_report
 from plantood.training.report.likeness import by_features
-from plantood.training.train.judged import (
-    NOTHING,
-    judged,
-    judged_facts,
-    threshold_notes,
-)
-from plantood.training.train.publish import publish
+from plantood.training.train.judged import judged, judged_facts, threshold_notes
+from plantood.training.train.save import graph_notes, heads_to_save, save_head
 
 
 @dataclass(frozen=True)
@@ -126,19 +104,24 @@ def train(options: TrainOptions) -> RunResult:
                 raw, options.costs, options.fit.loss_weights, options.guarantee
             )
         best = min(val_losses, key=val_losses.__getitem__)
-        ordered = [evaluations[best], *(e for h, e in evaluations.items() if h != best)]
-        report = write_report(
-            folder,
-            f"Training of {name}",
-            ordered,
-            facts=_facts(options, dataset, folder, evaluations[best], extractor, recipe=recipe),
-            notes=[*notes, *threshold_notes(evaluations[best])],
-            like=by_features(extractor.cache, dataset.train),
-            extra={"best": best, "counts": dataset.counts(), "seed": options.fit.seed},
-        )
-        for note in report["notes"][len(notes) :]:
-            say(note, "yellow")
-        tags = _save(options, trainer, evaluations, best)
+        tags: dict[str, str] = {}
+        try:
+            for head in heads_to_save(options, best):
+                tags[head], evaluations[head] = save_head(head, options, trainer, evaluations[head])
+        finally:  # what was trained is told, whatever becomes of the store
+            first = evaluations[best]
+            more = [*graph_notes(options, tags), *threshold_notes(first)]
+            report = write_report(
+                folder,
+                f"Training of {name}",
+                [first, *(one for head, one in evaluations.items() if head != best)],
+                facts=_facts(options, dataset, folder, first, extractor, recipe=recipe),
+                notes=[*notes, *more],
+                like=by_features(extractor.cache, dataset.train),
+                extra={"best": best, "counts": dataset.counts(), "seed": options.fit.seed},
+            )
+            for note in report["notes"][len(notes) :]:
+                say(note, "yellow")
     return RunResult(folder, report, best, tags, report["notes"])
 
 
@@ -164,30 +147,6 @@ def evaluation_of(
         history=trained.history,
         unseen=trained.unseen,
     )
-
-
-def evaluation_of_graph(
-    evaluation: Evaluation,
-    costs: CostSettings,
-    quantize: Literal["float16", "int8"] | None,
-    memory: Memory | None,
-    scorer: Scorer,
-) -> Evaluation:
-    """The evaluation of what is saved: measured anew on the graph if that is quantized."""
-    fitted = evaluation.calibration
-    assert fitted is not None
-    if quantize is not None:
-        by_split = {name: scored.photos for name, scored in evaluation.splits.items()}
-        neighbours = None if memory is None else Neighbours(memory)
-        rescored = replace(evaluation, splits=score_splits(scorer, by_split, neighbours))
-        asked = evaluation.guarantee
-        promise = GuaranteeSettings(asked.max_false_accept, asked.confidence) if asked else NOTHING
-        evaluation = judged(rescored, costs, fitted.weights, promise)
-        assert evaluation.calibration is not None
-        fitted = evaluation.calibration
-    if memory is None:
-        return evaluation
-    return replace(evaluation, calibration=fitted.remembering(len(memory)))
 
 
 def data_notes(dataset: Dataset, folder: Path) -> list[str]:
@@ -249,77 +208,3 @@ def changed_settings(settings: FitSettings) -> str:
     defaults = FitSettings().as_dict()
     changed = {k: v for k, v in settings.as_dict().items() if v != defaults[k]}
     return ", ".join(f"{k} {v}" for k, v in changed.items()) or "defaults"
-
-
-def _save(
-    options: TrainOptions,
-    trainer: HeadTrainer | RecipeTrainer,
-    evaluations: dict[str, Evaluation],
-    best: str,
-) -> dict[str, str]:
-    """Save what is asked for into the store, the best last, so that it is ``latest``."""
-    heads: Sequence[str] = {
-        "none": (),
-        "best": (best,),
-        "all": (*(head for head in options.heads if head != best), best),
-    }[options.save]
-    record = trainer.folder / "published.json"
-    published = read_json(record, {})
-    in_store = {gate.tag for gate in list_gates()} if heads else set()
-    tags = {}
-    for head in heads:
-        key = f"{options.gate_name} {head} {options.quantize} {options.costs.as_dict()}"
-        key += f" {options.guarantee.as_dict()}"
-        if published.get(key) not in in_store:
-            published[key] = _publish_head(head, options, trainer, evaluations[head])
-            write_json(record, published)
-        tags[head] = published[key]
-    return tags
-
-
-def _publish_head(
-    head: str, options: TrainOptions, trainer: HeadTrainer | RecipeTrainer, evaluation: Evaluation
-) -> str:
-    trained = trainer.train(head)  # from its files: the backbone may be another head's now
-    memory = trainer.memory(head) if isinstance(trainer, RecipeTrainer) else None
-    known = {**evaluation.details, **Seen.of(trainer.dataset).as_dict()}
-    tag = publish(
-        trained.model,
-        trainer.dataset,
-        backbone=options.backbone,
-        head=head,
-        card=partial(
-            model_card,
-            backbone=options.backbone,
-            weights=spelled(Path(options.weights).name),
-            head=head,
-            counts=trainer.dataset.counts(),
-            bad=len(trainer.dataset.bad),
-            left_out=options.dataset.left_out,
-            notes=options.card_notes.read_text(encoding="utf-8") if options.card_notes else "",
-        ),
-        evaluate=partial(
-            evaluation_of_graph,
-            replace(evaluation, details=known),
-            options.costs,
-            options.quantize,
-            memory,
-        ),
-        save=partial(save_gate, name=options.gate_name),
-        quantize=options.quantize,
-        data=(training_data(options, trainer.dataset),),
-        memory=memory,
-    )
-    return str(tag)
-
-
-def training_data(options: TrainOptions, dataset: Dataset) -> TrainingData:
-    """What a gate model says of the photos that it was trained on; fine-tuning replays them."""
-    return TrainingData(
-        kind="photos",
-        path=spelled(options.data.resolve()),
-        photos=len(dataset.photos),
-        labels_sha256=labels_digest(dataset.photos),
-        left_out=options.dataset.left_out,
-        at_most_per_source=options.dataset.at_most_per_source,
-    )
