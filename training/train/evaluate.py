@@ -65,12 +65,19 @@ def evaluate(
     if threshold is not None:
         policy = policy.model_copy(update={"plant_threshold": threshold})
     served = serve(gate, by_split, policy)
+    share = share_of_others(gate)
     evaluations = [
         Evaluation(
-            WHOLE, {name: one.whole for name, one in served.items()}, policy.plant_threshold
+            WHOLE,
+            {name: one.whole for name, one in served.items()},
+            policy.plant_threshold,
+            share_of_others=share,
         ),
         Evaluation(
-            ALONE, {name: one.alone for name, one in served.items()}, policy.plant_threshold
+            ALONE,
+            {name: one.alone for name, one in served.items()},
+            policy.plant_threshold,
+            share_of_others=share,
         ),
     ]
     notes = [f"{len(bad)} files were left out; bad_files.csv says why."] if bad else []
@@ -81,6 +88,11 @@ def evaluate(
         )
     elif not set(by_split) - {TRAINED_ON, CHOSEN_ON}:
         notes.append("The gate has learned from all of these photos, so no figure is honest.")
+    if share is not None:
+        notes.append(
+            f"Loss, accuracy, precision, F1 and calibration error are of {share:.1%} others, the "
+            "share that was given when the gate was made, not of that in these photos."
+        )
     write_bad(bad, out / "bad_files.csv")
     header, rows = reasons_table(served)
     return write_report(
@@ -150,6 +162,12 @@ def photos_by_split(
     return {name: tuple(found[name]) for name in names}, bad
 
 
+def share_of_others(gate: GateModel) -> float | None:
+    """What a user gave for P(plant) to be calibrated for; None: that of the photos, ungiven."""
+    share: float | None = gate.metrics.get("share_of_others")
+    return share
+
+
 def evaluation_of_gate(
     gate: GateModel, by_split: Mapping[str, Photos], threshold: float | None = None
 ) -> Evaluation:
@@ -158,4 +176,5 @@ def evaluation_of_gate(
         name=f"{gate.manifest.backbone} {gate.manifest.head}",
         splits=score_splits(gate.scorer(), by_split),
         threshold=gate.manifest.policy.plant_threshold if threshold is None else threshold,
+        share_of_others=share_of_others(gate),
     )
