@@ -33,7 +33,7 @@ from plantood.training.common.tables import Row
 from plantood.training.fitting.extractor import extractor_for
 from plantood.training.fitting.probe import PENALTY, Probe, fit_probe
 from plantood.training.fitting.scoring import score_photos
-from plantood.training.judging.evaluation import Evaluation, Scored
+from plantood.training.judging.evaluation import Evaluation, Scored, too_few_to_tell
 from plantood.training.judging.rule import LEFT_OUT, Rule
 from plantood.training.judging.seen import Seen
 from plantood.training.judging.unseen import unseen_table
@@ -42,6 +42,7 @@ from plantood.training.network.classifier import build_classifier
 from plantood.training.network.heads import build_head
 from plantood.training.photos.dataset import Dataset, load_dataset
 from plantood.training.process.determinism import make_deterministic
+from plantood.training.process.progress import say
 from plantood.training.recipe.bank import Bank, open_bank
 from plantood.training.recipe.plan import plan
 from plantood.training.recipe.roles import Cuts
@@ -50,6 +51,7 @@ from plantood.training.report.card import model_card
 from plantood.training.starter.leave_out import COSTS, Said, leave_each_out
 from plantood.training.starter.photos import read_rows
 from plantood.training.starter.roles import NEEDED_SOURCES, ROLES, TOGETHER
+from plantood.training.train.judged import threshold_notes
 from plantood.training.train.publish import publish
 
 BACKBONE_NAME, HEAD_NAME = "efficientnet_lite0", "gap_l2"
@@ -178,7 +180,7 @@ def _evaluate(
     scores = score_photos(scorer, dataset.test, "Scoring test")
     margins = Neighbours(memory).distances(scores.embedding).margin
     raw = scores.plant_probability
-    return Evaluation(
+    made = Evaluation(
         "starter",
         {"test": Scored(dataset.test, rule.calibration.apply(raw, margins))},
         threshold=rule.threshold.threshold,
@@ -186,6 +188,10 @@ def _evaluate(
         calibration=rule.calibration,
         uncalibrated={"test": Scored(dataset.test, raw)},
     )
+    for note in (*threshold_notes(made), too_few_to_tell(made.figures())):
+        if note:
+            say(note, "yellow")
+    return made
 
 
 def _put(entry: Path, out: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from plantood.errors import TrainingDataError
-from plantood.training.common.settings import LINEAR_HEADS, TrainOptions
+from plantood.training.common.settings import LINEAR_HEADS, CostSettings, TrainOptions
 from plantood.training.common.tables import Row, markdown
 from plantood.training.files.atomic import write_text
 from plantood.training.files.disk import ensure_writable
@@ -22,6 +22,7 @@ from plantood.training.fitting.phases import HeadTrainer
 from plantood.training.fitting.room import ensure_room
 from plantood.training.fitting.unseen import Said
 from plantood.training.judging.evaluation import Evaluation, Scored
+from plantood.training.judging.threshold import ChosenThreshold
 from plantood.training.judging.unseen import Accepted, unseen_table
 from plantood.training.network.backbones import build_backbone
 from plantood.training.photos.data import CLASS_NAMES
@@ -116,6 +117,10 @@ def leave_one_out(options: TrainOptions) -> LeaveOneOutResult:
         folds |= {title: by_the_others(rests, parts, options) for title, parts in said.items()}
         header, rows = unseen_table(_shares(folds))
         evaluations = [_pooled(title, of_title, options) for title, of_title in folds.items()]
+        few = [note for one in evaluations for note in _few(one)]
+        for note in few:
+            say(note, "yellow")
+        told = [*notes, *few]
         report = write_report(
             folder,
             f"Leave one source out: {options.backbone}",
@@ -129,16 +134,16 @@ def leave_one_out(options: TrainOptions) -> LeaveOneOutResult:
                 *(
                     (
                         f"threshold for {one.name}",
-                        f"{one.details['unseen']['threshold']['threshold']:.4f}, if it is to be "
-                        "chosen on these photos; calibration by them: "
-                        f"slope {one.details['unseen']['calibration']['calibration']['slope']:.3f}",
+                        _in_words(one.details["unseen"], options.costs),
                     )
                     for one in evaluations
                 ),
             ],
-            notes=notes,
+            notes=told,
             extra={"folds": _told(folds)},
         )
+        for note in report["notes"][len(told) :]:
+            say(note, "yellow")
         text = markdown(header, rows) + "\n"
         write_text(folder / "table.md", text)
     return LeaveOneOutResult(folder, report, header, rows)
@@ -226,6 +231,23 @@ def _pooled(title: str, folds: Sequence[Fold], options: TrainOptions) -> Evaluat
         {SPLIT: Scored(photos, scores)},
         threshold=0.5,
         details={"settings": options.fit.as_dict(), "unseen": chosen},
+    )
+
+
+def _few(one: Evaluation) -> list[str]:
+    """A sentence if too few photos say which threshold is right for new sources."""
+    warning = ChosenThreshold.of(one.details["unseen"]["threshold"]).warning
+    return [] if warning is None else [f"{one.name}, by these photos: {warning}"]
+
+
+def _in_words(unseen: Mapping[str, Any], costs: CostSettings) -> str:
+    """What these photos say of a threshold, on how many it rests, and for which share of others."""
+    chosen, line = unseen["threshold"], unseen["calibration"]["calibration"]
+    given = "as given" if costs.share_of_others else "as in these photos"
+    return (
+        f"{chosen['threshold']:.4f}, if it is to be chosen on these {chosen['plants']} plants "
+        f"and {chosen['others']} others, for a share of others of {chosen['share_of_others']:.1%}, "
+        f"{given}; calibration by them: slope {line['slope']:.3f}"
     )
 
 

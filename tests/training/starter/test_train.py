@@ -116,7 +116,10 @@ def manifest(tmp_path: Path) -> Path:
 
 
 def test_from_photos_to_an_entry_in_the_place_of_the_old_one(
-    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    manifest: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(plan, "COUNTS", dict.fromkeys(plan.COUNTS, 2))
     monkeypatch.setattr(plan, "MAX_COPIES", 2)
@@ -128,6 +131,7 @@ def test_from_photos_to_an_entry_in_the_place_of_the_old_one(
     assert len(rows) == 17 + 2  # every source, and the means of both classes
     assert not (out / "old").exists()
     assert not list(tmp_path.glob(".starter-*"))
+    assert "Under 30 photos, so look at the intervals" in capsys.readouterr().err
 
     gate = open_gate(out)
     assert gate.manifest.quantization == "float16"
@@ -158,5 +162,6 @@ def test_from_photos_to_an_entry_in_the_place_of_the_old_one(
     logits = logit(gate.scorer(1).score(pixels).plant_probability)
     assert np.abs(memory.logit[:, None] - logits).min(axis=0).max() < 0.5
     assert "Sources never seen" in gate.card
+    assert "The share of others is taken to be 50.0%" in gate.card
     shipped = (starter_dir() / KERAS).stat().st_size
     assert (out / KERAS).stat().st_size == pytest.approx(shipped, rel=0.05)  # halved, too

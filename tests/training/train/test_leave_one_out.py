@@ -33,7 +33,7 @@ def options(data: Data, tmp_path_factory: pytest.TempPathFactory) -> TrainOption
     )
 
 
-def test_every_source_in_turn(options: TrainOptions) -> None:
+def test_every_source_in_turn(options: TrainOptions, capsys: pytest.CaptureFixture[str]) -> None:
     result = leave_one_out(replace(options, name="all"))
     folds = json.loads((result.folder / "report.json").read_text())["folds"]
     assert [(fold["source"], fold["label"], fold["count"]) for fold in folds] == [
@@ -49,7 +49,15 @@ def test_every_source_in_turn(options: TrainOptions) -> None:
     unseen = result.report["models"][0]["unseen"]
     assert (unseen["threshold"]["plants"], unseen["threshold"]["others"]) == (28, 28)
     assert unseen["calibration"]["plants"] == 28
-    assert "threshold for gap" in result.report["facts"]
+    assert (
+        "28 plants and 28 others, for a share of others of 50.0%, as in these photos"
+        in (result.report["facts"]["threshold for gap"])
+    )
+    few = "gap, by these photos: The threshold rests on 28 plants and 28 others, which is few"
+    told = capsys.readouterr().err
+    for beginning in (few, "Under 30 photos, so look at the intervals"):
+        assert any(note.startswith(beginning) for note in result.report["notes"])
+        assert beginning in told
     assert "| mean of 2 sources | plants kept |" in (result.folder / "table.md").read_text()
     assert not list(result.folder.rglob("phase*.npz"))
 
