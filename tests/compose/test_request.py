@@ -33,6 +33,7 @@ def _input(method: str) -> type[GatedInput]:
     return input_of(read_signature(getattr(Takes, method), photos.get(method)))
 
 
+CUTS = st.lists(st.integers(0, 2000), max_size=4)
 METHODS = {name: _input(name) for name in ("one", "many", "two", "beside_a_file")}
 
 
@@ -47,7 +48,7 @@ def _photos(input_: type[GatedInput], sent: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize("method", METHODS)
-@given(FORMS, KINDS, st.lists(st.integers(0, 1000), max_size=4), st.binary(max_size=20))
+@given(FORMS, KINDS, CUTS, st.binary(max_size=20))
 def test_any_body_is_photos_or_refused(
     method: str, body: bytes, kind: bytes, cuts: list[int], query: bytes
 ) -> None:
@@ -60,7 +61,7 @@ def test_any_body_is_photos_or_refused(
 
 
 @pytest.mark.parametrize("method", ["one", "many", "beside_a_file"])
-@given(st.lists(st.binary(max_size=300), min_size=1, max_size=3), st.lists(st.integers(0, 2000)))
+@given(st.lists(st.binary(max_size=300), min_size=1, max_size=3), CUTS)
 def test_photos_in_a_form_arrive_as_they_were_sent(
     method: str, photos: list[bytes], cuts: list[int]
 ) -> None:
