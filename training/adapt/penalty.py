@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from plantood.model.calibration import sigmoid
 from plantood.model.correction import Correction
 from plantood.model.memory import Memory
 from plantood.training.adapt.correct import PENALTY, NewPhotos, fit_correction
-from plantood.training.adapt.fit import Vector
 from plantood.training.judging.metrics import cross_entropy
 from plantood.training.judging.threshold import FEWEST
 
@@ -55,7 +55,7 @@ def choose_penalty(memory: Memory, photos: NewPhotos, start: Correction) -> floa
     return PENALTIES[int(np.flatnonzero(means <= means[best] + NOISE * noise)[0])]
 
 
-def parts(photos: NewPhotos) -> Vector:
+def parts(photos: NewPhotos) -> NDArray[np.int64]:
     """The part of each photo ``[M]``, 0 to `FOLDS` - 1: scenes whole, classes nearly even."""
     scenes, first = np.unique(photos.scene, return_index=True)
     order = np.lexsort((scenes, photos.plant[first]))
