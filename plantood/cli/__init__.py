@@ -23,7 +23,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 INTERRUPTED = "Interrupted. Run the same command again: it goes on from what is finished."
 EXTRA = (
     *("tensorflow", "keras", "h5py", "onnx", "tf2onnx"),
-    *("filelock", "h11", "jinja2", "markupsafe", "matplotlib"),
+    *("h11", "jinja2", "markupsafe", "matplotlib"),
     *("scipy", "sklearn", "threadpoolctl"),
 )
 """What is imported of the extra `training`."""

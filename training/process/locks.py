@@ -6,6 +6,8 @@ import errno
 from pathlib import Path
 from typing import IO, Any
 
+from filelock import lock_descriptor
+
 from plantood.training.process.progress import say
 
 _UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
@@ -27,7 +29,7 @@ def lock(file: IO[Any], *, wait: bool = True) -> bool:
         False if another has the lock and ``wait`` says not to wait for it.
     """
     try:
-        return _native(file.fileno(), wait)
+        return lock_descriptor(file.fileno(), blocking=wait, poll_interval=_POLL)
     except OSError as error:
         if error.errno not in _UNSUPPORTED:
             raise
@@ -40,18 +42,3 @@ def lock(file: IO[Any], *, wait: bool = True) -> bool:
                 "yellow",
             )
         return True
-
-
-def _native(descriptor: int, wait: bool) -> bool:
-    """The operating system's lock of an open file; False if another has it and that is told."""
-    try:
-        from filelock import lock_descriptor
-    except ModuleNotFoundError:  # on a serving installation; on Unix it is the same lock
-        import fcntl
-
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            return False
-        return True
-    return lock_descriptor(descriptor, blocking=wait, poll_interval=_POLL)

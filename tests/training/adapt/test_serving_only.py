@@ -24,7 +24,7 @@ sys.meta_path.insert(0, Absent())
 from plantood.cli import main
 main({arguments!r})
 """
-ABSENT = ("tensorflow", "keras", "h5py", "onnx", "tf2onnx", "filelock", "matplotlib")
+ABSENT = ("tensorflow", "keras", "h5py", "onnx", "tf2onnx", "matplotlib")
 ABSENT = (*ABSENT, "sklearn", "scipy")  # BentoML itself needs jinja2
 
 
