@@ -64,6 +64,7 @@ def fit_correction(
     *,
     share: float = SHARE,
     penalty: float = PENALTY,
+    begin: Correction | None = None,
 ) -> Correction:
     """The correction of least weighted loss on memory and new photos together.
 
@@ -80,6 +81,7 @@ def fit_correction(
         share: of a class's weight that its new photos have together, 0..1, see
             :func:`photo_weights`.
         penalty: > 0.
+        begin: that of nearly the same photos, from which this one is found sooner.
     """
     codes, _ = memory.encode(photos.embedding)
     x = np.column_stack(
@@ -91,22 +93,28 @@ def fit_correction(
     ).astype(np.float64)
     targets = np.concatenate([sigmoid(memory_logits(memory, start)), photos.plant])
     weights = np.concatenate(photo_weights(memory, photos.plant, share))
-    directions = memory.directions.astype(np.float64)
-    first = np.concatenate(
-        [
-            [start.gain],
-            directions @ start.kernel,
-            [start.bias + memory.mean.astype(np.float64) @ start.kernel],
-        ]
-    )
     spread = weights @ np.square(x[:, :-1] - weights @ x[:, :-1])
-    theta = fit_logistic(x, targets, weights, np.append(penalty * spread, 0.0), first)
-    kernel = directions.T @ theta[1:-1]
+    theta = fit_logistic(
+        x,
+        targets,
+        weights,
+        np.append(penalty * spread, 0.0),
+        _coefficients(memory, start),
+        begin=None if begin is None else _coefficients(memory, begin),
+    )
+    kernel = memory.directions.astype(np.float64).T @ theta[1:-1]
     return Correction(
         np.array(theta[0], np.float32),
         kernel.astype(np.float32),
         np.array(theta[-1] - memory.mean.astype(np.float64) @ kernel, np.float32),
     )
+
+
+def _coefficients(memory: Memory, correction: Correction) -> Vector:
+    """Of the logit, the codes of the memory, and 1."""
+    along = memory.directions.astype(np.float64) @ correction.kernel
+    bias = correction.bias + memory.mean.astype(np.float64) @ correction.kernel
+    return np.concatenate([[correction.gain], along, [bias]])
 
 
 def photo_weights(
@@ -133,8 +141,9 @@ def leave_each_out(
 ) -> Vector:
     """Corrected logits of the new photos ``[M]``, each by a correction fitted without its scene."""
     logits = np.empty(len(photos))
+    whole = fit_correction(memory, photos, start, **choices)
     for rest, left_out in _scenes(photos.scene):
-        correction = fit_correction(memory, photos.part(rest), start, **choices)
+        correction = fit_correction(memory, photos.part(rest), start, **choices, begin=whole)
         judged = photos.part(left_out)
         logits[left_out] = correction.logit(judged.logit, judged.embedding)
     return logits

@@ -29,7 +29,13 @@ _SUFFICIENT = 1e-4
 
 
 def fit_logistic(
-    x: Vector, targets: Vector, weights: Vector, penalty: Vector, start: Vector
+    x: Vector,
+    targets: Vector,
+    weights: Vector,
+    penalty: Vector,
+    start: Vector,
+    *,
+    begin: Vector | None = None,
 ) -> Vector:
     """The coefficients of least loss.
 
@@ -40,11 +46,13 @@ def fit_logistic(
         penalty: [K], >= 0; what has none must be held by the photos: a bias, if both
             classes occur.
         start: Coefficients that the penalty draws towards, [K].
+        begin: Coefficients to look from, [K], such as those of nearly the same photos: they spare
+            steps and change nothing else. By default ``start``.
 
     Raises:
         ValueError: A number is not finite.
     """
-    given = (x, targets, weights, penalty, start)
+    given = (x, targets, weights, penalty, start, *(() if begin is None else (begin,)))
     if not all(np.isfinite(part).all() for part in given):
         raise ValueError("The numbers to fit a logistic regression to are not all finite.")
 
@@ -53,7 +61,8 @@ def fit_logistic(
         misfit = float(weights @ (np.logaddexp(0, z) - targets * z))
         return misfit + 0.5 * float(penalty @ np.square(theta - start))
 
-    theta, value = start.astype(np.float64), loss(start)
+    theta = (start if begin is None else begin).astype(np.float64)
+    value = loss(theta)
     while True:
         p = sigmoid(x @ theta)
         gradient = penalty * (theta - start) + x.T @ (weights * (p - targets))

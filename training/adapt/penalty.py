@@ -40,11 +40,12 @@ def choose_penalty(memory: Memory, photos: NewPhotos, start: Correction) -> floa
     part = parts(photos)
     losses = np.empty((len(PENALTIES), len(photos)))
     for row, penalty in zip(losses, PENALTIES, strict=True):
+        whole = fit_correction(memory, photos, start, penalty=penalty)
         for number in range(FOLDS):
             left_out = photos.part(part == number)
             if len(left_out):
                 rest = photos.part(part != number)
-                correction = fit_correction(memory, rest, start, penalty=penalty)
+                correction = fit_correction(memory, rest, start, penalty=penalty, begin=whole)
                 said = sigmoid(correction.logit(left_out.logit, left_out.embedding))
                 row[part == number] = cross_entropy(left_out.plant, said)
     weights = np.where(photos.plant, 0.5 / plants, 0.5 / others)

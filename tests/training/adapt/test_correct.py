@@ -77,6 +77,16 @@ def test_a_new_source_is_learned_and_the_old_one_kept(memory: Memory) -> None:
     assert right[1] > right[0] - 0.03
 
 
+def test_where_it_is_looked_from_changes_nothing(memory: Memory) -> None:
+    new, start = photos(30, 1, away=2), none(CHANNELS)
+    found = fit_correction(memory, new, start)
+    far = Correction(np.float32(-3), np.full(CHANNELS, 2, np.float32), np.float32(5))
+    for begin in (found, far):
+        again = fit_correction(memory, new, start, begin=begin)
+        np.testing.assert_allclose(again.kernel, found.kernel, atol=1e-5)
+        np.testing.assert_allclose([again.gain, again.bias], [found.gain, found.bias], atol=1e-5)
+
+
 def test_without_new_photos_nothing_changes(memory: Memory) -> None:
     start = Correction(np.float32(1.5), np.zeros(CHANNELS, np.float32), np.float32(-0.4))
     after = fit_correction(memory, photos(0, 1), start)
