@@ -137,13 +137,14 @@ def photo_weights(
 
 
 def leave_each_out(
-    memory: Memory, photos: NewPhotos, start: Correction, **choices: float
+    memory: Memory, photos: NewPhotos, start: Correction, *, penalty: float = PENALTY
 ) -> Vector:
     """Corrected logits of the new photos ``[M]``, each by a correction fitted without its scene."""
     logits = np.empty(len(photos))
-    whole = fit_correction(memory, photos, start, **choices)
+    whole = fit_correction(memory, photos, start, penalty=penalty)
     for rest, left_out in _scenes(photos.scene):
-        correction = fit_correction(memory, photos.part(rest), start, **choices, begin=whole)
+        part = photos.part(rest)
+        correction = fit_correction(memory, part, start, penalty=penalty, begin=whole)
         judged = photos.part(left_out)
         logits[left_out] = correction.logit(judged.logit, judged.embedding)
     return logits
