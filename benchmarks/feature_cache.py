@@ -3,7 +3,7 @@
 Linear heads need no epochs, and have features to be fitted to or none at all: beside the others
 stands how long they take.
 
-    python -m benchmarks.feature_cache --photos 512 --write docs/measurements.md
+    python -m benchmarks.feature_cache --write docs/measurements.md
 
 The weights are random: they change no multiplication. In the loop, an epoch costs the same every
 time, so a few are measured and the rest is a multiplication, which the table says.
@@ -76,7 +76,8 @@ def main(photos: int, backbone: str, loop_epochs: int, write: Path | None) -> No
         text = measure(photos, backbone, loop_epochs, Path(folder))
     click.echo(text)
     if write:
-        write_between_markers(write, "feature-cache", text)
+        command = f"`python -m benchmarks.feature_cache --write {write}`"
+        write_between_markers(write, "feature-cache", f"{command}\n\n{text}")
 
 
 def measure(count: int, backbone_name: str, loop_epochs: int, folder: Path) -> str:
