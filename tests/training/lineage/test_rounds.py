@@ -155,7 +155,7 @@ def test_the_table_has_the_parent_in_brackets(family: dict[str, str]) -> None:
     ]
     retakes = [row["false retakes"].split(":")[0] for row in table]
     assert retakes == ["1 of 10", "1 (2) of 12", "1 (1) of 14"]
-    assert table[0]["accuracy"] == "0.700"
+    assert table[0]["accuracy"] == "0.700, 0.481 to 0.855"
     assert table[1]["accuracy"] == "0.833 (0.667), 0.641 to 0.933"
 
 
