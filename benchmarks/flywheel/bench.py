@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plantood.model.calibration import logit
-from plantood.model.memory import Memory, remember
+from plantood.model.memory import Memory
 from plantood.model.neighbours import Neighbours
 from plantood.training.common.settings import CostSettings, FitSettings
 from plantood.training.common.shared import VARIABLE, shared_dir
@@ -33,9 +33,9 @@ from plantood.training.judging.evaluation import Evaluation, Scored
 from plantood.training.judging.outcomes import confusion
 from plantood.training.negatives.run import SoilSettings, cut_soil
 from plantood.training.network.backbones import build_backbone
-from plantood.training.photos.balance import sample_weights
 from plantood.training.photos.data import LABELS, LabelledPhoto, read_data
-from plantood.training.photos.dataset import Dataset, Photos, labels_of
+from plantood.training.photos.dataset import Dataset, Photos
+from plantood.training.photos.remembered import remember_photos
 from plantood.training.photos.scan import scan
 from plantood.training.photos.splits import divide
 from plantood.training.train.judged import judged
@@ -183,12 +183,10 @@ class Bench:
         folder = self.folder / "parents" / "+".join(left_out)
         trained = self._trainer(dataset, FIRST, folder).train(HEAD)
         weights = trained.model.get_layer("head").get_weights()
-        memory = remember(
+        memory = remember_photos(
+            dataset.train,
             self.embeddings(dataset.train),
             logit(self.probabilities(weights, dataset.train)),
-            labels_of(dataset.train) == 1,
-            [photo.source for photo in dataset.train],
-            sample_weights(dataset.train, "both"),
         )
         evaluation = judged(evaluation_of(HEAD, trained, dataset, FIRST), CostSettings())
         return Parent(dataset, evaluation, weights, memory)

@@ -137,14 +137,26 @@ def photo_weights(
 
 
 def leave_each_out(
-    memory: Memory, photos: NewPhotos, start: Correction, *, penalty: float = PENALTY
+    memory: Memory,
+    photos: NewPhotos,
+    start: Correction,
+    *,
+    penalty: float = PENALTY,
+    begin: Correction | None = None,
 ) -> Vector:
-    """Corrected logits of the new photos ``[M]``, each by a correction fitted without its scene."""
+    """Corrected logits of the new photos ``[M]``, each by a correction fitted without its scene.
+
+    Args:
+        memory: of the gate.
+        photos: the new ones.
+        start: the correction that the gate has.
+        penalty: as of :func:`fit_correction`.
+        begin: the correction by all of them, from which the others are found sooner.
+    """
     logits = np.empty(len(photos))
-    whole = fit_correction(memory, photos, start, penalty=penalty)
     for rest, left_out in _scenes(photos.scene):
         part = photos.part(rest)
-        correction = fit_correction(memory, part, start, penalty=penalty, begin=whole)
+        correction = fit_correction(memory, part, start, penalty=penalty, begin=begin)
         judged = photos.part(left_out)
         logits[left_out] = correction.logit(judged.logit, judged.embedding)
     return logits

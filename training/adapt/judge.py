@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -196,7 +197,7 @@ class Compared:
     terms: Terms
     margin: float
 
-    @property
+    @cached_property
     def _wrong(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
         """By the parent at the threshold of the rule, as it serves, and by the child."""
         return (

@@ -58,7 +58,7 @@ def adapt(options: AdaptOptions) -> Adapted:
     start = parent.correction() or none(len(memory.mean))
     penalty = choose_penalty(memory, given.scored, start)
     correction = fit_correction(memory, given.scored, start, penalty=penalty)
-    left_out = leave_each_out(memory, given.scored, start, penalty=penalty)
+    left_out = leave_each_out(memory, given.scored, start, penalty=penalty, begin=correction)
     terms = Terms.of(parent, memory, options.costs)
     judged = judge(
         memory,

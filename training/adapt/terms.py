@@ -5,7 +5,6 @@ Both in the same way, or a choice would look like something learned.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,6 +16,7 @@ from plantood.model.correction import Correction
 from plantood.model.entry import GateModel
 from plantood.model.memory import Memory
 from plantood.training.common.settings import CostSettings
+from plantood.training.judging.outcomes import share_shift
 from plantood.training.judging.threshold import bayes_threshold
 
 CHOSEN = "chosen_threshold"
@@ -68,9 +68,10 @@ class Terms:
         """
         chosen: Mapping[str, Any] = figures.get(CHOSEN, {})
         usual = CostSettings()
-        accept = chosen.get("false_accept_cost", usual.false_accept_cost)
-        retake = chosen.get("false_retake_cost", usual.false_retake_cost)
-        same = costs.false_accept_cost * retake == costs.false_retake_cost * accept
+        same = costs.in_proportion(
+            chosen.get("false_accept_cost", usual.false_accept_cost),
+            chosen.get("false_retake_cost", usual.false_retake_cost),
+        )
         bayes = bayes_threshold(costs.false_accept_cost, costs.false_retake_cost)
         had, origin = chosen.get(SHARE, 0.0), "as its parent was calibrated for"
         if not 0 < had < 1:
@@ -97,8 +98,7 @@ class Terms:
     @property
     def shift(self) -> float:
         """What the share of others that is asked for adds to a logit of P(plant): its log-odds."""
-        asked, had = self.share_of_others, self.had
-        return math.log((1 - asked) / asked) - math.log((1 - had) / had)
+        return share_shift(self.share_of_others, self.had)
 
     @property
     def served_at(self) -> float:

@@ -13,19 +13,10 @@ from plantood.training.adapt.judge import Figures, Judged, enough_to_choose
 from plantood.training.adapt.terms import Terms
 from plantood.training.common.intervals import FEWEST as FEWEST_FOR_A_SHARE
 from plantood.training.common.tables import Row, markdown
-from plantood.training.finetune.changes import Change
+from plantood.training.finetune.changes import CELLS, Change
 from plantood.training.judging.threshold import FEWEST as FEWEST_TO_CHOOSE
 
-CHANGES = (
-    "photos of",
-    "error",
-    "photos",
-    "before",
-    "after",
-    "newly right",
-    "newly wrong",
-    "worse",
-)
+CHANGES = ("photos of", *CELLS, "worse")
 FIGURES = ("photos of", "figure", "before", "after")
 BOTH = (("plants", True), ("others", False))
 """Names of the classes, as photos are labelled."""

@@ -135,6 +135,12 @@ class CostSettings:
     standard_errors: float = 1.0
     share_of_others: float | None = None
 
+    def in_proportion(self, false_accept_cost: float, false_retake_cost: float) -> bool:
+        """Whether these costs prefer the same threshold: only their ratio matters."""
+        return self.false_accept_cost * false_retake_cost == (
+            self.false_retake_cost * false_accept_cost
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return asdict(self)

@@ -18,6 +18,8 @@ from plantood.training.common.intervals import share
 from plantood.training.common.settings import CostSettings
 from plantood.training.judging.metrics import photo_weights
 
+CELLS = ("error", "photos", "before", "after", "newly right", "newly wrong")
+"""Headings of :meth:`Change.cells`, behind that of the source."""
 NOISE = 2.0
 """Standard errors by which the cost of all errors must have grown to speak against a child."""
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from plantood.training.common.tables import Row, figures_table, markdown
 from plantood.training.files.atomic import write_text
-from plantood.training.finetune.changes import Change
+from plantood.training.finetune.changes import CELLS, Change
 from plantood.training.finetune.compare import Comparison, Judgement
 from plantood.training.judging.evaluation import Evaluation
 from plantood.training.photos.data import CLASS_NAMES
@@ -22,17 +22,7 @@ from plantood.training.report.likeness import Like, spoken
 
 PHOTOS = 60
 """At most so many thumbnails of each kind."""
-HEADER = (
-    "source",
-    "error",
-    "photos",
-    "before",
-    "after",
-    "newly right",
-    "newly wrong",
-    "p (McNemar)",
-    "worse",
-)
+HEADER = ("source", *CELLS, "p (McNemar)", "worse")
 """Of the table of changes."""
 
 

@@ -9,7 +9,6 @@ calibration and threshold come behind. Of a child that learned nothing they are 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,6 +20,7 @@ from plantood.model.entry import GateModel
 from plantood.training.common.settings import CostSettings
 from plantood.training.judging.calibration import FittedCalibration, fit_calibration
 from plantood.training.judging.evaluation import Evaluation
+from plantood.training.judging.outcomes import share_shift
 from plantood.training.judging.rule import VALIDATION, Rule
 from plantood.training.judging.threshold import ChosenThreshold, bayes_threshold
 from plantood.training.train.judged import by_rule, judged
@@ -63,10 +63,9 @@ class ParentRule:
         asked, had = costs.share_of_others, self.threshold.share_of_others
         line = self.calibration
         if asked is not None:
-            shift = math.log((1 - asked) / asked) - math.log((1 - had) / had)
-            line = replace(line, intercept=line.intercept + shift)
-        same = costs.false_accept_cost * self.threshold.false_retake_cost == (
-            costs.false_retake_cost * self.threshold.false_accept_cost
+            line = replace(line, intercept=line.intercept + share_shift(asked, had))
+        same = costs.in_proportion(
+            self.threshold.false_accept_cost, self.threshold.false_retake_cost
         )
         threshold = replace(
             self.threshold,

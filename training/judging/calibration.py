@@ -14,7 +14,7 @@ from sklearn.model_selection import GroupKFold, LeaveOneGroupOut, StratifiedKFol
 
 from plantood.model.calibration import Calibration, logit, sigmoid
 from plantood.training.judging.metrics import cross_entropy
-from plantood.training.judging.outcomes import source_weights
+from plantood.training.judging.outcomes import share_shift, source_weights
 from plantood.training.judging.threshold import FEWEST
 
 Method = Literal["none", "temperature", "platt", "neighbours"]
@@ -151,7 +151,7 @@ def fit_calibration(
     slope, intercept, margin = line.tolist()
     intercept += slope * math.log(weights[0] / weights[1])
     if share_of_others is not None and of is None and plants and others:
-        intercept += math.log((1 - share) / share) - math.log(plants / others)
+        intercept += share_shift(share, others / (plants + others))
     made = Calibration(slope, intercept, margin)
     return FittedCalibration(method, made, losses, plants, others, share_of_others, weights)
 

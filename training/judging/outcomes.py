@@ -5,6 +5,7 @@ Needs only NumPy, as serving has it.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 
@@ -37,3 +38,16 @@ def source_weights(labels: ArrayLike, sources: Sequence[str]) -> NDArray[np.floa
     number = Counter(label for label, _ in size)
     share = [1.0 / (size[cell] * number[cell[0]] * len(number)) for cell in cells]
     return np.array(share) * len(cells)
+
+
+def share_shift(asked: float, had: float) -> float:
+    """What another share of others adds to the logit of P(plant).
+
+    By Saerens, Latinne and Decaestecker 2002, *Adjusting the outputs of a classifier to new a
+    priori probabilities*, equation 2.4.
+
+    Args:
+        asked: of the photos to come, inside (0, 1).
+        had: that P(plant) is of, inside (0, 1).
+    """
+    return math.log((1 - asked) / asked) - math.log((1 - had) / had)

@@ -9,12 +9,11 @@ import numpy as np
 
 from plantood.judging.gate import Gate
 from plantood.model.entry import GateModel
-from plantood.model.memory import remember
 from plantood.model.neighbours import Neighbour, Neighbours
 from plantood.training.fitting.features import FeatureCache
-from plantood.training.photos.balance import sample_weights
 from plantood.training.photos.data import LabelledPhoto
 from plantood.training.photos.dataset import Photos, labels_of
+from plantood.training.photos.remembered import remember_photos
 
 SHOWN = 2
 """Pictures that are named below a photo."""
@@ -39,20 +38,14 @@ def by_features(features: FeatureCache, known: Photos) -> Like | None:
         features: of ``known`` and of every photo that may be asked for.
         known: what is learned from.
     """
-    plant, count = labels_of(known) == 1, len(known)
+    plant = labels_of(known) == 1
     if plant.all() or not plant.any():
         return None
 
     @cache
     def neighbours() -> Neighbours:
         return Neighbours(
-            remember(
-                features.rows(known).pooled(),
-                np.zeros(count),
-                plant,
-                [photo.source for photo in known],
-                sample_weights(known, "both"),
-            )
+            remember_photos(known, features.rows(known).pooled(), np.zeros(len(known)))
         )
 
     return lambda photo: neighbours().nearest(features.rows((photo,)).pooled(), SHOWN)[0]

@@ -13,7 +13,7 @@ import numpy as np
 
 from plantood.model.calibration import Calibration, logit, sigmoid
 from plantood.model.entry import BACKBONE, HEAD, KERAS, TrainingData, write_entry
-from plantood.model.memory import Memory, remember
+from plantood.model.memory import Memory
 from plantood.model.neighbours import Neighbours
 from plantood.model.policy import Policy
 from plantood.model.runtime import Scorer
@@ -22,8 +22,8 @@ from plantood.training.judging.evaluation import Evaluation
 from plantood.training.network.backbones import BACKBONES
 from plantood.training.network.export import export_gate
 from plantood.training.network.half import halve_keras
-from plantood.training.photos.balance import sample_weights
-from plantood.training.photos.dataset import Dataset, labels_of
+from plantood.training.photos.dataset import Dataset
+from plantood.training.photos.remembered import remember_photos
 
 T = TypeVar("T")
 CALIBRATION_PHOTOS = 256
@@ -114,15 +114,9 @@ def publish(
 
 
 def _memory(dataset: Dataset, scorer: Scorer) -> Memory:
-    """What is kept of the training photos: classes alike, sources by the root of their size."""
+    """What is kept of the training photos."""
     scores = score_photos(scorer, dataset.train, "Remembering training photos")
-    return remember(
-        scores.embedding,
-        logit(scores.plant_probability),
-        labels_of(dataset.train) == 1,
-        [photo.source for photo in dataset.train],
-        sample_weights(dataset.train, "both"),
-    )
+    return remember_photos(dataset.train, scores.embedding, logit(scores.plant_probability))
 
 
 def _calibrated(memory: Memory, calibration: Calibration) -> Memory:
