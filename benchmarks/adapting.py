@@ -41,8 +41,8 @@ from plantood.model.correction import Correction
 from plantood.model.entry import open_gate
 from plantood.model.memory import Memory, remember, unit
 from plantood.model.starter import starter_dir
-from plantood.training.adapt.correct import NewPhotos, fit_correction, none
-from plantood.training.adapt.penalty import choose_penalty
+from plantood.training.adapt.correction.correct import NewPhotos, fit_correction, none
+from plantood.training.adapt.correction.penalty import choose_penalty
 from plantood.training.common.intervals import share
 from plantood.training.common.shared import shared_dir
 from plantood.training.common.tables import markdown, write_between_markers

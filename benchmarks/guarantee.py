@@ -20,7 +20,7 @@ from benchmarks.embedded import embedded_public
 from plantood.model.calibration import sigmoid
 from plantood.training.common.intervals import share
 from plantood.training.common.tables import markdown, write_between_markers
-from plantood.training.judging.guarantee import guaranteed_threshold
+from plantood.training.judging.decision.guarantee import guaranteed_threshold
 
 CONFIDENCE = 0.95
 PLANTS = 300

@@ -26,8 +26,8 @@ from plantood.training.files.atomic import write_bytes
 from plantood.training.fitting.scoring import score_photos
 from plantood.training.judging.wrong_labels import find_label_errors
 from plantood.training.photos.data import LabelledPhoto, read_data
+from plantood.training.photos.division.splits import joined_groups
 from plantood.training.photos.scan import scan
-from plantood.training.photos.splits import joined_groups
 
 MARKER = "label-noise"
 SEEDS = 5

@@ -25,13 +25,13 @@ from plantood.training.common.settings import CostSettings, FitSettings
 from plantood.training.common.tables import markdown, write_between_markers
 from plantood.training.fitting.linear import LinearFits
 from plantood.training.fitting.unseen import UNSEEN, judge_unseen, unseen_of
+from plantood.training.judging.decision.rule import Rule, Unseen
 from plantood.training.judging.evaluation import Scored
 from plantood.training.judging.metrics import cross_entropy
-from plantood.training.judging.rule import Rule, Unseen
 from plantood.training.judging.unseen import accepted_shares, mean_share
 from plantood.training.photos.data import LabelledPhoto
 from plantood.training.photos.dataset import Dataset, Photos
-from plantood.training.photos.units import units_of
+from plantood.training.photos.division.units import units_of
 from plantood.training.starter.roles import TOGETHER
 from plantood.training.train.judged import rule_of_validation
 

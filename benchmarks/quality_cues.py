@@ -165,8 +165,8 @@ def reduced_copy(image: Image.Image, side: int) -> LoadedImage:
 
 
 def percent(share: float) -> str:
-    """0.0171 -> 1.7 %."""
-    return "0" if share == 0 else f"{100 * share:.1f} %"
+    """0.0171 -> 1.7%."""
+    return "0" if share == 0 else f"{100 * share:.1f}%"
 
 
 def milliseconds(photo: LoadedImage) -> str:

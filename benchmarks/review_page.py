@@ -30,7 +30,7 @@ from selenium import webdriver
 from plantood.cli.check import SAMPLES
 from plantood.training.common.shared import shared_dir
 from plantood.training.common.tables import markdown, write_between_markers
-from plantood.training.review.pictures import THUMBNAILS
+from plantood.training.review.server.pictures import THUMBNAILS
 from plantood.training.rounds.layout import MinedPhoto, Round, RoundInfo
 
 WAIT_SECONDS = 300

@@ -21,14 +21,14 @@ from sklearn.linear_model import LogisticRegression
 
 from benchmarks.embedded import Embedded, embedded_public
 from plantood.training.common.tables import markdown, write_between_markers
-from plantood.training.judging.calibration import fit_calibration
-from plantood.training.judging.outcomes import confusion
-from plantood.training.judging.threshold import (
+from plantood.training.judging.decision.calibration import fit_calibration
+from plantood.training.judging.decision.threshold import (
     FALSE_ACCEPT_COST,
     FALSE_RETAKE_COST,
     bayes_threshold,
     choose_threshold,
 )
+from plantood.training.judging.outcomes import confusion
 
 OTHERS = (8, 16, 22, 50, 150)
 """In validation, and as many plants; the training part is 70 to their 15."""

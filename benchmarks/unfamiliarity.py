@@ -32,7 +32,7 @@ from plantood.training.common.shared import shared_dir
 from plantood.training.common.tables import markdown, write_between_markers
 from plantood.training.fitting.probe import fit_probe
 from plantood.training.judging.metrics import fpr_at_tpr
-from plantood.training.photos.units import units_of
+from plantood.training.photos.division.units import units_of
 from plantood.training.starter.roles import TOGETHER
 
 BESIDE = Path(__file__).with_name("ood_beside.py")

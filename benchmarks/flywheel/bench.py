@@ -35,9 +35,9 @@ from plantood.training.negatives.run import SoilSettings, cut_soil
 from plantood.training.network.backbones import build_backbone
 from plantood.training.photos.data import LABELS, LabelledPhoto, read_data
 from plantood.training.photos.dataset import Dataset, Photos
+from plantood.training.photos.division.splits import divide
 from plantood.training.photos.remembered import remember_photos
 from plantood.training.photos.scan import scan
-from plantood.training.photos.splits import divide
 from plantood.training.train.judged import judged
 from plantood.training.train.train import evaluation_of
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from plantood.errors import UnreadablePhoto
 from plantood.judging import prometheus
-from plantood.judging.capture import Capture
+from plantood.judging.capture.queue import Capture
 from plantood.judging.coalesce import Coalescer
 from plantood.judging.failures import (
     GateUnavailable,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from plantood.bento.gate_reference import gate_of
 from plantood.judging import prometheus
-from plantood.judging.capture import ensure_usable
+from plantood.judging.capture.destination import ensure_usable
 from plantood.judging.messages import Messages
 from plantood.model.entry import GateModel
 from plantood.model.policy import Policy, with_overrides

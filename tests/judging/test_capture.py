@@ -16,8 +16,8 @@ from PIL import Image
 from prometheus_client import REGISTRY
 
 from plantood.errors import SettingsError
-from plantood.judging import capture
-from plantood.judging.capture import Capture
+from plantood.judging.capture import queue
+from plantood.judging.capture.queue import Capture
 from plantood.settings import Settings
 from plantood.verdict import Reason, ReasonCode, Verdict
 from tests.photos import encode, scene
@@ -156,7 +156,7 @@ def test_another_day_has_a_cap_of_its_own(
         def now(cls, zone: Any = None) -> datetime:
             return datetime(2026, 3, cls.day, tzinfo=zone)
 
-    monkeypatch.setattr(capture, "datetime", Clock)
+    monkeypatch.setattr(queue, "datetime", Clock)
     kept = keep(per_day=2)
     for photo in photos[:4]:
         kept.offer(photo, REFUSED)
@@ -211,7 +211,7 @@ def test_the_request_never_waits(
     kept = keep()
     hangs = threading.Event()
     monkeypatch.setattr(kept._destination, "create", lambda *_: hangs.wait(60))
-    monkeypatch.setattr(capture, "QUEUE_BYTES", sum(map(len, photos[:5])))
+    monkeypatch.setattr(queue, "QUEUE_BYTES", sum(map(len, photos[:5])))
     before = count("dropped")
     started = time.perf_counter()
     for photo in photos:
@@ -230,9 +230,9 @@ def test_no_number_of_tiny_photos_fills_the_memory(
     kept.offer(photos[0], REFUSED)
     _until(lambda: not kept._queue)
     before = count("dropped")
-    for _ in range(capture.QUEUE_PHOTOS + 7):
+    for _ in range(queue.QUEUE_PHOTOS + 7):
         kept.offer(b"tiny", REFUSED)
-    assert len(kept._queue) == capture.QUEUE_PHOTOS <= 10_000
+    assert len(kept._queue) == queue.QUEUE_PHOTOS <= 10_000
     assert count("dropped") == before + 7
     kept._queue.clear()
     hangs.set()

@@ -13,7 +13,7 @@ from plantood.errors import TrainingDataError
 from plantood.model.correction import Correction
 from plantood.model.entry import BACKBONE, HEAD, KERAS, GateModel, write_entry
 from plantood.model.memory import Memory
-from plantood.training.adapt.correct import photo_weights
+from plantood.training.adapt.correction.correct import photo_weights
 from plantood.training.adapt.judge import Judged
 from plantood.training.adapt.photos import Given
 from plantood.training.adapt.terms import CHOSEN, SHARE, Terms

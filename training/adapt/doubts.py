@@ -10,7 +10,7 @@ import numpy as np
 
 from plantood.model.calibration import sigmoid
 from plantood.model.entry import MANIFEST, GateModel, sha256
-from plantood.training.adapt.fit import Vector
+from plantood.training.adapt.correction.fit import Vector
 from plantood.training.adapt.photos import Given, alike
 from plantood.training.judging.relabel import WRONG_LABELS, contradictory_twins, write_doubted
 from plantood.training.judging.wrong_labels import label_errors

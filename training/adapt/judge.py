@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from plantood.model.calibration import sigmoid
 from plantood.model.correction import Correction
 from plantood.model.memory import Memory
-from plantood.training.adapt.correct import NewPhotos, memory_logits
-from plantood.training.adapt.fit import Vector
+from plantood.training.adapt.correction.correct import NewPhotos, memory_logits
+from plantood.training.adapt.correction.fit import Vector
 from plantood.training.adapt.terms import Terms
-from plantood.training.finetune.changes import (
+from plantood.training.judging.changes import (
     Change,
     CostChange,
     at_fixed_points,
@@ -30,8 +30,8 @@ from plantood.training.finetune.changes import (
     error_of,
     wrong_verdicts,
 )
+from plantood.training.judging.decision.threshold import FEWEST, ChosenThreshold, choose_threshold
 from plantood.training.judging.metrics import calibration_error, cross_entropy, photo_weights
-from plantood.training.judging.threshold import FEWEST, ChosenThreshold, choose_threshold
 
 NEW, KNOWN = "new photos", "memory"
 
@@ -128,9 +128,9 @@ def judge(
         start: the correction that the gate had.
         correction: the one that it gets.
         left_out: logits of the new photos ``[M]``, each by a correction that was fitted without its
-            scene; see :func:`plantood.training.adapt.correct.leave_each_out`.
+            scene; see :func:`plantood.training.adapt.correction.correct.leave_each_out`.
         terms: by which both are judged; they move the logits of both.
-        margin: see :func:`plantood.training.finetune.changes.is_worse`.
+        margin: see :func:`plantood.training.judging.changes.is_worse`.
     """
     labels = {KNOWN: memory.plant.astype(np.float64), NEW: photos.plant.astype(np.float64)}
     before = {KNOWN: memory_logits(memory, start), NEW: start.logit(photos.logit, photos.embedding)}

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from plantood.errors import TrainingDataError
 from plantood.model.calibration import logit
 from plantood.model.entry import GateModel, TrainingData
-from plantood.training.adapt.correct import NewPhotos
+from plantood.training.adapt.correction.correct import NewPhotos
 from plantood.training.files.paths import spelled
 from plantood.training.fitting.features import BATCH, batches_of, read_input
 from plantood.training.judging.seen import seen_by

@@ -11,17 +11,17 @@ import bentoml
 from plantood.model.entry import MANIFEST, GateModel, sha256
 from plantood.model.store import finish_save, save_gate, store_dir
 from plantood.training.adapt.child import memory_of, write_child
-from plantood.training.adapt.correct import fit_correction, leave_each_out, none
+from plantood.training.adapt.correction.correct import fit_correction, leave_each_out, none
+from plantood.training.adapt.correction.penalty import choose_penalty
 from plantood.training.adapt.doubts import write_doubts
 from plantood.training.adapt.judge import Judged, judge
-from plantood.training.adapt.penalty import choose_penalty
 from plantood.training.adapt.photos import Given, read_photos
 from plantood.training.adapt.settings import AdaptOptions
 from plantood.training.adapt.terms import Terms
 from plantood.training.adapt.told import Told, told_of
+from plantood.training.common.gates import find_gate
 from plantood.training.files.disk import ensure_writable
 from plantood.training.finetune.settings import REJECTED
-from plantood.training.judging.gates import find_gate
 from plantood.training.process.identity import digest_of
 from plantood.training.process.progress import say
 

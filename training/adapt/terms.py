@@ -16,8 +16,8 @@ from plantood.model.correction import Correction
 from plantood.model.entry import GateModel
 from plantood.model.memory import Memory
 from plantood.training.common.settings import CostSettings
+from plantood.training.judging.decision.threshold import bayes_threshold
 from plantood.training.judging.outcomes import share_shift
-from plantood.training.judging.threshold import bayes_threshold
 
 CHOSEN = "chosen_threshold"
 """Of ``metrics.json``: how the threshold of a gate was chosen, whichever command made it."""
@@ -111,7 +111,7 @@ class Terms:
 
 
 def _promise(guarantee: Mapping[str, Any] | None) -> str:
-    """What a gate promised of false accepts, of :mod:`plantood.training.judging.guarantee`."""
+    """What a gate promised: :mod:`plantood.training.judging.decision.guarantee`."""
     if guarantee is None or guarantee["threshold"] is None:
         return ""
     return (

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from plantood.model.memory import Memory
-from plantood.training.adapt.correct import NewPhotos
+from plantood.training.adapt.correction.correct import NewPhotos
 from plantood.training.adapt.judge import Figures, Judged, enough_to_choose
 from plantood.training.adapt.terms import Terms
 from plantood.training.common.intervals import FEWEST as FEWEST_FOR_A_SHARE
 from plantood.training.common.tables import Row, markdown
-from plantood.training.finetune.changes import CELLS, Change
-from plantood.training.judging.threshold import FEWEST as FEWEST_TO_CHOOSE
+from plantood.training.judging.changes import CELLS, Change
+from plantood.training.judging.decision.threshold import FEWEST as FEWEST_TO_CHOOSE
 
 CHANGES = ("photos of", *CELLS, "worse")
 FIGURES = ("photos of", "figure", "before", "after")

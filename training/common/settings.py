@@ -47,7 +47,7 @@ def loss_weights(
 
 
 BALANCES = ("none", "class", "source", "both")
-"""What the sample weights even out; see :func:`plantood.training.photos.balance.sample_weights`."""
+"""What the sample weights even out: :mod:`plantood.training.photos.division.balance`."""
 
 
 LEARNING_RATES = {"v1": 1e-4, "v2": 1e-4, "v3": 1e-4}
@@ -105,7 +105,7 @@ class DataSettings:
     leave_out: tuple[str, ...] = ()
     at_most_per_source: int | None = None
     together: tuple[frozenset[str], ...] = ()
-    """Sources that are one unit each; see `training.photos.units`."""
+    """Sources that are one unit each; see `training.photos.division.units`."""
 
     @property
     def left_out(self) -> tuple[str, ...]:
@@ -127,7 +127,7 @@ class DataSettings:
 class CostSettings:
     """How the threshold is chosen: what errors cost, in false retakes, and how common others are.
 
-    See :func:`plantood.training.judging.threshold.choose_threshold`.
+    See :func:`plantood.training.judging.decision.threshold.choose_threshold`.
     """
 
     false_accept_cost: float = 3.0
@@ -150,7 +150,7 @@ class CostSettings:
 class GuaranteeSettings:
     """What is to be promised of false accepts, if anything.
 
-    See :func:`plantood.training.judging.guarantee.guaranteed_threshold`.
+    See :func:`plantood.training.judging.decision.guarantee.guaranteed_threshold`.
     """
 
     max_false_accept: float | None = None

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plantood.training.common.settings import CostSettings
-from plantood.training.finetune.changes import (
+from plantood.training.judging.changes import (
     Change,
     CostChange,
     at_fixed_points,

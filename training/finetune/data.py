@@ -18,16 +18,16 @@ from typing import Literal
 
 from plantood.errors import TrainingDataError
 from plantood.model.entry import GateModel, TrainingData
+from plantood.training.common.gates import find_gate
 from plantood.training.files.paths import existing, spelled
 from plantood.training.finetune.settings import FinetuneOptions, ReplaySettings
 from plantood.training.finetune.sides import split_sides
-from plantood.training.judging.gates import find_gate
 from plantood.training.judging.seen import Seen
 from plantood.training.negatives.run import ORIGINS
 from plantood.training.photos.account import ensure_photos, read_usable
 from plantood.training.photos.data import BadPhoto, Found, LabelledPhoto
 from plantood.training.photos.dataset import Dataset, labels_digest
-from plantood.training.photos.splits import divide
+from plantood.training.photos.division.splits import divide
 from plantood.training.review.log import DecisionLog
 from plantood.training.rounds.layout import INFO, LABELS, Round
 

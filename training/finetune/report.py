@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from plantood.training.common.tables import Row, figures_table, markdown
 from plantood.training.files.atomic import write_text
-from plantood.training.finetune.changes import CELLS, Change
 from plantood.training.finetune.compare import Comparison, Judgement
+from plantood.training.judging.changes import CELLS, Change
 from plantood.training.judging.evaluation import Evaluation
 from plantood.training.photos.data import CLASS_NAMES
 from plantood.training.report.html import thumbnail_uri, write_report

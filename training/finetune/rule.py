@@ -18,11 +18,11 @@ import numpy as np
 from plantood.model.calibration import Calibration
 from plantood.model.entry import GateModel
 from plantood.training.common.settings import CostSettings
-from plantood.training.judging.calibration import FittedCalibration, fit_calibration
+from plantood.training.judging.decision.calibration import FittedCalibration, fit_calibration
+from plantood.training.judging.decision.rule import VALIDATION, Rule
+from plantood.training.judging.decision.threshold import ChosenThreshold, bayes_threshold
 from plantood.training.judging.evaluation import Evaluation
 from plantood.training.judging.outcomes import share_shift
-from plantood.training.judging.rule import VALIDATION, Rule
-from plantood.training.judging.threshold import ChosenThreshold, bayes_threshold
 from plantood.training.train.judged import by_rule, judged
 
 

@@ -13,6 +13,7 @@ from plantood.errors import TrainingDataError
 from plantood.model.entry import MANIFEST, GateModel, sha256
 from plantood.model.runtime import Scorer
 from plantood.model.store import finish_save, store_dir
+from plantood.training.common.gates import find_gate
 from plantood.training.files.disk import ensure_writable
 from plantood.training.finetune.child import publish_child, quantization
 from plantood.training.finetune.compare import Judgement, judge
@@ -33,7 +34,6 @@ from plantood.training.fitting.room import ensure_room, ensure_room_to_save
 from plantood.training.fitting.scoring import score_splits
 from plantood.training.judging.audit import audit_lines
 from plantood.training.judging.evaluation import Evaluation, Scored, scored_splits
-from plantood.training.judging.gates import find_gate
 from plantood.training.judging.relabel import WRONG_LABELS, write_wrong_labels
 from plantood.training.judging.seen import seen_by
 from plantood.training.network.backbones import build_backbone

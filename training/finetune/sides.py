@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from plantood.training.judging.seen import DIGITS, Seen
 from plantood.training.photos.data import LabelledPhoto
 from plantood.training.photos.dataset import Photos
-from plantood.training.photos.splits import Division
+from plantood.training.photos.division.splits import Division
 
 
 @dataclass(frozen=True)

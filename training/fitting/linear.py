@@ -19,11 +19,11 @@ from plantood.training.fitting.fit import FitResult, accuracy
 from plantood.training.fitting.losses import WeightedBinaryCrossentropy, mean_loss
 from plantood.training.fitting.probe import Probe, fit_path
 from plantood.training.fitting.unseen import Said, judge_unseen
+from plantood.training.judging.decision.rule import Unseen
 from plantood.training.judging.metrics import photo_weights
-from plantood.training.judging.rule import Unseen
 from plantood.training.network.heads import LAST_LAYER
-from plantood.training.photos.balance import sample_weights
 from plantood.training.photos.dataset import Dataset, Photos, labels_of
+from plantood.training.photos.division.balance import sample_weights
 from plantood.training.process.progress import track
 
 

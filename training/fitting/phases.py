@@ -34,12 +34,12 @@ from plantood.training.fitting.linear import LinearFits, chosen_for_linear, judg
 from plantood.training.fitting.losses import WeightedBinaryCrossentropy
 from plantood.training.fitting.probe import Probe
 from plantood.training.fitting.unseen import UNSEEN, Said
-from plantood.training.judging.rule import Unseen
+from plantood.training.judging.decision.rule import Unseen
 from plantood.training.network.classifier import build_classifier, head_of, set_backbone_trainable
 from plantood.training.network.heads import build_head
 from plantood.training.photos.augment import augment
-from plantood.training.photos.balance import sample_weights
 from plantood.training.photos.dataset import Dataset, Photos, labels_of
+from plantood.training.photos.division.balance import sample_weights
 from plantood.training.process.progress import progress_bars
 
 SCORES = "scores.npz"

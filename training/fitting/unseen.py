@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plantood.training.fitting.fit import read_arrays, write_arrays
-from plantood.training.judging.rule import Unseen
+from plantood.training.judging.decision.rule import Unseen
 from plantood.training.photos.data import LabelledPhoto
 from plantood.training.photos.dataset import Dataset, Photos, labels_of
-from plantood.training.photos.folds import COMPARED, source_folds, to_judge
-from plantood.training.photos.units import Together
+from plantood.training.photos.division.folds import COMPARED, source_folds, to_judge
+from plantood.training.photos.division.units import Together
 from plantood.training.process.progress import track
 
 UNSEEN = "unseen.npz"

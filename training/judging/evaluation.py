@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plantood.training.common.intervals import FEWEST
-from plantood.training.judging.calibration import FittedCalibration
-from plantood.training.judging.guarantee import Guarantee
+from plantood.training.judging.decision.calibration import FittedCalibration
+from plantood.training.judging.decision.guarantee import Guarantee
+from plantood.training.judging.decision.rule import Unseen
 from plantood.training.judging.metrics import by_source, calibration_error, summary
-from plantood.training.judging.rule import Unseen
 from plantood.training.photos.dataset import Dataset, Photos, labels_of
 
 NAMED = 6

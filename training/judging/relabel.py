@@ -18,8 +18,8 @@ from plantood.training.files.atomic import write_bytes
 from plantood.training.files.paths import spelled
 from plantood.training.judging.wrong_labels import FOLDS, LabelErrors, find_label_errors
 from plantood.training.photos.data import CLASS_NAMES, LabelledPhoto
+from plantood.training.photos.division.splits import joined_groups
 from plantood.training.photos.hashes import members_by_group, near_duplicate_groups
-from plantood.training.photos.splits import joined_groups
 from plantood.training.photos.walk import EXTENSIONS
 from plantood.training.rounds.layout import INFO, PHOTOS, Round, RoundInfo
 from plantood.training.rounds.mined import MinedPhoto

@@ -10,7 +10,7 @@ from typing import Any
 from plantood.errors import GateModelNotFound
 from plantood.model.entry import GateModel, TrainingData
 from plantood.model.store import GateSummary, list_gates, load_gate
-from plantood.training.judging.gates import find_gate
+from plantood.training.common.gates import find_gate
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from plantood.errors import UnreadablePhoto
 from plantood.model.runtime import Scorer
 from plantood.photo.images import load_image, to_model_input
 from plantood.training.fitting.features import batches_of
-from plantood.training.mining.scoring import BATCH
+from plantood.training.mining.engines.scoring import BATCH
 from plantood.training.photos.hashes import correlations, look_of, near_duplicates
 from plantood.training.process.parallel import map_in_order
 from plantood.training.process.progress import track
@@ -53,6 +53,10 @@ class Fingerprints:
             self.looks + other.looks,
             self.embeddings + other.embeddings,
         )
+
+    def block(self, start: int) -> NDArray[np.float32]:
+        """The embeddings of a block of photos, ``[n, C]``."""
+        return np.stack(self.embeddings[start : start + BLOCK]).astype(np.float32)
 
 
 def fingerprints(files: Sequence[Path], scorer: Scorer, description: str) -> Fingerprints:
@@ -107,12 +111,11 @@ def _pairs(photos: Fingerprints, first: int) -> Iterable[tuple[int, int]]:
     yield from near_duplicates(photos.looks).tolist()
     if len(photos.embeddings) <= first:
         return
-    embeddings = np.stack(photos.embeddings)
-    for start in range(first, len(embeddings), BLOCK):
-        own = embeddings[start : start + BLOCK].astype(np.float32)
-        # Block by block: of many photos, neither all in float32 nor all products at once.
+    # Block by block: of many photos, neither all in float32 nor all products at once.
+    for start in range(first, len(photos.embeddings), BLOCK):
+        own = photos.block(start)
         for left in range(0, start + len(own), BLOCK):
-            products = own @ embeddings[left : left + BLOCK].astype(np.float32).T
+            products = own @ photos.block(left).T
             rows, columns = np.nonzero(products >= LEAST_COSINE)
             pairs = np.c_[columns + left, rows + start]
             pairs = pairs[pairs[:, 0] < pairs[:, 1]]

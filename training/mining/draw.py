@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from plantood.errors import SourceError
+from plantood.training.mining.engines.scoring import BATCH, Outcome
 from plantood.training.mining.labelled import read_labelled
-from plantood.training.mining.scoring import BATCH, Outcome
 from plantood.training.mining.sources import entries
 from plantood.training.mining.worklist import FILE, Task, WorkList
 from plantood.training.process.progress import progress_bars

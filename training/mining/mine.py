@@ -11,11 +11,11 @@ from plantood.errors import GateModelError, RoundError
 from plantood.model.entry import MANIFEST, GateModel, sha256
 from plantood.model.runtime import usable_cpus
 from plantood.settings import Settings
+from plantood.training.common.gates import find_gate
 from plantood.training.files.paths import spelled
-from plantood.training.judging.gates import find_gate
 from plantood.training.mining.alike import fingerprints
 from plantood.training.mining.draw import SKIPPED, Engine, draw
-from plantood.training.mining.local import score_locally
+from plantood.training.mining.engines.local import score_locally
 from plantood.training.mining.select import select
 from plantood.training.mining.sources import is_url
 from plantood.training.mining.worklist import FILE as WORK_LIST
@@ -173,7 +173,7 @@ def _engine(options: MineOptions, gate: GateModel) -> Engine:
     if is_url(options.source) and not options.readers:
         readers = max(REMOTE_READERS, readers)
     if options.engine == "ray":
-        from plantood.training.mining.ray_engine import score_on_ray
+        from plantood.training.mining.engines.ray_engine import score_on_ray
 
         return partial(score_on_ray, gate, readers=readers)
     return lambda tasks, is_new, _: score_locally(gate, tasks, is_new, readers)

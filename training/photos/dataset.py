@@ -16,8 +16,8 @@ from plantood.training.common.settings import DataSettings
 from plantood.training.files.atomic import write_csv
 from plantood.training.photos.account import Account, read_usable
 from plantood.training.photos.data import CLASS_NAMES, BadPhoto, LabelledPhoto
-from plantood.training.photos.splits import divide
-from plantood.training.photos.units import Together, ensure_units
+from plantood.training.photos.division.splits import divide
+from plantood.training.photos.division.units import Together, ensure_units
 
 Photos = tuple[LabelledPhoto, ...]
 

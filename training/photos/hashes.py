@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import combinations_with_replacement
 from typing import TypeVar
 
 import numpy as np
@@ -64,7 +65,7 @@ def near_duplicates(looks: Sequence[bytes], least: float = LEAST_ALIKE) -> NDArr
     copies = [(first.setdefault(look, index), index) for index, look in enumerate(looks)]
     places = np.array([*first.values()])
     grey = _grey(first)
-    flat = grey.std(axis=(1, 2)) < FLAT
+    flat = _contrasts(grey) < FLAT
     nothing = places[flat]
     pairs = [np.array(copies), np.c_[nothing[:-1], nothing[1:]]]
     grey, places = grey[~flat], places[~flat]
@@ -92,28 +93,34 @@ def near_duplicate_groups(looks: Sequence[bytes]) -> NDArray[np.int64]:
     return groups
 
 
-def _grey(looks: Iterable[bytes]) -> NDArray[np.float32]:
+def _grey(looks: Iterable[bytes]) -> NDArray[np.uint8]:
     """Looks as pictures, ``[N, 32, 32]``."""
-    return np.frombuffer(b"".join(looks), np.uint8).reshape(-1, SIDE, SIDE).astype(np.float32)
+    return np.frombuffer(b"".join(looks), np.uint8).reshape(-1, SIDE, SIDE)
 
 
-def _gradients(grey: NDArray[np.float32]) -> NDArray[np.float32]:
+def _contrasts(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Standard deviations in grey levels, ``[N]``."""
+    blocks = (grey[start : start + BLOCK] for start in range(0, len(grey), BLOCK))
+    return np.concatenate([block.std(axis=(1, 2), dtype=np.float32) for block in blocks])
+
+
+def _gradients(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Differences of neighbours at 8x8, both ways, as vectors of length 1, ``[N, 112]``."""
-    small = grey.reshape(-1, 8, SIDE // 8, 8, SIDE // 8).mean(axis=(2, 4))
+    small = grey.reshape(-1, 8, SIDE // 8, 8, SIDE // 8).mean(axis=(2, 4), dtype=np.float32)
     across, down = np.diff(small, axis=2), np.diff(small, axis=1)
     return _unit(np.concatenate([part.reshape(len(grey), -1) for part in (across, down)], axis=1))
 
 
 def _candidates(vectors: NDArray[np.float32]) -> Iterator[NDArray[np.int64]]:
     """Pairs ``[n, 2]`` of vectors with a product of at least `CANDIDATE`, block by block."""
-    for start in range(0, len(vectors), BLOCK):
-        products = vectors[start : start + BLOCK] @ vectors[start:].T
-        one, two = np.nonzero(products >= CANDIDATE)
-        later = two > one
-        yield np.c_[one[later], two[later]] + start
+    starts = range(0, len(vectors), BLOCK)
+    for first, second in combinations_with_replacement(starts, 2):
+        products = vectors[first : first + BLOCK] @ vectors[second : second + BLOCK].T
+        pairs = np.argwhere(products >= CANDIDATE) + np.array((first, second))
+        yield pairs[pairs[:, 0] < pairs[:, 1]]
 
 
-def _correlations(grey: NDArray[np.float32], pairs: NDArray[np.int64]) -> NDArray[np.float32]:
+def _correlations(grey: NDArray[np.uint8], pairs: NDArray[np.int64]) -> NDArray[np.float32]:
     """Of pairs ``[n, 2]`` at the best of the small shifts, block by block, ``[n]``."""
     found = [np.zeros(0, np.float32)]
     for start in range(0, len(pairs), BLOCK):
@@ -124,7 +131,7 @@ def _correlations(grey: NDArray[np.float32], pairs: NDArray[np.int64]) -> NDArra
     return np.concatenate(found)
 
 
-def _spectra(grey: NDArray[np.float32]) -> NDArray[np.complex64]:
+def _spectra(grey: NDArray[np.uint8]) -> NDArray[np.complex64]:
     """Flattened, weighted spectra of length 1, ``[N, 32 * 17]``; the photo's edges fade out."""
     mean = (grey * _WINDOW).sum(axis=(1, 2), keepdims=True) / _WINDOW.sum()
     spectra = np.fft.rfft2((grey - mean) * _WINDOW)

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plantood.model.memory import Memory, remember
-from plantood.training.photos.balance import sample_weights
 from plantood.training.photos.dataset import Photos, labels_of
+from plantood.training.photos.division.balance import sample_weights
 
 
 def remember_photos(

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.random import Generator
 
+from plantood.training.negatives.synthetic import FRAMES
 from plantood.training.recipe.roles import Ground, Roles
 from plantood.training.recipe.samples import PLANT_KINDS, TEST, Row, Sample
-from plantood.training.recipe.synthetic import FRAMES
 
 COPIES_PER_SOURCE, MIN_COPIES, MAX_COPIES = 1100, 2, 16
 """Of the starter, by source; and of one photo: more where a source has few photos."""

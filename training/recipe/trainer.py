@@ -28,7 +28,7 @@ from plantood.training.fitting.losses import WeightedBinaryCrossentropy, mean_lo
 from plantood.training.fitting.phases import SCORES, TrainedHead
 from plantood.training.fitting.probe import Probe, fit_probe
 from plantood.training.fitting.unseen import UNSEEN, Said, judge_unseen
-from plantood.training.judging.rule import FEWEST_SOURCES
+from plantood.training.judging.decision.rule import FEWEST_SOURCES
 from plantood.training.network.classifier import build_classifier
 from plantood.training.network.heads import build_head
 from plantood.training.photos.dataset import Dataset, Photos, labels_of

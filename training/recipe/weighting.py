@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from plantood.training.negatives.synthetic import FRAMES
 from plantood.training.recipe.samples import PLANT_KINDS, Sample
-from plantood.training.recipe.synthetic import FRAMES
 
 PLANT_SHARES = {"planted": 0.25, "planted_toned": 0.06, "toned": 0.06, "closeup": 0.15}
 OTHER_SHARES = {

@@ -15,8 +15,8 @@ from plantood.training.common.tables import (
     markdown,
     source_table,
 )
-from plantood.training.judging.guarantee import Guarantee
-from plantood.training.judging.rule import VALIDATION
+from plantood.training.judging.decision.guarantee import Guarantee
+from plantood.training.judging.decision.rule import VALIDATION
 
 INTENDED_USE = """\
 A gate in front of a plant-disease detector: it judges whether a farmer's photo shows a plant that

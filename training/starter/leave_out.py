@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from plantood.model.calibration import sigmoid
 from plantood.training.common.settings import CostSettings
-from plantood.training.judging.rule import Unseen
-from plantood.training.photos.units import Together, units_of
+from plantood.training.judging.decision.rule import Unseen
+from plantood.training.photos.division.units import Together, units_of
 from plantood.training.process.progress import track
 from plantood.training.recipe.samples import Sample
 

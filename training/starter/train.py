@@ -33,8 +33,8 @@ from plantood.training.common.tables import Row
 from plantood.training.fitting.extractor import extractor_for
 from plantood.training.fitting.probe import PENALTY, Probe, fit_probe
 from plantood.training.fitting.scoring import score_photos
+from plantood.training.judging.decision.rule import LEFT_OUT, Rule
 from plantood.training.judging.evaluation import Evaluation, Scored, too_few_to_tell
-from plantood.training.judging.rule import LEFT_OUT, Rule
 from plantood.training.judging.seen import Seen
 from plantood.training.judging.unseen import unseen_table
 from plantood.training.network.backbones import build_backbone

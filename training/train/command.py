@@ -39,7 +39,7 @@ def _fail_early(values: dict[str, Any]) -> None:
         TrainingDataError: of the photos.
     """
     from plantood.training.photos.account import ensure_photos
-    from plantood.training.photos.units import ensure_units
+    from plantood.training.photos.division.units import ensure_units
     from plantood.training.recipe.named import ensure_linear, named_roles
 
     apply_recipe(click.get_current_context(), values)

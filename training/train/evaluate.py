@@ -9,15 +9,15 @@ from typing import Any
 
 from plantood.errors import TrainingDataError
 from plantood.model.entry import GateModel
+from plantood.training.common.gates import find_gate
 from plantood.training.files.disk import ensure_writable
 from plantood.training.fitting.scoring import score_splits
 from plantood.training.judging.evaluation import Evaluation
-from plantood.training.judging.gates import find_gate
 from plantood.training.judging.seen import Seen, seen_by
 from plantood.training.photos.account import Account, read_usable
 from plantood.training.photos.data import BadPhoto, LabelledPhoto
 from plantood.training.photos.dataset import Photos, write_bad
-from plantood.training.photos.splits import FRACTIONS, divide
+from plantood.training.photos.division.splits import FRACTIONS, divide
 from plantood.training.report.html import write_report
 from plantood.training.report.likeness import by_gate
 from plantood.training.train.served import reasons_table, serve

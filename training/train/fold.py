@@ -14,12 +14,12 @@ from plantood.training.fitting.linear import judging_weights
 from plantood.training.fitting.losses import WeightedBinaryCrossentropy, mean_loss
 from plantood.training.fitting.phases import SCORES, HeadTrainer
 from plantood.training.fitting.unseen import Said, read_said, unseen_of, write_said
+from plantood.training.judging.decision.rule import Rule, Unseen
 from plantood.training.judging.evaluation import Evaluation, Scored, scored_splits
-from plantood.training.judging.rule import Rule, Unseen
 from plantood.training.judging.unseen import Accepted, accepted_shares
 from plantood.training.photos.dataset import Dataset, Photos
-from plantood.training.photos.folds import COMPARED
-from plantood.training.photos.units import Together
+from plantood.training.photos.division.folds import COMPARED
+from plantood.training.photos.division.units import Together
 from plantood.training.process.progress import track
 from plantood.training.recipe.trainer import RecipeTrainer
 from plantood.training.train.judged import judged, rule_of_validation

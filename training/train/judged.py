@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 
 from plantood.training.common.settings import CostSettings, GuaranteeSettings
-from plantood.training.judging.calibration import fit_calibration
+from plantood.training.judging.decision.calibration import fit_calibration
+from plantood.training.judging.decision.guarantee import guaranteed_threshold
+from plantood.training.judging.decision.rule import LEFT_OUT, VALIDATION, Rule
+from plantood.training.judging.decision.threshold import ChosenThreshold, choose_threshold
 from plantood.training.judging.evaluation import Evaluation, Scored
-from plantood.training.judging.guarantee import guaranteed_threshold
-from plantood.training.judging.rule import LEFT_OUT, VALIDATION, Rule
-from plantood.training.judging.threshold import ChosenThreshold, choose_threshold
 
 NOTHING = GuaranteeSettings()
 """Is promised of false accepts."""

@@ -21,13 +21,13 @@ from plantood.training.fitting.extractor import extractor_for
 from plantood.training.fitting.phases import HeadTrainer
 from plantood.training.fitting.room import ensure_room
 from plantood.training.fitting.unseen import Said
+from plantood.training.judging.decision.threshold import ChosenThreshold
 from plantood.training.judging.evaluation import Evaluation, Scored
-from plantood.training.judging.threshold import ChosenThreshold
 from plantood.training.judging.unseen import Accepted, unseen_table
 from plantood.training.network.backbones import build_backbone
 from plantood.training.photos.data import CLASS_NAMES
 from plantood.training.photos.dataset import Dataset, load_dataset
-from plantood.training.photos.units import in_words, units_of
+from plantood.training.photos.division.units import in_words, units_of
 from plantood.training.process.determinism import make_deterministic
 from plantood.training.process.progress import say
 from plantood.training.process.run import open_run, run_name

@@ -21,7 +21,7 @@ from plantood.training.photos.dataset import (
     write_bad,
     write_crossings,
 )
-from plantood.training.photos.units import in_words
+from plantood.training.photos.division.units import in_words
 from plantood.training.process.determinism import make_deterministic
 from plantood.training.process.progress import say
 from plantood.training.process.run import open_run, run_name

@@ -8,22 +8,22 @@ import pytest
 from plantood.model.calibration import sigmoid
 from plantood.model.correction import Correction
 from plantood.model.memory import Memory, remember
-from plantood.training.adapt.correct import (
+from plantood.training.adapt.correction.correct import (
     NewPhotos,
     fit_correction,
     leave_each_out,
     memory_logits,
     none,
 )
-from plantood.training.adapt.fit import Vector
+from plantood.training.adapt.correction.fit import Vector
 from plantood.training.adapt.judge import Compared, Judged, Said, enough_to_choose, judge
 from plantood.training.adapt.terms import Terms
 from plantood.training.adapt.told import change_table, figures_table
 from plantood.training.common.settings import CostSettings
-from plantood.training.finetune.changes import at_fixed_points
+from plantood.training.judging.changes import at_fixed_points
+from plantood.training.judging.decision.threshold import choose_threshold
 from plantood.training.judging.evaluation import Scored
 from plantood.training.judging.metrics import summary
-from plantood.training.judging.threshold import choose_threshold
 from tests.training.adapt.test_correct import CHANNELS, photos
 from tests.training.conftest import make_photo
 

@@ -27,7 +27,7 @@ from plantood.training.adapt.settings import AdaptOptions
 from plantood.training.adapt.terms import Terms
 from plantood.training.common.settings import CostSettings
 from plantood.training.fitting.features import read_input
-from plantood.training.judging.guarantee import guaranteed_threshold
+from plantood.training.judging.decision.guarantee import guaranteed_threshold
 from plantood.training.rounds.labels import Decision
 from tests.service.tiny_gate import SIZE
 from tests.training.adapt.conftest import CALIBRATION, blue

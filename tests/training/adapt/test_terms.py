@@ -5,11 +5,11 @@ import pytest
 
 from plantood.model.calibration import sigmoid
 from plantood.model.memory import Memory, remember
-from plantood.training.adapt.correct import none
+from plantood.training.adapt.correction.correct import none
 from plantood.training.adapt.terms import Terms
 from plantood.training.common.settings import CostSettings
-from plantood.training.judging.guarantee import guaranteed_threshold
-from plantood.training.judging.threshold import choose_threshold
+from plantood.training.judging.decision.guarantee import guaranteed_threshold
+from plantood.training.judging.decision.threshold import choose_threshold
 from tests.training.adapt.test_correct import CHANNELS, photos
 
 

@@ -18,9 +18,9 @@ from plantood.training.common.settings import DataSettings
 from plantood.training.files.paths import existing, spelled, unspelled
 from plantood.training.photos.data import read_data
 from plantood.training.photos.dataset import load_dataset
-from plantood.training.review.app import ReviewApp
 from plantood.training.review.log import DecisionLog
-from plantood.training.review.pictures import Pictures
+from plantood.training.review.server.app import ReviewApp
+from plantood.training.review.server.pictures import Pictures
 from plantood.training.rounds.layout import Round
 from tests.training.conftest import Data, csv_rows, write_photo
 from tests.training.review.rounds import make_round

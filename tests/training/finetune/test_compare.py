@@ -7,9 +7,9 @@ import pytest
 from scipy.stats import binomtest
 
 from plantood.training.common.settings import CostSettings
-from plantood.training.finetune.changes import at_fixed_points, is_worse, mcnemar_exact
 from plantood.training.finetune.compare import Comparison, Judgement, compare, judge
 from plantood.training.finetune.report import change_table, judgement_markdown
+from plantood.training.judging.changes import at_fixed_points, is_worse, mcnemar_exact
 from plantood.training.judging.evaluation import Evaluation, Scored
 from tests.training.conftest import make_photo
 

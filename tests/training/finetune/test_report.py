@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from plantood.training.finetune.report import promise_notes
+from plantood.training.judging.decision.guarantee import guaranteed_threshold
+from plantood.training.judging.decision.threshold import choose_threshold
 from plantood.training.judging.evaluation import Evaluation
-from plantood.training.judging.guarantee import guaranteed_threshold
-from plantood.training.judging.threshold import choose_threshold
 
 PROMISED = guaranteed_threshold([0] * 300 + [1], [0.1] * 300 + [0.9], max_false_accept=0.01)
 PARENT = {"guarantee": PROMISED.as_dict(), "threshold": 0.8}

@@ -8,9 +8,9 @@ import pytest
 from plantood.model.calibration import Calibration, logit, sigmoid
 from plantood.training.common.settings import CostSettings
 from plantood.training.finetune.rule import ParentRule, judged_alike
+from plantood.training.judging.decision.rule import LEFT_OUT, VALIDATION
+from plantood.training.judging.decision.threshold import ChosenThreshold, choose_threshold
 from plantood.training.judging.evaluation import Evaluation, Scored
-from plantood.training.judging.rule import LEFT_OUT, VALIDATION
-from plantood.training.judging.threshold import ChosenThreshold, choose_threshold
 from plantood.training.train.judged import judged, judged_facts, threshold_notes
 from tests.training.conftest import make_photo
 

@@ -24,7 +24,7 @@ from plantood.model.policy import Policy
 from plantood.model.runtime import Scorer
 from plantood.model.store import list_gates, load_gate, save_gate
 from plantood.training.fitting.scoring import score_photos
-from plantood.training.judging.rule import LEFT_OUT
+from plantood.training.judging.decision.rule import LEFT_OUT
 from plantood.training.judging.seen import seen_by
 from plantood.training.photos.data import CLASS_NAMES, read_data
 from plantood.training.photos.dataset import labels_digest

@@ -7,7 +7,7 @@ from dataclasses import replace
 from plantood.training.finetune.sides import Sides, split_sides
 from plantood.training.judging.seen import DIGITS, Seen
 from plantood.training.photos.data import LabelledPhoto
-from plantood.training.photos.splits import divide
+from plantood.training.photos.division.splits import divide
 from tests.training.conftest import make_photo
 
 

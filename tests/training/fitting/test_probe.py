@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from plantood.training.adapt.fit import fit_logistic
+from plantood.training.adapt.correction.fit import fit_logistic
 from plantood.training.fitting.probe import PENALTY, Probe, fit_path, fit_probe
 
 

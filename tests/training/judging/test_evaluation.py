@@ -8,9 +8,9 @@ import pytest
 
 from plantood.model.calibration import Calibration
 from plantood.training.common.intervals import FEWEST
-from plantood.training.judging.calibration import FittedCalibration
+from plantood.training.judging.decision.calibration import FittedCalibration
+from plantood.training.judging.decision.guarantee import Guarantee, guaranteed_threshold
 from plantood.training.judging.evaluation import NAMED, Evaluation, Scored, too_few_to_tell
-from plantood.training.judging.guarantee import Guarantee, guaranteed_threshold
 from plantood.training.judging.metrics import calibration_error
 from tests.training.conftest import make_photo
 

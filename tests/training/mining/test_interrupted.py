@@ -43,7 +43,7 @@ def test_a_source_that_goes_away_stops_the_work_and_is_taken_up_again(
         return Path(path).read_bytes()
 
     with monkeypatch.context() as broken:
-        broken.setattr("plantood.training.mining.scoring.read", failing)
+        broken.setattr("plantood.training.mining.engines.scoring.read", failing)
         with pytest.raises(SourceError, match=r"in a row .*network is down.*goes on"):
             mine(options(source, sample=None, readers=1))
     round_ = Round.open(tmp_path / "round")

@@ -13,7 +13,8 @@ import pytest
 from plantood.errors import GateModelError, RoundError, SettingsError, SourceError
 from plantood.judging.gate import Gate
 from plantood.model.store import load_gate, save_gate
-from plantood.training.mining import draw, local
+from plantood.training.mining import draw
+from plantood.training.mining.engines import local
 from plantood.training.mining.mine import mine
 from plantood.training.process.run import hold
 from plantood.training.rounds.labels import Decision

@@ -16,8 +16,8 @@ from PIL import Image
 from plantood.cli import main
 from plantood.training.common.shared import shared_dir
 from plantood.training.photos.data import read_data
+from plantood.training.photos.division.splits import FRACTIONS, divide
 from plantood.training.photos.scan import scan
-from plantood.training.photos.splits import FRACTIONS, divide
 from tests.training.conftest import csv_rows
 from tests.training.killed import kill_when
 from tests.training.negatives.pictures import save, soil, with_leaves

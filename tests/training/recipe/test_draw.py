@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from plantood.training.negatives.synthetic import FRAMES
 from plantood.training.photos.augment import SIDE
 from plantood.training.photos.vegetation import excess_green
 from plantood.training.recipe import draw as drawing
@@ -12,7 +13,6 @@ from plantood.training.recipe.draw import MIN_LIGHT, bare_window, leaf_window
 from plantood.training.recipe.plan import COUNTS
 from plantood.training.recipe.roles import Cuts
 from plantood.training.recipe.samples import PLANT_KINDS, Sample
-from plantood.training.recipe.synthetic import FRAMES
 from tests.training.recipe.pictures import LEAF, SOIL, TABLE, ellipse, leaf_photo, save, textured
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from plantood.training.common.settings import RecipeSettings
+from plantood.training.negatives.synthetic import FRAMES
 from plantood.training.recipe.plan import COPIED, COPIES_PER_SOURCE, COUNTS, MAX_COPIES, plan
 from plantood.training.recipe.roles import Roles
 from plantood.training.recipe.samples import PLANT_KINDS, Row, Sample
-from plantood.training.recipe.synthetic import FRAMES
 from plantood.training.starter.roles import NEEDED_SOURCES, ROLES
 from tests.training.recipe.pictures import PLANTS, rows_of_all_sources
 

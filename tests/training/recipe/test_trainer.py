@@ -11,7 +11,7 @@ from plantood.errors import UnreadablePhoto
 from plantood.model.neighbours import Neighbours
 from plantood.training.common.settings import FitSettings, RecipeSettings, TrainOptions
 from plantood.training.photos.dataset import Dataset, Photos
-from plantood.training.photos.folds import source_folds
+from plantood.training.photos.division.folds import source_folds
 from plantood.training.recipe import bank as bank_module
 from plantood.training.recipe.bank import Bank
 from plantood.training.recipe.samples import Sample

@@ -8,9 +8,9 @@ import pytest
 from plantood.model.calibration import Calibration
 from plantood.training.common.settings import CostSettings
 from plantood.training.finetune.rule import ParentRule, judged_alike
+from plantood.training.judging.decision.rule import LEFT_OUT
+from plantood.training.judging.decision.threshold import choose_threshold
 from plantood.training.judging.evaluation import Evaluation, Scored
-from plantood.training.judging.rule import LEFT_OUT
-from plantood.training.judging.threshold import choose_threshold
 from plantood.training.report.card import model_card
 from plantood.training.train.judged import judged
 from tests.training.conftest import make_photo

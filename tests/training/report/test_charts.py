@@ -11,7 +11,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from plantood.model.calibration import Calibration
-from plantood.training.judging.calibration import FittedCalibration
+from plantood.training.judging.decision.calibration import FittedCalibration
 from plantood.training.judging.evaluation import Evaluation, Scored
 from plantood.training.report import charts
 from tests.training.conftest import make_photo

@@ -10,7 +10,7 @@ from selenium import webdriver
 from tests.browser import open_browser
 from tests.training.review.page import Page
 from tests.training.review.rounds import make_round
-from tests.training.review.server import ReviewServer, reviewing
+from tests.training.review.serving import ReviewServer, reviewing
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from plantood.training.photos.data import read_data
 from plantood.training.review.client import ReviewClient, ReviewRefused
 from plantood.training.rounds.layout import LABELS, Round
 from tests.training.review.rounds import make_round
-from tests.training.review.server import ReviewServer, reviewing
+from tests.training.review.serving import ReviewServer, reviewing
 from tests.training.rounds.disk import bound_files, fill, small_disk
 
 Said = list[tuple[str, str, str]]

@@ -19,7 +19,7 @@ from plantood.training.review.client import ReviewClient, ReviewRefused
 from plantood.training.rounds.layout import LABELS, Round
 from tests.training.conftest import csv_rows
 from tests.training.review.rounds import make_round
-from tests.training.review.server import ROOT, ReviewServer, reviewing, start
+from tests.training.review.serving import ROOT, ReviewServer, reviewing, start
 
 TOKEN = "a token of sixteen or more"
 

@@ -13,7 +13,7 @@ from plantood.training.photos.data import read_data
 from plantood.training.review.client import ReviewClient, ReviewRefused
 from plantood.training.rounds.layout import LABELS, Round
 from tests.training.review.rounds import make_round
-from tests.training.review.server import reviewing, start
+from tests.training.review.serving import reviewing, start
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -8,7 +8,7 @@ from selenium.webdriver.common.keys import Keys
 
 from tests.browser import CONTRASTS, PHONE
 from tests.training.review.page import Page
-from tests.training.review.server import ReviewServer
+from tests.training.review.serving import ReviewServer
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

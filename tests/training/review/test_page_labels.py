@@ -14,7 +14,7 @@ from plantood.training.review.second_look import STRONG
 from plantood.training.rounds.layout import LABELS, Round
 from tests.training.review.page import KEYS, Page, standing
 from tests.training.review.rounds import make_round
-from tests.training.review.server import ReviewServer, reviewing, start
+from tests.training.review.serving import ReviewServer, reviewing, start
 
 
 def test_fifty_photos_by_keyboard_and_the_server_killed_in_the_middle(

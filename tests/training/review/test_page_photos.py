@@ -11,7 +11,7 @@ from selenium.webdriver.support.ui import Select
 from plantood.training.rounds.layout import Round
 from tests.training.review.page import Page, standing
 from tests.training.review.rounds import make_round
-from tests.training.review.server import ReviewServer, reviewing
+from tests.training.review.serving import ReviewServer, reviewing
 
 
 def test_the_most_suspicious_come_first_with_all_that_is_known(

@@ -11,7 +11,7 @@ from plantood.training.review.client import ReviewClient
 from plantood.training.rounds.layout import Round
 from tests.training.review.page import Page, standing
 from tests.training.review.rounds import make_round
-from tests.training.review.server import ReviewServer, reviewing, start
+from tests.training.review.serving import ReviewServer, reviewing, start
 
 
 def test_two_tabs_do_not_overwrite_each_other(page: Page, server: ReviewServer) -> None:

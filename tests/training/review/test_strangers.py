@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.training.review.rounds import make_round
-from tests.training.review.server import ReviewServer, reviewing
+from tests.training.review.serving import ReviewServer, reviewing
 
 TOKEN = "a token of sixteen or more"
 

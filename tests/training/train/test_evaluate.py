@@ -16,7 +16,7 @@ from plantood.cli import main
 from plantood.model.store import save_gate
 from plantood.training.common.settings import DataSettings, FitSettings, TrainOptions
 from plantood.training.photos.dataset import load_dataset
-from plantood.training.photos.splits import split_of
+from plantood.training.photos.division.splits import split_of
 from plantood.training.train.evaluate import CHOSEN_ON, TRAINED_ON, evaluate, photos_by_split
 from plantood.training.train.train import train
 from tests.service.tiny_gate import build

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from plantood.cli import main
 from plantood.errors import SettingsError
 from plantood.training.common.settings import DataSettings, FitSettings, TrainOptions
-from plantood.training.judging.rule import VALIDATION
+from plantood.training.judging.decision.rule import VALIDATION
 from plantood.training.photos.dataset import load_dataset
 from plantood.training.train.leave_one_out import leave_one_out
 from plantood.training.train.train import train

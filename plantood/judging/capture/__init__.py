@@ -1,0 +1,1 @@
+"""Photos that the gate is unsure about, kept for mining: a queue, and where they go."""

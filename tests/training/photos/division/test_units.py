@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import pytest
+
+from plantood.errors import SettingsError
+from plantood.training.photos.division.units import (
+    ensure_units,
+    fewest_units,
+    in_words,
+    unit_names,
+    units_of,
+)
+
+TABLE, STREET = frozenset({"apple", "maize"}), frozenset({"asphalt", "soil"})
+
+
+def test_units_are_sources_or_what_belongs_together() -> None:
+    together = (frozenset({"farm", "street"}),)
+    assert units_of(["street", "farm", "room"], together) == [*together, frozenset({"room"})]
+    assert units_of(["b", "a", "b"], ()) == [frozenset({"a"}), frozenset({"b"})]
+
+
+def test_a_unit_has_the_first_of_its_names() -> None:
+    assert unit_names(["maize", "room", "apple"], (TABLE,)) == ["apple", "room", "apple"]
+    assert in_words([STREET, TABLE]) == "asphalt and soil; apple and maize"
+
+
+def test_a_unit_counts_as_one() -> None:
+    labels, sources = [1, 1, 1, 0, 0, 0], ["apple", "maize", "rice", "asphalt", "soil", "room"]
+    assert fewest_units(labels, sources) == 3
+    assert fewest_units(labels, sources, (TABLE,)) == 2
+    assert fewest_units(labels, sources, (TABLE, STREET)) == 2
+    assert fewest_units(labels[:3], sources[:3]) == 0
+    # One that has photos of both classes counts in each.
+    assert fewest_units([1, 0, 0], ["apple", "apple", "soil"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("together", "said"),
+    [
+        ((frozenset({"apple", "maise"}),), "no source is called maise; there are: apple, asphalt"),
+        ((TABLE, frozenset({"apple", "soil"})), "give them once: --together apple,maize,soil"),
+    ],
+)
+def test_mistakes_are_told(together: tuple[frozenset[str], ...], said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        ensure_units(together, ["maize", "apple", "soil", "asphalt"])
+    ensure_units((TABLE, STREET), ["maize", "apple", "soil", "asphalt"])

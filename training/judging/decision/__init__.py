@@ -1,0 +1,1 @@
+"""What turns scores into verdicts: calibration, threshold, a bound on false accepts."""

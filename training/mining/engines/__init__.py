@@ -1,0 +1,1 @@
+"""What scores photos: the threads of one machine, or a cluster."""

@@ -1,0 +1,1 @@
+"""The server of a review: its socket, who may speak with it, its page and photos."""
