@@ -52,7 +52,7 @@ const waiting = () => [...document.querySelectorAll(".cell img")].filter((image)
   const first = performance.now();
   while (waiting()) await frame();
   const start = await frame();
-  const shown = start - first;
+  const shown = Math.max(0, start - first);  // a frame's time is that of its beginning
   let last = start, blank = 0;
   for (let now = start; now - start < 1000 * seconds;) {
     grid.scrollTop = (grid.scrollHeight - grid.clientHeight) * (now - start) / (1000 * seconds);

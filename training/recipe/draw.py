@@ -11,13 +11,14 @@ from numpy.random import Generator
 from PIL import Image
 
 from plantood.photo.images import load_image
+from plantood.training.negatives import synthetic
 from plantood.training.photos.augment import Photo, augment, brighten, fit, paint_green, split_tone
 from plantood.training.photos.vegetation import (
     excess_green,
     table_leaf_mask,
     vegetation_mask,
 )
-from plantood.training.recipe import composites, synthetic
+from plantood.training.recipe import composites
 from plantood.training.recipe.composites import CutOut
 from plantood.training.recipe.roles import Cuts
 from plantood.training.recipe.samples import Sample
