@@ -24,7 +24,7 @@ from plantood.training.judging.changes import at_fixed_points
 from plantood.training.judging.decision.threshold import choose_threshold
 from plantood.training.judging.evaluation import Scored
 from plantood.training.judging.metrics import summary
-from tests.training.adapt.test_correct import CHANNELS, photos
+from tests.training.adapt.correction.test_correct import CHANNELS, photos
 from tests.training.conftest import make_photo
 
 START = none(CHANNELS)

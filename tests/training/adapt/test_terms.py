@@ -10,7 +10,7 @@ from plantood.training.adapt.terms import Terms
 from plantood.training.common.settings import CostSettings
 from plantood.training.judging.decision.guarantee import guaranteed_threshold
 from plantood.training.judging.decision.threshold import choose_threshold
-from tests.training.adapt.test_correct import CHANNELS, photos
+from tests.training.adapt.correction.test_correct import CHANNELS, photos
 
 
 @pytest.fixture(scope="module")

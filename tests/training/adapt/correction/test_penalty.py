@@ -8,7 +8,7 @@ import pytest
 from plantood.model.memory import Memory, remember
 from plantood.training.adapt.correction.correct import fit_correction, none
 from plantood.training.adapt.correction.penalty import FOLDS, PENALTIES, choose_penalty, parts
-from tests.training.adapt.test_correct import CHANNELS, kept, photos
+from tests.training.adapt.correction.test_correct import CHANNELS, kept, photos
 
 START = none(CHANNELS)
 
