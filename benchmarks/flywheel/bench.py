@@ -27,6 +27,7 @@ from plantood.training.common.shared import VARIABLE, shared_dir
 from plantood.training.common.tables import write_between_markers
 from plantood.training.finetune.data import Collection, read_collection
 from plantood.training.finetune.rule import ParentRule, judged_alike
+from plantood.training.finetune.settings import held_like_parent
 from plantood.training.fitting.extractor import Extractor, extractor_for
 from plantood.training.fitting.phases import HeadTrainer
 from plantood.training.judging.evaluation import Evaluation, Scored
@@ -203,6 +204,7 @@ class Bench:
             settings: of the fit.
         """
         new = [photo for photo in new if photo.sha256 not in self.doubtful]
+        settings = held_like_parent(settings, parent.evaluation.details)
         old = parent.dataset
         dataset = replace(self._dataset([*old.train, *old.val, *old.test, *new]))
         dataset = replace(dataset, left_out=old.left_out)

@@ -26,7 +26,7 @@ from plantood.training.finetune.data import (
 )
 from plantood.training.finetune.report import promise_notes, write_judgement
 from plantood.training.finetune.rule import ParentRule, judged_alike
-from plantood.training.finetune.settings import REJECTED, FinetuneOptions
+from plantood.training.finetune.settings import REJECTED, FinetuneOptions, held_like_parent
 from plantood.training.fitting.extractor import Extractor, extractor_for
 from plantood.training.fitting.fit import read_arrays, write_arrays
 from plantood.training.fitting.phases import HeadTrainer, TrainedHead
@@ -87,6 +87,7 @@ def finetune(options: FinetuneOptions) -> FinetuneResult:
             f"{parent.tag} was adapted, which fine-tuning would undo; fine-tune "
             f"{parent.manifest.parent}, which it was adapted from, with the same photos."
         )
+    options = replace(options, fit=held_like_parent(options.fit, parent.metrics))
     gathered = _gather(parent, options)
     dataset = gathered.dataset
     backbone = build_backbone(parent.manifest.backbone, parent.keras_path)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -52,3 +53,17 @@ class FinetuneOptions:
     gate_name: str = GATE_NAME
     quantize: Literal["none", "float16", "int8"] | None = None
     """Of the exported graph; None is as the parent."""
+
+
+def held_like_parent(asked: FitSettings, parent: Mapping[str, Any]) -> FitSettings:
+    """The settings of a child, whose linear head is held by its parent's penalty.
+
+    Where sources were left out, that is the one that is best for new sources. By validation photos,
+    which are of sources that both know, the weakest would be taken, and what it was good for lost.
+
+    Args:
+        asked: with a penalty of its own, they stay as they are.
+        parent: its figures; a head that is not linear names no penalty.
+    """
+    held = parent.get("settings", {}).get("penalty")
+    return asked if asked.penalty else replace(asked, penalty=held)

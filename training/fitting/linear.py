@@ -128,7 +128,9 @@ def fit_linear(
 
 
 def chosen_for_linear(result: FitResult, settings: FitSettings) -> dict[str, float | None]:
-    """The penalty of the best weights, if one was better than the start; None is what had no say.
+    """The penalty of the best weights, or what was asked for if none was better than the start.
+
+    None is what had no say.
 
     Args:
         result: of :func:`fit_linear`.
@@ -137,7 +139,8 @@ def chosen_for_linear(result: FitResult, settings: FitSettings) -> dict[str, flo
     without = ["epochs", "patience", "learning_rate"]
     if not settings.fine_tune_epochs:
         without += ["batch_size", "dropout", "weight_decay"]
-    penalty = result.history[result.best_row - 1]["penalty"] if result.best_row else None
+    rows = result.history[: result.best_row]
+    penalty = rows[-1]["penalty"] if rows else settings.penalty
     return {**dict.fromkeys(without), "penalty": penalty}
 
 

@@ -23,6 +23,7 @@ from plantood.model.entry import BACKBONE, HEAD, KERAS, write_entry
 from plantood.model.policy import Policy
 from plantood.model.runtime import Scorer
 from plantood.model.store import list_gates, load_gate, save_gate
+from plantood.training.common.settings import PENALTIES
 from plantood.training.fitting.scoring import score_photos
 from plantood.training.judging.decision.rule import LEFT_OUT
 from plantood.training.judging.seen import seen_by
@@ -75,6 +76,15 @@ def test_the_child_names_its_parent_and_what_it_learned_from(
     card = load_gate(child[0]).card
     assert f"fine-tuned from {flywheel.tag}" in card
     assert manifest.data[1].labels_sha256 in card
+
+
+def test_a_linear_head_is_held_as_its_parent_s_was(
+    child: tuple[str, Path], flywheel: Flywheel
+) -> None:
+    """The penalty that was best on sources left out, not the one that is best on known ones."""
+    held = load_gate(flywheel.tag).metrics["settings"]["penalty"]
+    assert held in PENALTIES
+    assert load_gate(child[0]).metrics["settings"]["penalty"] == held
 
 
 def test_it_is_served_as_the_latest(child: tuple[str, Path]) -> None:
