@@ -162,7 +162,7 @@ fit_options = options(
         "solution: epochs, patience, learning rate, batch size, dropout and weight decay are not "
         "for their first phase."
         f"  [default: of {', '.join(f'{one:g}' for one in PENALTIES)} the best on sources left "
-        "out]",
+        "out; of finetune, the parent's]",
     ),
     click.option(
         "--loss",

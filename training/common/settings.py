@@ -78,7 +78,7 @@ class FitSettings:
     weight_decay: float = 0.0
     penalty: float | None = None
     """Of linear heads; None tries those of `PENALTIES` and takes the best on sources left
-    out, or on validation."""
+    out, or on validation; a child has its parent's."""
     fine_tune_epochs: int = 2
     fine_tune_learning_rate: float = 1e-5
     augment: bool = False
