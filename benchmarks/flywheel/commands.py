@@ -44,10 +44,13 @@ class Commands:
         return output
 
     def gate(self, *words: str | Path) -> str:
-        """Run one that trains, and return the tag that it saved, be it a rejected one."""
+        """Run one that trains, and return the tag that it saved, be it a rejected one.
+
+        That of the parent, if nothing was better than it.
+        """
         output = self(*words, allowed=(0, NOT_ACCEPTED))
-        line = next(line for line in output.splitlines() if line.startswith("Saved "))
-        return line.split(" as ")[1].split(",")[0]
+        saved = [line for line in output.splitlines() if line.startswith("Saved ")]
+        return saved[0].split(" as ")[1].split(",")[0] if saved else str(words[1])
 
     def review(self, name: str, port: int = 0) -> str:
         """Label a round as its reviewer would, through the server's API; return its output."""
