@@ -49,10 +49,13 @@ $(VENV)/.kubectl: | $(VENV)/.development
 		echo "There is no kubectl: the tests of the Kubernetes manifests will skip." >&2
 	@touch $@
 
-# What trains keeps both cores busy and heeds no clock, so two at a time; the other tests have time limits.
+# What trains or builds keeps both cores busy and heeds no clock, so two at a time, the longest first; the
+# other tests have time limits.
+UNTIMED := tests/test_wheel.py tests/test_sbom.py tests/test_build.py tests/compose/test_built.py \
+	tests/compose/test_examples.py tests/training tests/docs
 test: $(VENV)/.development $(VENV)/.kubectl ## run all tests
-	$(BIN)/python -m pytest --durations=20 --ignore=tests/training
-	$(BIN)/python -m pytest --durations=20 -n 2 --dist loadfile tests/training
+	$(BIN)/python -m pytest --durations=20 $(UNTIMED:%=--ignore=%)
+	$(BIN)/python -m pytest --durations=20 -n 2 --dist loadfile --no-loadscope-reorder $(UNTIMED)
 
 coverage: $(VENV)/.development $(VENV)/.kubectl ## run all tests, and hold what they cover to its floor
 	$(BIN)/python -m pytest --cov
