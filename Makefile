@@ -61,7 +61,7 @@ coverage: $(VENV)/.development $(VENV)/.kubectl ## run all tests, and hold what 
 	$(BIN)/python -m pytest --cov
 
 check: lint ## the fast loop: format, style, types, and the tests that start no server
-	$(BIN)/python -m pytest -m "not slow" -q
+	$(BIN)/python -m pytest -m "not slow" -q -n 2 --dist loadfile
 
 lint: $(VENV)/.development types ## check format, style and types
 	$(BIN)/ruff format --check .
