@@ -206,7 +206,7 @@ class Bench:
         new = [photo for photo in new if photo.sha256 not in self.doubtful]
         settings = held_like_parent(settings, parent.evaluation.details)
         old = parent.dataset
-        dataset = replace(self._dataset([*old.train, *old.val, *old.test, *new]))
+        dataset = self._dataset([*old.train, *old.val, *old.test, *new])
         dataset = replace(dataset, left_out=old.left_out)
         trainer = self._trainer(dataset, settings, self.folder / name, parent.weights)
         splits = {

@@ -19,7 +19,13 @@ from plantood.model.runtime import Scorer
 from plantood.photo.images import load_image, to_model_input
 from plantood.training.fitting.features import batches_of
 from plantood.training.mining.engines.scoring import BATCH
-from plantood.training.photos.hashes import correlations, look_of, near_duplicates
+from plantood.training.photos.hashes import (
+    BLOCK,
+    close_pairs,
+    correlations,
+    look_of,
+    near_duplicates,
+)
 from plantood.training.process.parallel import map_in_order
 from plantood.training.process.progress import track
 from plantood.training.rounds.plain import read_file
@@ -29,7 +35,6 @@ LEAST_COSINE = 0.92
 `benchmarks.bursts` measures both limits."""
 LEAST_CORRELATION = 0.6
 """Of the looks of such photos."""
-BLOCK = 1024
 
 
 @dataclass
@@ -109,14 +114,5 @@ def alike_to_earlier(photos: Fingerprints, first: int) -> dict[int, int]:
 def _pairs(photos: Fingerprints, first: int) -> Iterable[tuple[int, int]]:
     """Pairs of photos that are alike, the earlier one first; of embeddings, from ``first`` on."""
     yield from near_duplicates(photos.looks).tolist()
-    if len(photos.embeddings) <= first:
-        return
-    # Block by block: of many photos, neither all in float32 nor all products at once.
-    for start in range(first, len(photos.embeddings), BLOCK):
-        own = photos.block(start)
-        for left in range(0, start + len(own), BLOCK):
-            products = own @ photos.block(left).T
-            rows, columns = np.nonzero(products >= LEAST_COSINE)
-            pairs = np.c_[columns + left, rows + start]
-            pairs = pairs[pairs[:, 0] < pairs[:, 1]]
-            yield from pairs[correlations(photos.looks, pairs) >= LEAST_CORRELATION].tolist()
+    for pairs in close_pairs(photos.block, len(photos.embeddings), LEAST_COSINE, first):
+        yield from pairs[correlations(photos.looks, pairs) >= LEAST_CORRELATION].tolist()

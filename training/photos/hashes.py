@@ -13,8 +13,7 @@ in the middle of a table does not make it the same leaf.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import combinations_with_replacement
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -37,7 +36,8 @@ FLOOR = 0.05
 """Of the root mean square of a photo's frequencies: weaker ones are noise, and stay weak."""
 FLAT = 2.0
 """Standard deviation in grey levels below which a photo shows nothing: they all look the same."""
-BLOCK = 2048
+BLOCK = 1024
+"""Photos that are compared at a time."""
 Number = TypeVar("Number", np.float32, np.complex64)
 
 
@@ -69,7 +69,10 @@ def near_duplicates(looks: Sequence[bytes], least: float = LEAST_ALIKE) -> NDArr
     nothing = places[flat]
     pairs = [np.array(copies), np.c_[nothing[:-1], nothing[1:]]]
     grey, places = grey[~flat], places[~flat]
-    for candidates in _candidates(_gradients(grey)):
+    vectors = _gradients(grey)
+    for candidates in close_pairs(
+        lambda start: vectors[start : start + BLOCK], len(vectors), CANDIDATE
+    ):
         pairs.append(places[candidates[_correlations(grey, candidates) >= least]])
     found = np.sort(np.concatenate(pairs), axis=1)
     return np.unique(found[found[:, 0] != found[:, 1]], axis=0)
@@ -80,6 +83,26 @@ def correlations(looks: Sequence[bytes], pairs: NDArray[np.int64]) -> NDArray[np
     used, which = np.unique(pairs, return_inverse=True)
     grey = _grey([looks[index] for index in used])
     return _correlations(grey, which.reshape(-1, 2))
+
+
+def close_pairs(
+    block: Callable[[int], NDArray[np.float32]], count: int, least: float, first: int = 0
+) -> Iterator[NDArray[np.int64]]:
+    """Pairs ``[n, 2]`` of vectors whose product is large, the lower index first.
+
+    Block by block: of many vectors, neither all in float32 nor all products at once.
+
+    Args:
+        block: gives up to `BLOCK` vectors from an index on, ``[n, C]``.
+        count: of all vectors.
+        least: product from which two are a pair.
+        first: pairs of which neither is from this index on are left out.
+    """
+    for start in range(first, count, BLOCK):
+        own = block(start)
+        for left in range(0, start + len(own), BLOCK):
+            pairs = np.argwhere(block(left) @ own.T >= least) + np.array((left, start))
+            yield pairs[pairs[:, 0] < pairs[:, 1]]
 
 
 def near_duplicate_groups(looks: Sequence[bytes]) -> NDArray[np.int64]:
@@ -109,15 +132,6 @@ def _gradients(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
     small = grey.reshape(-1, 8, SIDE // 8, 8, SIDE // 8).mean(axis=(2, 4), dtype=np.float32)
     across, down = np.diff(small, axis=2), np.diff(small, axis=1)
     return _unit(np.concatenate([part.reshape(len(grey), -1) for part in (across, down)], axis=1))
-
-
-def _candidates(vectors: NDArray[np.float32]) -> Iterator[NDArray[np.int64]]:
-    """Pairs ``[n, 2]`` of vectors with a product of at least `CANDIDATE`, block by block."""
-    starts = range(0, len(vectors), BLOCK)
-    for first, second in combinations_with_replacement(starts, 2):
-        products = vectors[first : first + BLOCK] @ vectors[second : second + BLOCK].T
-        pairs = np.argwhere(products >= CANDIDATE) + np.array((first, second))
-        yield pairs[pairs[:, 0] < pairs[:, 1]]
 
 
 def _correlations(grey: NDArray[np.uint8], pairs: NDArray[np.int64]) -> NDArray[np.float32]:
