@@ -24,7 +24,7 @@ SLOW = (
     "docs/test_site.py",
     "docs/test_tutorial.py",
     "examples",
-    "judging/test_capture.py::test_several_processes",
+    "judging/capture/test_destination.py::test_several_processes",
     "judging/test_judge.py::test_decoding_threads_that_hang",
     "judging/test_judge.py::test_ready_means",
     "model/test_starter.py::test_several_processes",
