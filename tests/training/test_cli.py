@@ -10,9 +10,9 @@ from click.testing import CliRunner
 
 from plantood.cli import COMMANDS, main
 from plantood.training.common import settings
-from plantood.training.common.names import HeadList
-from plantood.training.common.options import train_options
+from plantood.training.common.parameters import HeadList
 from plantood.training.common.settings import HEAD_NAMES, FitSettings, TrainOptions
+from plantood.training.train.command import train_options
 from tests.photos import encode, scene
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
-from plantood.training.common.options import FOLDER, cost_options, settings_of
-from plantood.training.common.settings import CostSettings
+from plantood.training.common.options import cost_options
+from plantood.training.common.parameters import FOLDER, Number
+from plantood.training.common.settings import CostSettings, settings_of
 from plantood.training.finetune.settings import MARGIN
 
 NOT_ACCEPTED = 3
@@ -21,7 +22,7 @@ NOT_ACCEPTED = 3
 @cost_options
 @click.option(
     "--margin",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     default=MARGIN,
     show_default=True,
     help="Share of what it remembers of a source that may get worse, beside the noise of so few.",

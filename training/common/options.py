@@ -1,17 +1,14 @@
-"""Options that several commands share, and how they become settings."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from click.core import ParameterSource
 
-from plantood.errors import SettingsError
-from plantood.training.common.names import HeadList, SourceSet
+from plantood.training.common.parameters import FILE, FOLDER, HeadList, Number, SourceSet
 from plantood.training.common.settings import (
     BACKBONE_NAMES,
     BALANCES,
@@ -29,25 +26,11 @@ from plantood.training.common.settings import (
     FitSettings,
     GuaranteeSettings,
     RecipeSettings,
-    TrainOptions,
 )
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 DEFAULTS = FitSettings()
-WITHOUT_RECIPE = (
-    "epochs",
-    "patience",
-    "learning_rate",
-    "batch_size",
-    "dropout",
-    "weight_decay",
-    "balance",
-    "fine_tune_epochs",
-    "fine_tune_learning_rate",
-    "augment",
-)
-"""Options that say how to train without a recipe: they are refused with one, unless they are 0."""
 
 
 def options(*decorators: Callable[[F], F]) -> Callable[[F], F]:
@@ -136,7 +119,7 @@ fit_options = options(
     ),
     click.option(
         "--learning-rate",
-        type=click.FloatRange(0, min_open=True),
+        type=Number(0, min_open=True),
         help=f"Of the first phase.  [default: {_learning_rates()}]",
     ),
     click.option(
@@ -144,20 +127,20 @@ fit_options = options(
     ),
     click.option(
         "--dropout",
-        type=click.FloatRange(0, 1, max_open=True),
+        type=Number(0, 1, max_open=True),
         default=DEFAULTS.dropout,
         show_default=True,
     ),
     click.option(
         "--weight-decay",
-        type=click.FloatRange(0),
+        type=Number(0),
         default=DEFAULTS.weight_decay,
         show_default=True,
         help="Decoupled weight decay (AdamW).",
     ),
     click.option(
         "--penalty",
-        type=click.FloatRange(0, min_open=True),
+        type=Number(0, min_open=True),
         help=f"Of large weights in linear heads ({', '.join(LINEAR_HEADS)}). They have one best "
         "solution: epochs, patience, learning rate, batch size, dropout and weight decay are not "
         "for their first phase."
@@ -172,12 +155,8 @@ fit_options = options(
         help="bce: cross-entropy. weighted: a false accept weighs 3. source_formula: a false "
         "retake weighs 3, as the source project's code has it.",
     ),
-    click.option(
-        "--false-accept-weight", type=click.FloatRange(0, min_open=True), help="In the loss."
-    ),
-    click.option(
-        "--false-retake-weight", type=click.FloatRange(0, min_open=True), help="In the loss."
-    ),
+    click.option("--false-accept-weight", type=Number(0, min_open=True), help="In the loss."),
+    click.option("--false-retake-weight", type=Number(0, min_open=True), help="In the loss."),
     click.option(
         "--balance",
         type=click.Choice(BALANCES),
@@ -200,7 +179,7 @@ fine_tune_options = options(
     click.option("--no-fine-tune", is_flag=True, help="The same as --fine-tune-epochs 0."),
     click.option(
         "--fine-tune-learning-rate",
-        type=float,
+        type=Number(0, min_open=True),
         default=DEFAULTS.fine_tune_learning_rate,
         show_default=True,
     ),
@@ -215,21 +194,21 @@ fine_tune_options = options(
 cost_options = options(
     click.option(
         "--false-accept-cost",
-        type=click.FloatRange(0, min_open=True),
+        type=Number(0, min_open=True),
         default=CostSettings().false_accept_cost,
         show_default=True,
         help="Cost of an other let through, when the threshold is chosen.",
     ),
     click.option(
         "--false-retake-cost",
-        type=click.FloatRange(0, min_open=True),
+        type=Number(0, min_open=True),
         default=CostSettings().false_retake_cost,
         show_default=True,
         help="Cost of a plant sent back, when the threshold is chosen.",
     ),
     click.option(
         "--share-of-others",
-        type=click.FloatRange(0, 1, min_open=True, max_open=True),
+        type=Number(0, 1, min_open=True, max_open=True),
         help="Of the photos that the gate will get, 0 to 1: P(plant), the cost and the figures are "
         "of that.  [default: as in the photos that choose]",
     ),
@@ -238,13 +217,13 @@ cost_options = options(
 guarantee_options = options(
     click.option(
         "--max-false-accept",
-        type=click.FloatRange(0, 1, min_open=True, max_open=True),
+        type=Number(0, 1, min_open=True, max_open=True),
         help="Raise the threshold until at most this share of others is let through, as far as the "
         "test photos carry it: 0.01 takes 299 others without an error.",
     ),
     click.option(
         "--confidence",
-        type=click.FloatRange(0, 1, min_open=True, max_open=True),
+        type=Number(0, 1, min_open=True, max_open=True),
         default=GuaranteeSettings().confidence,
         show_default=True,
         help="Of --max-false-accept.",
@@ -272,16 +251,13 @@ recipe_options = options(
     ),
     click.option(
         "--made",
-        type=click.FloatRange(0, min_open=True),
+        type=Number(0, min_open=True),
         default=RecipeSettings().made,
         show_default=True,
         help="Pictures that --recipe makes for each training photo, changed copies of it among "
         "them.",
     ),
 )
-
-FOLDER = click.Path(file_okay=False, path_type=Path)
-FILE = click.Path(dir_okay=False, path_type=Path)
 
 run_options = options(
     click.option("--name", help="Name of the run's folder; by default one made of the choices."),
@@ -307,62 +283,3 @@ run_options = options(
 )
 round_argument = click.argument("folder", metavar="ROUND", type=click.Path(path_type=Path))
 data_argument = click.argument("data", type=click.Path(path_type=Path))
-
-
-def settings_of(kind: type[T], values: dict[str, Any], **groups: type) -> T:
-    """An instance of ``kind`` from what stands on the command line, some fields made of others.
-
-    Args:
-        kind: a dataclass; only those of ``values`` that it has a field for are used.
-        values: by the name of the parameter.
-        groups: fields that are dataclasses themselves, each made of the values of its own names.
-    """
-    if values.pop("no_fine_tune", False):
-        values["fine_tune_epochs"] = 0
-
-    def part(of: type) -> dict[str, Any]:
-        names = {field.name for field in fields(of)}
-        return {name: value for name, value in values.items() if name in names}
-
-    made = {name: group(**part(group)) for name, group in groups.items()}
-    return kind(**{**part(kind), **made})
-
-
-def train_options(values: dict[str, Any]) -> TrainOptions:
-    """The options of a run from what stands on the command line."""
-    return settings_of(
-        TrainOptions,
-        values,
-        dataset=DataSettings,
-        fit=FitSettings,
-        costs=CostSettings,
-        guarantee=GuaranteeSettings,
-        recipe=RecipeSettings,
-    )
-
-
-def apply_recipe(context: click.Context, values: dict[str, Any]) -> None:
-    """What --recipe changes of the other options of a command, in place.
-
-    Raises:
-        SettingsError: an option was typed that plays no part with it, or only with it.
-    """
-    typed = {
-        parameter.name: parameter.opts[0]
-        for parameter in context.command.params
-        if parameter.name in values
-        and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
-    }
-    if values["kind"] is None:
-        if alone := [typed[name] for name in ("roles", "made") if name in typed]:
-            raise SettingsError(f"{alone[0]} goes with --recipe only; add --recipe {RECIPES[0]}.")
-        return
-    idle = [typed[name] for name in WITHOUT_RECIPE if name in typed and values[name]]
-    if idle:
-        raise SettingsError(
-            f"{', '.join(idle)}: no part in --recipe {values['kind']}, which fits the head in one "
-            "go and leaves the backbone as it is; leave it out."
-        )
-    if "heads" not in typed:
-        values["heads"] = (RECIPE_HEAD,)
-    values["fine_tune_epochs"] = 0

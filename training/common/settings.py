@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from plantood.defaults import GATE_NAME
 
+T = TypeVar("T")
 BACKBONE_NAMES = (
     "resnet50",
     "efficientnet_lite0",
@@ -216,3 +217,22 @@ class TrainOptions:
     quantize: Literal["float16", "int8"] | None = None
     card_notes: Path | None = None
     """Markdown for the end of the model card."""
+
+
+def settings_of(kind: type[T], values: dict[str, Any], **groups: type) -> T:
+    """An instance of ``kind`` from what stands on the command line, some fields made of others.
+
+    Args:
+        kind: a dataclass; only those of ``values`` that it has a field for are used.
+        values: by the name of the parameter.
+        groups: fields that are dataclasses themselves, each made of the values of its own names.
+    """
+    if values.pop("no_fine_tune", False):
+        values["fine_tune_epochs"] = 0
+
+    def part(of: type) -> dict[str, Any]:
+        names = {field.name for field in fields(of)}
+        return {name: value for name, value in values.items() if name in names}
+
+    made = {name: group(**part(group)) for name, group in groups.items()}
+    return kind(**{**part(kind), **made})

@@ -14,9 +14,9 @@ from plantood.training.common.options import (
     fit_options,
     min_per_class_option,
     run_options,
-    settings_of,
 )
-from plantood.training.common.settings import CostSettings, FitSettings
+from plantood.training.common.parameters import Number
+from plantood.training.common.settings import CostSettings, FitSettings, settings_of
 from plantood.training.finetune.settings import (
     MARGIN,
     FinetuneOptions,
@@ -40,7 +40,7 @@ NOT_ACCEPTED = 3
 )
 @click.option(
     "--replay-share",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     default=ReplaySettings().replay_share,
     show_default=True,
     help="Share of the parent's training photos, of each source, that is trained on again, so "
@@ -54,7 +54,7 @@ NOT_ACCEPTED = 3
 )
 @click.option(
     "--margin",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     default=MARGIN,
     show_default=True,
     help="Share of the photos of a source that may get worse, beside the noise of so few.",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from plantood.training.common.options import FILE, FOLDER
+from plantood.training.common.parameters import FILE, FOLDER
 
 
 @click.command()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from plantood.training.common.options import FOLDER
+from plantood.training.common.parameters import FOLDER, Number
 
 if TYPE_CHECKING:
     from plantood.training.rounds.layout import Round
@@ -43,7 +43,7 @@ class SampleSize(click.ParamType):  # type: ignore[type-arg]  # no generic befor
 )
 @click.option(
     "--at-most",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     default=0.6,
     show_default=True,
     metavar="P",

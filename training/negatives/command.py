@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from plantood.training.common.options import FOLDER
+from plantood.training.common.parameters import FOLDER
 
 KINDS = ("soil",)
 

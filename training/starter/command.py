@@ -8,7 +8,8 @@ import click
 
 from plantood.errors import WeightsUnavailable
 from plantood.model.starter import starter_dir
-from plantood.training.common.options import FILE, FOLDER, data_argument
+from plantood.training.common.options import data_argument
+from plantood.training.common.parameters import FILE, FOLDER
 from plantood.training.common.shared import VARIABLE, shared_dir
 from plantood.training.process.quiet import import_tensorflow
 

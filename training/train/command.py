@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from plantood.defaults import GATE_NAME
+from plantood.errors import SettingsError
 from plantood.training.common.options import (
-    FILE,
-    FOLDER,
-    apply_recipe,
     backbone_options,
     cost_options,
     data_argument,
@@ -24,11 +23,76 @@ from plantood.training.common.options import (
     guarantee_options,
     recipe_options,
     run_options,
-    train_options,
 )
 from plantood.training.common.output import print_results, write_table
+from plantood.training.common.parameters import FILE, FOLDER, Number
+from plantood.training.common.settings import (
+    RECIPE_HEAD,
+    RECIPES,
+    CostSettings,
+    DataSettings,
+    FitSettings,
+    GuaranteeSettings,
+    RecipeSettings,
+    TrainOptions,
+    settings_of,
+)
 from plantood.training.files.paths import spelled
 from plantood.training.process.quiet import import_tensorflow
+
+WITHOUT_RECIPE = (
+    "epochs",
+    "patience",
+    "learning_rate",
+    "batch_size",
+    "dropout",
+    "weight_decay",
+    "balance",
+    "fine_tune_epochs",
+    "fine_tune_learning_rate",
+    "augment",
+)
+"""Options that say how to train without a recipe: they are refused with one, unless they are 0."""
+
+
+def train_options(values: dict[str, Any]) -> TrainOptions:
+    """The options of a run from what stands on the command line."""
+    return settings_of(
+        TrainOptions,
+        values,
+        dataset=DataSettings,
+        fit=FitSettings,
+        costs=CostSettings,
+        guarantee=GuaranteeSettings,
+        recipe=RecipeSettings,
+    )
+
+
+def _apply_recipe(context: click.Context, values: dict[str, Any]) -> None:
+    """What --recipe changes of the other options of a command, in place.
+
+    Raises:
+        SettingsError: an option was typed that plays no part with it, or only with it.
+    """
+    typed = {
+        parameter.name: parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name in values
+        and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
+    }
+    if values["kind"] is None:
+        if alone := [typed[name] for name in ("roles", "made") if name in typed]:
+            raise SettingsError(f"{alone[0]} goes with --recipe only; add --recipe {RECIPES[0]}.")
+        return
+    idle = [typed[name] for name in WITHOUT_RECIPE if name in typed and values[name]]
+    if idle:
+        raise SettingsError(
+            f"{', '.join(idle)}: no part in --recipe {values['kind']}, which fits the head in one "
+            "go and leaves the backbone as it is; leave it out."
+        )
+    if "heads" not in typed:
+        values["heads"] = (RECIPE_HEAD,)
+    values["fine_tune_epochs"] = 0
 
 
 def _fail_early(values: dict[str, Any]) -> None:
@@ -42,7 +106,7 @@ def _fail_early(values: dict[str, Any]) -> None:
     from plantood.training.photos.division.units import ensure_units
     from plantood.training.recipe.named import ensure_linear, named_roles
 
-    apply_recipe(click.get_current_context(), values)
+    _apply_recipe(click.get_current_context(), values)
     if values["kind"] is not None:
         ensure_linear(values["kind"], values["heads"])
     found = ensure_photos(values["data"])
@@ -181,9 +245,7 @@ def leave_one_out(table_into: Path | None, table_name: str | None, **values: Any
     "the folder that a gate was trained on, test is what train called so. all: photos that name "
     "none.",
 )
-@click.option(
-    "--threshold", type=click.FloatRange(0, 1), help="Instead of the one in the gate's policy."
-)
+@click.option("--threshold", type=Number(0, 1), help="Instead of the one in the gate's policy.")
 @click.option("--out", type=FOLDER, help="Folder for the report.  [default: made of tag and data]")
 @click.option("--runs", type=FOLDER, default=Path("runs"), show_default=True)
 @click.option("--cache", type=FOLDER, default=Path("runs/cache"), show_default=True)

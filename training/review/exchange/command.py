@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from plantood.training.common.options import FILE, round_argument
+from plantood.training.common.options import round_argument
+from plantood.training.common.parameters import FILE
 
 FORMATS = {".json": "label-studio", ".csv": "csv", ".tsv": "csv"}
 _NAMES = list(dict.fromkeys(FORMATS.values()))

@@ -1,13 +1,31 @@
-"""Names in one word of the command line, separated by commas."""
+"""Kinds of value on the command line."""
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
 from typing import Any
 
 import click
 
 from plantood.training.common.settings import HEAD_NAMES
 from plantood.training.files.paths import spelled
+
+FOLDER = click.Path(file_okay=False, path_type=Path)
+FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+class Number(click.FloatRange):
+    """A number within bounds. Click's own lets ``nan`` through any bound, and ``inf``."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The number, which is finite."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return number
 
 
 class HeadList(click.ParamType):  # type: ignore[type-arg]  # no generic before click 8.4
