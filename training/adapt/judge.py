@@ -140,7 +140,7 @@ def judge(
         for logits in (before, after)
     )
     known = memory.sources[memory.source].tolist()
-    choosing = enough_to_choose(photos.plant)
+    choosing = enough_to_choose(photos)
     by = [*known, *[NEW] * int(choosing.sum())]
     at_before, at_after = (
         choose_threshold(
@@ -170,13 +170,14 @@ def judge(
     )
 
 
-def enough_to_choose(plant: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Whether there are enough new photos of its class for each to have a say in the threshold.
+def enough_to_choose(photos: NewPhotos) -> NDArray[np.bool_]:
+    """Whether each photo, ``[M]``, is of a class with enough scenes to have a say in the threshold.
 
-    One photo would be a source like any other, and count as much as hundreds.
+    One scene would be a source like any other, and count as much as hundreds.
     """
-    plants, others = plant.sum() >= FEWEST, (~plant).sum() >= FEWEST
-    enough: NDArray[np.bool_] = (plant & plants) | (~plant & others)
+    enough: NDArray[np.bool_] = np.where(
+        photos.plant, photos.scenes(True) >= FEWEST, photos.scenes(False) >= FEWEST
+    )
     return enough
 
 

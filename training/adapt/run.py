@@ -96,12 +96,18 @@ def adapt(options: AdaptOptions) -> Adapted:
 
 
 def _digest(parent: GateModel, given: Given, options: AdaptOptions) -> str:
-    """Of all that the child depends on."""
+    """Of all that the child, and what it says of itself, depend on."""
+    scenes = given.scored.scene.tolist()
+    first = {scene: at for at, scene in reversed(list(enumerate(scenes)))}
     return digest_of(
         {
             "parent_sha256": sha256(parent.path / MANIFEST),
-            "photos": sorted((photo.sha256, photo.label, photo.source) for photo in given.photos),
+            "photos": [  # in the order of their digests
+                (photo.sha256, photo.label, photo.source, given.photos[first[scene]].sha256)
+                for photo, scene in zip(given.photos, scenes, strict=True)
+            ],
             "costs": options.costs.as_dict(),
+            "margin": options.margin,
         }
     )
 

@@ -79,7 +79,8 @@ def told_of(
         penalty: of the correction.
     """
     counts = {name: int(np.sum(photos.plant == plant)) for name, plant in BOTH}
-    choosing = int(enough_to_choose(photos.plant).sum())
+    scenes = {name: photos.scenes(plant) for name, plant in BOTH}
+    choosing = int(enough_to_choose(photos).sum())
     facts = (
         f"Compared on {counts['plants']} new plants and {counts['others']} new others, each judged "
         "without it and what looks like it, and on the memory. Thresholds are chosen by "
@@ -92,12 +93,18 @@ def told_of(
         f"Penalty {penalty:g}, by photos left out: the smaller, the further the gate may move.",
     )
     notes = [
-        f"{count} new {name} are too few to choose by (at least {FEWEST_TO_CHOOSE}): for {name} "
-        "the threshold rests on the memory alone."
-        for name, count in counts.items()
-        if count < FEWEST_TO_CHOOSE
+        f"{counts[name]} new {name} show {shown} scenes: near-duplicates, and photos of one group, "
+        "count as one of them, so the intervals in the table are too narrow."
+        for name, shown in scenes.items()
+        if shown < counts[name]
     ]
-    if few := [name for name, count in counts.items() if count < FEWEST_FOR_A_SHARE]:
+    notes += [
+        f"{shown} new {name} are too few to choose by (at least {FEWEST_TO_CHOOSE}): for {name} "
+        "the threshold rests on the memory alone."
+        for name, shown in scenes.items()
+        if shown < FEWEST_TO_CHOOSE
+    ]
+    if few := [name for name, shown in scenes.items() if shown < FEWEST_FOR_A_SHARE]:
         notes.append(
             f"Fewer than {FEWEST_FOR_A_SHARE} new {' and '.join(few)}: their shares in the table "
             "say little, as the intervals in brackets show."

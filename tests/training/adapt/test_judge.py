@@ -161,11 +161,14 @@ def test_a_threshold_that_was_served_with_says_nothing_of_what_was_learned(memor
 
 
 def test_few_new_photos_of_a_class_have_no_say_in_the_threshold(memory: Memory) -> None:
-    plant = np.array([True] * 6 + [False] * 4)
-    assert enough_to_choose(plant).tolist() == plant.tolist()
-    assert enough_to_choose(~plant).tolist() == plant.tolist()
-    assert enough_to_choose(plant[1:7]).tolist() == [True] * 5 + [False]
     new = photos(40, 1, 2.0)
+    plants, others = np.flatnonzero(new.plant), np.flatnonzero(~new.plant)
+    for many, few_ in ((plants, others), (others, plants)):
+        mine = new.part(np.concatenate([many[:6], few_[:4]]))
+        assert enough_to_choose(mine).tolist() == [True] * 6 + [False] * 4
+    burst = new.part(plants[:8])
+    assert enough_to_choose(replace(burst, scene=burst.scene // 8)).sum() in (0, 8)
+    assert not enough_to_choose(replace(burst, scene=np.arange(8) // 2)).any()
     others = np.flatnonzero(~new.plant)[4:]
     few = new.part(~np.isin(np.arange(40), others))
     assert int(np.sum(~few.plant)) == 4

@@ -251,6 +251,29 @@ def test_what_is_told_of_too_few(options: AdaptOptions, few: Make, tmp_path: Pat
     assert told.notes[1].startswith("Fewer than 30 new plants and others")
 
 
+def test_what_shows_one_scene_counts_once(options: AdaptOptions, tmp_path: Path) -> None:
+    """Whoever names groups gets a child, and figures, of their own."""
+
+    def table(name: str, group: Callable[[int], int]) -> Path:
+        with (tmp_path / name).open("w", newline="") as file:
+            rows = csv.writer(file)
+            rows.writerow(["path", "label", "group"])
+            for at, path in enumerate(sorted(options.photos[0].glob("*/*.jpg"))):
+                rows.writerow([path, path.parent.name, f"{path.parent.name}{group(at)}"])
+        return tmp_path / name
+
+    each, all_ = (
+        adapt(replace(options, photos=(table(name, group),)))
+        for name, group in (("each.csv", lambda at: at), ("all.csv", lambda _: 0))
+    )
+    assert each.tag != all_.tag
+    told = " ".join(all_.told.notes)
+    assert "10 new plants show 1 scenes" in told
+    assert "1 new plants are too few to choose by" in told
+    assert "Penalty 0.3" in " ".join(all_.told.facts)
+    assert "scenes" not in " ".join(each.told.notes)
+
+
 def test_what_its_parent_promised_does_not_hold(
     entry: Path, options: AdaptOptions, tmp_path: Path
 ) -> None:

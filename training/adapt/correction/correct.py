@@ -45,6 +45,10 @@ class NewPhotos:
         """Number of photos."""
         return len(self.plant)
 
+    def scenes(self, plant: bool) -> int:
+        """How many scenes the photos of a class show."""
+        return len(np.unique(self.scene[self.plant == plant]))
+
     def part(self, chosen: NDArray[np.bool_]) -> NewPhotos:
         """Some of them."""
         return NewPhotos(**{name: value[chosen] for name, value in vars(self).items()})

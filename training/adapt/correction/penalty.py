@@ -25,17 +25,17 @@ def choose_penalty(memory: Memory, photos: NewPhotos, start: Correction) -> floa
 
     The photos are divided by scene, and each part is judged by corrections that were fitted without
     it. As good is a mean loss that exceeds the lowest by at most ``NOISE`` standard errors of the
-    difference, classes counting alike (after Breiman et al. 1984, *Classification and Regression
-    Trees*, section 3.4.3). With photos of one class, or under ``FEWEST`` of either, it is the
-    strongest: they would always have their class for everything.
+    difference, classes counting alike, and the scenes of a class, however many photos show them
+    (after Breiman et al. 1984, *Classification and Regression Trees*, section 3.4.3). With photos
+    of one class, or under ``FEWEST`` scenes of either, it is the strongest: they would always have
+    their class for everything.
 
     Args:
         memory: of the gate.
         photos: the new ones.
         start: the correction that the gate has.
     """
-    plants, others = int(photos.plant.sum()), int((~photos.plant).sum())
-    if min(plants, others) < FEWEST:
+    if min(photos.scenes(True), photos.scenes(False)) < FEWEST:
         return PENALTIES[0]
     part = parts(photos)
     losses = np.empty((len(PENALTIES), len(photos)))
@@ -48,11 +48,17 @@ def choose_penalty(memory: Memory, photos: NewPhotos, start: Correction) -> floa
                 correction = fit_correction(memory, rest, start, penalty=penalty, begin=whole)
                 said = sigmoid(correction.logit(left_out.logit, left_out.embedding))
                 row[part == number] = cross_entropy(left_out.plant, said)
-    weights = np.where(photos.plant, 0.5 / plants, 0.5 / others)
+    _, cell, shown = np.unique(  # a scene with both classes is two cells
+        2 * photos.scene + photos.plant, return_inverse=True, return_counts=True
+    )
+    alike = np.where(photos.plant, photos.scenes(True), photos.scenes(False))
+    weights = 0.5 / (alike * shown[cell])
     means = losses @ weights
     best = int(np.argmin(means))
     more = losses - losses[best]
-    noise = np.sqrt(np.square(weights * (more - (more @ weights)[:, None])).sum(axis=1))
+    around = weights * (more - (more @ weights)[:, None])
+    scene = np.unique(photos.scene, return_inverse=True)[1]
+    noise = np.sqrt([np.square(np.bincount(scene, row)).sum() for row in around])
     return PENALTIES[int(np.flatnonzero(means <= means[best] + NOISE * noise)[0])]
 
 

@@ -43,6 +43,18 @@ def test_one_class_or_few_photos_hold_it_back(memory: Memory) -> None:
     assert choose_penalty(memory, new.part(np.zeros(60, bool)), START) == max(PENALTIES)
 
 
+def test_photos_of_one_scene_count_as_one(memory: Memory) -> None:
+    new = photos(60, 1, away=2)
+    again = new.part(np.tile(np.arange(60), 8))
+    for seed in range(1, 7):  # what teaches nothing teaches nothing eight times
+        once = photos(60, seed)
+        eight = once.part(np.tile(np.arange(60), 8))
+        assert choose_penalty(memory, eight, START) == choose_penalty(memory, once, START)
+    assert choose_penalty(memory, again, START) == choose_penalty(memory, new, START)
+    two_scenes = replace(new, scene=new.plant.astype(np.int64))
+    assert choose_penalty(memory, two_scenes, START) == max(PENALTIES)
+
+
 def test_scenes_stay_whole_and_classes_even() -> None:
     new = photos(40, 1)
     new = replace(new, scene=np.arange(40) // 2 * 7, plant=np.arange(40) < 20)
