@@ -131,7 +131,7 @@ def _gradients(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Differences of neighbours at 8x8, both ways, as vectors of length 1, ``[N, 112]``."""
     small = grey.reshape(-1, 8, SIDE // 8, 8, SIDE // 8).mean(axis=(2, 4), dtype=np.float32)
     across, down = np.diff(small, axis=2), np.diff(small, axis=1)
-    return _unit(np.concatenate([part.reshape(len(grey), -1) for part in (across, down)], axis=1))
+    return _unit(np.concatenate([part.reshape(-1, 8 * 7) for part in (across, down)], axis=1))
 
 
 def _correlations(grey: NDArray[np.uint8], pairs: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -105,6 +105,12 @@ def test_photos_that_show_nothing_are_alike() -> None:
     assert near_duplicate_groups(looks).tolist() == [0, 0, 0, 0, 0, 1]
 
 
+def test_nothing_but_photos_that_show_nothing() -> None:
+    pocket, lens = bytes([7]) * LOOK, bytes([9]) * LOOK
+    assert near_duplicates([pocket]).tolist() == []
+    assert near_duplicates([pocket, lens]).tolist() == [[0, 1]]
+
+
 def test_groups_are_the_components_of_the_pairs() -> None:
     """A frame between two that are too far apart links them."""
     scene = draw(1, 0, size=256)
