@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from plantood.training.common.intervals import share
 from plantood.training.common.settings import CostSettings
 from plantood.training.judging.metrics import photo_weights
+from plantood.training.judging.outcomes import accepted
 
 CELLS = ("error", "photos", "before", "after", "newly right", "newly wrong")
 """Headings of :meth:`Change.cells`, behind that of the source."""
@@ -154,7 +155,7 @@ def _exceeded_by(scores: NDArray[np.floating], count: int) -> float:
 
 def wrong_verdicts(scored: Labelled, threshold: float) -> NDArray[np.bool_]:
     """Whether the verdict on each photo is wrong, ``[N]``."""
-    wrong: NDArray[np.bool_] = (scored.probabilities >= threshold) != (scored.labels == 1)
+    wrong: NDArray[np.bool_] = accepted(scored.probabilities, threshold) != (scored.labels == 1)
     return wrong
 
 

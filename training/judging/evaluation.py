@@ -14,6 +14,7 @@ from plantood.training.judging.decision.calibration import FittedCalibration
 from plantood.training.judging.decision.guarantee import Guarantee
 from plantood.training.judging.decision.rule import Unseen
 from plantood.training.judging.metrics import by_source, calibration_error, summary
+from plantood.training.judging.outcomes import accepted
 from plantood.training.photos.dataset import Dataset, Photos, labels_of
 
 NAMED = 6
@@ -125,7 +126,7 @@ class Evaluation:
 
 def most_wrong(scored: Scored, count: int, threshold: float = 0.5) -> list[int]:
     """Indices of photos on the wrong side of a threshold, farthest from their label first."""
-    wrong = (scored.probabilities >= threshold) != (scored.labels == 1)
+    wrong = accepted(scored.probabilities, threshold) != (scored.labels == 1)
     error = np.where(wrong, np.abs(scored.labels - scored.probabilities), -1.0)
     return [int(i) for i in np.argsort(-error, kind="stable")[:count] if wrong[i]]
 

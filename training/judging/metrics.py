@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from plantood.training.common.intervals import CONFIDENCE, RESAMPLES, wilson
-from plantood.training.judging.outcomes import confusion
+from plantood.training.judging.outcomes import accepted, confusion
 
 EPSILON = 1e-7
 """Probabilities are kept this far from 0 and 1 in logarithms; the same as Keras."""
@@ -150,12 +150,12 @@ def summary(
 
     y = np.ravel(labels)
     p = np.ravel(probabilities)
-    plant, accepted = y == 1, p >= threshold
+    plant, through = y == 1, accepted(p, threshold)
     counts = confusion(y, p, threshold)
     weights = photo_weights(y, share_of_others)
     fpr = fpr_at_tpr(y, p)
     precision, recall, f1, _ = sk.precision_recall_fscore_support(
-        plant, accepted, average="binary", zero_division=np.nan, sample_weight=weights
+        plant, through, average="binary", zero_division=np.nan, sample_weight=weights
     )
     return {
         "count": len(y),
@@ -163,7 +163,7 @@ def summary(
         "others": counts["false_accept"] + counts["true_retake"],
         "threshold": float(threshold),
         "loss": float(np.average(cross_entropy(y, p), weights=weights)),
-        "accuracy": float(sk.accuracy_score(plant, accepted, sample_weight=weights)),
+        "accuracy": float(sk.accuracy_score(plant, through, sample_weight=weights)),
         "precision": _defined(precision),
         "recall": _defined(recall),
         "f1": _defined(f1),
@@ -247,12 +247,12 @@ def by_source(
     Plants first, then others, each by falling error rate; with Wilson's interval of it.
     """
     y = np.asarray(labels).ravel()
-    p = np.asarray(probabilities).ravel()
+    wrongly = accepted(probabilities, threshold) != (y == 1)
     names = np.asarray(sources, dtype=object)
     rows = []
     for source, label in sorted({(str(s), int(v)) for s, v in zip(names, y, strict=True)}):
         mine = (names == source) & (y == label)
-        wrong = p[mine] < threshold if label == 1 else p[mine] >= threshold
+        wrong = wrongly[mine]
         rows.append(
             {
                 "source": source,

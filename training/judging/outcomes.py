@@ -13,15 +13,23 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 
+def accepted(probabilities: ArrayLike, threshold: float) -> NDArray[np.bool_]:
+    """Which photos are let through, ``[N]``: compared in float64, as the policy does.
+
+    In float32 the threshold itself would be rounded, past a photo next to it.
+    """
+    let_through: NDArray[np.bool_] = np.asarray(probabilities, np.float64).ravel() >= threshold
+    return let_through
+
+
 def confusion(labels: ArrayLike, probabilities: ArrayLike, threshold: float) -> dict[str, int]:
     """Counts by outcome: what was let through and what was sent back, rightly or not."""
-    plant = np.asarray(labels).ravel() == 1
-    accepted = np.asarray(probabilities).ravel() >= threshold
+    plant, through = np.asarray(labels).ravel() == 1, accepted(probabilities, threshold)
     return {
-        "true_accept": int(np.sum(plant & accepted)),
-        "false_retake": int(np.sum(plant & ~accepted)),
-        "false_accept": int(np.sum(~plant & accepted)),
-        "true_retake": int(np.sum(~plant & ~accepted)),
+        "true_accept": int(np.sum(plant & through)),
+        "false_retake": int(np.sum(plant & ~through)),
+        "false_accept": int(np.sum(~plant & through)),
+        "true_retake": int(np.sum(~plant & ~through)),
     }
 
 

@@ -64,10 +64,10 @@ def rounds(  # noqa: PLR0917 click passes options by name
     steps = recorded_steps(line.generations)
     if data is not None:
         from plantood.training.judging.seen import seen_by
-        from plantood.training.train.evaluate import apart, evaluation_of_gate, photos_by_split
+        from plantood.training.train.evaluate import evaluation_of_gate, photos_by_split
 
-        by_split, _ = photos_by_split(data, cache, split)
-        by_split = apart(by_split, seen_by(line.generations[-1].gate))
+        known = seen_by(line.generations[-1].gate)
+        by_split, _ = photos_by_split(data, cache, split, known)
         figures = [
             replace(evaluation_of_gate(one.gate, by_split), name=f"round {one.number}").figures()
             for one in line.generations

@@ -16,7 +16,7 @@ from plantood.training.common.settings import DataSettings
 from plantood.training.files.atomic import write_csv
 from plantood.training.photos.account import Account, read_usable
 from plantood.training.photos.data import CLASS_NAMES, BadPhoto, LabelledPhoto
-from plantood.training.photos.division.splits import divide
+from plantood.training.photos.division.splits import FRACTIONS, divide
 from plantood.training.photos.division.units import Together, ensure_units
 
 Photos = tuple[LabelledPhoto, ...]
@@ -43,6 +43,8 @@ class Dataset:
     left_out: Photos = ()
     bad: tuple[BadPhoto, ...] = ()
     crossings: tuple[Photos, ...] = ()
+    crossed: Photos = ()
+    """Photos of val and test that show what one of train, or of val, shows: not judged."""
     aside: Photos = ()
     """Photos of other sources that show what one left out shows: neither learned from nor judged.
     """
@@ -54,7 +56,7 @@ class Dataset:
     @property
     def photos(self) -> Photos:
         """All usable photos, left out or not."""
-        return self.train + self.val + self.test + self.left_out + self.aside
+        return self.train + self.val + self.test + self.left_out + self.aside + self.crossed
 
     @property
     def sources(self) -> list[str]:
@@ -77,7 +79,7 @@ class Dataset:
         lines = [
             f"{photo.sha256} {photo.label} {photo.source} {name} "
             f"{first.get(self.groups.get(photo.sha256, -1), '')}"
-            for name, photos in self.splits().items()
+            for name, photos in (*self.splits().items(), ("crossed", self.crossed))
             for photo in photos
         ]
         return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
@@ -125,6 +127,7 @@ class Dataset:
             test=others(self.test),
             left_out=left_out,
             aside=others(self.photos, akin=True),
+            crossed=others(self.crossed),
         )
 
     def require(self, min_per_class: int) -> None:
@@ -145,7 +148,8 @@ class Dataset:
 
     def _unused(self) -> str:
         why = Account.of("", (), self.bad).commonest()
-        return f"{len(self.bad)} files could not be used{why}"
+        left = f", {len(self.crossed)} show what a photo of train or val shows"
+        return f"{len(self.bad)} files could not be used{why}{left if self.crossed else ''}"
 
     def _remedy(self, split: str) -> str:
         """What to do where a split has too few photos of a class."""
@@ -167,16 +171,23 @@ def load_dataset(data: str | Path, settings: DataSettings, cache: Path) -> Datas
     photos, bad = read_usable(data, cache, at_most=settings.at_most_per_source)
     ensure_units(settings.together, (photo.source for photo in photos))
     division = divide(photos)
-
-    def part(name: str) -> Photos:
-        return tuple(photo for photo in division.photos if photo.split == name)
-
+    parts: dict[str, Photos] = {}
+    crossed: Photos = ()
+    shown: set[int] = set()
+    for name in FRACTIONS:  # who has seen a photo has seen what is grouped with it
+        mine = [
+            (photo, group)
+            for photo, group in zip(division.photos, division.groups, strict=True)
+            if photo.split == name
+        ]
+        parts[name] = tuple(photo for photo, group in mine if group not in shown)
+        crossed += tuple(photo for photo, group in mine if group in shown)
+        shown |= {group for _, group in mine}
     dataset = Dataset(
-        train=part("train"),
-        val=part("val"),
-        test=part("test"),
+        **parts,
         bad=tuple(bad),
         crossings=division.crossings,
+        crossed=crossed,
         groups=dict(zip((photo.sha256 for photo in division.photos), division.groups, strict=True)),
         together=settings.together,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from plantood.training.judging.seen import Seen, seen_by
 from plantood.training.photos.account import Account, read_usable
 from plantood.training.photos.data import BadPhoto, LabelledPhoto
 from plantood.training.photos.dataset import Photos, write_bad
-from plantood.training.photos.division.splits import FRACTIONS, divide
+from plantood.training.photos.division.splits import FRACTIONS, Division, divide
 from plantood.training.report.html import write_report
 from plantood.training.report.likeness import by_gate
 from plantood.training.train.served import reasons_table, serve
@@ -58,9 +59,8 @@ def evaluate(
     """
     gate = find_gate(tag)
     ensure_writable(out, cache)
-    by_split, bad = photos_by_split(data, cache, split)
     known = seen_by(gate)
-    by_split = apart(by_split, known)
+    by_split, bad = photos_by_split(data, cache, split, known)
     policy = gate.manifest.policy
     if threshold is not None:
         policy = policy.model_copy(update={"plant_threshold": threshold})
@@ -116,22 +116,22 @@ def evaluate(
     )
 
 
-def apart(by_split: Mapping[str, Photos], known: Seen | None) -> dict[str, Photos]:
-    """The photos by split, those that a gate has learned from in splits of their own, the last."""
-    if known is None:
-        return dict(by_split)
-    parts: dict[str, list[LabelledPhoto]] = {
-        name: [] for name in (*by_split, CHOSEN_ON, TRAINED_ON)
-    }
-    for name, photos in by_split.items():
-        for photo in photos:
-            mine = TRAINED_ON if known.trained_on(photo) else CHOSEN_ON
-            parts[mine if known.trained_on(photo) or known.chosen_on(photo) else name].append(photo)
-    return {name: tuple(photos) for name, photos in parts.items() if photos}
+def sides_of(division: Division, known: Seen) -> list[str]:
+    """`TRAINED_ON`, `CHOSEN_ON` or nothing for each photo of a division.
+
+    A photo stands for all that it is grouped with: what was learned from it is known of them.
+    """
+    groups = list(zip(division.photos, division.groups, strict=True))
+    trained = {group for photo, group in groups if known.trained_on(photo)}
+    chosen = {group for photo, group in groups if known.chosen_on(photo)}
+    return [
+        TRAINED_ON if group in trained else CHOSEN_ON if group in chosen else ""
+        for group in division.groups
+    ]
 
 
 def photos_by_split(
-    data: Path, cache: Path, split: str | None = None
+    data: Path, cache: Path, split: str | None = None, known: Seen | None = None
 ) -> tuple[dict[str, Photos], list[BadPhoto]]:
     """The usable photos of a folder or manifest by split, and the others.
 
@@ -140,26 +140,32 @@ def photos_by_split(
         cache: folder where scanned photos are remembered.
         split: only this one. If it is train, val or test, photos that name no split are divided as
             `train` divides them; else these form the split `ALL`.
+        known: what a gate has learned from: such photos, and those that show the same, stand in
+            splits of their own, the last.
 
     Raises:
         TrainingDataError: if there is nothing to evaluate on.
     """
     photos, bad = read_usable(data, cache)
-    if split in FRACTIONS:
-        photos = list(divide(photos).photos)
+    given = {photo.sha256: photo.split for photo in photos}
+    division = divide(photos)
+    sides = sides_of(division, known) if known else [""] * len(photos)
     found: dict[str, list[LabelledPhoto]] = defaultdict(list)
-    for photo in sorted(photos, key=lambda photo: photo.sha256):
-        found[photo.split or ALL].append(photo)
-    names = [name for name in (*FRACTIONS, ALL) if name in found]
-    if split is not None:
-        names = [name for name in names if name == split]
-    if not names:
+    parts: dict[str, list[LabelledPhoto]] = defaultdict(list)
+    for photo, side in zip(division.photos, sides, strict=True):
+        own = photo if split in FRACTIONS else replace(photo, split=given[photo.sha256])
+        name = own.split or ALL
+        found[name].append(own)
+        if split in (None, name):
+            parts[side or name].append(own)
+    if not parts:
         why = Account.of(data, (), bad).commonest()
         raise TrainingDataError(
             f"No usable photo in the split {split} of {data} ({len(bad)} could not be used{why}); "
             f"it has the splits {', '.join(found)}."
         )
-    return {name: tuple(found[name]) for name in names}, bad
+    order = [name for name in (*FRACTIONS, ALL, CHOSEN_ON, TRAINED_ON) if name in parts]
+    return {name: tuple(parts[name]) for name in order}, bad
 
 
 def share_of_others(gate: GateModel) -> float | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 
@@ -15,6 +17,8 @@ from plantood.training.judging.evaluation import Evaluation, Scored
 
 NOTHING = GuaranteeSettings()
 """Is promised of false accepts."""
+ALONE: Mapping[str, int] = MappingProxyType({})
+"""No photo is grouped with another."""
 
 
 def judged(
@@ -22,6 +26,7 @@ def judged(
     costs: CostSettings,
     weights: tuple[float, float] = (1.0, 1.0),
     guarantee: GuaranteeSettings = NOTHING,
+    groups: Mapping[str, int] = ALONE,
 ) -> Evaluation:
     """An evaluation of raw scores, calibrated, with the threshold of the costs and of the promise.
 
@@ -32,12 +37,14 @@ def judged(
         costs: of the errors, and the share of others to calibrate for.
         weights: of false accepts and false retakes in the loss.
         guarantee: what is to be promised of false accepts.
+        groups: of the photos; see :class:`Dataset`.
     """
     if evaluation.unseen is None or not evaluation.unseen.enough:
         rule, chosen_on = rule_of_validation(evaluation.splits["val"], costs, weights), VALIDATION
     else:
         rule, chosen_on = evaluation.unseen.rule(costs, weights), LEFT_OUT
-    return with_guarantee(by_rule(evaluation, rule, chosen_on, costs.share_of_others), guarantee)
+    ruled = by_rule(evaluation, rule, chosen_on, costs.share_of_others)
+    return with_guarantee(ruled, guarantee, groups)
 
 
 def by_rule(
@@ -80,7 +87,9 @@ def rule_of_validation(val: Scored, costs: CostSettings, weights: tuple[float, f
     return Rule(0, fitted, choose_threshold(val.labels, calibrated, **costs.as_dict()))
 
 
-def with_guarantee(evaluation: Evaluation, guarantee: GuaranteeSettings) -> Evaluation:
+def with_guarantee(
+    evaluation: Evaluation, guarantee: GuaranteeSettings, groups: Mapping[str, int] = ALONE
+) -> Evaluation:
     """The evaluation with a threshold high enough for what is to be promised of false accepts.
 
     By its test split: only these photos had no part in when training stopped and which head was
@@ -94,8 +103,10 @@ def with_guarantee(evaluation: Evaluation, guarantee: GuaranteeSettings) -> Eval
         test.probabilities,
         max_false_accept=guarantee.max_false_accept,
         confidence=guarantee.confidence,
+        scenes=[groups.get(photo.sha256, -number) for number, photo in enumerate(test.photos, 1)],
+        at_least=evaluation.threshold,
     )
-    threshold = max(evaluation.threshold, promised.threshold or 0.0)
+    threshold = evaluation.threshold if promised.served is None else promised.served
     return replace(evaluation, guarantee=promised, threshold=threshold)
 
 

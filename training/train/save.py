@@ -24,7 +24,7 @@ from plantood.training.photos.dataset import Dataset, Photos, labels_digest
 from plantood.training.process.run import read_json
 from plantood.training.recipe.trainer import RecipeTrainer
 from plantood.training.report.card import model_card
-from plantood.training.train.judged import NOTHING, judged
+from plantood.training.train.judged import ALONE, NOTHING, judged
 from plantood.training.train.publish import publish
 
 GRAPH, MARGINS = "graph-{}.npz", "{} margins"
@@ -95,6 +95,7 @@ def evaluation_of_graph(
     costs: CostSettings,
     memory: Memory | None,
     splits: Mapping[str, Scored] | None = None,
+    groups: Mapping[str, int] = ALONE,
 ) -> Evaluation:
     """The evaluation of what is saved.
 
@@ -104,6 +105,7 @@ def evaluation_of_graph(
         memory: that margins are measured to, if they are.
         splits: what the graph says before calibration, if it is quantized and so says something
             else than the network.
+        groups: of the photos, for what is promised of them.
     """
     fitted = evaluation.calibration
     assert fitted is not None
@@ -111,7 +113,7 @@ def evaluation_of_graph(
         asked = evaluation.guarantee
         promise = GuaranteeSettings(asked.max_false_accept, asked.confidence) if asked else NOTHING
         rescored = replace(evaluation, splits=splits)
-        evaluation = judged(rescored, costs, fitted.weights, promise)
+        evaluation = judged(rescored, costs, fitted.weights, promise, groups)
         assert evaluation.calibration is not None
         fitted = evaluation.calibration
     if memory is None:
@@ -139,7 +141,7 @@ def _of_stored(
         if not file.exists():
             _keep(file, _said(Scorer(gate.path / BACKBONE, gate.path / HEAD), photos, memory))
         splits = _kept(file, photos)
-    return evaluation_of_graph(evaluation, options.costs, memory, splits)
+    return evaluation_of_graph(evaluation, options.costs, memory, splits, trainer.dataset.groups)
 
 
 def _publish_head(
@@ -155,7 +157,10 @@ def _publish_head(
             photos = {name: scored.photos for name, scored in evaluation.splits.items()}
             splits = _said(scorer, photos, memory)
             _keep(trainer.folder / head / GRAPH.format(options.quantize), splits)
-        of_graph.append(found := evaluation_of_graph(evaluation, options.costs, memory, splits))
+        found = evaluation_of_graph(
+            evaluation, options.costs, memory, splits, trainer.dataset.groups
+        )
+        of_graph.append(found)
         promised = found.guarantee is not None and found.guarantee.threshold is not None
         seen = Seen.of(trainer.dataset, bounded=promised)
         return replace(found, details={**found.details, **seen.as_dict()})

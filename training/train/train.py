@@ -101,7 +101,11 @@ def train(options: TrainOptions) -> RunResult:
             val_losses[head] = trained.val_loss
             raw = evaluation_of(head, trained, dataset, options.fit, recipe)
             evaluations[head] = judged(
-                raw, options.costs, options.fit.loss_weights, options.guarantee
+                raw,
+                options.costs,
+                options.fit.loss_weights,
+                options.guarantee,
+                dataset.groups,
             )
         best = min(val_losses, key=val_losses.__getitem__)
         tags: dict[str, str] = {}
@@ -158,8 +162,13 @@ def data_notes(dataset: Dataset, folder: Path) -> list[str]:
         notes.append(f"{len(dataset.bad)} files were left out; bad_files.csv says why.")
     if dataset.crossings:
         notes.append(
-            f"The manifest puts near-duplicates on different sides in {len(dataset.crossings)} "
-            "cases; near_duplicates.csv lists them."
+            "The manifest puts near-duplicates, or photos of one group, on different sides in "
+            f"{len(dataset.crossings)} cases; near_duplicates.csv lists them."
+        )
+    if dataset.crossed:
+        notes.append(
+            f"{len(dataset.crossed)} photos are left out of val and test, since one of train, or "
+            "of val, shows the same."
         )
     if dataset.aside:
         notes.append(

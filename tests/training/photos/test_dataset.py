@@ -187,6 +187,33 @@ def test_what_shows_the_same_as_a_photo_left_out_is_neither_learned_nor_judged(
     assert len(rest.photos) == 11  # a copy counts once
 
 
+def test_what_shows_the_same_as_a_training_photo_judges_nothing(
+    manifest: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Whatever the manifest says; its training photos stay what they are."""
+    rows = [
+        {"path": f"{label}{n}.jpg", "label": label, "split": split, "group": ""}
+        for label in ("plant", "other")
+        for n, split in enumerate(("train", "train", "val", "val", "test", "test", "test"))
+    ]
+    for row in rows:
+        if row["path"] in ("plant2.jpg", "plant4.jpg"):
+            row["group"] = "bed 7"
+    data = manifest(rows, "path,label,split,group")
+    Image.open(data.parent / "other0.jpg").save(data.parent / "other2.jpg", quality=60)
+    Image.open(data.parent / "other1.jpg").save(data.parent / "other6.jpg", quality=60)
+    dataset = load_dataset(data, FEW, tmp_path / "cache")
+    assert {one.path.name for one in dataset.crossed} == {"plant4.jpg", "other2.jpg", "other6.jpg"}
+    splits = [len(photos) for photos in dataset.splits().values()]
+    assert splits == [4, 3, 4]
+    assert len(dataset.photos) == 14
+    assert len(dataset.crossings) == 3
+    same = Image.open(data.parent / "other0.jpg")
+    same.save(data.parent / "other3.jpg", quality=70)
+    with pytest.raises(TrainingDataError, match="4 show what a photo of train or val shows"):
+        load_dataset(data, FEW, tmp_path / "cache")
+
+
 def test_at_most_per_source_is_stable() -> None:
     photos = [make_photo(f"{i:064x}", i % 2, source=f"s{i % 4}") for i in range(40)]
     few = at_most_per_source(photos, 3)

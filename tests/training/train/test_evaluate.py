@@ -15,6 +15,7 @@ from PIL import Image
 from plantood.cli import main
 from plantood.model.store import save_gate
 from plantood.training.common.settings import DataSettings, FitSettings, TrainOptions
+from plantood.training.judging.seen import DIGITS, Seen
 from plantood.training.photos.dataset import load_dataset
 from plantood.training.photos.division.splits import split_of
 from plantood.training.train.evaluate import CHOSEN_ON, TRAINED_ON, evaluate, photos_by_split
@@ -112,6 +113,25 @@ def test_what_a_manifest_names_stands_and_the_rest_is_divided(
         "val": 2,
         "test": 2,
         "all": 60,
+    }
+
+
+def test_what_shows_the_same_as_a_training_photo_stands_with_it(
+    manifest: Callable[..., Path], tmp_path: Path
+) -> None:
+    rows = [
+        {"path": f"{n}.jpg", "label": "plant", "split": split}
+        for n, split in enumerate(["train", "test", "test"])
+    ]
+    data = manifest(rows, "path,label,split")
+    Image.open(data.parent / "0.jpg").save(data.parent / "1.jpg", quality=60)
+    every, _ = photos_by_split(data, tmp_path / "cache")
+    (learned,) = every["train"]
+    known = Seen(frozenset([learned.sha256[:DIGITS]]))
+    found, _ = photos_by_split(data, tmp_path / "cache", "test", known)
+    assert {name: [one.path.name for one in photos] for name, photos in found.items()} == {
+        "test": ["2.jpg"],
+        TRAINED_ON: ["1.jpg"],
     }
 
 

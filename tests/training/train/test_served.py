@@ -13,7 +13,8 @@ from plantood.model.store import load_gate
 from plantood.training.judging.evaluation import Evaluation
 from plantood.training.judging.seen import Seen
 from plantood.training.photos.data import LabelledPhoto
-from plantood.training.train.evaluate import apart
+from plantood.training.photos.division.splits import Division
+from plantood.training.train.evaluate import CHOSEN_ON, TRAINED_ON, sides_of
 from plantood.training.train.served import Served, reasons_table, serve
 from plantood.verdict import ReasonCode
 from tests.training.conftest import draw, make_photo
@@ -80,14 +81,11 @@ def test_of_the_whole_gate_and_of_the_network_alone() -> None:
 
 
 def test_photos_that_it_has_learned_from_are_apart() -> None:
-    digests = [f"{i}" * 64 for i in range(4)]
-    photos = [make_photo(digest) for digest in digests]
+    """As is what is grouped with them."""
+    digests = [f"{i}" * 64 for i in range(6)]
+    photos = tuple(make_photo(digest) for digest in digests)
     known = Seen(frozenset([digests[0][:16]]), frozenset([digests[1][:16]]))
-    found = apart({"val": tuple(photos[:3]), "test": (photos[3],)}, known)
-    assert found == {
-        "val": (photos[2],),
-        "test": (photos[3],),
-        "chosen on": (photos[1],),
-        "trained on": (photos[0],),
-    }
-    assert apart({"all": tuple(photos)}, None) == {"all": tuple(photos)}
+    division = Division(photos, (), (7, 1, 2, 1, 7, 3))
+    learned = [TRAINED_ON, CHOSEN_ON, "", CHOSEN_ON, TRAINED_ON, ""]
+    assert sides_of(division, known) == learned
+    assert sides_of(division, Seen()) == [""] * 6

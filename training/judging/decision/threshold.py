@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from plantood.training.judging.outcomes import confusion, source_weights
+from plantood.training.judging.outcomes import accepted, confusion, source_weights
 
 FALSE_ACCEPT_COST = 3.0
 """Cost of an *other* let through, in false retakes: the source project's weight, as it meant it."""
@@ -134,7 +134,7 @@ def choose_threshold(
             y, p, counting, costs, towards=bayes, standard_errors=standard_errors
         )
     )
-    wrong = (p >= threshold) != (y == 1)
+    wrong = accepted(p, threshold) != (y == 1)
     rates = [
         float(np.average(wrong[mine], weights=counting[mine])) if mine.any() else 0.0
         for mine in (y != 1, y == 1)

@@ -5,6 +5,7 @@ import pytest
 from scipy.stats import binomtest
 
 from plantood.training.judging.decision.guarantee import guaranteed_threshold, others_needed
+from plantood.training.judging.outcomes import confusion
 
 
 @pytest.mark.parametrize(("bound", "count"), [(0.01, 299), (0.005, 598), (0.05, 59), (0.1, 29)])
@@ -83,6 +84,78 @@ def test_others_that_look_like_the_surest_plants() -> None:
     assert found.threshold is None
     assert found.others_missing == 0
     assert "No threshold holds it on the 400 others in test" in found.in_words("test")
+
+
+def test_how_many_more_others_are_needed_if_some_are_accepted() -> None:
+    """By Clopper and Pearson as SciPy has it."""
+    labels = np.repeat([0, 1], [350, 100])
+    scores = np.concatenate([np.full(350, 0.1), np.full(100, 0.8)])
+    scores[:3] = 0.9  # above every plant
+    found = guaranteed_threshold(labels, scores, max_false_accept=0.01)
+    assert found.threshold is None
+    assert found.others_needed == others_needed(0.01, 0.95, 3) == 773
+
+    def upper(count: int) -> float:
+        return binomtest(3, count, alternative="less").proportion_ci(0.95).high
+
+    assert upper(773) <= 0.01 < upper(772)
+    told = found.in_words("test")
+    assert "773 are needed if 3 of them are accepted" in told
+    assert "423 more" in told
+
+
+def test_photos_of_one_scene_count_once() -> None:
+    """Others in bursts of five: the bound is broken as often as it says, not six times as often."""
+    rng = np.random.default_rng(3)
+    scenes = [*np.repeat(np.arange(300), 5), 300]
+    broken = {True: 0, False: 0}
+    trials = 300
+    for _ in range(trials):
+        scores = np.repeat(rng.random(300), 5)
+        for grouped in broken:
+            found = guaranteed_threshold(
+                [*[0] * 1500, 1],
+                [*scores, 1.0],
+                max_false_accept=0.01,
+                scenes=scenes if grouped else None,
+            )
+            assert found.threshold is not None
+            broken[grouped] += 1 - found.threshold > 0.01
+    assert binomtest(broken[True], trials, 0.05, alternative="greater").pvalue > 0.001
+    assert broken[False] > 3 * broken[True]
+    assert (found.others, found.photos_of_others) == (1500, 1500)
+    grouped = guaranteed_threshold(
+        [0] * 4 + [1], [0.1, 0.3, 0.2, 0.1, 0.9], max_false_accept=0.8, scenes=[1, 1, 2, 2, 2]
+    )
+    assert (grouped.others, grouped.photos_of_others) == (2, 4)
+    assert "2 scenes of others (4 photos) in test" in grouped.in_words("test")
+
+
+def test_what_is_told_is_of_the_threshold_that_serves() -> None:
+    rng = np.random.default_rng(4)
+    labels = np.repeat([0, 1], [600, 300])
+    scores = np.concatenate([rng.beta(1, 9, 600), rng.beta(3, 2, 300)])
+    alone = guaranteed_threshold(labels, scores, max_false_accept=0.03)
+    served = guaranteed_threshold(labels, scores, max_false_accept=0.03, at_least=0.75)
+    assert alone.threshold is not None
+    assert served.threshold == alone.threshold == alone.served < 0.75 == served.served
+    assert served.false_retakes == np.sum(scores[600:] < 0.75) > alone.false_retakes
+    assert served.false_accepts == np.sum(scores[:600] >= 0.75) < alone.false_accepts
+    assert served.upper_bound < alone.upper_bound
+    assert f"from a threshold of {alone.threshold:.4f} up, and 0.7500 serves" in served.in_words("")
+
+
+def test_in_float32_as_in_the_policy() -> None:
+    """Two neighbours in float32: between them the threshold is neither of them."""
+    low = np.float32(0.9)
+    high = np.nextafter(low, np.float32(1))
+    scores = np.array([*[low] * 299, high], np.float32)
+    found = guaranteed_threshold([*[0] * 299, 1], scores, max_false_accept=0.01)
+    assert found.threshold is not None
+    assert (found.false_accepts, found.false_retakes) == (0, 0)
+    for kind in (np.float32, np.float64):
+        counts = confusion([*[0] * 299, 1], scores.astype(kind), found.threshold)
+        assert (counts["false_accept"], counts["true_accept"]) == (0, 1)
 
 
 def test_in_words() -> None:
