@@ -191,8 +191,9 @@ def table(lines: Sequence[Line]) -> str:
         for rule in RULES:
             shares = [by_fold(lines, rule, budget, error) for budget in BUDGETS]
             change = 100 * (shares[-1] - shares[0])
-            low, high = bootstrap(change)
-            told = f"{change.mean():+.1f} ({low:+.1f} to {high:+.1f})"
+            told = f"{change.mean():+.1f}"
+            if interval := bootstrap(change):
+                told += f" ({interval[0]:+.1f} to {interval[1]:+.1f})"
             rows.append([rule, *map(mean, shares), told])
         parts.append(f"Before fine-tuning: {start}.\n\n{markdown(header, rows)}")
     header = ["rule", "AUROC before", f"after {most}", f"others in the first {CHOSEN_IN}"]

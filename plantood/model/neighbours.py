@@ -111,15 +111,18 @@ class Neighbours:
         Returns:
             For each embedding the nearest first; distances to `DECIMALS` places.
         """
-        squared = np.concatenate(self._squared(*self._memory.encode(embedding)), axis=1)
+        codes, rest = self._memory.encode(embedding)
+        squared = np.concatenate(self._squared(codes, rest), axis=1)
         k = min(k, len(self._rows))
-        found = np.argpartition(squared, k - 1, axis=1)[:, :k]
-        order = np.argsort(np.take_along_axis(squared, found, axis=1), axis=1, kind="stable")
-        found = np.take_along_axis(found, order, axis=1)
-        distances = np.sqrt(np.maximum(np.take_along_axis(squared, found, axis=1), 0))
+        found = self._rows[np.argpartition(squared, k - 1, axis=1)[:, :k]]
+        # Of the few, from the differences themselves: what near ones lose above, where large
+        # numbers cancel, depends on how many photos are asked for at once.
+        apart = np.square(codes[:, None] - self._memory.codes[found].astype(np.float32)).sum(2)
+        distances = np.sqrt(apart + rest[:, None] + self._memory.rest[found])
+        order = np.argsort(distances, axis=1, kind="stable")
         return [
-            tuple(map(self._neighbour, self._rows[at].tolist(), row.tolist()))
-            for at, row in zip(found, distances, strict=True)
+            tuple(map(self._neighbour, at[of].tolist(), row[of].tolist()))
+            for at, row, of in zip(found, distances, order, strict=True)
         ]
 
     def _neighbour(self, row: int, distance: float) -> Neighbour:

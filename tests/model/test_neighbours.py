@@ -96,6 +96,13 @@ def test_the_nearest_pictures_of_both_classes(embeddings: np.ndarray) -> None:
     assert {one.label for near in found for one in near} == {"plant", "other"}
 
 
+def test_the_nearest_do_not_depend_on_who_else_is_asked_for(embeddings: np.ndarray) -> None:
+    neighbours = Neighbours(remembered(embeddings, 20))
+    asked = embeddings * (1 + np.arange(300)[:, None] / 300)
+    alone = [neighbours.nearest(one[None], 3)[0] for one in asked]
+    assert neighbours.nearest(asked, 3) == alone
+
+
 def test_all_pictures_if_they_are_few(embeddings: np.ndarray) -> None:
     found = Neighbours(remembered(embeddings, 20)).nearest(embeddings[:2], 1000)
     assert [len(near) for near in found] == [300, 300]

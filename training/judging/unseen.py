@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from plantood.training.common.intervals import mean, share
 from plantood.training.common.tables import Row
 from plantood.training.judging.metrics import by_source
+from plantood.training.photos.division.units import LEAST
 
 FIGURES = {"plant": "plants kept", "other": "false accepts"}
 """What the share of photos accepted is called, by class."""
@@ -57,16 +58,17 @@ def accepted_shares(
 
 
 def mean_share(shares: Sequence[Accepted], label: str) -> float:
-    """Mean over the sources of one class; not a number if there are none."""
-    mine = [one.share for one in shares if one.label == label]
-    return float(np.mean(mine)) if mine else float("nan")
+    """Mean over the sources of one class that have a say; not a number if there are none."""
+    mine = [one for one in shares if one.label == label]
+    told = [one for one in mine if one.count >= LEAST] or mine
+    return float(np.mean([one.share for one in told])) if told else float("nan")
 
 
 def unseen_table(columns: Mapping[str, Sequence[Accepted]]) -> tuple[Row, list[Row]]:
     """Plants kept and false accepts of each source, with the means over the sources.
 
     Beside each share stands its interval, of 95 %: Wilson's for a source, the bootstrap's over
-    sources for a mean.
+    sources for a mean. Sources of hardly any photos have no say in that.
 
     Args:
         columns: by their titles; all of the same sources.
@@ -83,8 +85,9 @@ def unseen_table(columns: Mapping[str, Sequence[Accepted]]) -> tuple[Row, list[R
             for source in sorted(counts)
         ]
         if counts:
-            means = [mean([one.share for one in shares.values()]) for shares in by_name]
-            rows.append([f"mean of {len(counts)} sources", figure, "", *means])
+            told = [name for name in counts if counts[name] >= LEAST] or list(counts)
+            means = [mean([shares[name].share for name in told]) for shares in by_name]
+            rows.append([f"mean of {len(told)} sources", figure, "", *means])
     return ["source left out", "figure", "photos", *columns], rows
 
 

@@ -66,9 +66,7 @@ def test_the_table_shows_every_source_and_the_means() -> None:
     ]
     # A source beside Wilson's interval, by R: binom::binom.wilson(3, 4) 0.3006, 0.9544.
     assert rows[0][3:] == ["75.0% (30.1 to 95.4)"] * 2
-    # A mean of two sources is at least the lower of both and at most the higher one.
-    assert rows[2][3:] == ["87.5% (75.0 to 100.0)", "37.5% (0.0 to 75.0)"]
-    assert rows[5][3:] == ["25.0% (0.0 to 50.0)"] * 2
+    assert rows[2][3:] == ["87.5%", "37.5%"]  # two sources say nothing of others
     assert [row[3].split()[0] for row in rows] == [
         "75.0%",
         "100.0%",
@@ -77,6 +75,15 @@ def test_the_table_shows_every_source_and_the_means() -> None:
         "50.0%",
         "25.0%",
     ]
+
+
+def test_a_stray_photo_is_no_source_of_the_mean() -> None:
+    many = [Accepted(name, "plant", 100, kept) for name, kept in (("x", 0.96), ("y", 0.98))]
+    stray = Accepted("plant", "plant", 1, 0.0)
+    _, rows = unseen_table({"a": [*many, stray]})
+    assert [row[0] for row in rows] == ["plant", "x", "y", "mean of 2 sources"]
+    assert rows[-1][3] == "97.0%"
+    assert mean_share([*many, stray], "plant") == pytest.approx(0.97)
 
 
 def test_a_class_without_a_source_has_no_row() -> None:

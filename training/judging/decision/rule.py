@@ -16,7 +16,13 @@ from plantood.training.judging.decision.threshold import ChosenThreshold, choose
 from plantood.training.judging.metrics import cross_entropy
 from plantood.training.judging.outcomes import source_weights
 from plantood.training.judging.unseen import Accepted, accepted_shares
-from plantood.training.photos.division.units import Together, fewest_units, unit_names, units_of
+from plantood.training.photos.division.units import (
+    Together,
+    fewest_units,
+    telling,
+    unit_names,
+    units_of,
+)
 
 FEWEST_SOURCES = 5
 """Of each class, for calibration and threshold. What is learned without one of fewer differs much
@@ -158,9 +164,12 @@ class Unseen:
         return shares
 
     def _choosing(self, without: frozenset[str]) -> NDArray[np.bool_]:
-        """Photos ``[N]`` that have a say."""
+        """Photos ``[N]`` that have a say: none of a source that has hardly any."""
         mine = ~np.isin(self.sources, sorted(without))
-        return mine if self.told_only is None else mine & ~self.told_only
+        if self.told_only is not None:
+            mine &= ~self.told_only
+        mine[mine] = telling(self.plant[mine], self.sources[mine].tolist())
+        return mine
 
     def _share(self, costs: CostSettings, mine: NDArray[np.bool_]) -> float:
         """Of others among the photos to come."""

@@ -11,13 +11,15 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from plantood.errors import SettingsError
 
 Together = tuple[frozenset[str], ...]
 """The units of more than one source, by the sources' names; no source is in two."""
 OPTION = "--together"
+LEAST = 5
+"""Photos of a class from which a source has a say where sources count alike."""
 
 
 def units_of(sources: Iterable[str], together: Sequence[frozenset[str]]) -> list[frozenset[str]]:
@@ -32,6 +34,22 @@ def unit_names(sources: Iterable[str], together: Sequence[frozenset[str]]) -> li
     return [first.get(name, name) for name in sources]
 
 
+def telling(labels: ArrayLike, sources: Iterable[str]) -> NDArray[np.bool_]:
+    """Whether each photo, ``[N]``, is of a source with enough photos of its class.
+
+    Where sources count alike, one stray photo would count as much as hundreds. If no source of a
+    class has enough, all of that class have a say.
+
+    Args:
+        labels: ``[N]``, 1 = plant, 0 = other.
+        sources: of the same photos, ``[N]``.
+    """
+    cells = [(bool(label), name) for label, name in zip(np.asarray(labels), sources, strict=True)]
+    enough = {cell for cell, count in Counter(cells).items() if count >= LEAST}
+    classes = {plant for plant, _ in enough}
+    return np.array([cell in enough or cell[0] not in classes for cell in cells], bool)
+
+
 def fewest_units(
     labels: ArrayLike, sources: Iterable[str], together: Sequence[frozenset[str]] = ()
 ) -> int:
@@ -39,12 +57,14 @@ def fewest_units(
 
     Args:
         labels: ``[N]``, 1 = plant, 0 = other.
-        sources: of the same photos, ``[N]``.
+        sources: of the same photos, ``[N]``; those of too few photos are not counted.
         together: sources that count as one.
     """
-    plants = [bool(label) for label in np.asarray(labels)]
-    found = set(zip(plants, unit_names(sources, together), strict=True))
-    return min(sum(plant is one for plant, _ in found) for one in (False, True))
+    names = list(sources)
+    plants = np.asarray(labels).astype(bool)
+    mine = telling(plants, names)
+    units = np.array(unit_names(names, together), object)
+    return min(len(set(units[mine & (plants == one)])) for one in (False, True))
 
 
 def ensure_units(together: Sequence[frozenset[str]], sources: Iterable[str]) -> None:

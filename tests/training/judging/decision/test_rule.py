@@ -182,3 +182,17 @@ def test_a_unit_is_judged_by_a_rule_without_it_and_each_source_alone() -> None:
         assert told[name].share == pytest.approx(np.mean(judged >= own.threshold.threshold))
     apart = replace(scores, together=()).rule(COSTS, without=frozenset({"garden"}))
     assert apart.threshold != own.threshold
+
+
+def test_a_stray_photo_changes_no_rule() -> None:
+    """It would be a source like any other, and count as much as hundreds."""
+    scores = unseen(farm=spread(3.0), garden=spread(2.0), street=spread(-3.0), room=spread(-2.5))
+    scores = replace(scores, plant=np.isin(scores.sources, ["farm", "garden"]))
+    stray = Unseen(
+        np.append(scores.sources, "plant"),
+        np.append(scores.plant, True),
+        np.append(scores.probabilities, [[0.001]], axis=1),
+    )
+    costs = CostSettings(share_of_others=0.5)
+    assert stray.rule(costs) == scores.rule(costs)
+    assert stray.fewest == 2

@@ -7,6 +7,7 @@ from plantood.training.photos.division.units import (
     ensure_units,
     fewest_units,
     in_words,
+    telling,
     unit_names,
     units_of,
 )
@@ -33,6 +34,15 @@ def test_a_unit_counts_as_one() -> None:
     assert fewest_units(labels[:3], sources[:3]) == 0
     # One that has photos of both classes counts in each.
     assert fewest_units([1, 0, 0], ["apple", "apple", "soil"]) == 1
+
+
+def test_a_stray_photo_has_no_say() -> None:
+    labels, sources = [1] * 11 + [0] * 2, ["farm"] * 5 + ["garden"] * 5 + ["plant"] + ["room"] * 2
+    assert telling(labels, sources).tolist() == [True] * 10 + [False] + [True] * 2  # all there is
+    assert fewest_units(labels, sources) == 1
+    assert fewest_units([*labels, *[0] * 15], [*sources, *["a", "b", "c"] * 5]) == 2
+    assert telling([], []).tolist() == []
+    assert fewest_units([], []) == 0
 
 
 @pytest.mark.parametrize(
