@@ -46,6 +46,7 @@ from plantood.training.process.progress import say
 from plantood.training.recipe.bank import Bank, open_bank
 from plantood.training.recipe.plan import plan
 from plantood.training.recipe.roles import Cuts
+from plantood.training.recipe.samples import TEST
 from plantood.training.recipe.weighting import sample_weights
 from plantood.training.report.card import model_card
 from plantood.training.starter.leave_out import COSTS, Said, leave_each_out
@@ -108,8 +109,14 @@ def train_starter(
         "leave_one_out": lines,
         "chosen_threshold": rule.threshold.as_dict(),
         "chosen_on": LEFT_OUT,
-        # Validation photos were trained on as well.
-        **Seen.of(replace(dataset, train=dataset.train + dataset.val, val=())).as_dict(),
+        # All but the test split was trained on.
+        **Seen.of(
+            replace(
+                dataset,
+                train=tuple(photo for photo in dataset.photos if photo.split != TEST),
+                val=(),
+            )
+        ).as_dict(),
     }
     publish(
         build_classifier(backbone, probe_head(probe, backbone.output_shape[1:])),
