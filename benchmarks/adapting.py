@@ -2,10 +2,11 @@
 
     python -m benchmarks.adapting --cache FOLDER --write docs/adapt.md --plot docs/adapting.svg
 
-For each source a head and a memory are made of all other sources, without their test split; then
-the gate is adapted with 0 to 40 photos of the source, drawn anew for each seed, as `plantood adapt`
-does it. Kept plants are counted on the photos of the source that were never drawn, where as many of
-the known others of the test split are let through as before.
+For each source the gate that ships is made anew without it, recipe, memory, calibration and
+threshold alike; then it is adapted with 0 to 40 photos of the source, drawn anew for each seed, as
+`plantood adapt` does it. Kept plants are counted on the photos of the source that were never drawn,
+where as many of the known others of the test split are let through as before; and at the thresholds
+that the gate before, and `adapt`, choose themselves.
 
 The *others* that go with them are everyday photos of a collection that no head was fitted to; those
 that were not drawn show what becomes of false accepts on a source never seen.
@@ -35,18 +36,27 @@ from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
 from benchmarks.embedded import Embedded, embedded
-from benchmarks.unfamiliarity import balanced, units
+from benchmarks.starter_folds import FoldGate, starter_folds
 from plantood.defaults import GATE_NAME
+from plantood.model.calibration import logit
 from plantood.model.correction import Correction
 from plantood.model.entry import open_gate
-from plantood.model.memory import Memory, remember, unit
+from plantood.model.memory import Memory, unit
 from plantood.model.starter import starter_dir
-from plantood.training.adapt.correction.correct import NewPhotos, fit_correction, none
+from plantood.training.adapt.correction.correct import (
+    NewPhotos,
+    fit_correction,
+    leave_each_out,
+    none,
+)
 from plantood.training.adapt.correction.penalty import choose_penalty
+from plantood.training.adapt.judge import judge
+from plantood.training.adapt.terms import CHOSEN, Terms
 from plantood.training.common.intervals import share
+from plantood.training.common.settings import CostSettings
 from plantood.training.common.shared import shared_dir
 from plantood.training.common.tables import markdown, write_between_markers
-from plantood.training.fitting.probe import Probe, fit_probe
+from plantood.training.finetune.settings import MARGIN
 from plantood.training.recipe.draw import draw
 from plantood.training.recipe.roles import Cuts
 from plantood.training.recipe.samples import Sample
@@ -79,35 +89,29 @@ class Setting:
     """Embeddings of the test split of the known sources."""
     known_plants: NDArray[np.float32]
     """Likewise."""
-    head: Probe
-    memory: Memory
+    gate: FoldGate
+
+    @property
+    def memory(self) -> Memory:
+        """Of the gate."""
+        return self.gate.memory
 
 
-def settings(photos: Embedded, pool: Embedded) -> Iterator[tuple[str, Setting]]:
+def settings(
+    photos: Embedded, pool: Embedded, shared: Path, cache: Path
+) -> Iterator[tuple[str, Setting]]:
     """Every source of `SOURCES` with its unit left out."""
-    for left_out in units(photos):
-        for name in set(left_out) & set(SOURCES):
-            out = np.isin(photos.source, left_out)
-            test = photos.split == "test"
-            known = photos.part(~out & ~test)
-            weights = balanced(known)
-            head = fit_probe(known.embedding, known.plant, weights)
-            memory = remember(
-                known.embedding,
-                head.logits(known.embedding),
-                known.plant,
-                known.source.tolist(),
-                weights,
-            )
+    for left_out, gate in starter_folds(shared, cache):
+        for name in sorted(left_out & set(SOURCES)):
+            test = ~np.isin(photos.source, sorted(left_out)) & (photos.split == "test")
             yield (
                 name,
                 Setting(
                     source=photos.part(photos.source == name),
                     others=pool.part((pool.source == OTHERS) & ~pool.plant),
-                    known_others=photos.part(~out & test & ~photos.plant).embedding,
-                    known_plants=photos.part(~out & test & photos.plant).embedding,
-                    head=head,
-                    memory=memory,
+                    known_others=photos.part(test & ~photos.plant).embedding,
+                    known_plants=photos.part(test & photos.plant).embedding,
+                    gate=gate,
                 ),
             )
 
@@ -125,7 +129,12 @@ def new_photos(
         if len(members)
     ]
     plant[np.concatenate([*swapped, np.empty(0, np.intp)]).astype(np.intp)] ^= True
-    return NewPhotos(x, setting.head.logits(x), plant, np.arange(len(x)))
+    return NewPhotos(x, said_of(setting, x), plant, np.arange(len(x)))
+
+
+def said_of(setting: Setting, x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Logits of P(plant) without any correction, as the gate gives them."""
+    return setting.gate.logits(x).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -138,30 +147,57 @@ class Result:
     """Of the others of the collection never fitted to that were never drawn."""
     known_kept: float
     """Of the known plants of the test split."""
+    known_accepted: float
+    """Of the known others of the test split."""
     photos: dict[str, int]
     """Of how many each is a share, by its name."""
 
 
-def results(setting: Setting, correction: Correction, unused: dict[str, NDArray]) -> Result:
-    """At the threshold that lets through as many known others as before."""
+def results(
+    setting: Setting,
+    correction: Correction,
+    unused: dict[str, NDArray],
+    threshold: float | None = None,
+) -> Result:
+    """At a threshold of P(plant); by default where as many known others pass as before."""
 
     def corrected(x: NDArray[np.float32]) -> NDArray[np.float64]:
-        return correction.logit(setting.head.logits(x), x)
+        return correction.logit(setting.gate.logits(x), x)
 
-    before = int(np.sum(setting.head.logits(setting.known_others) >= 0))
-    known = corrected(setting.known_others)
-    threshold = np.sort(known)[::-1][before]  # as many lie above it
+    if threshold is None:
+        own = float(logit(setting.gate.rule.threshold.threshold))
+        before = int(np.sum(setting.gate.logits(setting.known_others) >= own))
+        known = corrected(setting.known_others)
+        least = float(np.nextafter(np.sort(known)[::-1][before], np.inf))  # as many lie above it
+    else:
+        least = float(logit(threshold))
     judged = {
         "kept": setting.source.embedding[unused["plants"]],
         "false_accepts": setting.others.embedding[unused["others"]],
         "known_kept": setting.known_plants,
+        "known_accepted": setting.known_others,
     }
-    shares = {name: float(np.mean(corrected(x) > threshold)) for name, x in judged.items()}
+    shares = {name: float(np.mean(corrected(x) >= least)) for name, x in judged.items()}
     return Result(**shares, photos={name: len(x) for name, x in judged.items()})
 
 
-def run(setting: Setting, mode: str, count: int, seed: int) -> Result:
-    """One adaptation with ``count`` photos of the source."""
+def chosen(setting: Setting, new: NewPhotos, correction: Correction, penalty: float) -> float:
+    """The threshold that `adapt` chooses."""
+    start = none(new.embedding.shape[1])
+    rule = setting.gate.rule.threshold
+    terms = Terms.from_figures(
+        {CHOSEN: rule.as_dict()}, rule.threshold, setting.memory, CostSettings()
+    )
+    left_out = leave_each_out(setting.memory, new, start, penalty=penalty, begin=correction)
+    judged = judge(setting.memory, new, start, correction, left_out, terms=terms, margin=MARGIN)
+    return judged.after.threshold
+
+
+def run(setting: Setting, mode: str, count: int, seed: int) -> tuple[Result, Result | None]:
+    """One adaptation with ``count`` photos of each class that the mode has.
+
+    Where as many known others pass as before; and, with plants and others, at its own threshold.
+    """
     rng = np.random.default_rng(seed)
     plants, others = (
         rng.permutation(len(setting.source)),
@@ -170,6 +206,7 @@ def run(setting: Setting, mode: str, count: int, seed: int) -> Result:
     most = max(COUNTS)
     unused = {"plants": plants[most:], "others": others[most:]}
     correction = none(setting.source.embedding.shape[1])
+    threshold = setting.gate.rule.threshold.threshold
     if count:
         new = new_photos(
             setting,
@@ -180,7 +217,10 @@ def run(setting: Setting, mode: str, count: int, seed: int) -> Result:
         )
         penalty = choose_penalty(setting.memory, new, correction)
         correction = fit_correction(setting.memory, new, correction, penalty=penalty)
-    return results(setting, correction, unused)
+        if mode == MODES[0]:
+            threshold = chosen(setting, new, correction, penalty)
+    at_its_own = results(setting, correction, unused, threshold) if mode == MODES[0] else None
+    return results(setting, correction, unused), at_its_own
 
 
 def ground_windows(manifest: Path) -> NDArray[np.float32]:
@@ -210,7 +250,7 @@ def ground_table(setting: Setting, windows: NDArray[np.float32]) -> str:
         ("20 plants, 20 windows", 20, 20),
     ):
         x = np.concatenate([setting.source.embedding[:plants], windows[:ground]])
-        new = NewPhotos(x, setting.head.logits(x), np.arange(len(x)) < plants, np.arange(len(x)))
+        new = NewPhotos(x, said_of(setting, x), np.arange(len(x)) < plants, np.arange(len(x)))
         start = none(x.shape[1])
         penalty = choose_penalty(setting.memory, new, start)
         correction = fit_correction(setting.memory, new, start, penalty=penalty)
@@ -239,8 +279,24 @@ def table(found: dict[tuple[str, str, int], list[Result]], mode: str) -> str:
             ends = (told(found[name, mode, count], figure) for count in (0, max(COUNTS)))
             row.append(", then ".join(ends))
         rows.append(row)
-    header = ["plants kept of", *(f"{count} photos" for count in (0, *COUNTS))]
+    given = {MODES[1]: "{} plants", MODES[2]: "{} others"}.get(mode, "{0} + {0} photos")
+    header = ["plants kept of", *(given.format(count) for count in (0, *COUNTS))]
     return markdown([*header, "false accepts never seen", "known plants kept"], rows)
+
+
+def own_table(found: dict[tuple[str, int], list[Result]]) -> str:
+    """Plants kept, and others let through, at the thresholds that are chosen."""
+    figures = {
+        "kept": "plants kept",
+        "false_accepts": "false accepts never seen",
+        "known_accepted": "known others let through",
+    }
+    rows = []
+    for name, what in SOURCES.items():
+        for figure, title in figures.items():
+            cells = (told(found[name, count], figure) for count in (0, *COUNTS))
+            rows.append([what, title, *cells])
+    return markdown(["source", "figure", *(f"{n} + {n} photos" for n in (0, *COUNTS))], rows)
 
 
 def plot(found: dict[tuple[str, str, int], list[Result]], file: Path) -> None:
@@ -255,7 +311,7 @@ def plot(found: dict[tuple[str, str, int], list[Result]], file: Path) -> None:
                 panel.plot(counts, kept.mean(1), marker=".", color=colour, label=mode)
                 panel.fill_between(counts, kept.min(1), kept.max(1), color=colour, alpha=0.15, lw=0)
             panel.set_title(what)
-            panel.set_xlabel("photos of it")
+            panel.set_xlabel("photos of a class")
             panel.set_xticks(counts)
             panel.grid(alpha=0.3)
         panels[0].set_ylabel("plants kept")
@@ -288,7 +344,7 @@ def timed(pool_labels: Path) -> str:
 
 
 @click.command(help=__doc__)
-@click.option("--cache", type=click.Path(path_type=Path), default=Path("runs/cache/embedded"))
+@click.option("--cache", type=click.Path(path_type=Path), default=Path("runs/cache"))
 @click.option("--write", type=click.Path(path_type=Path), help="Markdown file to write into.")
 @click.option("--plot", "figure", type=click.Path(path_type=Path), help="SVG file to draw into.")
 def main(cache: Path, write: Path | None, figure: Path | None) -> None:
@@ -297,19 +353,24 @@ def main(cache: Path, write: Path | None, figure: Path | None) -> None:
     if shared is None:
         raise click.ClickException("There is no folder of photos.")
     manifest = shared / "data" / "manifest.csv"
-    photos = embedded(manifest, cache)
-    pool = embedded(manifest, cache, shared / "data" / "pool_labels.csv")
+    photos = embedded(manifest, cache / "embedded")
+    pool = embedded(manifest, cache / "embedded", shared / "data" / "pool_labels.csv")
     found: dict[tuple[str, str, int], list[Result]] = defaultdict(list)
+    own: dict[tuple[str, int], list[Result]] = defaultdict(list)
     texts = {"time": timed(shared / "data" / "pool_labels.csv")}
-    for name, setting in settings(photos, pool):
+    for name, setting in settings(photos, pool, shared, cache):
         click.echo(name, err=True)
         if name == GROUND:
             texts["ground"] = ground_table(setting, ground_windows(manifest))
         for mode in MODES:
             for count in (0, *COUNTS):
                 for seed in range(SEEDS):
-                    found[name, mode, count].append(run(setting, mode, count, seed))
+                    result, at_its_own = run(setting, mode, count, seed)
+                    found[name, mode, count].append(result)
+                    if at_its_own:
+                        own[name, count].append(at_its_own)
     texts |= {mode.replace(" %", "").replace(" ", "-"): table(found, mode) for mode in MODES}
+    texts["own-thresholds"] = own_table(own)
     for name, text in texts.items():
         click.echo(f"\n{name}\n\n{text}")
         if write:

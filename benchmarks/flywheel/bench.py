@@ -8,7 +8,7 @@ would say of them is in a file of its own.
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from plantood.model.calibration import logit
 from plantood.model.memory import Memory
 from plantood.model.neighbours import Neighbours
-from plantood.training.common.settings import CostSettings, FitSettings
+from plantood.training.common.settings import CostSettings, DataSettings, FitSettings
 from plantood.training.common.shared import VARIABLE, shared_dir
 from plantood.training.common.tables import write_between_markers
-from plantood.training.finetune.data import Collection, read_collection
+from plantood.training.finetune import data as collections
 from plantood.training.finetune.rule import ParentRule, judged_alike
 from plantood.training.finetune.settings import held_like_parent
 from plantood.training.fitting.extractor import Extractor, extractor_for
@@ -34,11 +34,12 @@ from plantood.training.judging.evaluation import Evaluation, Scored
 from plantood.training.judging.outcomes import confusion
 from plantood.training.negatives.run import SoilSettings, cut_soil
 from plantood.training.network.backbones import build_backbone
-from plantood.training.photos.data import LABELS, LabelledPhoto, read_data
-from plantood.training.photos.dataset import Dataset, Photos
+from plantood.training.photos.data import LABELS, LabelledPhoto
+from plantood.training.photos.dataset import Dataset, Photos, load_dataset
 from plantood.training.photos.division.splits import divide
 from plantood.training.photos.remembered import remember_photos
 from plantood.training.photos.scan import scan
+from plantood.training.starter.roles import TOGETHER
 from plantood.training.train.judged import judged
 from plantood.training.train.train import evaluation_of
 
@@ -96,6 +97,17 @@ class Parent:
         return np.minimum(*Neighbours(self.memory, k=1).distances(embeddings))
 
 
+def mates(sources: Iterable[str]) -> set[str]:
+    """Sources, and those of the same table and camera: who has seen one has seen the others."""
+    names = set(sources)
+    return names.union(*(unit for unit in TOGETHER if unit & names))
+
+
+def without(photos: Iterable[LabelledPhoto], sources: Collection[str]) -> list[LabelledPhoto]:
+    """The photos of other sources."""
+    return [photo for photo in photos if photo.source not in sources]
+
+
 class Bench:
     """All photos, divided once, with their features."""
 
@@ -111,8 +123,9 @@ class Bench:
 
     @cached_property
     def labelled(self) -> Photos:
-        """The labelled photos."""
-        return divide(scan(read_data(self.manifest), self.cache)[0]).photos
+        """The labelled photos that `train` learns from or judges by."""
+        dataset = load_dataset(self.manifest, DataSettings(), self.cache)
+        return dataset.train + dataset.val + dataset.test
 
     @cached_property
     def production(self) -> Photos:
@@ -140,7 +153,9 @@ class Bench:
     def soil(self) -> Photos:
         """Windows of bare soil, cut out of the field photos."""
         cut_soil(field_photos(), self.folder / "soil", SoilSettings())
-        windows = read_collection(Collection("negatives", self.folder / "soil"))
+        windows = collections.read_collection(
+            collections.Collection("negatives", self.folder / "soil")
+        )
         return self._with_splits(scan(windows, self.cache)[0])
 
     def _with_splits(self, photos: Sequence[LabelledPhoto]) -> Photos:
@@ -179,8 +194,12 @@ class Bench:
         return fitted.apply(self.probabilities(parent.weights, photos))
 
     def parent(self, left_out: Sequence[str] = BARE_GROUND) -> Parent:
-        """Train a parent without some sources, or read it from its files."""
-        dataset = self._dataset(self.labelled).leaving_out(left_out)
+        """Train a parent without some sources, or read it from its files.
+
+        Nor has it seen what belongs together with one of them.
+        """
+        strange = without(self.labelled, mates(left_out) - set(left_out))
+        dataset = self._dataset(strange).leaving_out(left_out)
         folder = self.folder / "parents" / "+".join(left_out)
         trained = self._trainer(dataset, FIRST, folder).train(HEAD)
         weights = trained.model.get_layer("head").get_weights()

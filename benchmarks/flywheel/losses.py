@@ -23,6 +23,8 @@ from benchmarks.flywheel.bench import (
     Bench,
     errors,
     folder_option,
+    mates,
+    without,
     write_option,
     write_result,
 )
@@ -44,7 +46,7 @@ def main(folder: Path, write: Path | None) -> None:
     make_deterministic(0)
     bench = Bench(folder)
     parent = bench.parent(UNSEEN)
-    pool = [photo for photo in bench.production if photo.source not in UNSEEN]
+    pool = without(bench.production, mates(UNSEEN))
     p = bench.judged(parent, pool)
     new = [photo for photo, at in zip(pool, p, strict=True) if at <= AT_MOST]
     new += bench.soil

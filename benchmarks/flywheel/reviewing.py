@@ -30,6 +30,8 @@ from benchmarks.flywheel.bench import (
     Parent,
     errors,
     folder_option,
+    mates,
+    without,
     write_option,
     write_result,
 )
@@ -127,7 +129,7 @@ def fold(bench: Bench, left_out: Sequence[str], seeds: int, log: Path) -> list[L
         wanted += [(rule, budget, seed) for budget in BUDGETS[1:] for seed in of_rule]
     if any(key not in done for key in wanted):
         parent = bench.parent([source for source in left_out if source in _sources(bench)])
-        pool = [photo for photo in bench.production if photo.source not in left_out]
+        pool = without(bench.production, mates(left_out))
         p = bench.judged(parent, pool)
         unlike = parent.unlike(bench.embeddings(pool))
         for rule, budget, seed in wanted:

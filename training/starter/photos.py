@@ -8,9 +8,26 @@ from pathlib import Path
 
 from plantood.errors import TrainingDataError
 from plantood.training.recipe.samples import TEST, Row
+from plantood.training.starter.roles import NEEDED_SOURCES
 
+DOUBTFUL = Path(__file__).parent / "doubtful.csv"
 COLUMNS = frozenset({"path", "label", "source", "split", "sha256"})
 """What the manifest must hold."""
+
+
+def starter_rows(data: Path) -> list[Row]:
+    """The photos of a manifest that the recipe takes its pictures from.
+
+    Raises:
+        TrainingDataError: it cannot be read, or lacks a source that the recipe needs.
+    """
+    rows = read_rows(data, _doubtful())
+    if missing := NEEDED_SOURCES - {row.source for row in rows}:
+        raise TrainingDataError(
+            f"The starter's recipe cuts its pictures out of sources that {data} lacks: "
+            f"{', '.join(sorted(missing))}. For your own photos use: plantood train"
+        )
+    return rows
 
 
 def read_rows(manifest: Path, doubtful: Iterable[str] = ()) -> list[Row]:
@@ -51,3 +68,9 @@ def _read_rows(manifest: Path, prefixes: tuple[str, ...]) -> list[Row]:
             for row in rows
             if row["split"] in ("train", "val", TEST)
         ]
+
+
+def _doubtful() -> list[str]:
+    """Prefixes of the SHA-256 sums of photos whose label a look at them contradicts."""
+    with DOUBTFUL.open(newline="", encoding="utf-8") as file:
+        return [row["sha256_prefix"] for row in csv.DictReader(file)]

@@ -12,9 +12,9 @@ probe was no better on sources never seen (docs/starter.md).
 
 from __future__ import annotations
 
-import csv
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,13 +24,12 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from plantood.errors import TrainingDataError
 from plantood.model.memory import Memory
 from plantood.model.neighbours import Neighbours
 from plantood.model.runtime import Scorer
 from plantood.training.common.settings import DataSettings
 from plantood.training.common.tables import Row
-from plantood.training.fitting.extractor import extractor_for
+from plantood.training.fitting.extractor import Extractor, extractor_for
 from plantood.training.fitting.probe import PENALTY, Probe, fit_probe
 from plantood.training.fitting.scoring import score_photos
 from plantood.training.judging.decision.rule import LEFT_OUT, Rule
@@ -43,20 +42,19 @@ from plantood.training.network.heads import build_head
 from plantood.training.photos.dataset import Dataset, load_dataset
 from plantood.training.process.determinism import make_deterministic
 from plantood.training.process.progress import say
+from plantood.training.recipe import samples
 from plantood.training.recipe.bank import Bank, open_bank
 from plantood.training.recipe.plan import plan
 from plantood.training.recipe.roles import Cuts
-from plantood.training.recipe.samples import TEST
 from plantood.training.recipe.weighting import sample_weights
 from plantood.training.report.card import model_card
 from plantood.training.starter.leave_out import COSTS, Said, leave_each_out
-from plantood.training.starter.photos import read_rows
-from plantood.training.starter.roles import NEEDED_SOURCES, ROLES, TOGETHER
+from plantood.training.starter.photos import starter_rows
+from plantood.training.starter.roles import ROLES, TOGETHER
 from plantood.training.train.judged import threshold_notes
 from plantood.training.train.publish import publish
 
 BACKBONE_NAME, HEAD_NAME = "efficientnet_lite0", "gap_l2"
-DOUBTFUL = Path(__file__).parent / "doubtful.csv"
 NOTES = Path(__file__).parent / "card_notes.md"
 
 
@@ -81,19 +79,11 @@ def train_starter(
         ExportMismatch: if the exported graph and the Keras model disagree.
     """
     make_deterministic(seed)
-    rows = read_rows(data, _doubtful())
-    if missing := NEEDED_SOURCES - {row.source for row in rows}:
-        raise TrainingDataError(
-            f"The starter's recipe cuts its pictures out of sources that {data} lacks: "
-            f"{', '.join(sorted(missing))}. For your own photos use: plantood train"
-        )
+    rows = starter_rows(data)
     backbone = build_backbone(BACKBONE_NAME, weights)
     dataset = load_dataset(data, DataSettings(), cache)
     extractor = extractor_for(BACKBONE_NAME, backbone, cache, dataset.val)
-    samples, cuts = plan(rows, seed, roles=ROLES), Cuts.of(rows, ROLES)
-    bank = open_bank(samples, cuts, extractor, cache, name="starter", of_length_1=True)
-
-    doubtful = frozenset(row.path for row in rows if not row.trusted)
+    bank, doubtful = starter_bank(rows, extractor, cache, seed)
     unseen = leave_each_out(bank.samples, partial(fold_says, bank, doubtful), TOGETHER)
     probe, memory = fit_fold(bank, doubtful, frozenset())
     rule = unseen.rule(COSTS).remembering(len(memory))
@@ -113,7 +103,7 @@ def train_starter(
         **Seen.of(
             replace(
                 dataset,
-                train=tuple(photo for photo in dataset.photos if photo.split != TEST),
+                train=tuple(photo for photo in dataset.photos if photo.split != samples.TEST),
                 val=(),
             )
         ).as_dict(),
@@ -140,6 +130,22 @@ def train_starter(
         memory=memory,
     )
     return header, table_rows
+
+
+def starter_bank(
+    rows: Sequence[samples.Row], extractor: Extractor, cache: Path, seed: int = 0
+) -> tuple[Bank, frozenset[Path]]:
+    """The pictures of the recipe, and the photos that nothing is to be learned from.
+
+    Args:
+        rows: of :func:`starter_rows`.
+        extractor: the backbone that embeds them.
+        cache: folder that keeps them.
+        seed: of everything random.
+    """
+    pictures, cuts = plan(rows, seed, roles=ROLES), Cuts.of(rows, ROLES)
+    bank = open_bank(pictures, cuts, extractor, cache, name="starter", of_length_1=True)
+    return bank, frozenset(row.path for row in rows if not row.trusted)
 
 
 def fit_fold(
@@ -172,12 +178,6 @@ def probe_head(probe: Probe, feature_shape: tuple[int, int, int]) -> keras.Model
     head = build_head(HEAD_NAME, feature_shape, dropout=0.0)
     head.set_weights(probe.weights)
     return head
-
-
-def _doubtful() -> list[str]:
-    """Prefixes of the SHA-256 sums of photos whose label a look at them contradicts."""
-    with DOUBTFUL.open(newline="", encoding="utf-8") as file:
-        return [row["sha256_prefix"] for row in csv.DictReader(file)]
 
 
 def _evaluate(

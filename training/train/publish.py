@@ -104,7 +104,7 @@ def publish(
             metrics=figures,
             card=card(figures),
             metrics_summary=_summary(figures),
-            memory=memory if calibration is None else _calibrated(memory, calibration),
+            memory=memory if calibration is None else as_served(memory, calibration),
             quantization=quantize,
             parent=parent,
             data=data,
@@ -119,7 +119,7 @@ def _memory(dataset: Dataset, scorer: Scorer) -> Memory:
     return remember_photos(dataset.train, scores.embedding, logit(scores.plant_probability))
 
 
-def _calibrated(memory: Memory, calibration: Calibration) -> Memory:
+def as_served(memory: Memory, calibration: Calibration) -> Memory:
     """The memory with what the gate says of its pictures, instead of its network alone."""
     margins = np.zeros(len(memory), np.float32)
     if calibration.margin:
