@@ -25,7 +25,7 @@ from plantood.errors import PlantoodError
 
 if TYPE_CHECKING:
     import aiohttp
-    from _bentoml_impl.serde import Payload, PickleSerde
+    from _bentoml_impl.serde import PickleSerde
     from _bentoml_impl.server.app import ServiceAppFactory
     from _bentoml_sdk.io_models import IORootModel, ensure_io_descriptor
     from _bentoml_sdk.method import APIMethod
@@ -43,7 +43,6 @@ __all__ = [
     "BentoEnvSchema",
     "IORootModel",
     "MaxConcurrencyMiddleware",
-    "Payload",
     "PickleSerde",
     "RunnerTrafficMetricsMiddleware",
     "ServiceAppFactory",
@@ -166,12 +165,11 @@ PRIVATE = {
     ),
     "PickleSerde": Piece(
         "_bentoml_impl.serde",
-        ("media_type", "deserialize_value(payload)"),
-        "To tell the calls of other services of the bento, and to read nothing but arrays there: "
-        "BentoML unpickles whatever reaches a service that is not the main one.",
+        ("media_type",),
+        "To tell the calls of other services of the bento: BentoML unpickles whatever reaches a "
+        "service that is not the main one, and the scorer must not.",
         issue=5610,
     ),
-    "Payload": Piece("_bentoml_impl.serde", ("data", "metadata"), "What such a call carries."),
     "APIMethod": Piece(
         "_bentoml_sdk.method",
         ("func", "name", "route"),
@@ -288,6 +286,12 @@ HABITS = {
         "_bentoml_sdk.io_models",
         "output.media_type = media_type",
         "`keeping`: from the annotation, which is a descriptor by then, and says none.",
+    ),
+    "it sends an input that is bytes as it is": Habit(
+        "_bentoml_impl.client.proxy2",
+        "isinstance(rendered := model.model_dump(), (str, bytes))",
+        "`ScoreInput`: what gates send to a scorer is no pickle. Documented are only inputs that "
+        "have no further argument.",
     ),
     "an object knows its service": Habit(
         "_bentoml_sdk.service.factory",

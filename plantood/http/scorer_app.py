@@ -3,7 +3,9 @@
 Two things that BentoML (1.4.39) does otherwise than a scorer must:
 
 - It unpickles what another service sends, and so runs whatever code is in it. Between two processes
-  of one pod nobody else is there to send any; a scorer of its own listens on the network.
+  of one pod nobody else is there to send any; a scorer of its own listens on the network. Not even
+  the opcodes of a pickle that names nothing are harmless: a few bytes of them fill the memory. So a
+  batch travels as the bytes of its pixels, and nothing here reads a pickle.
 - Its batching holds a lone request back for as long as requests waited on average a while ago.
   After a burst that is seconds, and what it holds back has waited: the figure feeds itself, for
   ever. Photos that come together are merged by the gates already, and here while the network is
@@ -12,17 +14,17 @@ Two things that BentoML (1.4.39) does otherwise than a scorer must:
 
 from __future__ import annotations
 
-import pickle
+import struct
 from http import HTTPStatus
-from io import BytesIO
-from typing import Any, cast
+from typing import Any, ClassVar
 
 import bentoml
 import numpy as np
+from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 
-from plantood.bentoml_private import Payload, PickleSerde, never_wait
+from plantood.bentoml_private import PickleSerde, never_wait, object_of
 from plantood.http.app import EdgeApp, EdgeService
 from plantood.http.inputs import is_of_the_bento
 from plantood.http.uploads import UploadLimit
@@ -31,70 +33,57 @@ from plantood.refusals import RequestRefused
 MAX_BODY_BYTES = 64 << 20
 """Of one call: 256 photos of 224 pixels a side are 39 MB."""
 
-_ARRAYS = {
-    ("numpy", "dtype"),
-    ("numpy", "ndarray"),
-    ("numpy._core.numeric", "_frombuffer"),
-    ("numpy._core.multiarray", "_reconstruct"),
-    ("numpy.core.numeric", "_frombuffer"),
-    ("numpy.core.multiarray", "_reconstruct"),
-}
-"""All that the pickle of an array names, as NumPy 2 and 1 write it."""
+MOST_PHOTOS = 256
+"""In one call: the most that `PLANTOOD_MAX_BATCH_SIZE` allows."""
 
-
-class _ArrayUnpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _ARRAYS:
-            raise pickle.UnpicklingError(f"{module}.{name} is no part of an array")
-        return super().find_class(module, name)
-
-
-class ArraySerde(PickleSerde):
-    """BentoML's pickles, of which only arrays are read."""
-
-    def deserialize_value(self, payload: Payload) -> Any:
-        """The arrays in a request.
-
-        Raises:
-            ValueError: There is anything else in it.
-        """
-        data = memoryview(b"".join(payload.data))
-        try:
-            lengths = [int(n) for n in payload.metadata.get("buffer-lengths", "").split(",") if n]
-            pieces, start = [], 0
-            for length in lengths or [len(data)]:
-                pieces.append(data[start : start + length])
-                start += length
-            return _ArrayUnpickler(BytesIO(pieces[0]), buffers=pieces[1:]).load()
-        except Exception as error:  # a broken pickle raises nearly anything
-            raise ValueError(f"This holds no arrays: {error}") from error
+_SHAPE = struct.Struct("<4I")
+"""What stands before the pixels: photos, height, width, channels."""
 
 
 class ScoreInput(bentoml.IODescriptor):
-    """A batch of photos."""
+    """A batch of photos; on the wire its shape and its pixels, uint8 ``[N, S, S, 3]``."""
+
+    # The body is no pickle. By this type BentoML knows a call of a service of the bento, and
+    # answers it in kind: a pickle, which the gate reads.
+    media_type: ClassVar[str] = PickleSerde.media_type
 
     images: np.ndarray
 
+    def model_dump(self, **_: Any) -> bytes:  # type: ignore[override]  # BentoML sends bytes as such
+        """What a gate sends."""
+        return b"".join((_SHAPE.pack(*self.images.shape), np.ascontiguousarray(self.images).data))
+
     @classmethod
     async def from_http_request(cls, request: Request, serde: Any) -> ScoreInput:
-        """Read a batch; of a pickle only arrays.
+        """Read a batch that this scorer can score.
+
+        BentoML makes one array of what waits together: one batch of another size would take the
+        others with it.
 
         Raises:
-            RequestRefused: 400, if there is anything else in it, or it is no batch.
+            RequestRefused: 415, if it is not sent as gates send it; 400, if it is no such batch.
         """
-        if is_of_the_bento(serde):
-            serde = ArraySerde()
-        try:
-            given = cast(ScoreInput, await super().from_http_request(request, serde))
-        except ValueError as error:  # pydantic's are of this kind, too
-            raise RequestRefused(f"{error}"[:200], HTTPStatus.BAD_REQUEST) from None
-        images = given.images
-        if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8:
+        if not is_of_the_bento(serde):
             raise RequestRefused(
-                f"A batch is uint8 [N,S,S,3], not {images.dtype} {list(images.shape)}"[:200],
+                "Only gates call the scorer; send photos to one.", HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+            )
+        body = await request.body()
+        size: int = request.app.state.input_size
+        if len(body) < _SHAPE.size:
+            raise RequestRefused("This holds no batch.", HTTPStatus.BAD_REQUEST)
+        shape = photos, *photo = _SHAPE.unpack_from(body)
+        if photo != [size, size, 3] or not 1 <= photos <= MOST_PHOTOS:
+            raise RequestRefused(
+                f"A batch is uint8 [N,{size},{size},3], N from 1 to {MOST_PHOTOS}, not "
+                f"{list(shape)}.",
                 HTTPStatus.BAD_REQUEST,
             )
-        return given
+        pixels = np.frombuffer(body, np.uint8, offset=_SHAPE.size)
+        if pixels.size != photos * size * size * 3:
+            raise RequestRefused(
+                f"{pixels.size} bytes are no batch {list(shape)}.", HTTPStatus.BAD_REQUEST
+            )
+        return cls(images=pixels.reshape(shape))
 
 
 class NoInput(bentoml.IODescriptor):
@@ -112,6 +101,11 @@ class ScorerApp(EdgeApp):
     def __init__(self, service: bentoml.Service[Any], is_main: bool = False) -> None:
         super().__init__(service, is_main=is_main)
         never_wait(self.dispatchers.values())
+
+    async def create_and_check(self, app: Starlette) -> None:
+        """Create the scorer, and say what batches it takes."""
+        await super().create_and_check(app)
+        app.state.input_size = object_of(self).scorer.input_size
 
     @property
     def middlewares(self) -> list[Middleware]:

@@ -3,84 +3,72 @@ from __future__ import annotations
 import asyncio
 import json
 import pickle
-from collections.abc import Callable
-from contextlib import suppress
+import struct
+import subprocess
+import sys
 from http import HTTPStatus
-from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from _bentoml_impl.serde import JSONSerde, Payload, PickleSerde
+from _bentoml_impl.serde import JSONSerde, PickleSerde
 from bentoml._internal.marshal.dispatcher import CorkDispatcher
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from plantood.bentoml_private import never_wait
-from plantood.http.scorer_app import ArraySerde, ScoreInput
+from plantood.http import scorer_app
+from plantood.http.scorer_app import MOST_PHOTOS, ScoreInput
 from plantood.refusals import RequestRefused
 from tests.damage import damaged
-from tests.security.payloads import Evil
+from tests.security.payloads import forged_array, large_memo
 from tests.strangers import request
 
-Array = Callable[[], np.ndarray]
+SIZE = 3
+BATCH = np.arange(2 * SIZE * SIZE * 3, dtype=np.uint8).reshape(2, SIZE, SIZE, 3)
+BODY = ScoreInput(images=BATCH).model_dump()
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda: np.arange(24, dtype=np.uint8).reshape(2, 3, 4),
-        lambda: np.asfortranarray(np.arange(24, dtype=np.uint8).reshape(4, 6)),
-        lambda: np.arange(24, dtype=np.float32)[::2],
-        lambda: np.empty((0, 3), np.uint8),
-    ],
-    ids=["usual", "by columns", "with gaps", "empty"],
-)
-def test_arrays_arrive_as_bentoml_sends_them(make: Array) -> None:
-    payload = PickleSerde().serialize_value({"images": make()})
-    received = ArraySerde().deserialize_value(payload)["images"]
-    assert received.dtype == make().dtype
-    assert np.array_equal(received, make())
-
-
-def test_code_in_a_pickle_does_not_run(tmp_path: Path) -> None:
-    mark = tmp_path / "ran"
-    pickles = [pickle.dumps({"images": Evil(mark)}), pickle.dumps(Evil(mark), 0)]
-    for data in pickles:
-        with pytest.raises(ValueError, match="holds no arrays"):
-            ArraySerde().deserialize_value(Payload((data,)))
-    assert not mark.exists()
-
-
-@pytest.mark.parametrize("data", [b"", b"\x80\x05", b"nonsense", b"\x80\x05K\x01"])
-def test_what_is_no_pickle_is_refused(data: bytes) -> None:
-    with pytest.raises(ValueError, match="holds no arrays"):
-        ArraySerde().deserialize_value(Payload((data,), {"buffer-lengths": "x,-1"}))
-
-
-PICKLED = PickleSerde().serialize_value({"images": np.zeros((2, 3, 3, 3), np.uint8)})
-BYTES = b"".join(PICKLED.data)
-LENGTHS = PICKLED.metadata["buffer-lengths"]
-SIZES = st.sampled_from([LENGTHS, "", "0", "-1", "9" * 30]) | st.text("0123456789,- x", max_size=12)
+def received(body: bytes, serde: Any = None, cuts: list[int] | None = None) -> np.ndarray:
+    """What a scorer of photos of 3 pixels a side reads."""
+    sent = request(body, PickleSerde.media_type.encode(), cuts or [])
+    sent.scope["app"] = SimpleNamespace(state=SimpleNamespace(input_size=SIZE))
+    images: np.ndarray = asyncio.run(
+        ScoreInput.from_http_request(sent, serde or PickleSerde())
+    ).images
+    return images
 
 
 @given(
-    arrays(
-        st.sampled_from([np.uint8, np.int64, np.float32, np.bool_]),
-        array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4),
-    )
+    arrays(np.uint8, st.tuples(st.integers(1, 5), st.just(SIZE), st.just(SIZE), st.just(3))),
+    st.booleans(),
 )
-def test_any_array_arrives(array: np.ndarray) -> None:
-    received = ArraySerde().deserialize_value(PickleSerde().serialize_value(array))
-    assert (received.dtype, received.shape) == (array.dtype, array.shape)
-    assert np.array_equal(received, array, equal_nan=array.dtype.kind == "f")
+def test_any_batch_arrives(batch: np.ndarray, by_columns: bool) -> None:
+    sent = np.asfortranarray(batch) if by_columns else batch
+    found = received(ScoreInput(images=sent).model_dump())
+    assert found.dtype == np.uint8
+    assert np.array_equal(found, batch)
 
 
-@given(damaged(BYTES) | st.binary(max_size=60), SIZES)
-def test_any_bytes_are_read_or_refused(data: bytes, lengths: str) -> None:
-    with suppress(ValueError):
-        ArraySerde().deserialize_value(Payload((data,), {"buffer-lengths": lengths}))
+@given(array_shapes(min_dims=4, max_dims=4, min_side=0, max_side=5))
+def test_a_batch_of_another_size_is_refused(shape: tuple[int, ...]) -> None:
+    """It would be made one array with right ones that wait beside it."""
+    body = ScoreInput(images=np.zeros(shape, np.uint8)).model_dump()
+    if shape[1:] == (SIZE, SIZE, 3) and shape[0]:
+        assert received(body).shape == shape
+        return
+    with pytest.raises(RequestRefused) as caught:
+        received(body)
+    assert caught.value.error_code == HTTPStatus.BAD_REQUEST
+
+
+@pytest.mark.parametrize("photos", [0, MOST_PHOTOS + 1])
+def test_no_photo_and_too_many_are_refused(photos: int) -> None:
+    body = ScoreInput(images=np.zeros((photos, SIZE, SIZE, 3), np.uint8)).model_dump()
+    with pytest.raises(RequestRefused, match=f"N from 1 to {MOST_PHOTOS}"):
+        received(body)
 
 
 NUMBERS = st.recursive(
@@ -88,29 +76,70 @@ NUMBERS = st.recursive(
     lambda inner: st.lists(inner, max_size=3),
     max_leaves=12,
 )
+SHAPES = st.tuples(
+    *(st.sampled_from([0, 1, 2, 3, 256, 257, 1 << 31, (1 << 32) - 1]) for _ in range(4))
+)
 
 
-@pytest.mark.parametrize("serde", [PickleSerde, JSONSerde])
 @given(
-    damaged(BYTES)
+    damaged(BODY)
     | st.binary(max_size=60)
-    | NUMBERS.map(lambda images: json.dumps({"images": images}).encode())
-    | NUMBERS.map(lambda value: pickle.dumps({"images": value}))
-    | NUMBERS.map(pickle.dumps),
-    SIZES,
+    | st.builds(lambda shape, rest: struct.pack("<4I", *shape) + rest, SHAPES, st.binary())
+    | NUMBERS.map(lambda value: pickle.dumps({"images": value})),
     st.lists(st.integers(0, 1000), max_size=3),
 )
-def test_any_body_is_a_batch_or_refused(
-    serde: type[PickleSerde | JSONSerde], body: bytes, lengths: str, cuts: list[int]
-) -> None:
-    headers = [(b"buffer-lengths", lengths.encode())]
-    sent = request(body, serde.media_type.encode(), cuts, headers=headers)
+def test_any_body_is_a_batch_or_refused(body: bytes, cuts: list[int]) -> None:
     try:
-        images = asyncio.run(ScoreInput.from_http_request(sent, serde())).images
+        images = received(body, cuts=cuts)
     except RequestRefused as refused:
         assert refused.error_code == HTTPStatus.BAD_REQUEST  # noqa: PT017 (or it is a batch)
         return
-    assert (images.dtype, images.ndim, images.shape[-1]) == (np.uint8, 4, 3)
+    assert (images.dtype, images.shape[1:]) == (np.uint8, (SIZE, SIZE, 3))
+
+
+@given(NUMBERS)
+def test_what_is_not_sent_as_gates_do_is_refused_unread(value: Any) -> None:
+    """BentoML would make an array of any list, however large."""
+    with pytest.raises(RequestRefused) as caught:
+        received(json.dumps({"images": value}).encode(), JSONSerde())
+    assert caught.value.error_code == HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+
+
+READ = """
+import resource, sys
+from plantood.refusals import RequestRefused
+from tests.http.test_scorer_app import received
+
+resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+pickles = sys.stdin.buffer.read()
+while pickles:
+    length, pickles = int.from_bytes(pickles[:4], "little"), pickles[4:]
+    try:
+        received(pickles[:length])
+    except RequestRefused:
+        print("refused")
+    pickles = pickles[length:]
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def test_a_pickle_is_never_read() -> None:
+    """In a process of its own: read, each of them ends it, or takes a gigabyte."""
+    pickles = [forged_array(), large_memo(1 << 26)]
+    pickles += [pickle.dumps({"images": BATCH}, protocol) for protocol in range(6)]
+    given_to_it = b"".join(len(one).to_bytes(4, "little") + one for one in pickles)
+    done = subprocess.run(
+        [sys.executable, "-c", READ], input=given_to_it, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    *refused, kilobytes = done.stdout.split()
+    assert refused == [b"refused"] * len(pickles)
+    assert int(kilobytes) < 100_000
+
+
+def test_nothing_around_the_scorer_knows_of_unpickling() -> None:
+    assert not {"pickle", "loads", "Unpickler"} & set(vars(scorer_app))
 
 
 async def _lone_ms(dispatcher: CorkDispatcher[Any, Any], burst: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import struct
 import zlib
 from pathlib import Path
@@ -24,6 +25,27 @@ class Evil:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Path.touch, (self.mark,)
+
+
+class _Call:
+    """Pickled, it is the result of a call."""
+
+    def __init__(self, function: Any, *arguments: Any) -> None:
+        self.call = function, arguments
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.call
+
+
+def forged_array() -> bytes:
+    """A pickle of nothing but NumPy's names: whoever reads it follows a pointer of a stranger's."""
+    forged = _Call(np.ndarray, (1,), np.dtype("O"), b"A" * 8)
+    return pickle.dumps({"images": _Call(np.ndarray, forged, np.dtype("u1"))}, 4)
+
+
+def large_memo(place: int) -> bytes:
+    """A pickle of an empty list, kept at such a place: room is made for all below it."""
+    return b"\x80\x05]r" + struct.pack("<I", place) + b"."
 
 
 def flat(format: str, width: int, height: int, mode: str = "RGB", **options: object) -> bytes:
