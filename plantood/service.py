@@ -34,6 +34,7 @@ from plantood.http.inputs import CheckBatchInput, CheckInput
 from plantood.http.scorer_app import NoInput, ScoreInput, ScorerService
 from plantood.judging import prometheus
 from plantood.judging.judge import Judge, ServiceScorer
+from plantood.judging.probe import Probe
 from plantood.judging.rules import Rules, servable_gate
 from plantood.model.store import load_gate
 from plantood.photo.forms import PhotoInput
@@ -53,6 +54,9 @@ KEEP_CONNECTIONS = {"max_requests": 10**12, "max_age": 1e12}
 """By default a caller closes its client session after 100 requests, and with it the requests that
 are under way: under load, every hundredth breaks its neighbours (seen in BentoML 1.4.39; its issue
 5544)."""
+
+LIFE_SECONDS = 1.0
+"""So long is a scorer's sign of life good, that probes do not stand in line with photos."""
 
 LONGEST_REQUEST = settings.timeout_s + settings.gate_timeout_s
 """Seconds that a request may still take when the service is told to stop."""
@@ -149,6 +153,7 @@ class PlantGate:
         self.network = ServiceScorer(self.scorer)
         rules = Rules.of(self.gate, settings)
         self.judge = Judge(rules, self.network.score, settings, self.network.describe)
+        self.scorer_lives = Probe(self._scorer_answers, LIFE_SECONDS)
         prometheus.announce(self.gate.tag, self.gate.manifest.backbone, self.gate.manifest.head)
 
     @bentoml.on_startup
@@ -201,8 +206,9 @@ class PlantGate:
         """
         if not self.judge.is_alive():
             return False
-        if not runs_beside("PlantScorer"):
-            return True
+        return not runs_beside("PlantScorer") or await self.scorer_lives()
+
+    async def _scorer_answers(self) -> bool:
         return await answers(self.network.describe, settings.gate_timeout_s)
 
     def describe(self) -> dict[str, Any]:

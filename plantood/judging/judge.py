@@ -27,6 +27,7 @@ from plantood.judging import prometheus
 from plantood.judging.capture.queue import Capture
 from plantood.judging.coalesce import Coalescer
 from plantood.judging.failures import (
+    FailureKind,
     GateUnavailable,
     WrongAnswer,
     as_gate_failure,
@@ -34,6 +35,7 @@ from plantood.judging.failures import (
 )
 from plantood.judging.overload import Queue
 from plantood.judging.prepare import Prepared, finish, prepare
+from plantood.judging.probe import Probe
 from plantood.judging.rules import Rules
 from plantood.model.runtime import usable_cpus
 from plantood.photo.decoding import Decoders
@@ -46,7 +48,8 @@ logger = logging.getLogger("bentoml.plantood")
 
 PASS_SECONDS = 2.0
 """A scorer that does not answer a forward pass within this time is not ready; an answer is good
-for half of it, so that probes cost a busy service nothing."""
+for half of it, so that probes cost a busy service nothing, and an idle one no more than a pass a
+second."""
 
 DESCRIBED_SECONDS = 10.0
 """So long is the scorer's word for which gate model it has good, while nothing breaks."""
@@ -105,6 +108,7 @@ class Judge:
             self._scores, settings.max_batch_size, more_coming=lambda: self._preparing > 0
         )
         self._scored_at = float("-inf")
+        self._passes = Probe(self._makes_a_pass, PASS_SECONDS / 2)
         self._capture = Capture.from_settings(settings)
 
     def close(self) -> None:
@@ -151,12 +155,15 @@ class Judge:
             "language": self.rules.messages.negotiate(language, self.rules.language),
             "model": self.rules.tag,
         }
+        prepared = None
         with self._queue.place():
             try:
                 async with asyncio.timeout_at(deadline):
                     prepared, data = await self._prepared(photo, keep, context)
                     verdict = prepared.verdict or await self._scored(prepared, context, deadline)
             except TimeoutError as late:
+                if prepared is None:
+                    raise _not_decoded() from late
                 raise self._failure(late) from late
         prometheus.observe(verdict)
         if self._capture is not None:
@@ -203,13 +210,18 @@ class Judge:
             GateUnavailable: The scorer is gone, overloaded, or gave a wrong answer.
         """
         try:
-            row = await self._rows(pixels, deadline)
-            if not (np.isfinite(row).all() and 0 <= row[0] <= 1):
-                raise WrongAnswer("the scores are not numbers, or P(plant) is not in 0 to 1")
+            row = await self._row(pixels, deadline)
         except Exception as error:
             raise self._failure(error) from error
-        self._scored_at = time.monotonic()
         return float(row[0])
+
+    async def _row(self, pixels: NDArray[np.uint8], deadline: float) -> NDArray[np.float32]:
+        """What the scorer says of one photo, float32 ``[1 + C]``; raises what it raises."""
+        row: NDArray[np.float32] = await self._rows(pixels, deadline)
+        if not (np.isfinite(row).all() and 0 <= row[0] <= 1):
+            raise WrongAnswer("the scores are not numbers, or P(plant) is not in 0 to 1")
+        self._scored_at = time.monotonic()
+        return row
 
     def _failure(self, error: Exception) -> GateUnavailable:
         """Count and log that there are no scores."""
@@ -223,13 +235,19 @@ class Judge:
         """True if a photo can be judged now: threads decode, the scorer answers a forward pass."""
         if time.monotonic() - self._scored_at < PASS_SECONDS / 2:
             return True
+        return await self._passes()
+
+    async def _makes_a_pass(self) -> bool:
+        """As :meth:`is_ready`, by a forward pass. No photo is lost if it fails: none is counted."""
         size = self.rules.input_size
         self._described_at = float("-inf")
         try:
             async with asyncio.timeout(PASS_SECONDS) as answered:
                 await self._decoders.run(lambda admit: None)
-                await self.score(np.zeros((size, size, 3), np.uint8), answered.when() or 0.0)
-        except Exception:  # logged where it happened
+                await self._row(np.zeros((size, size, 3), np.uint8), answered.when() or 0.0)
+        except Exception as error:
+            self._described_at = float("-inf")
+            logger.warning("The gate is not ready: %s", as_gate_failure(error).detail)
             return False
         return True
 
@@ -274,6 +292,13 @@ class Judge:
                 f"the scorer answered {scores.dtype} {list(scores.shape)} to {len(images)} photos"
             )
         return scores
+
+
+def _not_decoded() -> GateUnavailable:
+    """Log that a photo's time was over before the network saw it, for which no scorer can help."""
+    failure = GateUnavailable(FailureKind.TIMEOUT, "a photo was not decoded in time")
+    logger.warning("The photo was not judged: %s", failure.detail)
+    return failure
 
 
 class ServiceScorer:

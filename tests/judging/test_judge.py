@@ -15,6 +15,7 @@ from bentoml.exceptions import ServiceUnavailable
 from plantood.judging.failures import FailureKind, GateUnavailable, with_one_more_try
 from plantood.judging.gate import Gate
 from plantood.judging.judge import Judge
+from plantood.judging.prometheus import SCORER_ERRORS
 from plantood.judging.rules import Rules
 from plantood.model.entry import open_gate
 from plantood.model.starter import starter_dir
@@ -186,6 +187,61 @@ def test_ready_means_that_a_forward_pass_is_answered() -> None:
     assert asyncio.run(ready(real))
     assert not asyncio.run(ready(hanging))
     assert not asyncio.run(ready(real, another))
+
+
+def test_probes_at_once_are_one_forward_pass_and_no_photo() -> None:
+    """A probe is a GET of whoever likes to send one."""
+    passes = []
+
+    async def slow(images: np.ndarray) -> np.ndarray:
+        passes.append(len(images))
+        await asyncio.sleep(0.1)
+        return await real(images)
+
+    async def run(score: Any, seconds: float) -> set[bool]:
+        judge = Judge(RULES, score, QUICK)
+        found = set(await asyncio.gather(*(judge.is_ready() for _ in range(400))))
+        await asyncio.sleep(seconds)
+        return found | {await judge.is_ready()}
+
+    failed = SCORER_ERRORS._value.get()
+    assert asyncio.run(run(slow, 0.5)) == {True}
+    assert passes == [1]
+    assert asyncio.run(run(slow, 1.1)) == {True}
+    assert passes == [1, 1, 1]
+    assert asyncio.run(run(raising(RuntimeError("died")), 0)) == {False}
+    assert SCORER_ERRORS._value.get() == failed
+
+
+def test_a_photo_that_is_not_decoded_in_time_is_no_failure_of_the_scorer(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A pipe to which nobody writes keeps a decoding thread as a hard photo does."""
+    os.mkfifo(pipe := tmp_path / "pipe")
+    described = []
+
+    async def describe() -> dict[str, Any]:
+        described.append(1)
+        return {"model": RULES.tag}
+
+    async def run() -> None:
+        judge = Judge(RULES, real, QUICK, describe)
+        assert (await judge.check(PLANT)).accepted
+        with pytest.raises(GateUnavailable) as caught:
+            await judge.check(pipe)
+        assert caught.value.kind == FailureKind.TIMEOUT
+        assert "not decoded" in caught.value.detail
+        assert (await judge.check(PLANT)).accepted
+        os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+        judge.close()
+
+    failed = SCORER_ERRORS._value.get()
+    with caplog.at_level("WARNING", "bentoml.plantood"):
+        asyncio.run(run())
+    assert "scorer" not in caplog.text
+    assert "not decoded in time" in caplog.text
+    assert SCORER_ERRORS._value.get() == failed
+    assert len(described) == 1
 
 
 def test_decoding_threads_that_hang_make_it_not_ready_and_then_not_alive(
