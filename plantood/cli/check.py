@@ -104,7 +104,8 @@ def check(
     accepted = 0
     if names:
         judge = _load(gate, messages, policy)
-        read = (sys.stdin.buffer.read() if name == _STDIN else name for name in names)
+        most = judge.limits.max_bytes + 1  # what has more is refused, and may have no end
+        read = (sys.stdin.buffer.read(most) if name == _STDIN else name for name in names)
         show = _print_json if as_json else _print_verdicts
         judged: Iterable[Judged]
         if explain:

@@ -17,7 +17,14 @@ from plantood.training.files.paths import spelled
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _LOOKED_AT = 4096
+_LONGEST_LINE = 1 << 20
+"""Characters; no table has as many in a row, and a file without any end of a line may be large."""
 _MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+class LongLine(ValueError):
+    """A line is too long for a table."""
+
 
 Row = dict[str, str]
 """By the name of the column in small letters; empty where the table says nothing."""
@@ -52,10 +59,10 @@ def read_table(
     """
     text = open_text(file)
     try:
-        header = text.readline()
+        header = next(lines_of(text), "")
         text.seek(0)
         delimiter = max(DELIMITERS, key=header.count)
-        rows = csv.reader(text, delimiter=delimiter)
+        rows = csv.reader(lines_of(text), delimiter=delimiter)
         names = [cell.strip().lower() for cell in next(rows, [])]
         what = missing(names)
         if what and not _is_text(header):
@@ -73,8 +80,20 @@ def read_table(
                 _refuse(name, error, f"line {rows.line_num} is neither text nor a row")
             row = dict.fromkeys(names, "") | dict(zip(names, map(str.strip, cells), strict=False))
             yield rows.line_num, row
-    except (UnicodeError, csv.Error) as reason:
+    except (LongLine, UnicodeError, csv.Error) as reason:
         _refuse(name, error, str(reason), reason)
+
+
+def lines_of(text: io.TextIOBase) -> Iterator[str]:
+    """The lines of a text, with their ends.
+
+    Raises:
+        LongLine: One is longer than any table has.
+    """
+    while line := text.readline(_LONGEST_LINE):
+        if len(line) == _LONGEST_LINE:
+            raise LongLine(f"a line has more than {_LONGEST_LINE:,} characters")
+        yield line
 
 
 def open_text(file: IO[bytes]) -> io.TextIOWrapper:

@@ -14,10 +14,10 @@ from typing import Any
 
 from plantood.errors import SourceError
 from plantood.training.files.paths import existing, spelled
-from plantood.training.files.sheets import columns, open_text, read_table
+from plantood.training.files.sheets import LongLine, columns, lines_of, open_text, read_table
 from plantood.training.photos.walk import HIDDEN_FOLDER, NOTHING, is_hidden, walk, why_no_photo
 from plantood.training.rounds.layout import INFO
-from plantood.training.rounds.plain import read_file
+from plantood.training.rounds.plain import MOST_BYTES, read_file
 
 LISTS = (".txt", ".csv", ".tsv", ".parquet")
 """Files with these endings are lists of photos."""
@@ -86,7 +86,7 @@ def entries(source: str, leave_out: LeaveOut = lambda *_: None) -> Iterator[Entr
 
 
 def read(path: str) -> bytes:
-    """The bytes of one photo; a URL is tried several times.
+    """The bytes of one photo, `MOST_BYTES` at most; a URL is tried several times.
 
     Raises:
         FetchError: They cannot be had; the message says why.
@@ -99,7 +99,9 @@ def read(path: str) -> bytes:
     for attempt in range(ATTEMPTS):
         try:
             filesystem, name = open_filesystem(path)
-            content: bytes = filesystem.cat_file(name)
+            # Not `cat_file` of a range: over HTTP that is the whole file where a server likes.
+            with filesystem.open(name, "rb") as file:
+                content: bytes = file.read(MOST_BYTES)
         except (FileNotFoundError, PermissionError, IsADirectoryError, SourceError) as error:
             raise FetchError(_why(error)) from error
         except Exception as error:  # each kind of storage has errors of its own
@@ -166,8 +168,8 @@ def _remote(filesystem: Any, root: str, leave_out: LeaveOut) -> Iterator[Entry]:
         folder = url(root).rpartition("/")[0]
         with filesystem.open(root, "rb") as file:
             for name, source in _rows(file, f".{root.lower().rpartition('.')[2]}", url(root)):
-                absolute = is_url(name) or name.startswith("/")
-                yield Entry(name if absolute else f"{folder}/{name}", name, source)
+                _ensure_there(name, url(root))
+                yield Entry(name if is_url(name) else f"{folder}/{name}", name, source)
         return
     folders = [root]
     while folders:
@@ -190,6 +192,20 @@ def _remote(filesystem: Any, root: str, leave_out: LeaveOut) -> Iterator[Entry]:
                 leave_out(why, url(path))
 
 
+def _ensure_there(name: str, given: str) -> None:
+    """Refuse what a list that lies elsewhere names here: whoever wrote it may not be the user.
+
+    Two colons lead from one file system into another.
+    """
+    elsewhere = is_url(name) and name.partition("://")[0] != given.partition("://")[0]
+    if elsewhere or name.startswith("/") or "::" in name:
+        raise SourceError(
+            f"{given} names {spelled(name)[:200]}, which lies elsewhere; a list at a URL names "
+            "photos by URLs of the same kind, or relative to itself. Copy the list to this machine "
+            "if you trust it."
+        )
+
+
 def _check_list(name: str, given: str) -> None:
     if not name.lower().endswith(LISTS):
         raise SourceError(
@@ -204,9 +220,12 @@ def _rows(file: Any, kind: str, given: str) -> Iterator[tuple[str, str]]:
         yield from _parquet_rows(file, given)
         return
     if kind == ".txt":
-        for line in open_text(file):
-            if path := line.strip():
-                yield path, ""
+        try:
+            for line in lines_of(open_text(file)):
+                if path := line.strip():
+                    yield path, ""
+        except LongLine as error:
+            raise SourceError(f"{given} is no list of photos ({error}).") from error
         return
     for _, row in read_table(file, given, SourceError, columns("path"), _REMEDY):
         if row["path"]:

@@ -11,6 +11,11 @@ import stat
 from io import BufferedReader
 from pathlib import Path
 
+from plantood.photo.images import Limits
+
+MOST_BYTES = Limits().max_bytes + 1
+"""That are read of a photo: one more than it may have, so that who decodes it refuses it."""
+
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 _FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW  # a pipe does not block then
 
@@ -48,9 +53,9 @@ def open_file(path: str | os.PathLike[str]) -> BufferedReader:
 
 
 def read_file(path: str | os.PathLike[str]) -> bytes:
-    """The content of a file, opened as by :func:`open_file`."""
+    """The content of a photo's file, opened as by :func:`open_file`; its first `MOST_BYTES`."""
     with open_file(path) as file:
-        return file.read()
+        return file.read(MOST_BYTES)
 
 
 def _only_a_file(opened: int) -> BufferedReader:

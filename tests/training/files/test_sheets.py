@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from plantood.errors import PlantoodError, TrainingDataError
+from plantood.errors import PlantoodError, SourceError, TrainingDataError
 from plantood.training.common.settings import DataSettings
 from plantood.training.mining.labelled import read_labelled
 from plantood.training.mining.sources import entries
@@ -88,6 +88,18 @@ def test_what_is_wrong_names_what_was_found(
     with pytest.raises(PlantoodError, match=message) as error:
         READERS[reader](file)
     assert str(file) in str(error.value)
+
+
+@pytest.mark.parametrize("start", [b"path,label\n", b""])
+@pytest.mark.parametrize("kind", ["csv", "txt"])
+def test_a_file_without_lines_is_not_read_to_its_end(
+    tmp_path: Path, kind: str, start: bytes
+) -> None:
+    with (listed := tmp_path / f"film.{kind}").open("wb") as film:
+        film.write(start + b"a" * (3 << 20))
+        film.truncate(1 << 40)
+    with pytest.raises(SourceError, match="more than 1,048,576 characters"):
+        list(entries(str(listed)))
 
 
 def test_a_text_list_in_utf_16_and_with_an_old_name(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ import pytest
 from plantood.errors import SourceError
 from plantood.training.mining import sources
 from plantood.training.mining.sources import Entry, FetchError, entries, read
+from plantood.training.rounds.plain import MOST_BYTES
+from tests.training.beside import in_time
 from tests.training.conftest import write_photo
 
 NAMES = ["a/1.jpg", "a/b/2.PNG", "3.webp", "a/käse, 4.heic"]
@@ -190,6 +192,18 @@ def test_a_passing_failure_is_overcome(bucket: ThreadingHTTPServer) -> None:
     assert read(f"http://127.0.0.1:{bucket.server_port}/a/1.jpg") == b"a/1.jpg"
 
 
+def test_no_more_is_read_of_a_url_than_a_photo_may_have(
+    folder: Path, bucket: ThreadingHTTPServer
+) -> None:
+    """Of this server a part cannot be had: it answers the whole file, whatever is asked for."""
+    with (folder / "film.jpg").open("wb") as film:
+        film.truncate(1 << 40)
+    url = f"http://127.0.0.1:{bucket.server_port}/film.jpg"
+    assert len(in_time(read, url)) == MOST_BYTES
+    (folder / "empty.jpg").touch()
+    assert read(url.replace("film", "empty")) == b""
+
+
 def test_a_lasting_failure_is_told(bucket: ThreadingHTTPServer) -> None:
     bucket.failures["/a/1.jpg"] = 100
     with pytest.raises(FetchError, match="503"):
@@ -197,6 +211,41 @@ def test_a_lasting_failure_is_told(bucket: ThreadingHTTPServer) -> None:
     assert bucket.failures["/a/1.jpg"] == 100 - sources.ATTEMPTS
     with pytest.raises(FetchError):
         read(f"http://127.0.0.1:{bucket.server_port}/a/9.jpg")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "{folder}/3.webp",
+        "file://{folder}/3.webp",
+        "local://{folder}/3.webp",
+        "simplecache::file://{folder}/3.webp",
+        "filecache::{folder}/3.webp",
+        "zip://3.webp::file://{folder}/3.zip",
+        "memory://holds/a.jpg::file://{folder}/3.webp",
+        "3.webp::file://{folder}/3.webp",
+        "s3://another/3.webp",
+    ],
+)
+def test_a_list_in_a_bucket_names_nothing_of_this_machine(folder: Path, name: str) -> None:
+    import fsspec
+
+    listed = f"2.jpg\n{name.format(folder=folder)}\n"
+    fsspec.filesystem("memory").pipe("/lists/photos.txt", listed.encode())
+    found = entries("memory://lists/photos.txt")
+    assert next(found).name == "2.jpg"
+    with pytest.raises(SourceError, match="lies elsewhere; a list at a URL names photos"):
+        next(found)
+
+
+def test_a_list_in_a_bucket_names_what_is_in_it(folder: Path) -> None:
+    import fsspec
+
+    bucket = fsspec.filesystem("memory")
+    bucket.pipe("/lists/photos.txt", b"memory://holds/a.jpg\nb/c.jpg\n")
+    bucket.pipe("/holds/a.jpg", b"a")
+    bucket.pipe("/lists/b/c.jpg", b"c")
+    assert [read(entry.path) for entry in entries("memory://lists/photos.txt")] == [b"a", b"c"]
 
 
 def test_what_a_bucket_holds_beside_photos_is_told() -> None:

@@ -9,7 +9,7 @@ import pytest
 from plantood.training.mining.labelled import read_labelled
 from plantood.training.mining.sources import FetchError, read
 from plantood.training.photos.scan import scan_file
-from plantood.training.rounds.plain import read_file
+from plantood.training.rounds.plain import MOST_BYTES, read_file
 from tests.training.beside import in_time
 
 
@@ -19,6 +19,14 @@ def test_files_are_read_also_by_links(tmp_path: Path) -> None:
     assert read_file(tmp_path / "a") == read_file(tmp_path / "b") == b"content"
     with pytest.raises(FileNotFoundError):
         read_file(tmp_path / "c")
+
+
+def test_no_more_is_read_of_a_file_than_a_photo_may_have(tmp_path: Path) -> None:
+    with (tmp_path / "film.jpg").open("wb") as film:
+        film.truncate(1 << 40)
+    assert len(read_file(tmp_path / "film.jpg")) == MOST_BYTES
+    assert len(read(str(tmp_path / "film.jpg"))) == MOST_BYTES
+    assert "more than the limit" in scan_file(tmp_path / "film.jpg").error
 
 
 def test_what_is_no_file_keeps_nobody_waiting(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from plantood.model.runtime import usable_cpus
 from plantood.photo.images import Limits, load_image
 from plantood.training.files.atomic import write_bytes
 from plantood.training.rounds.layout import Round
-from plantood.training.rounds.plain import open_plain
+from plantood.training.rounds.plain import MOST_BYTES, open_plain
 
 THUMBNAILS = ".thumbnails"
 """Folder within the round; it may be deleted at any time."""
@@ -90,7 +90,7 @@ class Pictures:
             contextlib.suppress(OSError),
             open_plain(self.round.path, THUMBNAILS, photo[:2], name) as file,
         ):
-            if content := file.read():
+            if content := file.read(MOST_BYTES):
                 return content
         image = self._load(photo)
         image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS, reducing_gap=3.0)
