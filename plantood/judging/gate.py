@@ -213,13 +213,13 @@ class Gate:
 
     @cached_property
     def _neighbours(self) -> Neighbours:
-        memory = self._model.memory()
-        if memory is None:
+        neighbours = self._model.neighbours()
+        if neighbours is None:
             raise GateModelError(
                 f"{self.tag} was stored without a memory, so it cannot say which pictures a photo "
                 "is like; train it anew, or only have photos checked."
             )
-        return Neighbours(memory)
+        return neighbours
 
     def _iterate(
         self, photos: Iterable[Photo], language: str | None, batch_size: int, k: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from dataclasses import Field
 
 Floats = NDArray[np.float32]
+
+MOST_BYTES = 64 << 20
+"""Of all arrays in a file together, once they are inflated: what a gate remembers takes 4 MB."""
 
 
 class Arrays:
@@ -29,11 +33,45 @@ class Arrays:
         """Read what `save` wrote; never unpickles.
 
         Raises:
-            ValueError: The file holds pickled objects or is no such archive.
+            zipfile.BadZipFile: The file is no such archive.
+            ValueError: It holds pickled objects; it is larger than any; or what is in it does not
+                belong together.
             KeyError: An array is missing.
         """
-        with np.load(path, allow_pickle=False) as arrays:
-            return cls(**{field.name: arrays[field.name] for field in fields(cls)})
+        with zipfile.ZipFile(path) as archive:  # reads no more of a member than is said here
+            size = sum(member.file_size for member in archive.infolist())
+            if size > MOST_BYTES:
+                raise ValueError(f"it inflates to {size:,} bytes, more than {MOST_BYTES:,}")
+            found = cls(**{field.name: _array(archive, field.name) for field in fields(cls)})
+        found.ensure_sound()
+        return found
+
+    def ensure_sound(self) -> None:
+        """Refuse arrays that do not belong together, or are of another kind.
+
+        Raises:
+            ValueError: They do not.
+        """
+        for field in fields(self):
+            array = getattr(self, field.name)
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                raise ValueError(f"{field.name} holds what is no finite number")
+
+
+def ensure_are(kind: str, **arrays: tuple[NDArray[Any], tuple[int, ...]]) -> None:
+    """Refuse an array that is not of NumPy's dtype kind ``kind``, or has not the shape beside it.
+
+    Raises:
+        ValueError: There is one.
+    """
+    for name, (array, shape) in arrays.items():
+        if array.dtype.kind != kind or array.shape != shape:
+            raise ValueError(f"{name} is {array.dtype} {list(array.shape)}, not {list(shape)}")
+
+
+def _array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
+    with archive.open(f"{name}.npy") as file:
+        return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
 
 
 def unit(rows: NDArray[np.floating]) -> Floats:

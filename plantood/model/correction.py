@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from plantood.model.arrays import Arrays, Floats, unit
+from plantood.model.arrays import Arrays, Floats, ensure_are, unit
 from plantood.model.calibration import logit, sigmoid
 
 
@@ -29,6 +29,12 @@ class Correction(Arrays):
     gain: Floats
     kernel: Floats
     bias: Floats
+
+    def ensure_sound(self) -> None:
+        """As of all `Arrays`; the shapes are those above."""
+        super().ensure_sound()
+        ensure_are("f", gain=(self.gain, ()), bias=(self.bias, ()))
+        ensure_are("f", kernel=(self.kernel, (self.kernel.size,)))
 
     def logit(
         self, logit: NDArray[np.floating], embedding: NDArray[np.floating]

@@ -19,6 +19,7 @@ from typing import Any, Final, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from plantood.errors import GateModelCorrupt, GateModelError, GateModelNotFound
+from plantood.model.arrays import MOST_BYTES
 from plantood.model.calibration import Calibration
 from plantood.model.correction import Correction
 from plantood.model.memory import Memory
@@ -143,12 +144,13 @@ class GateModel:
             calibrated: False leaves out what does not change the order of the photos.
 
         Raises:
-            GateModelCorrupt: A graph, the memory or the correction cannot be read.
+            GateModelCorrupt: A graph, the memory or the correction cannot be read, or they do not
+                belong together.
         """
         calibration = self.manifest.calibration
         if calibration is not None and not calibrated:
             calibration = calibration.unscaled
-        return Scorer(
+        scorer = Scorer(
             self.path / BACKBONE,
             self.path / HEAD,
             threads,
@@ -156,16 +158,41 @@ class GateModel:
             neighbours=self._neighbours(),
             correction=self.correction() if corrected else None,
         )
+        if scorer.input_size != self.manifest.input_size:
+            raise corrupt(
+                self.path / BACKBONE,
+                f"takes {scorer.input_size} pixels a side, and {MANIFEST} says "
+                f"{self.manifest.input_size}",
+            )
+        return scorer
 
     def _neighbours(self) -> Neighbours | None:
         """What the calibration measures margins to, None if it does not."""
         calibration = self.manifest.calibration
         if calibration is None or not calibration.margin:
             return None
+        neighbours = self.neighbours(calibration.pictures)
+        if neighbours is None:
+            raise corrupt(self.path / MEMORY, "is missing, which its calibration asks")
+        return neighbours
+
+    def neighbours(self, pictures: int | None = None) -> Neighbours | None:
+        """Return its memory, ready to be asked, None if it was saved without.
+
+        Args:
+            pictures: Of the memory, from its beginning; default all.
+
+        Raises:
+            GateModelCorrupt: The file cannot be read, or has nothing of a class.
+        """
         memory = self.memory()
         if memory is None:
-            raise corrupt(self.path / MEMORY, "is missing, which its calibration asks")
-        return Neighbours(memory.first(calibration.pictures))
+            return None
+        try:
+            return Neighbours(memory if pictures is None else memory.first(pictures))
+        except ValueError as error:
+            what = "does not remember both plants and others where they are asked for"
+            raise corrupt(self.path / MEMORY, what) from error
 
     def memory(self) -> Memory | None:
         """Return what it remembers of its training photos, None if it was saved without.
@@ -277,7 +304,8 @@ def open_gate(path: str | Path, tag: str | None = None) -> GateModel:
     Raises:
         GateModelNotFound: There is no such directory.
         GateModelCorrupt: A file differs from its digest, is missing and not one that only training
-            reads, is a symbolic link, or is not named in the manifest; the message names it.
+            reads, is a symbolic link, is not named in the manifest, or cannot be understood; the
+            message names it.
     """
     path = Path(path)
     if not path.is_dir():
@@ -291,9 +319,26 @@ def open_gate(path: str | Path, tag: str | None = None) -> GateModel:
             raise corrupt(path / name, "is missing")
         if sha256(path / name) != digest:
             raise corrupt(path / name, "differs from the digest written when it was saved")
-    metrics = json.loads((path / METRICS).read_text(encoding="utf-8"))
-    card = (path / CARD).read_text(encoding="utf-8")
-    return GateModel(tag or path.name, path, manifest, metrics, card)
+    return GateModel(tag or path.name, path, manifest, _metrics(path / METRICS), _text(path / CARD))
+
+
+def _metrics(path: Path) -> dict[str, Any]:
+    try:
+        metrics = json.loads(_text(path))
+    except (ValueError, RecursionError):
+        metrics = None
+    if not isinstance(metrics, dict):
+        raise corrupt(path, "is no JSON object")
+    return metrics
+
+
+def _text(path: Path) -> str:
+    if path.stat().st_size > MOST_BYTES:
+        raise corrupt(path, f"has more than {MOST_BYTES:,} bytes, which no gate model has")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise corrupt(path, "is no text in UTF-8") from error
 
 
 def sha256(path: str | Path) -> str:
@@ -304,7 +349,7 @@ def sha256(path: str | Path) -> str:
 
 def _read_manifest(path: Path) -> GateManifest:
     try:
-        manifest = GateManifest.model_validate_json(path.read_bytes())
+        manifest = GateManifest.model_validate_json(_text(path))
     except OSError as error:
         raise corrupt(path, "is missing") from error
     except ValidationError as error:

@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from plantood.model.arrays import Arrays, Floats, unit
+from plantood.model.arrays import Arrays, Floats, ensure_are, unit
 
 DIRECTIONS = 256
 PICTURES = 6000
@@ -50,6 +50,27 @@ class Memory(Arrays):
     source: NDArray[np.int32]
     sources: NDArray[np.str_]
     weight: Floats
+
+    def ensure_sound(self) -> None:
+        """As of all `Arrays`; the shapes are those above."""
+        super().ensure_sound()
+        if self.codes.ndim != 2 or self.directions.ndim != 2 or not len(self.codes):
+            raise ValueError("it holds no pictures")
+        (count, leading), channels = self.codes.shape, self.directions.shape[1]
+        ensure_are(
+            "f",
+            mean=(self.mean, (channels,)),
+            directions=(self.directions, (leading, channels)),
+            codes=(self.codes, (count, leading)),
+            rest=(self.rest, (count,)),
+            logit=(self.logit, (count,)),
+            weight=(self.weight, (count,)),
+        )
+        ensure_are("b", plant=(self.plant, (count,)))
+        ensure_are("i", source=(self.source, (count,)))
+        ensure_are("U", sources=(self.sources, (self.sources.size,)))
+        if self.source.min() < 0 or self.source.max() >= len(self.sources):
+            raise ValueError("a picture has a source that has no name")
 
     def __len__(self) -> int:
         """Number of pictures."""

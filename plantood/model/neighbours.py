@@ -79,6 +79,11 @@ class Neighbours:
         self._of_class = [(codes[mine], lengths[mine]) for mine in rows]
         self._rows = np.concatenate(rows)
 
+    @property
+    def channels(self) -> int:
+        """C of the embeddings that it compares."""
+        return len(self._memory.mean)
+
     def distances(self, embedding: NDArray[np.floating]) -> Distances:
         """Distances of embeddings, float [M,C].
 

@@ -71,7 +71,8 @@ class Scorer:
             correction: Of what that gives; default none.
 
         Raises:
-            GateModelCorrupt: A file is missing or is not such a graph.
+            GateModelCorrupt: A file is missing or is not such a graph, or what is to be asked or
+                added is of another network.
         """
         self.threads = threads or usable_cpus()
         self._calibration = calibration
@@ -81,8 +82,24 @@ class Scorer:
         self._head = _session(
             Path(head_path), self.threads, "feature_map", ["plant_probability", "embedding"]
         )
-        self.input_size: int = self._backbone.get_inputs()[0].shape[1]
-        self.feature_shape: tuple[int, int, int] = tuple(self._head.get_inputs()[0].shape[1:])
+        side, *_ = _shape(self._backbone.get_inputs()[0], Path(backbone_path))
+        self.input_size: int = side
+        (made,) = (one for one in self._backbone.get_outputs() if one.name == "feature_map")
+        self.feature_shape: tuple[int, int, int] = _shape(
+            self._head.get_inputs()[0], Path(head_path)
+        )
+        *_, channels = _shape(made, Path(backbone_path))
+        fits = {"head": self.feature_shape[-1]}
+        if neighbours is not None:
+            fits["memory"] = neighbours.channels
+        if correction is not None:
+            fits["correction"] = correction.kernel.size
+        for name, found in fits.items():
+            if found != channels:
+                raise GateModelCorrupt(
+                    f"{backbone_path} gives {channels} channels, and the {name} beside it is of "
+                    f"{found}; save or import the gate model again."
+                )
 
     def score(self, batch: NDArray[np.uint8]) -> Scores:
         """Score photos, uint8 RGB [N,S,S,3].
@@ -201,6 +218,17 @@ def _has_vnni(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
 
 def _pieces(batch: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
     return [batch[start : start + MAX_BATCH] for start in range(0, len(batch), MAX_BATCH)]
+
+
+def _shape(value: ort.NodeArg, path: Path) -> tuple[int, int, int]:
+    """The shape of pictures or feature maps, but for how many they are: ``[N, *shape]``."""
+    shape = tuple(value.shape[1:])
+    if len(shape) != 3 or not all(isinstance(side, int) and side > 0 for side in shape):
+        raise GateModelCorrupt(
+            f"{path} has {value.name} of the shape {value.shape}, not of three sides that are "
+            "known; it is not a plantood graph."
+        )
+    return shape
 
 
 def _session(path: Path, threads: int, name: str, outputs: list[str]) -> ort.InferenceSession:

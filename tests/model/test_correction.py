@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import pytest
@@ -48,7 +49,7 @@ def test_save_and_load(tmp_path: Path) -> None:
 
 def test_it_is_never_unpickled(tmp_path: Path) -> None:
     (tmp_path / "pickled.npz").write_bytes(pickle.dumps({"gain": 1}))
-    with pytest.raises(ValueError, match="allow_pickle="):
+    with pytest.raises(BadZipFile):
         correction.Correction.load(tmp_path / "pickled.npz")
     np.savez(tmp_path / "objects.npz", gain=np.array([{}], dtype=object))
     with pytest.raises(ValueError, match="allow_pickle="):

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import io
 import json
 import pickle
 import shutil
-from dataclasses import replace
+import zipfile
+from collections.abc import Callable
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from plantood.errors import GateModelCorrupt, GateModelError, GateModelNotFound
+from plantood.judging.gate import Gate
 from plantood.model.calibration import Calibration
 from plantood.model.correction import Correction
 from plantood.model.entry import (
@@ -22,16 +26,18 @@ from plantood.model.entry import (
     MANIFEST,
     MEMORY,
     METRICS,
+    GateModel,
     TrainingData,
     open_gate,
     sha256,
     write_entry,
 )
-from plantood.model.memory import remember
+from plantood.model.memory import Memory, remember
 from plantood.model.neighbours import Neighbours
 from plantood.model.policy import Policy
 from plantood.model.starter import starter_dir
 from plantood.model.store import load_gate, save_gate
+from tests.conftest import SAMPLES
 
 ABOUT = {
     "backbone": "efficientnet_lite0",
@@ -267,6 +273,129 @@ def test_what_cannot_be_read_is_named(entry: Path, name: str) -> None:
     read = {MEMORY: gate.memory, CORRECTION: gate.correction}
     with pytest.raises(GateModelCorrupt, match=f"{name} cannot be read"):
         read[name]()
+
+
+def _with(entry: Path, name: str, content: bytes, **changes: object) -> GateModel:
+    """An entry with another file and a changed manifest, all of its digests right."""
+    (entry / name).write_bytes(content)
+    manifest = json.loads((entry / MANIFEST).read_text()) | changes
+    manifest["files"][name] = sha256(entry / name)
+    (entry / MANIFEST).write_text(json.dumps(manifest))
+    return open_gate(entry)
+
+
+def _archive(**arrays: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
+
+
+def _changed(name: str, change: Callable[[np.ndarray], np.ndarray]) -> bytes:
+    """The starter's memory with another array."""
+    arrays = vars(open_gate(starter_dir()).memory())
+    return _archive(**arrays | {name: change(arrays[name])})
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        (METRICS, b"", "is no JSON object"),
+        (METRICS, b"[" * 100_000, "is no JSON object"),
+        (METRICS, b"[1]", "is no JSON object"),
+        (METRICS, b"\xff\xfe", "is no text in UTF-8"),
+        (CARD, b"\xff\xfe", "is no text in UTF-8"),
+        (CARD, b" " * ((64 << 20) + 1), "has more than 67,108,864 bytes"),
+    ],
+    ids=["empty", "deep", "a list", "no text", "card", "large"],
+)
+def test_words_that_cannot_be_understood_are_named(
+    entry: Path, name: str, content: bytes, says: str
+) -> None:
+    with pytest.raises(GateModelCorrupt, match=rf"{name} {says}"):
+        _with(entry, name, content)
+
+
+@pytest.mark.parametrize(
+    ("array", "change"),
+    [
+        ("codes", lambda codes: codes[:0]),
+        ("codes", lambda codes: codes[:, 1:]),
+        ("codes", lambda codes: codes[0]),
+        ("codes", lambda codes: codes * np.nan),
+        ("mean", lambda mean: mean[1:]),
+        ("directions", lambda directions: directions[:, 1:]),
+        ("logit", lambda logit: logit.astype("U8")),
+        ("plant", lambda plant: plant[1:]),
+        ("source", lambda source: source + 1000),
+        ("source", lambda source: source - 1000),
+        ("sources", lambda sources: np.arange(len(sources))),
+    ],
+)
+def test_a_memory_whose_arrays_do_not_belong_together_is_named(
+    entry: Path, array: str, change: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    gate = _with(entry, MEMORY, _changed(array, change))
+    with pytest.raises(GateModelCorrupt, match=r"memory\.npz cannot be read"):
+        gate.memory()
+
+
+def test_an_archive_that_inflates_is_refused_by_what_it_says(entry: Path) -> None:
+    with zipfile.ZipFile(entry / MEMORY, "w", zipfile.ZIP_DEFLATED) as archive:
+        for field in fields(Memory):
+            archive.writestr(f"{field.name}.npy", bytes(8 << 20))
+    assert (entry / MEMORY).stat().st_size < 100_000
+    gate = _with(entry, MEMORY, (entry / MEMORY).read_bytes())
+    with pytest.raises(GateModelCorrupt, match=r"memory\.npz cannot be read") as caught:
+        gate.memory()
+    assert "inflates to 75,497,472 bytes" in str(caught.value.__cause__)
+
+
+ASKING = {"slope": 1.0, "intercept": 0.0, "margin": 1.0, "pictures": 10_000}
+
+
+@pytest.mark.parametrize("plant", [True, False])
+def test_a_memory_of_one_class_where_both_are_asked_for(entry: Path, plant: bool) -> None:
+    content = _changed("plant", lambda labels: np.full_like(labels, plant))
+    gate = _with(entry, MEMORY, content, calibration=ASKING)
+    for ask in (gate.scorer, gate.neighbours):
+        with pytest.raises(GateModelCorrupt, match=r"memory\.npz does not remember both plants"):
+            ask()
+    with pytest.raises(GateModelCorrupt, match="does not remember both plants"):
+        Gate(_with(entry, MEMORY, content, calibration=None)).nearest(SAMPLES / "maize_leaf.jpg")
+
+
+def test_parts_of_another_network_are_named(entry: Path) -> None:
+    memory = open_gate(starter_dir()).memory()
+    fewer = replace(memory, mean=memory.mean[1:], directions=memory.directions[:, 1:])
+    gate = _with(entry, MEMORY, _archive(**vars(fewer)), calibration=ASKING)
+    with pytest.raises(GateModelCorrupt, match=r"gives 1280 channels, and the memory .* of 1279"):
+        gate.scorer()
+    small = np.float32(1)
+    content = _archive(gain=small, bias=small, kernel=np.ones(5, np.float32))
+    gate = _with(entry, CORRECTION, content, calibration=None)
+    with pytest.raises(GateModelCorrupt, match=r"1280 channels, and the correction .* of 5"):
+        gate.scorer()
+    assert gate.scorer(corrected=False)
+    gate = _with(entry, CARD, b"", input_size=96)
+    with pytest.raises(GateModelCorrupt, match=r"takes 224 pixels a side, and gate\.json says 96"):
+        gate.scorer(corrected=False)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"gain": np.ones(2, np.float32)},
+        {"bias": np.float32(np.inf)},
+        {"kernel": np.ones((2, 2), np.float32)},
+        {"kernel": np.ones(1280, int)},
+    ],
+)
+def test_a_correction_that_is_none_is_named(entry: Path, wrong: dict) -> None:
+    right = {"gain": np.float32(1), "bias": np.float32(0), "kernel": np.zeros(1280, np.float32)}
+    assert _with(entry, CORRECTION, _archive(**right)).scorer()
+    gate = _with(entry, CORRECTION, _archive(**right | wrong))
+    with pytest.raises(GateModelCorrupt, match=r"correction\.npz cannot be read"):
+        gate.scorer()
 
 
 @pytest.mark.parametrize("limit", [None, 1.5])

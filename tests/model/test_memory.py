@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import pytest
@@ -132,7 +133,7 @@ def test_save_and_load(embeddings: np.ndarray, tmp_path: Path) -> None:
 
 def test_it_is_never_unpickled(tmp_path: Path) -> None:
     (tmp_path / "pickled.npz").write_bytes(pickle.dumps({"mean": 1}))
-    with pytest.raises(ValueError, match="allow_pickle="):
+    with pytest.raises(BadZipFile):
         memory.Memory.load(tmp_path / "pickled.npz")
     np.savez(tmp_path / "objects.npz", mean=np.array([{}], dtype=object))
     with pytest.raises(ValueError, match="allow_pickle="):
