@@ -84,6 +84,18 @@ def test_standard_input() -> None:
     assert answer["verdict"] == "accept"
 
 
+def test_a_standard_input_without_an_end_is_not_waited_for() -> None:
+    with Path("/dev/zero").open("rb") as endless:
+        done = subprocess.run(
+            [sys.executable, "-m", "plantood", "check", "-", "--json"],
+            stdin=endless,
+            capture_output=True,
+            timeout=60,
+            check=True,
+        )
+    assert json.loads(done.stdout)["reasons"][0]["code"] == "unreadable"
+
+
 def test_operators_messages(tmp_path: Path) -> None:
     file = tmp_path / "m.json"
     file.write_text('{"en": {"unreadable": "Send it again, please."}}')

@@ -373,7 +373,7 @@ def _inhabitants(overlay: str) -> dict[str, Party]:
 
 @pytest.mark.parametrize(("overlay", "component"), deployments())
 def test_only_who_should_reaches_a_port(overlay: str, component: str) -> None:
-    """Photos and metrics have callers of their own; a scorer, which takes pickles, has gates."""
+    """Photos and metrics have callers of their own; a scorer has gates."""
     pod = pod_of(overlay, component)
     callers = CALLERS | _inhabitants(overlay)
     reached = {

@@ -403,6 +403,27 @@ def burst(server: Server, clients: int = 96, seconds: float = 5) -> str:
     )
 
 
+@attack("probes that come by the hundred are answered, and are no photos that failed")
+def probes(server: Server, clients: int = 64, seconds: float = 3) -> str:
+    def failed() -> float:
+        return server.metrics()["plantood_scorer_errors_total"]
+
+    def ask(stop: threading.Event) -> None:
+        with httpx.Client(base_url=server.url, timeout=60) as client:
+            while not stop.is_set():
+                statuses.extend(client.get(f"/{name}").status_code for name in ("readyz", "livez"))
+
+    before, statuses = failed(), list[int]()
+    time.sleep(1.5)  # the last photo's score is good for a second
+    with in_the_background(ask, clients):
+        time.sleep(seconds)
+        beside = lone_ms(server, 3)
+    assert set(statuses) == {200}, {status: statuses.count(status) for status in set(statuses)}
+    assert failed() == before
+    assert beside < 3000, beside
+    return f"{len(statuses)} probes answered; a photo beside them {beside:.0f} ms"
+
+
 @attack("a killed worker leaves no request in progress")
 def killed_worker(server: Server) -> str:
     worker = server.workers("PlantGate")[-1]
