@@ -93,7 +93,7 @@ def test_a_standard_input_without_an_end_is_not_waited_for() -> None:
             timeout=60,
             check=True,
         )
-    assert json.loads(done.stdout)["reasons"][0]["code"] == "unreadable"
+    assert json.loads(done.stdout)["reasons"][0]["code"] == "too_large"
 
 
 def test_operators_messages(tmp_path: Path) -> None:
