@@ -7,8 +7,7 @@ import pytest
 
 from plantood.errors import TrainingDataError
 from plantood.training.recipe.samples import Row
-from plantood.training.starter.photos import read_rows
-from plantood.training.starter.photos import _doubtful
+from plantood.training.starter.photos import _doubtful, read_rows
 
 
 def manifest(folder: Path, rows: list[dict[str, str]]) -> Path:
