@@ -12,7 +12,7 @@ from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from plantood.http.uploads import PhotoFile, uploads_of_process
+from plantood.http.room import PhotoFile, uploads_of_process
 from plantood.judging.messages import MAX_ACCEPT
 from plantood.refusals import RequestRefused
 
@@ -72,9 +72,13 @@ async def raw_body(request: Request) -> UploadFile:
         )
     headers = Headers({"content-type": kind})
     photo = _upload(uploads_of_process().open(), headers)
-    async for chunk in request.stream():
-        await photo.write(chunk)
-    await ensure_no_text(photo)
+    try:
+        async for chunk in request.stream():
+            await photo.write(chunk)
+        await ensure_no_text(photo)
+    except BaseException:
+        photo.file.close()  # at once: what a refusal remembers of its origin would keep it
+        raise
     return photo
 
 

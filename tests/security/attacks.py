@@ -346,6 +346,29 @@ def slow_senders(server: Server, senders: int = 80) -> str:
     return f"beside {senders} of them {beside:.0f} ms; all hung up on after {seconds:.0f} s"
 
 
+@attack("uploads that came fast and then stop take the room from nobody for long")
+def stopped_uploads(server: Server) -> str:
+    head = post("/check_batch", b"", b"Content-Type: multipart/form-data; boundary=x")
+    head = head.replace(b": 0", b": %d" % (320 * MEBIBYTE))
+    part = b'--x\r\nContent-Disposition: form-data; name="images"; filename="a"\r\n\r\n'
+    with contextlib.ExitStack() as stack:
+        for megabytes in (319, 192):
+            connection = socket.create_connection(server.address, timeout=60)
+            stack.enter_context(connection)
+            connection.sendall(head + part)
+            for _ in range(megabytes):
+                connection.sendall(b"\xff" * MEBIBYTE)
+        connection.sendall(b"\xff" * (1020 << 10))
+        started = time.monotonic()
+        while (answer := httpx.post(f"{server.url}/check", content=PLANT)).status_code == 429:
+            assert time.monotonic() - started < 15
+            time.sleep(0.5)
+        assert answer.status_code == 200, answer.text
+        seconds = time.monotonic() - started
+        lone_ms(server)
+    return f"a photo is judged {seconds:.0f} s after 512 MB have come and stopped"
+
+
 @attack("all uploads together have a limit; what passes it is a 429 with Retry-After")
 def spooled_bytes(server: Server) -> str:
     content = PLANT + bytes(19 * MEBIBYTE - len(PLANT))
