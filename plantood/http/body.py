@@ -17,6 +17,9 @@ from plantood.judging.messages import MAX_ACCEPT
 from plantood.refusals import RequestRefused
 
 _URL_ENCODED = "application/x-www-form-urlencoded"
+_MAX_TEXT = 128 * 1024
+"""Bytes of all that is no file in one form, its parts' headers and its fields of text: they stay in
+memory, and are not counted among the uploads."""
 _MISTAKES = {
     b"data:": "a data URL",
     b"/9j/": "base64",
@@ -130,7 +133,40 @@ def _upload(file: PhotoFile, headers: Headers, filename: str | None = None) -> U
 
 
 class _FormParser(MultiPartParser):
-    """Starlette's parser, whose files are counted."""
+    """Starlette's parser, whose files are counted, and whose text is short and in UTF-8.
+
+    Starlette decodes text as whatever its sender names, in the event loop: punycode takes a minute
+    for a megabyte, and others raise what Starlette does not expect.
+    """
+
+    _text_bytes = 0
+
+    def on_part_begin(self) -> None:
+        self._charset = "utf-8"
+        super().on_part_begin()
+
+    def on_header_end(self) -> None:
+        self._count_text(len(self._current_partial_header_value))
+        super().on_header_end()
+
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        if self._current_part.file is None:
+            self._count_text(end - start)
+        super().on_part_data(data, start, end)
+
+    def on_part_end(self) -> None:
+        part = self._current_part
+        if part.file is None:
+            try:
+                part.data.decode()
+            except UnicodeDecodeError:
+                raise MultiPartException("A field of text is not UTF-8.") from None
+        super().on_part_end()
+
+    def _count_text(self, count: int) -> None:
+        self._text_bytes += count
+        if self._text_bytes > _MAX_TEXT:
+            raise MultiPartException(f"Its text has more than {_MAX_TEXT // 1024} kB.")
 
     def on_headers_finished(self) -> None:
         part = self._current_part

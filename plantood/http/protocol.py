@@ -97,6 +97,10 @@ class BoundedProtocol(HttpToolsProtocol):
         if not self.transport.is_closing():
             super().on_message_complete()
 
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP; uvicorn does so in plain text."""
+        self._refuse(HTTPStatus.BAD_REQUEST, msg)
+
     def _wait_for_head(self) -> None:
         if self._head_timer is None:
             self._head_timer = self.loop.call_later(HEAD_SECONDS, self._waited_long_enough)
@@ -123,7 +127,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Answer, unless a request before this one is being answered, and hang up."""
         if self.transport.is_closing():
             return
-        if self.cycle is None or self.cycle.response_complete:
+        if self._is_next_to_be_answered():
             content = json.dumps({"error": sentence}).encode()
             headers = error_headers(status) | {
                 "Content-Type": "application/json",
@@ -134,6 +138,13 @@ class BoundedProtocol(HttpToolsProtocol):
             lines += [f"{name}: {value}" for name, value in headers.items()]
             self.transport.write("\r\n".join([*lines, "", ""]).encode() + content)
         self.transport.close()
+
+    def _is_next_to_be_answered(self) -> bool:
+        """Whether an answer now would be taken for that of the request that is being parsed."""
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete:
+            return True
+        return cycle.more_body and not cycle.response_started and not self.pipeline
 
 
 def bound_connections() -> None:

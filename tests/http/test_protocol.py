@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import socket
 from collections.abc import Iterator
 from threading import Thread
@@ -82,6 +83,21 @@ def test_requests_one_after_the_other_on_a_connection(port: int) -> None:
 )
 def test_a_head_has_an_end(port: int, request_bytes: bytes, expected: int) -> None:
     assert status(ask(port, request_bytes)) == expected
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"SSH-2.0-OpenSSH_9.6\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n",
+    ],
+)
+def test_what_is_no_http_is_refused_in_json(port: int, sent: bytes) -> None:
+    head, _, content = ask(port, sent).partition(b"\r\n\r\n")
+    assert status(head) == 400
+    assert b"Content-Type: application/json" in head
+    assert list(json.loads(content)) == ["error"]
 
 
 def test_a_head_that_does_not_come_is_not_waited_for(
