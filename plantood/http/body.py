@@ -13,7 +13,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from plantood.http.room import PhotoFile, uploads_of_process
-from plantood.judging.messages import MAX_ACCEPT
+from plantood.judging.messages import MAX_ACCEPT, shortened
 from plantood.refusals import RequestRefused
 
 _URL_ENCODED = "application/x-www-form-urlencoded"
@@ -223,7 +223,10 @@ def parsed_json(text: str) -> Any:
 
 
 def language_of(request: Request, field: Any = None) -> str | None:
-    """The language asked for: form field, then query parameter, then ``Accept-Language``."""
+    """The language asked for: form field, then query parameter, then ``Accept-Language``.
+
+    No more of it than is ever looked at.
+    """
     if isinstance(field, str) and field:
         if field.startswith('"') or field == "null":  # BentoML's clients send form fields as JSON
             try:
@@ -231,5 +234,6 @@ def language_of(request: Request, field: Any = None) -> str | None:
             except ValueError:
                 field = None
         if isinstance(field, str) and field:
-            return field
-    return request.query_params.get("language") or request.headers.get("accept-language")
+            return shortened(field)
+    asked = request.query_params.get("language") or request.headers.get("accept-language")
+    return shortened(asked) if asked else None
