@@ -7,6 +7,7 @@ Only so many of them are in memory; further uploads go to disk at once. What pas
 from __future__ import annotations
 
 import functools
+import logging
 import threading
 import weakref
 from http import HTTPStatus
@@ -15,6 +16,8 @@ from tempfile import SpooledTemporaryFile
 from plantood.http.protocol import CONNECTIONS
 from plantood.refusals import RequestRefused
 from plantood.settings import MEBIBYTE, Settings
+
+logger = logging.getLogger("bentoml.plantood")
 
 SPOOL_BYTES = 4 * MEBIBYTE
 """A photo above this size waits on disk, so that many slow uploads do not fill the memory. Most
@@ -108,7 +111,11 @@ class PhotoFile(SpooledTemporaryFile[bytes]):
         """
         self._uploads.take(len(data))
         self._held["bytes"] += len(data)
-        return super().write(data)
+        try:
+            return super().write(data)
+        except OSError as error:  # the disk is full, or there are no more file descriptors
+            logger.warning("An upload cannot be stored: %s", error)
+            raise UploadsFull from error
 
     def close(self) -> None:
         """Close it, and make room."""

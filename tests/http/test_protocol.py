@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import json
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from threading import Thread
 from typing import Any
@@ -110,6 +112,19 @@ def test_a_head_that_does_not_come_is_not_waited_for(
         slow.sendall(b"GET / HTTP/1.1\r\nHo")
         assert status(slow.recv(1000)) == 408
         assert slow.recv(1000) == b""
+
+
+def test_descriptors_are_those_that_the_system_gives() -> None:
+    """In a process of its own, since they cannot be given back."""
+    code = (
+        "import resource\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (512, 4000))\n"
+        "from plantood.http.protocol import bound_connections\n"
+        "bound_connections()\n"
+        "print(resource.getrlimit(resource.RLIMIT_NOFILE))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "(4000, 4000)"
 
 
 def test_there_is_an_end_to_connections(port: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import gc
+import tempfile
 
 import pytest
 
 from plantood.http.protocol import CONNECTIONS
-from plantood.http.room import DISK_SPOOL_BYTES, IN_MEMORY, Uploads, UploadsFull
+from plantood.http.room import DISK_SPOOL_BYTES, IN_MEMORY, SPOOL_BYTES, Uploads, UploadsFull
 
 
 def test_bytes_are_counted_until_the_file_is_closed() -> None:
@@ -47,6 +48,15 @@ def test_only_so_many_are_in_memory() -> None:
     again = counted.open()
     again.write(bytes(DISK_SPOOL_BYTES + 1))
     assert not again._rolled
+
+
+def test_where_no_file_can_be_written_there_is_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = Uploads(1 << 30)
+    monkeypatch.setattr(tempfile, "tempdir", "/dev/null")  # no folder
+    with counted.open() as file:
+        file.write(b"small")
+        with pytest.raises(UploadsFull):
+            file.write(bytes(SPOOL_BYTES + 1))
 
 
 def test_room_is_never_short_where_everybody_holds_his_share() -> None:
