@@ -16,6 +16,8 @@ KINDS = st.sampled_from(
         b"multipart/form-data; boundary=",
         b'multipart/form-data; boundary="b',
         b"multipart/form-data; boundary=b; charset=none",
+        b"multipart/form-data; boundary=b; charset=punycode",
+        b"multipart/form-data; boundary=b; charset=undefined",
         b"multipart/mixed; boundary=b",
         b"application/json",
         b"application/x-www-form-urlencoded",

@@ -11,8 +11,9 @@ from typing import Any
 import httpx
 from pydantic import ValidationError
 
-from plantood.errors import SettingsError, UnreadablePhoto
+from plantood.errors import PhotoTooLarge, SettingsError, UnreadablePhoto
 from plantood.judging.failures import FailureKind, GateUnavailable, WrongAnswer, as_gate_failure
+from plantood.judging.messages import shortened
 from plantood.photo.forms import as_file, portable
 from plantood.photo.images import Photo
 from plantood.settings import Settings
@@ -33,6 +34,13 @@ _KINDS: dict[int, FailureKind] = {
     HTTPStatus.TOO_MANY_REQUESTS: FailureKind.UNAVAILABLE,
     HTTPStatus.GATEWAY_TIMEOUT: FailureKind.TIMEOUT,
 }
+_REFUSED: dict[int, type[UnreadablePhoto]] = {
+    HTTPStatus.BAD_REQUEST: UnreadablePhoto,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: UnreadablePhoto,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: PhotoTooLarge,
+}
+"""What the gate, or something in front of it, answers because of the photo's bytes. Were it a
+failure of the gate, such bytes would pass wherever photos are accepted when it fails."""
 
 
 class RemoteGate:
@@ -102,7 +110,8 @@ class RemoteGate:
             language: Of the messages: a tag, or an ``Accept-Language`` header.
 
         Raises:
-            UnreadablePhoto: There is no photo at this path.
+            UnreadablePhoto: There is no photo at this path, or the gate does not take its bytes
+                (400, 413, 415).
             GateUnavailable: There is no verdict; its ``kind`` says why: no connection, no answer
                 in time, an error, or an answer that is no verdict.
         """
@@ -116,6 +125,8 @@ class RemoteGate:
             raise as_gate_failure(error) from error
 
     async def _check(self, file: bytes, language: str | None) -> Verdict:
+        # no more than the gate looks at: it refuses a long address, and that is no failure of its
+        language = shortened(language or "")
         params = {"language": language} if language else {}
         kind = {"Content-Type": "application/octet-stream"}
         answer = await self._post("check", params=params, content=file, headers=kind)
@@ -170,12 +181,21 @@ def _client(address: httpx.URL, headers: httpx.Headers) -> httpx.AsyncClient:
 
 
 def _verdict(answer: httpx.Response, opening: str = "", closing: str = "") -> Verdict:
-    """The verdict in an answer's body, between two characters."""
+    """The verdict in an answer's body, between two characters.
+
+    Raises:
+        UnreadablePhoto: The gate refused the photo's bytes.
+        GateUnavailable: It cannot judge now.
+        WrongAnswer: This is no verdict.
+    """
     status = answer.status_code
     where = f"{answer.url.copy_with(query=None)} answered {status}"
     text = answer.content.decode(errors="replace").strip()  # JSON, whatever charset it names
     if status in _KINDS or answer.is_server_error:
         raise GateUnavailable(_KINDS.get(status, FailureKind.FAILED), f"{where}: {text}")
+    if status in _REFUSED:
+        logger.warning("%s to a photo: %s", where, text[:200])
+        raise _REFUSED[status](f"The gate does not take this photo ({status}).")
     if not answer.is_success:
         raise WrongAnswer(f"{where}; is it a gate?")
     text = text.removeprefix(opening).removesuffix(closing)

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any, get_origin
 
 import bentoml
-from pydantic import Field, create_model
+from pydantic import Field, ValidationError, create_model
 from starlette.datastructures import UploadFile
 from starlette.requests import ClientDisconnect, Request
 
@@ -21,6 +21,9 @@ from plantood.http.uploads import bounded
 from plantood.photo.forms import PhotoInput
 from plantood.refusals import RequestRefused
 from plantood.settings import Settings
+
+_MAX_NAME, _MAX_MESSAGE = 80, 200
+"""Characters in a sentence of what pydantic says; either may quote what was sent."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +41,7 @@ class GatedInput(
     """Base of the inputs of gated APIs; a photo comes as :class:`Sent`.
 
     A request that cannot be read is not an exception, but an input whose photo is a
-    `RequestRefused`: BentoML would log a stack trace for a missing field.
+    `RequestRefused`: BentoML would log a stack trace for each field that is missing or wrong.
     """
 
     @classmethod
@@ -53,6 +56,8 @@ class GatedInput(
             return cls._refused(refused)
         except ClientDisconnect:
             return cls._refused(RequestRefused("The upload broke off.", HTTPStatus.BAD_REQUEST))
+        except ValidationError as error:
+            return cls._refused(RequestRefused(_what_is_wrong(error), HTTPStatus.BAD_REQUEST))
 
     @classmethod
     async def _read_bounded(cls, request: Request, settings: Settings) -> dict[str, Any]:
@@ -83,6 +88,15 @@ class GatedInput(
         empty = dict.fromkeys(cls.model_fields)
         photo = [refused] if cls.many else refused
         return cls.model_construct(**empty | {cls.photo_fields[0]: photo})
+
+
+def _what_is_wrong(error: ValidationError) -> str:
+    """The first of the fields that are not what the method takes, in a sentence."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"])[:_MAX_NAME]
+    if first["type"] == "missing":
+        return f"The field `{where}` is missing."
+    return f"The field `{where}` is not as it should be: {first['msg'][:_MAX_MESSAGE]}."
 
 
 def _ensure_files(name: str, value: Any) -> None:

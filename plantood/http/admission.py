@@ -8,8 +8,10 @@ own into a log. And no more are judged at a time than there is room for.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from http import HTTPStatus
 
+from python_multipart.multipart import parse_options_header
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from plantood.refusals import RequestRefused, error
@@ -17,10 +19,15 @@ from plantood.refusals import RequestRefused, error
 PICKLE = "application/vnd.bentoml+pickle"
 """What BentoML speaks between the services of one bento, never on the public port."""
 
-_ONLY_ONE = frozenset({b"content-type", b"content-length", b"content-encoding", b"host"})
+_ONLY_ONE = frozenset(
+    {b"content-type", b"content-length", b"content-encoding", b"transfer-encoding", b"host"}
+)
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _CONTENT_TYPE = re.compile(rb"%s/%s[ \t]*(;[\t\x20-\x7e]*)?" % (_TOKEN, _TOKEN))
 _MAX_CONTENT_TYPE = 512
+_CHARSETS = frozenset({b"utf-8", b"utf8", b"us-ascii", b"ascii"})
+"""That a form may name. BentoML's own APIs decode text by any that Python knows, in the event loop;
+punycode takes a minute for a megabyte."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -56,17 +63,49 @@ def ensure_plain(scope: Scope, pickles: bool = False) -> None:
             f"{PICKLE} is not taken from outside; send the photo itself.",
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
         )
-    encoding = seen.get(b"content-encoding", b"identity").strip().lower()
-    if encoding not in (b"", b"identity"):
-        shown = encoding[:40].decode("latin-1")
+    _ensure_charset(kind)
+    _ensure_not_encoded(b"content-encoding", seen, (b"", b"identity"))
+    _ensure_not_encoded(b"transfer-encoding", seen, (b"chunked",))
+    if scope.get("http_version") == "1.1" and b"host" not in seen:
+        raise RequestRefused("There is no header host; send one.", HTTPStatus.BAD_REQUEST)
+
+
+def _ensure_charset(kind: bytes) -> None:
+    """Refuse a form that says that its text is in any other encoding than UTF-8.
+
+    Raises:
+        RequestRefused: 400.
+    """
+    name, options = parse_options_header(kind)  # as those do who decode it
+    charset = options.get(b"charset", b"utf-8").lower()
+    if name.startswith(b"multipart/") and charset not in _CHARSETS:
         raise RequestRefused(
-            f"The body is sent with the content-encoding {shown}; send the photo as it is.",
+            "The text of a form is UTF-8; name no charset.", HTTPStatus.BAD_REQUEST
+        )
+
+
+def _ensure_not_encoded(name: bytes, seen: dict[bytes, bytes], allowed: Sequence[bytes]) -> None:
+    """Refuse a body that has to be decoded before it is a photo.
+
+    Raises:
+        RequestRefused: 415.
+    """
+    encoding = seen.get(name, allowed[0]).strip().lower()
+    if encoding not in allowed:
+        raise RequestRefused(
+            f"The body is sent with the {name.decode()} {encoding[:40].decode('latin-1')}; send "
+            "the photo as it is.",
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
         )
 
 
 class PlainRequests:
-    """ASGI middleware: lets in what :func:`ensure_plain` does."""
+    """ASGI middleware: lets in what :func:`ensure_plain` does, and never asks for a part of a file.
+
+    Whoever serves a file would refuse a range that there is not by an answer of his own, and
+    nothing here is so large that it is fetched in parts. A server may ignore the header (RFC 9110,
+    section 14.2).
+    """
 
     def __init__(self, app: ASGIApp, pickles: bool) -> None:
         self.app = app
@@ -78,6 +117,8 @@ class PlainRequests:
         if scope["type"] == "http":
             try:
                 ensure_plain(scope, self.pickles)
+                headers = [header for header in scope["headers"] if header[0] != b"range"]
+                scope = {**scope, "headers": headers}
             except RequestRefused as refused:
                 answer = error(str(refused), refused.error_code)
         await answer(scope, receive, send)

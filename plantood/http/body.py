@@ -12,11 +12,14 @@ from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from plantood.http.uploads import PhotoFile, uploads_of_process
-from plantood.judging.messages import MAX_ACCEPT
+from plantood.http.room import PhotoFile, uploads_of_process
+from plantood.judging.messages import MAX_ACCEPT, shortened
 from plantood.refusals import RequestRefused
 
 _URL_ENCODED = "application/x-www-form-urlencoded"
+_MAX_TEXT = 128 * 1024
+"""Bytes of all that is no file in one form, its parts' headers and its fields of text: they stay in
+memory, and are not counted among the uploads."""
 _MISTAKES = {
     b"data:": "a data URL",
     b"/9j/": "base64",
@@ -72,9 +75,13 @@ async def raw_body(request: Request) -> UploadFile:
         )
     headers = Headers({"content-type": kind})
     photo = _upload(uploads_of_process().open(), headers)
-    async for chunk in request.stream():
-        await photo.write(chunk)
-    await ensure_no_text(photo)
+    try:
+        async for chunk in request.stream():
+            await photo.write(chunk)
+        await ensure_no_text(photo)
+    except BaseException:
+        photo.file.close()  # at once: what a refusal remembers of its origin would keep it
+        raise
     return photo
 
 
@@ -126,7 +133,40 @@ def _upload(file: PhotoFile, headers: Headers, filename: str | None = None) -> U
 
 
 class _FormParser(MultiPartParser):
-    """Starlette's parser, whose files are counted."""
+    """Starlette's parser, whose files are counted, and whose text is short and in UTF-8.
+
+    Starlette decodes text as whatever its sender names, in the event loop: punycode takes a minute
+    for a megabyte, and others raise what Starlette does not expect.
+    """
+
+    _text_bytes = 0
+
+    def on_part_begin(self) -> None:
+        self._charset = "utf-8"
+        super().on_part_begin()
+
+    def on_header_end(self) -> None:
+        self._count_text(len(self._current_partial_header_value))
+        super().on_header_end()
+
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        if self._current_part.file is None:
+            self._count_text(end - start)
+        super().on_part_data(data, start, end)
+
+    def on_part_end(self) -> None:
+        part = self._current_part
+        if part.file is None:
+            try:
+                part.data.decode()
+            except UnicodeDecodeError:
+                raise MultiPartException("A field of text is not UTF-8.") from None
+        super().on_part_end()
+
+    def _count_text(self, count: int) -> None:
+        self._text_bytes += count
+        if self._text_bytes > _MAX_TEXT:
+            raise MultiPartException(f"Its text has more than {_MAX_TEXT // 1024} kB.")
 
     def on_headers_finished(self) -> None:
         part = self._current_part
@@ -183,7 +223,10 @@ def parsed_json(text: str) -> Any:
 
 
 def language_of(request: Request, field: Any = None) -> str | None:
-    """The language asked for: form field, then query parameter, then ``Accept-Language``."""
+    """The language asked for: form field, then query parameter, then ``Accept-Language``.
+
+    No more of it than is ever looked at.
+    """
     if isinstance(field, str) and field:
         if field.startswith('"') or field == "null":  # BentoML's clients send form fields as JSON
             try:
@@ -191,5 +234,6 @@ def language_of(request: Request, field: Any = None) -> str | None:
             except ValueError:
                 field = None
         if isinstance(field, str) and field:
-            return field
-    return request.query_params.get("language") or request.headers.get("accept-language")
+            return shortened(field)
+    asked = request.query_params.get("language") or request.headers.get("accept-language")
+    return shortened(asked) if asked else None

@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from http import HTTPStatus
 from typing import Any
+
+if sys.platform != "win32":
+    import resource
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -23,7 +27,10 @@ TARGET_BYTES = 8 * 1024
 """Of the path with its query, which is written into logs."""
 HEAD_SECONDS = 20.0
 CONNECTIONS = 1000
-"""Of one worker at a time, before the number of its file descriptors (often 1,024) ends."""
+"""Of one worker at a time, so that its file descriptors do not end, however few it is given."""
+DESCRIPTORS = 16_384
+"""Of connections and uploads on disk together: an upload there has 64 kB, so that all room for them
+(512 MiB) ends before."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -97,6 +104,10 @@ class BoundedProtocol(HttpToolsProtocol):
         if not self.transport.is_closing():
             super().on_message_complete()
 
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP; uvicorn does so in plain text."""
+        self._refuse(HTTPStatus.BAD_REQUEST, msg)
+
     def _wait_for_head(self) -> None:
         if self._head_timer is None:
             self._head_timer = self.loop.call_later(HEAD_SECONDS, self._waited_long_enough)
@@ -123,7 +134,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Answer, unless a request before this one is being answered, and hang up."""
         if self.transport.is_closing():
             return
-        if self.cycle is None or self.cycle.response_complete:
+        if self._is_next_to_be_answered():
             content = json.dumps({"error": sentence}).encode()
             headers = error_headers(status) | {
                 "Content-Type": "application/json",
@@ -135,7 +146,28 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.write("\r\n".join([*lines, "", ""]).encode() + content)
         self.transport.close()
 
+    def _is_next_to_be_answered(self) -> bool:
+        """Whether an answer now would be taken for that of the request that is being parsed."""
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete:
+            return True
+        return cycle.more_body and not cycle.response_started and not self.pipeline
+
 
 def bound_connections() -> None:
     """Let every uvicorn server that this process starts from now on bound its connections."""
     serve_by(BoundedProtocol)
+    _raise_descriptors()
+
+
+def _raise_descriptors() -> None:
+    """Take as many file descriptors as the system gives, and all connections and uploads may need.
+
+    Often there are 1,024 until one asks, and a few forms of many photos would take them all.
+    """
+    if sys.platform == "win32":
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

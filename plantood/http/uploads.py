@@ -1,9 +1,9 @@
-"""The bytes of a request while they arrive: bounded for each request, and for all of them together.
+"""The bytes of a request while they arrive, in number and in time.
 
 - One body: a limit in bytes (413), before the first of them is read if ``Content-Length`` says so;
   and a lowest speed (408), so that a sender who sends nothing does not stay.
-- All bodies of a process: a limit in bytes (429), in memory and on disk together. Only so many of
-  them are in memory; further uploads go to disk at once.
+- All bodies of a process share the room of `plantood.http.room`. While it is short, nobody keeps
+  more than an even share of it for an upload that hardly grows (429).
 
 What the client still sends after a refusal is read and thrown away for a while: one that is cut off
 in the middle of its upload often reports a lost connection instead of the answer.
@@ -12,11 +12,7 @@ in the middle of its upload often reports a lost connection instead of the answe
 from __future__ import annotations
 
 import asyncio
-import functools
-import threading
-import weakref
 from http import HTTPStatus
-from tempfile import SpooledTemporaryFile
 
 import anyio
 from bentoml.exceptions import BentoMLException
@@ -24,26 +20,25 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from plantood.http.room import UploadsFull, uploads_of_process
 from plantood.refusals import RequestRefused, error, error_headers
-from plantood.settings import MEBIBYTE, Settings
+from plantood.settings import MEBIBYTE
 
 DRAIN_SECONDS = 10.0
 FORM_OVERHEAD = 64 * 1024
 """Bytes that a multipart form may have beside its photos."""
 
 GRACE_SECONDS = 20.0
-"""Before this a body may be as slow as it likes."""
+"""For which a body may pause, however much of it is there already."""
 SLOWEST = 1024
-"""Bytes a second that a body must keep up with after that, on average; a 2G phone sends 4,000."""
+"""Bytes a second that a body must keep up with beside that; a 2G phone sends 4,000."""
 
-SPOOL_BYTES = 4 * MEBIBYTE
-"""A photo above this size waits on disk, so that many slow uploads do not fill the memory. Most
-photos of a phone are below it: writing them out piece by piece would cost as much processor time
-as the rest of receiving them."""
-IN_MEMORY = 32
-"""So many uploads of a process may be in memory at a time, `SPOOL_BYTES` each; the others are on
-disk from their first piece on."""
-DISK_SPOOL_BYTES = 64 * 1024
+STALLED_SECONDS = 5.0
+STALLED_GROWTH = 1.1
+"""A body that has not grown by a tenth for so long has stalled: it would take almost a minute to
+send once more what it holds. Few that come to their end in time ever do."""
+LOOK_SECONDS = 1.0
+"""Until it is looked once more whether one that sends nothing has stalled."""
 
 _NOTHING_LEFT = {"type": "http.request", "body": b"", "more_body": False}
 
@@ -69,100 +64,13 @@ class BodyTooSlow(RequestRefused):
         )
 
 
-class UploadsFull(RequestRefused):
-    """There is no room for further bytes of any request."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "Too many photos arrive at the moment; send it again in a few seconds.",
-            HTTPStatus.TOO_MANY_REQUESTS,
-        )
-
-
-class Uploads:
-    """Counts the bytes of all uploads that a process has in hand."""
-
-    def __init__(self, limit: int) -> None:
-        """Allow ``limit`` bytes at a time, in memory and on disk together."""
-        self.limit = limit
-        self.bytes = 0
-        self.in_memory = 0
-        self._lock = threading.Lock()
-
-    def open(self) -> PhotoFile:
-        """A file for one photo."""
-        return PhotoFile(self)
-
-    def take(self, count: int) -> None:
-        """Count further bytes in.
-
-        Raises:
-            UploadsFull: They are more than there is room for.
-        """
-        with self._lock:
-            if self.bytes + count > self.limit:
-                raise UploadsFull
-            self.bytes += count
-
-    def take_memory(self) -> bool:
-        """Whether one more upload may be in memory; then it counts as such."""
-        with self._lock:
-            free = self.in_memory < IN_MEMORY
-            self.in_memory += free
-            return free
-
-    def give_back(self, held: dict[str, int]) -> None:
-        """Count out what a file has counted in."""
-        with self._lock:
-            self.bytes -= held["bytes"]
-            self.in_memory -= held["in_memory"]
-
-
-class PhotoFile(SpooledTemporaryFile[bytes]):
-    """A photo as it arrives: in memory while there is room, else on disk, counted in any case.
-
-    It is counted out when it is closed or nobody has it any more.
-    """
-
-    def __init__(self, uploads: Uploads) -> None:
-        in_memory = uploads.take_memory()
-        super().__init__(max_size=SPOOL_BYTES if in_memory else DISK_SPOOL_BYTES)
-        self._uploads = uploads
-        self._held = {"bytes": 0, "in_memory": int(in_memory)}
-        self._end = weakref.finalize(self, uploads.give_back, self._held)
-        self._end.atexit = False
-
-    def write(self, data: bytes) -> int:  # type: ignore[override]  # text is for other modes
-        """Write a piece of the photo.
-
-        Raises:
-            UploadsFull: There is no room for it.
-        """
-        self._uploads.take(len(data))
-        self._held["bytes"] += len(data)
-        return super().write(data)
-
-    def close(self) -> None:
-        """Close it, and make room."""
-        super().close()
-        self._end()
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
-
-@functools.cache
-def uploads_of_process() -> Uploads:
-    """The one count of this process."""
-    return Uploads(Settings.from_environment().max_uploads_bytes)
-
-
 class BoundedBody:
     """An ASGI ``receive`` that raises when too much has come, or too slowly.
 
     Raises:
         BodyTooLarge: More bytes than so many photos may have.
-        BodyTooSlow: Fewer than `SLOWEST` bytes a second.
+        BodyTooSlow: Fewer than `SLOWEST` bytes a second, or none for `GRACE_SECONDS`.
+        UploadsFull: It has stalled, and room is short.
     """
 
     def __init__(self, scope: Scope, receive: Receive, photo_bytes: int, photos: int) -> None:
@@ -170,7 +78,8 @@ class BoundedBody:
         self._limit = photos * photo_bytes + FORM_OVERHEAD
         self._received = 0
         self._complete = False
-        self._started = asyncio.get_running_loop().time()
+        self._patience = GRACE_SECONDS
+        self._grown_from, self._grown_at = 0, asyncio.get_running_loop().time()
         self.refusal: RequestRefused | None = None
         self._too_large = BodyTooLarge(photo_bytes, photos)
         declared = dict(scope.get("headers", ())).get(b"content-length", b"")
@@ -185,19 +94,62 @@ class BoundedBody:
             event = await self._receive()
             self._complete = not event.get("more_body", False)
             return event
-        deadline = self._started + GRACE_SECONDS + self._received / SLOWEST
-        try:
-            async with asyncio.timeout_at(deadline):
-                event = await self._receive()
-        except TimeoutError:
-            self.refusal = BodyTooSlow()
-            raise self.refusal from None
+        event = await self._next_piece()
         self._received += len(event.get("body", b""))
         self._complete = not event.get("more_body", False)
         if self._received > self._limit:
             self.refusal = self._too_large
+        elif not self._complete and self._has_stalled():
+            self.refusal = UploadsFull()
+        if self.refusal:
             raise self.refusal
         return event
+
+    async def _next_piece(self) -> Message:
+        """Wait for a piece as long as the sender is given.
+
+        Only what is spent here counts against him, not how long we take to store a piece; and what
+        he was faster than he had to be earns him no more than one pause.
+
+        Raises:
+            BodyTooSlow: It did not come.
+            UploadsFull: It did not come, and room is short.
+        """
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            async with asyncio.timeout(self._patience) as waiting:
+                self._look_again(waiting)
+                try:
+                    event = await self._receive()
+                finally:
+                    self._next_look.cancel()
+        except TimeoutError:
+            self.refusal = self.refusal or BodyTooSlow()
+            raise self.refusal from None
+        earned = len(event.get("body", b"")) / SLOWEST
+        self._patience = min(GRACE_SECONDS, self._patience - (loop.time() - began) + earned)
+        return event
+
+    def _look_again(self, waiting: asyncio.Timeout) -> None:
+        loop = asyncio.get_running_loop()
+        self._next_look = loop.call_later(LOOK_SECONDS, self._look, waiting)
+
+    def _look(self, waiting: asyncio.Timeout) -> None:
+        """End the wait if others want the room."""
+        if self._has_stalled() and not waiting.expired():
+            self.refusal = UploadsFull()
+            waiting.reschedule(asyncio.get_running_loop().time())
+        else:
+            self._look_again(waiting)
+
+    def _has_stalled(self) -> bool:
+        """Whether it hardly grows, and others want its room."""
+        now = asyncio.get_running_loop().time()
+        if self._received >= self._grown_from * STALLED_GROWTH:
+            self._grown_from, self._grown_at = self._received, now
+        stalled = now - self._grown_at > STALLED_SECONDS
+        return stalled and uploads_of_process().lacks(self._received)
 
 
 def bounded(request: Request, photo_bytes: int, photos: int) -> Request:

@@ -102,12 +102,21 @@ def _normal(tag: str) -> str:
     return tag.lower().replace("_", "-")
 
 
+def shortened(accept: str) -> str:
+    """What is looked at of an ``Accept-Language`` header, and so all that need be passed on of it.
+
+    Returns:
+        Whole items, at most `MAX_ACCEPT` characters.
+    """
+    if len(accept) <= MAX_ACCEPT:
+        return accept
+    return accept[:MAX_ACCEPT].rpartition(",")[0]
+
+
 def _by_preference(accept: str) -> list[str]:
     """Language tags of an ``Accept-Language`` header, best first; what is no tag is left out."""
-    if len(accept) > MAX_ACCEPT:
-        accept = accept[:MAX_ACCEPT].rpartition(",")[0]
     weighted = []
-    for item in _normal(accept).split(",")[:MAX_TAGS]:
+    for item in _normal(shortened(accept)).split(",")[:MAX_TAGS]:
         tag, *parameters = (part.strip() for part in item.split(";"))
         weight = 1.0
         for parameter in parameters:

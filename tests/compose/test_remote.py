@@ -202,6 +202,40 @@ def test_an_answer_is_final_whatever_it_is(response: bytes, kind: FailureKind) -
 
 
 @pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        ("400 Bad Request", "unreadable"),
+        ("413 Content Too Large", "too_large"),
+        ("415 Unsupported Media Type", "unreadable"),
+    ],
+)
+def test_what_is_refused_for_its_bytes_is_a_photo_to_be_taken_again_and_no_failure(
+    status: str, code: str
+) -> None:
+    refusing = saying(http(status, '{"error": "This is JSON."}'))
+
+    async def run() -> Verdict:
+        async with answering(refusing) as (url, _):
+            with pytest.raises(UnreadablePhoto):
+                await RemoteGate(url).check(b"{")
+            return await ComposedGate(RemoteGate(url), on_gate_error="accept").check(b"{")
+
+    verdict = asyncio.run(run())
+    assert [reason.code for reason in verdict.reasons] == [code]
+    assert "127.0.0.1" not in str(verdict)  # nothing of the inside
+
+
+def test_a_language_of_any_length_is_no_failure(elsewhere: Server) -> None:
+    async def run() -> list[Verdict]:
+        gate = RemoteGate(elsewhere.url)
+        soil = SAMPLES / "bare_soil.jpg"
+        return [await gate.check(soil, language) for language in ("fr," * 99_999, "a" * 99_999)]
+
+    french, unknown = asyncio.run(run())
+    assert french.reasons[0].message != unknown.reasons[0].message
+
+
+@pytest.mark.parametrize(
     ("answer", "ready"),
     [
         (saying(http("200 OK", "\n", "text/plain")), True),

@@ -70,6 +70,74 @@ def test_a_text_is_never_taken_for_another_file(detector: Server) -> None:
         assert answer.status_code == 400, answer.text
 
 
+LONG = ["fr," * 2700, "a-" * 4000, "\u00e9" * 2000]
+
+
+@pytest.mark.parametrize("language", LONG, ids=["tags", "a tag", "no tag"])
+def test_no_language_opens_a_gate_that_is_open_when_it_fails(
+    detector: Server, language: str
+) -> None:
+    soil = (SAMPLES / "bare_soil.jpg").read_bytes()
+    url, header = f"{detector.url}/elsewhere_or_accept", {"Accept-Language": language.encode()}
+    field = {"language": language * 10}
+    for answer in (
+        httpx.post(url, content=soil, headers=header),
+        httpx.post(url, files={"image": soil}, headers=header),
+        httpx.post(url, files={"image": soil}, data=field),
+        httpx.post(f"{detector.url}/whatever_or_accept", files={"photo": soil}, data=field),
+    ):
+        assert answer.json()["verdict"] == "retake", answer.text
+        assert answer.json()["model"], answer.text
+
+
+@pytest.mark.parametrize(
+    "photo",
+    [
+        pytest.param(b'{"image": "/9j/"}', id="JSON"),
+        pytest.param(b"/9j/4AAQ", id="base64"),
+        pytest.param(b" photo=", id="text"),
+        pytest.param(b"\x1f\x8b", id="gzip"),
+        pytest.param(b"\xff\xd8" + bytes(21 << 20), id="too large"),
+        pytest.param(b"\n\xff\xd8", id="no photo"),
+    ],
+)
+def test_no_bytes_open_a_gate_that_is_open_when_it_fails(detector: Server, photo: bytes) -> None:
+    files = {"photo": ("a.jpg", photo, "image/jpeg")}
+    answer = httpx.post(f"{detector.url}/whatever_or_accept", files=files, timeout=60)
+    assert answer.json()["verdict"] == "retake", answer.text
+    answer = httpx.post(f"{detector.url}/elsewhere_or_accept", content=photo, timeout=60)
+    assert answer.status_code in (400, 413) or answer.json()["verdict"] == "retake", answer.text
+
+
+def test_a_field_of_another_kind_is_a_sentence_and_no_trace_in_the_log(detector: Server) -> None:
+    before = detector.output.count("Traceback")
+    for data, named in (
+        ({"crop": "maize", "leaves": "abc"}, "`leaves` is not as it should be"),
+        ({"crop": "maize", "leaves": "0"}, "`leaves` is not as it should be"),
+        ({"crop": "maize", "leaves": "9" * 10_000}, "`leaves` is not as it should be"),
+        ({"leaves": "1"}, "`crop` is missing"),
+    ):
+        for sent in ({"files": {"image": PLANT}, "data": data}, {"content": PLANT, "params": data}):
+            if len(str(data)) > 8000 and "params" in sent:
+                continue  # no address may be so long
+            answer = httpx.post(f"{detector.url}/as_pil", **sent)
+            assert (answer.status_code, list(answer.json())) == (400, ["error"]), answer.text
+            assert named in answer.json()["error"]
+    assert detector.output.count("Traceback") == before
+
+
+@pytest.mark.parametrize("charset", [b"punycode", b"undefined"])
+def test_a_form_in_another_charset_costs_nothing(
+    api: tuple[Server, str, str], charset: bytes
+) -> None:
+    server, path, _ = api
+    text = b'--x\r\nContent-Disposition: form-data; name="f0"\r\n\r\n-' + b"a" * 900_000
+    kind = b"Content-Type: multipart/form-data; boundary=x; charset=" + charset
+    answer = exchange(server, post(path, text + b"\r\n--x--\r\n", kind), seconds=5)
+    assert status(answer) == 400, answer
+    assert "is UTF-8" in answer.decode()
+
+
 def test_two_content_types_do_not_open_the_limit(api: tuple[Server, str, str]) -> None:
     server, path, _ = api
     kinds = [b"Content-Type: image/jpeg", b"Content-Type: " + PICKLE]

@@ -15,7 +15,7 @@ import yaml
 from cloudcoil.models.prometheus_operator import v1 as operator
 from kubernetes_validate.utils import SchemaNotFoundError
 
-from plantood.http.uploads import IN_MEMORY, SPOOL_BYTES
+from plantood.http.room import IN_MEMORY, SPOOL_BYTES
 from plantood.settings import MEBIBYTE, PREFIX, Settings, variable
 from tests.deploy.manifests import (
     KUBERNETES,

@@ -24,6 +24,9 @@ def _scope(headers: Headers, path: str = "/check") -> dict[str, Any]:
         b'text/plain; charset="utf-8"',
         b"application/x-www-form-urlencoded",
         b" image/png ",
+        b"image/jpeg; charset=binary",
+        b"multipart/form-data; boundary=b; charset=UTF-8",
+        b'Multipart/Form-Data; charset="us-ascii"; boundary=b',
         b"",
     ],
 )
@@ -45,12 +48,28 @@ def test_a_usual_content_type_passes(kind: bytes) -> None:
         ([(b"content-type", PICKLE.upper().encode())], 415),
         ([(b"content-type", b" " + PICKLE.encode() + b"; a=b")], 415),
         ([(b"content-encoding", b"gzip")], 415),
+        ([(b"transfer-encoding", b"gzip, chunked")], 415),
+        ([(b"transfer-encoding", b"chunked, chunked")], 415),
+        ([(b"transfer-encoding", b"identity")], 415),
+        ([(b"transfer-encoding", b"gzip"), (b"transfer-encoding", b"chunked")], 400),
+        ([(b"content-type", b"multipart/form-data; boundary=b; charset=punycode")], 400),
+        ([(b"content-type", b"multipart/form-data; charset=utf-8; Charset = undefined")], 400),
+        ([(b"content-type", b'MULTIPART/form-data; charset="utf-16"; boundary=b')], 400),
+        ([(b"content-type", b"multipart/mixed; charset=idna")], 400),
     ],
 )
 def test_what_can_be_read_in_two_ways_is_refused(headers: Headers, status: int) -> None:
     with pytest.raises(RequestRefused) as refused:
         ensure_plain(_scope(headers))
     assert refused.value.error_code == status
+
+
+def test_a_host_is_named_since_http_1_1() -> None:
+    ensure_plain(_scope([]) | {"http_version": "1.0"})
+    ensure_plain(_scope([(b"host", b"")]) | {"http_version": "1.1"})
+    with pytest.raises(RequestRefused) as refused:
+        ensure_plain(_scope([]) | {"http_version": "1.1"})
+    assert refused.value.error_code == 400
 
 
 def test_another_service_of_the_bento_sends_pickles_in_the_one_way_that_bentoml_does() -> None:

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
+import plantood.http.body
 from plantood.http.inputs import CheckBatchInput, CheckInput, language_of, parsed_json
-from plantood.judging.messages import Messages
+from plantood.http.room import Uploads, UploadsFull
+from plantood.judging.messages import MAX_ACCEPT, Messages
 from plantood.refusals import RequestRefused
 from tests.strangers import FORMS, KINDS, request
 
@@ -67,6 +69,65 @@ def test_a_photo_in_a_form_arrives_as_it_was_sent(photo: bytes, cuts: list[int])
     assert sent.file.read() == b"\xff\xd8" + photo
 
 
+def form(*fields: tuple[bytes, bytes], head: bytes = b"") -> bytes:
+    """A form of a photo and other fields."""
+    part = b'--b\r\nContent-Disposition: form-data; name="%b"\r\n%b\r\n%b\r\n'
+    photo = b'--b\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n\xff\xd8\r\n'
+    return b"".join(part % (name, head, text) for name, text in fields) + photo + b"--b--\r\n"
+
+
+@pytest.mark.parametrize("charset", [b"punycode", b"undefined", b"hex", b"utf-16", b"idna", b"x"])
+@pytest.mark.parametrize("name", [b"language", b"f0", b"_charset_"])
+def test_a_form_is_utf_8_whatever_it_claims(charset: bytes, name: bytes) -> None:
+    kind = b"multipart/form-data; boundary=b; charset=" + charset
+    sent = request(form((name, b"-" + b"a" * 100_000), (b"language", b"fr")), kind)
+    assert asyncio.run(CheckInput.from_http_request(sent, None)).language == "fr"
+    typed = b"Content-Type: text/plain; charset=" + charset + b"\r\n"
+    sent = request(form((b"language", "fran\u00e7ais".encode()), head=typed), kind)
+    assert asyncio.run(CheckInput.from_http_request(sent, None)).language == "fran\u00e7ais"
+
+
+@pytest.mark.parametrize(
+    ("fields", "what"),
+    [
+        ([(b"language", b"fran\xe7ais")], "not UTF-8"),
+        ([(b"f%d" % n, bytes(30_000)) for n in range(5)], "128 kB"),
+    ],
+)
+def test_text_that_is_none_or_too_long_is_refused(
+    fields: list[tuple[bytes, bytes]], what: str
+) -> None:
+    sent = request(form(*fields), b"multipart/form-data; boundary=b")
+    with pytest.raises(RequestRefused, match=what) as refused:
+        asyncio.run(CheckInput.from_http_request(sent, None))
+    assert refused.value.error_code == HTTPStatus.BAD_REQUEST
+
+
+def test_the_headers_of_many_parts_are_bounded_together() -> None:
+    part = b'--b\r\nContent-Disposition: form-data; name="images"; filename="a"\r\n'
+    part += b"".join(b"X%d: " % n + b"x" * 4000 + b"\r\n" for n in range(7)) + b"\r\n\xff\xd8\r\n"
+    sent = request(part * 16 + b"--b--\r\n", b"multipart/form-data; boundary=b")
+    with pytest.raises(RequestRefused, match="128 kB"):
+        asyncio.run(CheckBatchInput.from_http_request(sent, None))
+
+
+def test_a_photo_whose_upload_is_refused_takes_no_room_any_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nobody waits for the garbage collector, which seldom comes."""
+    room = Uploads(10_000)
+    monkeypatch.setattr(plantood.http.body, "uploads_of_process", lambda: room)
+
+    async def scenario() -> RequestRefused:
+        sent = request(b"\xff\xd8" + bytes(20_000), b"image/jpeg", cuts=range(1000, 20_000, 1000))
+        with pytest.raises(UploadsFull) as refused:
+            await CheckInput.from_http_request(sent, None)
+        return refused.value
+
+    refused = asyncio.run(scenario())  # as whoever answers it holds it
+    assert (room.bytes, room.in_memory) == (0, 0), refused
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner),
@@ -94,3 +155,19 @@ def test_json_of_any_depth_is_none(bracket: str, depth: int) -> None:
 def test_any_field_is_a_language_or_none(field: str | None, query: bytes) -> None:
     found = language_of(request(b"", b"", query=query), field)
     assert found is None or isinstance(found, str)
+
+
+@pytest.mark.parametrize(
+    "long", ["fr," * 3000, "a-" * 4000, "fr" + " " * 9000, "\U0001f33f," * 999]
+)
+def test_no_more_of_a_language_is_kept_than_is_looked_at(long: str) -> None:
+    header = [(b"accept-language", long.encode())]
+    for asked in (
+        language_of(request(b"", b""), long),
+        language_of(request(b"", b""), json.dumps(long)),
+        language_of(request(b"", b"", query=b"language=" + long.encode())),
+        language_of(request(b"", b"", headers=header)),
+    ):
+        assert asked is None or len(asked) <= MAX_ACCEPT
+        if asked and long.startswith("fr,"):
+            assert Messages.load().negotiate(asked) == "fr"

@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from threading import Thread
 from typing import Any
@@ -84,6 +87,21 @@ def test_a_head_has_an_end(port: int, request_bytes: bytes, expected: int) -> No
     assert status(ask(port, request_bytes)) == expected
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"SSH-2.0-OpenSSH_9.6\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n",
+    ],
+)
+def test_what_is_no_http_is_refused_in_json(port: int, sent: bytes) -> None:
+    head, _, content = ask(port, sent).partition(b"\r\n\r\n")
+    assert status(head) == 400
+    assert b"Content-Type: application/json" in head
+    assert list(json.loads(content)) == ["error"]
+
+
 def test_a_head_that_does_not_come_is_not_waited_for(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,6 +112,19 @@ def test_a_head_that_does_not_come_is_not_waited_for(
         slow.sendall(b"GET / HTTP/1.1\r\nHo")
         assert status(slow.recv(1000)) == 408
         assert slow.recv(1000) == b""
+
+
+def test_descriptors_are_those_that_the_system_gives() -> None:
+    """In a process of its own, since they cannot be given back."""
+    code = (
+        "import resource\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (512, 4000))\n"
+        "from plantood.http.protocol import bound_connections\n"
+        "bound_connections()\n"
+        "print(resource.getrlimit(resource.RLIMIT_NOFILE))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "(4000, 4000)"
 
 
 def test_there_is_an_end_to_connections(port: int, monkeypatch: pytest.MonkeyPatch) -> None:

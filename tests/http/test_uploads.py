@@ -1,64 +1,15 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from typing import Any
 
 import pytest
 
 from plantood.http import uploads
-from plantood.http.uploads import (
-    DISK_SPOOL_BYTES,
-    IN_MEMORY,
-    BodyTooLarge,
-    BodyTooSlow,
-    BoundedBody,
-    Uploads,
-    UploadsFull,
-)
+from plantood.http.room import Uploads, UploadsFull
+from plantood.http.uploads import BodyTooLarge, BodyTooSlow, BoundedBody
 
 MEBIBYTE = 1 << 20
-
-
-def test_bytes_are_counted_until_the_file_is_closed() -> None:
-    counted = Uploads(100)
-    with counted.open() as file:
-        file.write(bytes(60))
-        assert (counted.bytes, counted.in_memory) == (60, 1)
-    assert (counted.bytes, counted.in_memory) == (0, 0)
-    file.close()
-    assert counted.bytes == 0  # not twice
-
-
-def test_a_file_that_nobody_has_any_more_is_counted_out() -> None:
-    counted = Uploads(100)
-    file = counted.open()
-    file.write(bytes(60))
-    del file
-    gc.collect()
-    assert (counted.bytes, counted.in_memory) == (0, 0)
-
-
-def test_what_passes_the_limit_of_all_together_is_refused_and_can_be_sent_later() -> None:
-    counted = Uploads(100)
-    first, second = counted.open(), counted.open()
-    first.write(bytes(60))
-    with pytest.raises(UploadsFull):
-        second.write(bytes(60))
-    first.close()
-    second.write(bytes(60))
-
-
-def test_only_so_many_are_in_memory() -> None:
-    counted = Uploads(1 << 40)
-    files = [counted.open() for _ in range(IN_MEMORY + 1)]
-    for file in files:
-        file.write(bytes(DISK_SPOOL_BYTES + 1))
-    assert [file._rolled for file in files] == [False] * IN_MEMORY + [True]
-    files[0].close()
-    again = counted.open()
-    again.write(bytes(DISK_SPOOL_BYTES + 1))
-    assert not again._rolled
 
 
 class Sender:
@@ -118,3 +69,65 @@ def test_a_body_that_is_slower_than_any_phone_is_given_up(monkeypatch: pytest.Mo
         asyncio.run(asyncio.wait_for(_read(Sender(*slow)), 5))
     fast_enough = [(0.02, b"x" * 100)] * 20  # 5 kB a second, for longer than the grace
     assert asyncio.run(_read(Sender(*fast_enough))) == 2000
+
+
+def test_a_body_that_came_fast_has_earned_no_long_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "GRACE_SECONDS", 0.3)
+    silent = Sender((0, bytes(MEBIBYTE)), (60, b"b"))
+    with pytest.raises(BodyTooSlow):
+        asyncio.run(asyncio.wait_for(_read(silent, 2 * MEBIBYTE), 5))
+    trickling = Sender((0, bytes(MEBIBYTE)), *[(0.02, b"x")] * 500)
+    with pytest.raises(BodyTooSlow):
+        asyncio.run(asyncio.wait_for(_read(trickling, 2 * MEBIBYTE), 5))
+    pausing = Sender(*[(0.2, bytes(1024))] * 5)  # each pause shorter than the grace
+    assert asyncio.run(_read(pausing)) == 5 * 1024
+
+
+def test_the_time_in_which_a_piece_is_stored_is_not_the_senders(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(uploads, "GRACE_SECONDS", 0.2)
+
+    async def scenario() -> None:
+        body = BoundedBody({"headers": []}, Sender(*[(0.01, bytes(100))] * 3), MEBIBYTE, 1)
+        for _ in range(3):
+            await body()
+            await asyncio.sleep(0.3)
+
+    asyncio.run(scenario())
+
+
+@pytest.fixture
+def room(monkeypatch: pytest.MonkeyPatch) -> Uploads:
+    """All room of the process, 80 % of it taken by what has been sent here."""
+    room = Uploads(10 * MEBIBYTE)
+    room.take(8 * MEBIBYTE)
+    monkeypatch.setattr(uploads, "uploads_of_process", lambda: room)
+    monkeypatch.setattr(uploads, "STALLED_SECONDS", 0.2)
+    monkeypatch.setattr(uploads, "LOOK_SECONDS", 0.05)
+    return room
+
+
+SILENT = [(0.0, bytes(MEBIBYTE)), (1.0, b"b")]
+TRICKLING = [(0.0, bytes(MEBIBYTE)), *[(0.02, bytes(100))] * 50]
+
+
+@pytest.mark.parametrize("pieces", [SILENT, TRICKLING])
+def test_a_body_that_hardly_grows_makes_room_for_others(
+    pieces: list[tuple[float, bytes]], room: Uploads
+) -> None:
+    with pytest.raises(UploadsFull):
+        asyncio.run(asyncio.wait_for(_read(Sender(*pieces), 2 * MEBIBYTE), 5))
+
+
+@pytest.mark.parametrize("pieces", [SILENT, TRICKLING])
+def test_it_stays_while_there_is_room(pieces: list[tuple[float, bytes]], room: Uploads) -> None:
+    room.bytes = 7 * MEBIBYTE
+    assert asyncio.run(_read(Sender(*pieces), 2 * MEBIBYTE)) > MEBIBYTE
+
+
+def test_a_small_one_stays_and_one_that_grows(room: Uploads) -> None:
+    small = [(0.0, bytes(5000)), *[(0.05, bytes(60))] * 20]
+    assert asyncio.run(_read(Sender(*small), 2 * MEBIBYTE)) == 6200
+    growing = [(0.1, bytes(MEBIBYTE // 10))] * 10
+    assert asyncio.run(_read(Sender(*growing), 2 * MEBIBYTE)) > MEBIBYTE - 10

@@ -181,6 +181,44 @@ def language(server: Server) -> str:
     return f"slowest three requests {slowest * 1000:.0f} ms"
 
 
+@attack("a form in punycode, or in no charset at all, is refused unread, and nobody waits")
+def charset(server: Server) -> str:
+    text = b'--x\r\nContent-Disposition: form-data; name="f0"\r\n\r\n-' + b"a" * 1_000_000
+    slowest = 0.0
+    for name in (b"punycode", b"undefined", b"idna", b"utf-7", b"hex", b"nothing"):
+        kind = b"Content-Type: multipart/form-data; boundary=x; charset=" + name
+        started = time.perf_counter()
+        for url in ("/check", "/check_batch"):
+            answer = exchange(server, post(url, text + b"\r\n--x--\r\n", kind))
+            assert status(answer) == 400, answer
+        assert httpx.get(f"{server.url}/livez", timeout=20).status_code == 200
+        slowest = max(slowest, time.perf_counter() - started)
+    assert slowest < 2, slowest
+    return f"400; slowest three requests {slowest * 1000:.0f} ms"
+
+
+@attack("an encoded body, a request without a host and a range that there is not: errors in JSON")
+def odd_requests(server: Server) -> str:
+    start = b"POST /check HTTP/1.1\r\nContent-Type: image/jpeg\r\n"
+    chunks = b"\r\n\r\n2\r\n\xff\xd8\r\n0\r\n\r\n"
+    answers = {
+        start + b"Host: a\r\nTransfer-Encoding: gzip, chunked" + chunks: {415},
+        start + b"Host: a\r\nTransfer-Encoding: chunked, chunked" + chunks: {400, 415},
+        start + b"Transfer-Encoding: chunked" + chunks: {400},
+        start + b"Host: a\r\nTransfer-Encoding: chunked" + chunks: {200},
+    }
+    for name in (b"app.js", b"static_content/swagger-ui.css", b""):
+        for ranges in (b"0-0,-1,5-1", b"99999999-", b"a-b", b"1-2"):
+            get = b"GET /%b HTTP/1.1\r\nHost: a\r\nRange: bytes=%b\r\n\r\n" % (name, ranges)
+            answers[get] = {200}
+    for sent, statuses in answers.items():
+        answer = exchange(server, sent)
+        assert status(answer) in statuses, (sent, answer[:300])
+        if status(answer) != 200:
+            assert b'{"error":' in answer, answer
+    return "400, 415, or the whole file"
+
+
 @attack("headers end at 64 kB, the address at 8 kB, and memory stays")
 def endless_headers(server: Server) -> str:
     gate = server.workers("PlantGate")[0]
@@ -344,6 +382,29 @@ def slow_senders(server: Server, senders: int = 80) -> str:
         seconds = time.monotonic() - started
     assert ended == senders, f"{ended} of {senders}"
     return f"beside {senders} of them {beside:.0f} ms; all hung up on after {seconds:.0f} s"
+
+
+@attack("uploads that came fast and then stop take the room from nobody for long")
+def stopped_uploads(server: Server) -> str:
+    head = post("/check_batch", b"", b"Content-Type: multipart/form-data; boundary=x")
+    head = head.replace(b": 0", b": %d" % (320 * MEBIBYTE))
+    part = b'--x\r\nContent-Disposition: form-data; name="images"; filename="a"\r\n\r\n'
+    with contextlib.ExitStack() as stack:
+        for megabytes in (319, 192):
+            connection = socket.create_connection(server.address, timeout=60)
+            stack.enter_context(connection)
+            connection.sendall(head + part)
+            for _ in range(megabytes):
+                connection.sendall(b"\xff" * MEBIBYTE)
+        connection.sendall(b"\xff" * (1020 << 10))
+        started = time.monotonic()
+        while (answer := httpx.post(f"{server.url}/check", content=PLANT)).status_code == 429:
+            assert time.monotonic() - started < 15
+            time.sleep(0.5)
+        assert answer.status_code == 200, answer.text
+        seconds = time.monotonic() - started
+        lone_ms(server)
+    return f"a photo is judged {seconds:.0f} s after 512 MB have come and stopped"
 
 
 @attack("all uploads together have a limit; what passes it is a 429 with Retry-After")
