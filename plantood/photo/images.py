@@ -220,7 +220,7 @@ def _decode_jpeg(
     size = photo.width, photo.height
     _ensure_pixels(size, limits)
     factor = _factor(size, limits)
-    _admit(photo.memory, size, limits, admit)
+    _admit(photo.memory(factor), size, limits, admit)
     image = Image.fromarray(photo.decode(factor))
     return _finish(image, limits, photo.orientation, "JPEG", size)
 
