@@ -8,7 +8,7 @@ Everything wrong with a photo itself is :class:`UnreadablePhoto` (or its subclas
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from io import BytesIO
@@ -30,9 +30,23 @@ from PIL import (  # the plugins register their formats when they are imported
 )
 
 from plantood.errors import PhotoTooLarge, UnreadablePhoto
-from plantood.photo import pixels
-from plantood.photo.formats import exif, isobmff, jpeg, signatures
-from plantood.photo.formats.segments import ensure_few_segments
+from plantood.photo import cost, pixels
+from plantood.photo.cost import SHORTER_SIDE, Admit, Limits
+from plantood.photo.formats import exif, jpeg, signatures
+from plantood.photo.formats.bare import Bare
+from plantood.photo.formats.strip import bare
+
+__all__ = [
+    "FORMATS",
+    "SHORTER_SIDE",
+    "Admit",
+    "Limits",
+    "LoadedImage",
+    "Photo",
+    "load_image",
+    "load_whole",
+    "to_model_input",
+]
 
 Photo: TypeAlias = (
     bytes | bytearray | memoryview | str | os.PathLike[str] | Image.Image | NDArray[np.uint8]
@@ -40,45 +54,8 @@ Photo: TypeAlias = (
 
 FORMATS = ("PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF")
 """What Pillow is allowed to open; it knows some forty more, each one more surface to attack."""
-
-SHORTER_SIDE = 336
-"""Photos are reduced on load, but never below this shorter side: one and a half times the model's
-input, so that 12 megapixels are decoded at an eighth of their scale. At 224 pixels that differs
-from a full decode by 0.5 to 1 of 255 on average."""
-
-MOST_ELONGATED = 20
-"""Longer side by shorter side. A panorama has 10; a strip of 300 by 200,000 pixels is no photo, and
-could not be reduced."""
-
-_BYTES_A_PIXEL = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2}
-"""What a picture takes in Pillow, by its mode; 4 in all others."""
-_BYTES_A_PIXEL_MORE = {"WEBP": 12.5, "AVIF": 10, "TIFF": 5}
-"""What the decoders of some formats take beside it, measured; a test holds them."""
-_HEIF_BYTES_A_PIXEL, _HEIF_BYTES_A_PIXEL_AT_MOST = 5.5, 10.5
-"""As phones write it (8 bits, colours at half the size), and otherwise; measured, too."""
-_BYTES_IN_ANY_CASE = 16 << 20
-"""Bands in other modes, the reduced picture, and what decoders keep."""
-Admit: TypeAlias = Callable[[int], None]
-"""Asked with a number of bytes before they are taken for decoding; raises if they may not be."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a photo may cost; it is refused before it is decoded.
-
-    Attributes:
-        max_bytes: Size of the file, in bytes. Pixels in memory have no file and no such limit.
-        max_pixels: Width times height. Pillow's own limit of 179 million pixels stays above it.
-        max_memory: What decoding may take, in bytes. A JPEG hardly takes any; of the formats that
-            are decoded as a whole this is the stricter limit.
-        shorter_side: The photo is reduced on load, but not below this, in pixels; None for all of
-            its pixels, which then come on top of `max_memory`: at most 8 bytes for each.
-    """
-
-    max_bytes: int = 20 * 2**20
-    max_pixels: int = 110_000_000
-    max_memory: int = 384 * 2**20
-    shorter_side: int | None = SHORTER_SIDE
+_TURNED_BY_METADATA = ("PNG", "WEBP")
+"""Which were taken out; the others are turned by what their decoders say."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,12 +113,12 @@ def _load(photo: Photo, limits: Limits, admit: Admit) -> tuple[Image.Image, int,
     if isinstance(photo, np.ndarray):
         return _finish(pixels.from_array(photo), limits)
     if isinstance(photo, Image.Image):
-        _ensure_pixels(photo.size, limits)
+        cost.ensure_pixels(photo.size, limits)
         with _broken_is_unreadable():
             photo.load()
         return _finish(photo, limits, exif.of_image(photo))
     if isinstance(photo, (bytes, bytearray, memoryview)):
-        _ensure_size(memoryview(photo).nbytes, limits)
+        cost.ensure_size(memoryview(photo).nbytes, limits)
         return _decode(bytes(photo), limits, admit)
     if isinstance(photo, (str, os.PathLike)):
         path = Path(photo)
@@ -172,21 +149,16 @@ def to_model_input(image: LoadedImage | NDArray[np.uint8], size: int = 224) -> N
     return np.asarray(resized)
 
 
-def _ensure_size(size: int, limits: Limits) -> None:
-    if size > limits.max_bytes:
-        raise PhotoTooLarge(f"{size:,} bytes are more than the limit of {limits.max_bytes:,} bytes")
-
-
 def _read(path: Path, limits: Limits) -> bytes:
     try:
         with path.open("rb") as file:
-            _ensure_size(os.fstat(file.fileno()).st_size, limits)
+            cost.ensure_size(os.fstat(file.fileno()).st_size, limits)
             data = file.read(limits.max_bytes + 1)  # a pipe or device has no size of its own
     except OSError as error:
         raise UnreadablePhoto(f"the file cannot be read: {error.strerror or error}") from error
     except ValueError as error:  # a null character in the name
         raise UnreadablePhoto(f"the file cannot be read: {error}") from error
-    _ensure_size(len(data), limits)
+    cost.ensure_size(len(data), limits)
     return data
 
 
@@ -218,9 +190,9 @@ def _decode_jpeg(
     photo: jpeg.Jpeg, limits: Limits, admit: Admit
 ) -> tuple[Image.Image, int, int, str | None]:
     size = photo.width, photo.height
-    _ensure_pixels(size, limits)
-    factor = _factor(size, limits)
-    _admit(photo.memory, size, limits, admit)
+    cost.ensure_pixels(size, limits)
+    factor = cost.factor(size, limits)
+    cost.ask(photo.memory(factor), size, limits, admit)
     image = Image.fromarray(photo.decode(factor))
     return _finish(image, limits, photo.orientation, "JPEG", size)
 
@@ -228,42 +200,32 @@ def _decode_jpeg(
 def _decode_other(
     data: bytes, limits: Limits, admit: Admit
 ) -> tuple[Image.Image, int, int, str | None]:
-    ensure_few_segments(data)
-    inside = 0
-    if data[:2] in (b"II", b"MM"):  # a TIFF is a directory as Exif is one
-        exif.ensure_modest(data)
-    elif data[4:8] == b"ftyp":
-        if not signatures.brands(data) & (signatures.HEIF_BRANDS | signatures.AVIF_BRANDS):
-            raise UnidentifiedImageError("a video, or the like")
-        inside = isobmff.ensure_whole(data)
-        if signatures.is_heif(data):
-            return _decode_heif(data, limits, admit)
-        if data[8:12] == b"avis" or not inside:
-            raise UnreadablePhoto("the AVIF is an animation, not a photo")
-    with Image.open(BytesIO(data), formats=FORMATS) as image:
-        _ensure_pixels(image.size, limits)
-        count = max(inside, image.width * image.height)
-        a_pixel = _BYTES_A_PIXEL.get(image.mode, 4) + _BYTES_A_PIXEL_MORE.get(image.format or "", 0)
-        _admit(len(data) + int(a_pixel * count), image.size, limits, admit)
+    photo = bare(data)
+    if signatures.format_of(data) == "heic":
+        return _decode_heif(photo, limits, admit)
+    with Image.open(BytesIO(photo.data), formats=FORMATS) as image:
+        format = image.format or ""
+        a_pixel = cost.a_pixel(image.mode, format)
+        cost.ask_for_bare(photo, a_pixel, image.size, limits, admit)
         image.load()  # before anything that would load it and swallow an error
-        return _finish(image, limits, exif.of_image(image))
+        turned = photo.orientation if format in _TURNED_BY_METADATA else exif.of_image(image)
+        return _finish(image, limits, turned)
 
 
 def _decode_heif(
-    data: bytes, limits: Limits, admit: Admit
+    photo: Bare, limits: Limits, admit: Admit
 ) -> tuple[Image.Image, int, int, str | None]:
     """Decode an HEIC; its decoder turns it upright by what the file itself says, not by Exif.
 
     Taken from the decoder in bands: a photo of 48 megapixels would be another 195 MB in Pillow.
     """
-    heif = open_heif(BytesIO(data))
-    _ensure_pixels(heif.size, limits)
+    heif = open_heif(BytesIO(photo.data))
     usual = heif.info.get("bit_depth") == 8 and heif.info.get("chroma") == 420
-    a_pixel = _HEIF_BYTES_A_PIXEL if usual and heif.mode == "RGB" else _HEIF_BYTES_A_PIXEL_AT_MOST
-    _admit(len(data) + int(a_pixel * heif.size[0] * heif.size[1]), heif.size, limits, admit)
+    a_pixel = cost.a_pixel_of_heif(usual and heif.mode == "RGB")
+    cost.ask_for_bare(photo, a_pixel, heif.size, limits, admit)
     data_rows, stride, mode = memoryview(heif.data), heif.stride, heif.mode
     width, height = heif.size  # now for certain
-    _ensure_pixels((width, height), limits)
+    cost.ensure_pixels((width, height), limits)
 
     def band(top: int, bottom: int) -> Image.Image:
         rows = data_rows[top * stride : bottom * stride]
@@ -271,45 +233,8 @@ def _decode_heif(
         # Pillow takes any buffer, and says so only of some
         return Image.frombuffer(mode, size, rows, "raw", mode, stride, 1)  # type: ignore[arg-type]
 
-    rgb = pixels.to_rgb((width, height), band, _factor((width, height), limits))
+    rgb = pixels.to_rgb((width, height), band, cost.factor((width, height), limits))
     return rgb, width, height, "HEIF"
-
-
-def _admit(memory: int, size: tuple[int, int], limits: Limits, admit: Admit) -> None:
-    """Ask for the memory that decoding takes, in bytes.
-
-    Raises:
-        PhotoTooLarge: It is more than any photo may take.
-    """
-    memory += _BYTES_IN_ANY_CASE
-    if limits.shorter_side is not None and not _factor(size, limits):
-        memory += 12 * size[0] * size[1]  # it stays as large, with some copies
-    if memory > limits.max_memory:
-        raise PhotoTooLarge(
-            f"{size[0]} x {size[1]} pixels take more memory in this format than the limit of "
-            f"{limits.max_memory >> 20} MB; send it as a JPEG"
-        )
-    admit(memory)
-
-
-def _ensure_pixels(size: tuple[int, int], limits: Limits) -> None:
-    width, height = size
-    if width * height > limits.max_pixels:
-        raise PhotoTooLarge(
-            f"{width} x {height} pixels are more than the limit of {limits.max_pixels:,} pixels"
-        )
-    if not width * height:
-        raise UnreadablePhoto("the photo has no pixels")
-    if max(size) > MOST_ELONGATED * max(min(size), 16):
-        raise UnreadablePhoto(f"{width} x {height} pixels are a strip, not a photo")
-
-
-def _factor(size: tuple[int, int], limits: Limits) -> int:
-    """By how much a photo may be reduced; 0 if it may not."""
-    if limits.shorter_side is None:
-        return 0
-    factor = min(size) // limits.shorter_side
-    return factor if factor > 1 else 0
 
 
 def _finish(
@@ -328,10 +253,10 @@ def _finish(
         format: Of its file.
         size: Before the decoder reduced it, if it has.
     """
-    _ensure_pixels(image.size, limits)
+    cost.ensure_pixels(image.size, limits)
     width, height = size or image.size
     with _broken_is_unreadable():
-        rgb = pixels.to_rgb(image.size, pixels.rows_of(image), _factor(image.size, limits))
+        rgb = pixels.to_rgb(image.size, pixels.rows_of(image), cost.factor(image.size, limits))
     if orientation >= 5:  # on its side
         width, height = height, width
     return pixels.turned(rgb, orientation), width, height, format or image.format

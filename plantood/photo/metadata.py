@@ -11,20 +11,17 @@ the photo goes too: there cameras put second pictures and videos with metadata o
 from __future__ import annotations
 
 import struct
-import zlib
 from dataclasses import replace
 from io import BytesIO
 
 from PIL import Image
 
-from plantood.photo.formats import exif, jpeg
+from plantood.photo.formats import exif, jpeg, png
 from plantood.photo.formats.jpeg import END_OF_IMAGE, segments
-from plantood.photo.formats.segments import PNG
 from plantood.photo.images import Limits, load_image
 
 PNG_CHUNKS = frozenset(
-    {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS"}
-    | {b"cHRM", b"gAMA", b"iCCP", b"sBIT", b"sRGB", b"cICP", b"bKGD", b"pHYs"}
+    png.PICTURE | {b"cHRM", b"gAMA", b"iCCP", b"sBIT", b"sRGB", b"cICP", b"bKGD", b"pHYs"}
 )
 """Needed to show the pixels of a PNG. Text, time, EXIF and unknown chunks are not."""
 
@@ -54,7 +51,7 @@ def without_metadata(photo: bytes, limits: Limits | None = None) -> tuple[bytes,
     """
     if photo.startswith(jpeg.START_OF_IMAGE):
         return _jpeg(photo), ".jpg"
-    if photo.startswith(PNG):
+    if photo.startswith(png.SIGNATURE):
         return _png(photo), ".png"
     image = load_image(photo, replace(limits or Limits(), shorter_side=RESAVED_SIDE))
     saved = BytesIO()
@@ -96,38 +93,10 @@ def _is_needed(marker: int, content: bytes) -> bool:
 
 
 def _png(photo: bytes) -> bytes:
-    kept, position = [PNG], len(PNG)
-    orientation = _turned(_png_orientation(photo))
-    while position + 12 <= len(photo):
-        length, name = struct.unpack_from(">I4s", photo, position)
-        end = position + 12 + length  # length, name and checksum around the content
-        if end > len(photo):
-            raise ValueError("the PNG broke off")
-        if name == b"IDAT" and orientation:
-            kept.append(_png_chunk(b"eXIf", orientation))
-            orientation = b""
-        if name in PNG_CHUNKS:
-            kept.append(photo[position:end])
-        if name == b"IEND":
-            return b"".join(kept)
-        position = end
-    raise ValueError("the PNG broke off")
-
-
-def _png_chunk(name: bytes, content: bytes) -> bytes:
-    body = name + content
-    return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
-
-
-def _png_orientation(photo: bytes) -> int:
-    """How a PNG is to be turned; its metadata may stand behind its pixels."""
-    position = len(PNG)
-    while position + 12 <= len(photo):
-        length, name = struct.unpack_from(">I4s", photo, position)
-        if name == b"eXIf":
-            return exif.orientation(photo[position + 8 : position + 8 + length])
-        position += 12 + length
-    return 1
+    taken_apart = png.read(photo)
+    if not taken_apart.is_whole:
+        raise ValueError("the PNG broke off")
+    return taken_apart.with_chunks(PNG_CHUNKS, _turned(taken_apart.orientation))
 
 
 def _turned(orientation: int) -> bytes:

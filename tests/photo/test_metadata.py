@@ -153,6 +153,13 @@ def test_the_chunks_of_a_png_are_sound() -> None:
     assert position == len(stripped)
 
 
+def test_a_png_without_an_end_gets_one() -> None:
+    photo = encode(scene(), "PNG")
+    stripped, _ = without_metadata(photo[:-12])
+    assert stripped == without_metadata(photo)[0]
+    assert np.array_equal(load_image(photo[:-12]).pixels, load_image(photo).pixels)
+
+
 @pytest.mark.parametrize("format", ["WEBP", "TIFF", "AVIF", "GIF", "BMP"])
 def test_other_formats_are_saved_anew(format: str) -> None:
     options = {} if format in ("GIF", "BMP") else {"exif": exif(6)}

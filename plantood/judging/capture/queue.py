@@ -21,6 +21,7 @@ import logging
 import threading
 import time
 from collections import deque
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -38,6 +39,10 @@ QUEUE_BYTES = 32 << 20
 """Photos that wait to be written, in bytes, in each process."""
 QUEUE_PHOTOS = 2000
 """Of them at most so many: a photo of one pixel has 70 bytes, and a verdict some thousand."""
+DECODE_BYTES = 192 << 20
+"""Bytes in which a photo is decoded to be saved anew, one at a time: beside that of the photos
+being judged, for the thread that writes is none of theirs. An HEIC of 24 megapixels takes
+160 MB."""
 
 _NOT_DECODED = (ReasonCode.UNREADABLE, ReasonCode.TOO_LARGE)
 
@@ -61,14 +66,16 @@ class Capture:
             destination: Absolute path of a folder, or URL of one.
             margin: An accepted photo is kept if P(plant) is at most this far from the threshold.
             per_day: Most photos of a day, by UTC.
-            limits: Bounds on bytes and pixels of photos that have to be decoded.
+            limits: Bounds on photos that have to be decoded; their memory is at most
+                `DECODE_BYTES`.
 
         Raises:
             SettingsError: Nothing can be written there.
         """
         self._margin = margin
         self._per_day = per_day
-        self._limits = limits
+        limits = limits or Limits()
+        self._limits = replace(limits, max_memory=min(limits.max_memory, DECODE_BYTES))
         self._destination = open_destination(destination)
         self._queue: deque[tuple[bytes, Verdict]] = deque()
         self._queued_bytes = 0

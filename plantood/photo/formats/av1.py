@@ -1,42 +1,90 @@
-"""How large the picture inside an AVIF is, which need not be what its container says.
+"""How large the frames inside an AVIF are, which need not be what its container says.
 
-The decoder decodes what is there, and then scales it to what was said. Layout: AV1 Bitstream &
-Decoding Process Specification, sections 5.3 (OBU) and 5.5 (sequence header).
+The decoder decodes what is there, and then scales it to what was said. It goes by the last sequence
+header before a frame, and a frame may say a size of its own; so all of them are looked at. Layout:
+AV1 Bitstream & Decoding Process Specification, sections 5.3 (OBU), 5.5 (sequence header) and 5.9
+(frame header).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from plantood.errors import UnreadablePhoto
 
+MAX_UNITS = 1_000
+"""Pieces of the picture; a photo has three or four."""
+
 _SEQUENCE_HEADER = 1
-LOOK_AT = 256
-"""Bytes in which the sequence header, the first thing in an AVIF's picture, must begin and end."""
+_FRAMES = (3, 6, 7)
+"""A frame's header, alone, with the frame, and repeated."""
+_LOOK_AT = 256
+"""Bytes in which what is read of a piece must lie."""
+_SELECT = 2
+"""In the place of a flag: each frame says it itself."""
 
 
-def frame_size(picture: bytes) -> tuple[int, int]:
-    """Largest width and height of the frames in a stream, in pixels.
+@dataclass(frozen=True)
+class Frames:
+    """What a stream is made of.
+
+    Attributes:
+        pixels: Of the largest frame, at most.
+        count: Frames that are decoded.
+    """
+
+    pixels: int
+    count: int
+
+
+@dataclass(frozen=True)
+class _Sequence:
+    width: int
+    height: int
+    bits: tuple[int, int]  # in which a frame may say another width and height
+    reduced: bool
+    screen_content: int
+    integer_vectors: int
+    frame_id_bits: int
+
+
+def frames(picture: bytes) -> Frames:
+    """Walk through a stream.
 
     Raises:
-        UnreadablePhoto: It does not begin as the picture of an AVIF has to.
+        UnreadablePhoto: It is not the picture of an AVIF.
     """
-    bits = _Bits(picture[:LOOK_AT])
+    sequence, pixels, count, position = None, 0, 0, 0
     try:
-        for _ in range(4):
+        for _ in range(MAX_UNITS):
+            if position >= len(picture):
+                break
+            bits = _Bits(picture[position : position + _LOOK_AT])
             bits.read(1)
             kind, has_extension, has_size = bits.read(4), bits.read(1), bits.read(1)
             bits.read(1 + 8 * has_extension)
-            size = bits.leb128() if has_size else 0
+            size = bits.leb128() if has_size else len(picture)
+            position += bits.position // 8 + size
             if kind == _SEQUENCE_HEADER:
-                return _from_sequence_header(bits)
-            bits.read(8 * size)
+                sequence = _sequence(bits)
+                pixels = max(pixels, sequence.width * sequence.height)
+            elif kind in _FRAMES and sequence:
+                count += 1
+                if _has_own_size(bits, sequence):
+                    pixels = max(pixels, 1 << sum(sequence.bits))
+        else:
+            raise UnreadablePhoto("the file is made of headers without a photo")
     except IndexError:
-        pass
-    raise UnreadablePhoto("the AVIF has no picture that can be read")
+        pixels = 0
+    if not pixels:
+        raise UnreadablePhoto("the AVIF has no picture that can be read")
+    return Frames(pixels, max(count, 1))
 
 
-def _from_sequence_header(bits: _Bits) -> tuple[int, int]:
+def _sequence(bits: _Bits) -> _Sequence:
     bits.read(3 + 1)
-    if bits.read(1):  # reduced_still_picture_header
+    reduced = bool(bits.read(1))
+    if reduced:
         bits.read(5)
     else:
         if bits.read(1):  # timing_info: of videos
@@ -48,15 +96,54 @@ def _from_sequence_header(bits: _Bits) -> tuple[int, int]:
                 bits.read(1)
             if has_delay and bits.read(1):
                 bits.read(4)
-    width_bits, height_bits = bits.read(4) + 1, bits.read(4) + 1
-    return bits.read(width_bits) + 1, bits.read(height_bits) + 1
+    sides = bits.read(4) + 1, bits.read(4) + 1
+    width, height = bits.read(sides[0]) + 1, bits.read(sides[1]) + 1
+    if reduced:
+        return _Sequence(width, height, sides, reduced, 0, 0, 0)
+    has_ids = bits.read(1)
+    id_bits = bits.read(4) + 2 + bits.read(3) + 1 if has_ids else 0
+    bits.read(3 + 4)  # superblocks, filters, and how frames are predicted from others
+    if bits.read(1):  # frames have an order
+        bits.read(2)
+    screen_content = _SELECT if bits.read(1) else bits.read(1)
+    integer_vectors = _SELECT
+    if screen_content and not bits.read(1):
+        integer_vectors = bits.read(1)
+    return _Sequence(width, height, sides, reduced, screen_content, integer_vectors, id_bits)
+
+
+def _has_own_size(bits: _Bits, sequence: _Sequence) -> bool:
+    """Whether a frame may be of another size than its sequence says (section 5.9.2)."""
+    if sequence.reduced:
+        return False
+    if bits.read(1):  # a frame that is there already is shown
+        return True
+    kind, shown = bits.read(2), bits.read(1)
+    if not shown:
+        bits.read(1)
+    if kind == 3:  # a switch frame always does
+        return True
+    if kind or not shown:
+        bits.read(1)  # error_resilient_mode
+    bits.read(1)
+    has_screen_content = sequence.screen_content
+    if has_screen_content == _SELECT:
+        has_screen_content = bits.read(1)
+    if has_screen_content and sequence.integer_vectors == _SELECT:
+        bits.read(1)
+    bits.read(sequence.frame_id_bits)
+    return bool(bits.read(1))
 
 
 class _Bits:
     """Reads numbers bit by bit, most significant first."""
 
     def __init__(self, data: bytes) -> None:
-        self._number, self._left = int.from_bytes(data), 8 * len(data)
+        self._number, self._size, self._left = int.from_bytes(data), 8 * len(data), 8 * len(data)
+
+    @property
+    def position(self) -> int:
+        return self._size - self._left
 
     def read(self, count: int) -> int:
         self._left -= count

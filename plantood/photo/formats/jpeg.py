@@ -38,6 +38,9 @@ MAX_STRAY_BYTES = 64
 """In front of the end marker, where some phones pad. More of them mean that the decoder lost its
 way before."""
 
+_BYTES_A_PIXEL = 7
+"""3 as they come out of the decoder, and 4 in Pillow."""
+
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _HEADER_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd8]")
 _STRAY = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
@@ -71,10 +74,11 @@ class Jpeg:
     orientation: int
     coefficients: int
 
-    @property
-    def memory(self) -> int:
-        """Bytes that decoding at an eighth takes, beside the pixels that come out."""
-        return len(self.data) + 2 * self.coefficients
+    def memory(self, factor: int = 1) -> int:
+        """Bytes that decoding takes, with the pixels that come out; argument as of `decode`."""
+        scale = _scale(factor)
+        pixels = -(-self.width // scale) * -(-self.height // scale)
+        return len(self.data) + 2 * self.coefficients + _BYTES_A_PIXEL * pixels
 
     def decode(self, factor: int = 1) -> NDArray[np.uint8]:
         """Decode, at a reduced scale if that is wanted.
@@ -88,7 +92,7 @@ class Jpeg:
         Raises:
             UnreadablePhoto: Part of it is missing or damaged.
         """
-        scale = max(known for known in (1, 2, 4, 8) if known <= max(1, factor))
+        scale = _scale(factor)
         decode: Callable[..., NDArray[np.uint8]] = functools.partial(
             simplejpeg.decode_jpeg,
             self.data,
@@ -214,6 +218,10 @@ def _ensure_all_scans(scans: bytes, frame: bytes, sequential: bool) -> None:
             lacking.get(id, {}).update(dict.fromkeys(range(first, min(last, 63) + 1), bits & 15))
     if any(bits for component in lacking.values() for bits in component.values()):
         raise UnreadablePhoto("the JPEG broke off: its last scans are missing; send it again")
+
+
+def _scale(factor: int) -> int:
+    return max(known for known in (1, 2, 4, 8) if known <= max(1, factor))
 
 
 def _segment(data: bytes, start: int) -> bytes:

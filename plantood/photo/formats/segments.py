@@ -1,8 +1,7 @@
-"""A file that is all header: refused before Pillow walks through it.
+"""A GIF or BMP that Pillow would walk through byte by byte: refused before it does.
 
-Pillow reads the chunks of a PNG and the blocks of a GIF one by one in Python, holding the
-interpreter's lock. Some megabytes of nearly empty ones are no photo but would keep a process busy
-for seconds, so they are counted first, and counting stops at the limit.
+Pillow reads the blocks of a GIF, and the run lengths of a BMP, in Python, holding the interpreter's
+lock. Some megabytes of them are no photo but would keep a process busy for seconds.
 """
 
 from __future__ import annotations
@@ -10,40 +9,36 @@ from __future__ import annotations
 from plantood.errors import UnreadablePhoto
 
 MAX_SEGMENTS = 2_000
-"""Chunks of a PNG beyond one for each `USUAL_CHUNK` bytes; blocks of a GIF before its picture."""
+"""Blocks of a GIF before its picture."""
 
-USUAL_CHUNK = 2_048
-"""Bytes. Encoders write the pixels of a PNG in chunks of 4,096 and more."""
-
-PNG = b"\x89PNG\r\n\x1a\n"
-GIF = (b"GIF87a", b"GIF89a")
 _EXTENSION = 0x21
+_PICTURE_OR_END = (0x2C, 0x3B)
+_HEADERS = 14, 12
+"""Of a BMP: bytes of the file's header, and of the oldest of the picture's, which knows no
+compression."""
+_PLAIN = (0, 3)
+"""Pixels as they are, and these with masks for their colours."""
 
 
-def ensure_few_segments(data: bytes) -> None:
-    """Refuse a PNG or GIF made of countless small pieces; other formats pass.
+def ensure_short_gif(data: bytes) -> None:
+    """Refuse a GIF made of countless small pieces.
 
     Raises:
-        UnreadablePhoto: It has more of them than any photo.
+        UnreadablePhoto: It has more of them than any photo, or something else between them.
     """
-    if data.startswith(PNG):
-        too_many = _has_many_chunks(data)
-    elif data.startswith(GIF):
-        too_many = _has_many_blocks(data)
-    else:
-        return
-    if too_many:
+    if _has_many_blocks(data):
         raise UnreadablePhoto("the file is made of headers without a photo")
 
 
-def _has_many_chunks(data: bytes) -> bool:
-    """PNG, third edition, section 5.3: length, type, content and checksum."""
-    position, chunks = len(PNG), 0
-    limit = MAX_SEGMENTS + len(data) // USUAL_CHUNK
-    while position < len(data) and chunks <= limit:
-        chunks += 1
-        position += 12 + int.from_bytes(data[position : position + 4])
-    return chunks > limit
+def ensure_plain_bmp(data: bytes) -> None:
+    """Refuse a BMP with run lengths, which no photo has.
+
+    Raises:
+        UnreadablePhoto: It has.
+    """
+    size = int.from_bytes(data[_HEADERS[0] : _HEADERS[0] + 4], "little")
+    if size > _HEADERS[1] and int.from_bytes(data[30:34], "little") not in _PLAIN:
+        raise UnreadablePhoto("the BMP is compressed in a way that no photo is")
 
 
 def _has_many_blocks(data: bytes) -> bool:
@@ -51,8 +46,10 @@ def _has_many_blocks(data: bytes) -> bool:
     flags = data[10] if len(data) > 10 else 0
     position = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
     for _ in range(MAX_SEGMENTS):
-        if position >= len(data) or data[position] != _EXTENSION:
+        if position >= len(data):
             return False
+        if data[position] != _EXTENSION:
+            return data[position] not in _PICTURE_OR_END  # Pillow goes on to look for one
         position += 2
         for _ in range(MAX_SEGMENTS):
             size = data[position] if position < len(data) else 0

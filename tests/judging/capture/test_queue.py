@@ -14,6 +14,7 @@ from plantood.settings import Settings
 from plantood.verdict import ReasonCode, Verdict
 from tests.judging.capture.kept import REFUSED, count, names, until, verdict
 from tests.photos import encode, scene
+from tests.security import payloads
 
 
 @pytest.mark.parametrize(
@@ -69,6 +70,19 @@ def test_a_photo_that_is_sent_again_is_kept_once(
         kept.offer(photo, REFUSED)
     kept.close()
     assert len(names(tmp_path / "captured")) == 4
+
+
+def test_a_photo_is_saved_anew_within_memory_of_its_own(
+    keep: Callable[..., Capture], tmp_path: Path
+) -> None:
+    """The thread that writes decodes beside those that judge, whose memory is not its own."""
+    before = count("failed")
+    kept = keep()
+    kept.offer(encode(scene(400, 300), "WEBP"), REFUSED)
+    kept.offer(payloads.flat("WEBP", 4000, 3500, method=0), REFUSED)
+    kept.close(60)
+    assert len(names(tmp_path / "captured")) == 2
+    assert count("failed") == before + 1
 
 
 def test_pixels_and_paths_are_not_kept(keep: Callable[..., Capture], tmp_path: Path) -> None:

@@ -86,3 +86,12 @@ def test_a_header_that_broke_off_is_refused(name: str, at: int) -> None:
     scan = photo.index(b"\xff\xda")
     with pytest.raises(UnreadablePhoto):
         jpeg.read(photo[: at % scan])
+
+
+@pytest.mark.parametrize(("factor", "scale"), [(0, 1), (1, 1), (2, 2), (3, 2), (7, 4), (9, 8)])
+def test_the_pixels_that_come_out_are_counted_at_their_scale(factor: int, scale: int) -> None:
+    photo = jpeg.read(encode(scene(801, 600)))
+    height, width = photo.decode(factor).shape[:2]
+    assert (width, height) == (-(-801 // scale), -(-600 // scale))
+    assert photo.memory(factor) >= 7 * width * height
+    assert photo.memory(factor) - len(photo.data) <= 8 * width * height

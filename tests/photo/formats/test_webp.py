@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from PIL import Image, ImageCms
+
+from plantood.errors import UnreadablePhoto
+from plantood.photo.formats import exif, webp
+from plantood.photo.images import load_image
+from tests.damage import damaged
+from tests.photos import encode, scene
+
+PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def _exif(orientation: int) -> Image.Exif:
+    written = Image.Exif()
+    written[exif.ORIENTATION_TAG] = orientation
+    return written
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+@pytest.mark.parametrize("lossless", [False, True])
+def test_the_decoder_is_given_the_picture_alone(mode: str, lossless: bool) -> None:
+    picture = scene(160, 120).convert(mode)
+    bare = encode(picture, "WEBP", lossless=lossless)
+    photo = encode(
+        picture, "WEBP", lossless=lossless, exif=_exif(6), xmp=b"<x/>", icc_profile=PROFILE
+    )
+    given_to_it = webp.bare(photo)
+    assert given_to_it.orientation == 6
+    assert not any(name in given_to_it.data for name in (b"EXIF", b"XMP ", b"ICCP"))
+    assert np.array_equal(load_image(photo).pixels, np.rot90(load_image(bare).pixels, -1))
+
+
+def test_xmp_is_asked_where_exif_says_nothing() -> None:
+    photo = encode(scene(160, 120), "WEBP", xmp=b'<rdf:Description tiff:Orientation="8"/>')
+    assert (load_image(photo).width, load_image(photo).height) == (120, 160)
+
+
+def test_a_file_of_pieces_is_refused() -> None:
+    photo = encode(scene(160, 120), "WEBP") + b"XMP \0\0\0\0" * 10_000
+    photo = photo[:4] + (len(photo) - 8).to_bytes(4, "little") + photo[8:]
+    with pytest.raises(UnreadablePhoto, match="made of headers"):
+        load_image(photo)
+
+
+@given(damaged(encode(scene(80, 60), "WEBP", exif=_exif(3), icc_profile=PROFILE)))
+def test_a_damaged_file_is_taken_apart_or_refused(data: bytes) -> None:
+    photo = webp.bare(data)
+    assert 1 <= photo.orientation <= 8
+    assert len(photo.data) <= len(data) + 12
