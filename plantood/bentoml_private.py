@@ -360,6 +360,11 @@ def metrics_folder() -> Path:
     return Path(_container().bentoml_home.get(), "prometheus_multiproc_dir")
 
 
+def counting_folder() -> Path:
+    """The folder in which this server's processes count."""
+    return Path(_container().prometheus_multiproc_dir.get())
+
+
 def count_in(folder: Path) -> None:
     """Let this server's processes count in another folder; there is no setting for it."""
     _container().prometheus_multiproc_dir.set(str(folder))
