@@ -41,6 +41,7 @@ from plantood.bentoml_private import (
     ServiceAppFactory,
     configure,
 )
+from plantood.errors import SettingsError
 from plantood.http.admission import Places, PlainRequests
 from plantood.http.protocol import bound_connections
 from plantood.http.uploads import refused_upload
@@ -156,7 +157,16 @@ class EdgeService(Service):  # type: ignore[misc]  # without types, see pyprojec
     application: type[EdgeApp] = EdgeApp
 
     def __attrs_post_init__(self) -> None:
-        """Let the process that serves it tell by its status whether it could start."""
+        """Give a request the time that the settings say, where the service names no other.
+
+        Raises:
+            BentoMLConfigException: A setting cannot be used.
+        """
+        try:
+            timeout = Settings.from_environment().timeout_s
+        except SettingsError as error:  # BentoML's commands print their own kind as one sentence
+            raise BentoMLConfigException(str(error)) from None
+        self.config["traffic"] = {"timeout": timeout, **(self.config.get("traffic") or {})}
         super().__attrs_post_init__()
         answer_for_workers()
 
