@@ -211,11 +211,6 @@ class Detector:
         return [Seen(form="loaded", together=len(images)) for _ in images]
 
     @bentoml.api
-    @gated(gate="missing")
-    def without_a_gate(self, image: bytes) -> Seen:
-        return Seen(form="bytes")
-
-    @bentoml.api
     def how_often(self) -> int:
         return self.called
 
