@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -131,6 +131,7 @@ PRIVATE = {
     "Service": Piece(
         "bentoml",
         (
+            "__attrs_post_init__()",
             "to_asgi(is_main)",
             "inject_config()",
             "all_services(exclude_urls)",
@@ -146,8 +147,9 @@ PRIVATE = {
             "openapi_spec",
             "working_dir",
         ),
-        "Subclassed for an application of another kind (`service_class=`). The class is public; "
-        "documented of it is what its decorator takes.",
+        "Subclassed for an application of another kind (`service_class=`), and looked at when one "
+        "is made, of any kind (`look_at_services`). The class is public; documented of it is what "
+        "its decorator takes.",
     ),
     "Dependency": Piece(
         "_bentoml_sdk.service.dependency",
@@ -293,6 +295,17 @@ HABITS = {
         "`ScoreInput`: what gates send to a scorer is no pickle. Documented are only inputs that "
         "have no further argument.",
     ),
+    "it marks what runs at the start": Habit(
+        "_bentoml_sdk.decorators",
+        'setattr(func, "__bentoml_startup_hook__", True)',
+        "`is_startup_hook`: such a function may make the gate, so that a class without one is not "
+        "yet wrong.",
+    ),
+    "it runs that in the order of its names": Habit(
+        "_bentoml_impl.server.app",
+        "for name in dir(self.service.inner):",
+        "`plantood.compose.gates` opens gates after all that may make them.",
+    ),
     "an object knows its service": Habit(
         "_bentoml_sdk.service.factory",
         "instance.bento_service = self",
@@ -364,6 +377,11 @@ def metrics_folder() -> Path:
     return Path(_container().bentoml_home.get(), "prometheus_multiproc_dir")
 
 
+def counting_folder() -> Path:
+    """The folder in which this server's processes count."""
+    return Path(_container().prometheus_multiproc_dir.get())
+
+
 def count_in(folder: Path) -> None:
     """Let this server's processes count in another folder; there is no setting for it."""
     _container().prometheus_multiproc_dir.set(str(folder))
@@ -417,6 +435,26 @@ def service_of(instance: Any) -> bentoml.Service[Any] | None:
     return service
 
 
+def look_at_services(look: Callable[[bentoml.Service[Any]], None]) -> None:
+    """Let a function look at every service that is made from now on, of whatever class.
+
+    A patch of the class: `service_class=` is the user's choice, and a decorated method is told
+    neither its class nor its service.
+    """
+    complete = bentoml.Service.__attrs_post_init__
+
+    def complete_and_look(service: bentoml.Service[Any]) -> None:
+        complete(service)
+        look(service)
+
+    bentoml.Service.__attrs_post_init__ = complete_and_look
+
+
+def is_startup_hook(member: Any) -> bool:
+    """Whether BentoML runs a member of a service's class when the service starts."""
+    return bool(getattr(member, "__bentoml_startup_hook__", False))
+
+
 def apis_of(source: Any) -> set[str]:
     """Names of the APIs of a service, by its proxy or by an instance in this process."""
     client = getattr(source, "to_async", None)
@@ -460,7 +498,7 @@ async def session_of(client: Any) -> aiohttp.ClientSession | None:
 def serve_by(protocol: type[HttpToolsProtocol]) -> None:
     """Let every uvicorn server that this process starts from now on speak by this protocol.
 
-    The one patch of a module. uvicorn has an option for it, but BentoML, which starts uvicorn, has
+    A patch of a module. uvicorn has an option for it, but BentoML, which starts uvicorn, has
     none: so the class takes the place in which uvicorn looks for one when it starts.
     """
     import uvicorn.protocols.http.auto as place

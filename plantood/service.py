@@ -134,7 +134,6 @@ class PlantScorer:
 @bentoml.service(
     name="PlantGate",
     workers=settings.workers,
-    traffic={"timeout": settings.timeout_s},
     runner_connection=dict(KEEP_CONNECTIONS),
     # BentoML's own look at the scorer opens a connection each time and answers 500 if there is
     # none; __is_ready__ proves more

@@ -128,7 +128,8 @@ class Settings(BaseSettings):
         default=1,
         ge=1,
         le=64,
-        description="Processes that receive, decode and answer. The scorer is always one process.",
+        description="Processes that receive, decode and answer. The scorer is always one process; "
+        "for a service with the gate in front it is BentoML's `workers=` that counts.",
     )
     decode_threads: int | None = Field(
         default=None,
@@ -164,7 +165,8 @@ class Settings(BaseSettings):
         default=300,
         ge=1,
         le=3600,
-        description="Longest time in seconds for a whole request with its upload; then 504.",
+        description="Longest time in seconds for a whole request with its upload; then 504. For a "
+        "service with the gate in front: unless its `traffic=` names another.",
     )
     on_gate_error: Literal["accept", "retake", "raise"] = Field(
         default="raise",

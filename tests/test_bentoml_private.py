@@ -25,7 +25,9 @@ from plantood.bentoml_private import (
     UnknownBentoML,
     elsewhere,
     ensure_known,
+    is_startup_hook,
     keeping,
+    look_at_services,
     service_of,
     service_of_worker,
 )
@@ -118,6 +120,30 @@ def test_an_object_knows_its_service() -> None:
     assert service_of(object()) is None
 
 
+def test_every_service_is_looked_at_once_it_is_complete(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Another(bentoml.Service):
+        pass
+
+    seen: list[tuple[str, list[str]]] = []
+    complete = bentoml.Service.__attrs_post_init__
+    monkeypatch.setattr(bentoml.Service, "__attrs_post_init__", complete)  # and back
+    look_at_services(lambda service: seen.append((service.name, list(service.apis))))
+
+    class Detector:
+        @bentoml.api
+        def diagnose(self) -> str:
+            return "rust"
+
+        @bentoml.on_startup
+        def load(self) -> None: ...
+
+    for kind in (bentoml.Service, Another):
+        bentoml.service(service_class=kind)(Detector)
+    assert seen == [("Detector", ["diagnose"])] * 2
+    assert is_startup_hook(Detector.load)
+    assert not is_startup_hook(Detector.diagnose)
+
+
 def test_a_client_of_another_deployment_is_known_by_its_address() -> None:
     class Asking:
         gate = bentoml.depends(url="http://gate.example.org:3000")
@@ -186,7 +212,7 @@ def test_nothing_else_names_them() -> None:
 REACHES = re.compile(
     r"\._service_instance|\.optimizer\b|\.inject_config\(|\bbento_service\b\s*=\s*getattr|"
     r"\._session_manager|\.default_headers|\.media_type ==|--worker-id|--service-name|"
-    r"bentoml-uds-\*"
+    r"bentoml-uds-\*|__bentoml_startup_hook__"
 )
 """What only the one module says, of the insides of BentoML's objects and processes."""
 

@@ -388,6 +388,14 @@ def test_serve_says_that_the_port_is_taken(
     assert "--port" in result.stderr
 
 
+def test_serve_wants_another_port_for_metrics() -> None:
+    port = str(free_ports(1)[0])
+    result = plantood("serve", "--port", port, PLANTOOD_METRICS_PORT=port)
+    assert result.returncode == EXIT_ERROR
+    assert result.stderr.startswith(f"Error: PLANTOOD_METRICS_PORT={port} is the port on which")
+    assert result.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("host", "shown"), [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]"), ("::", "localhost")]
 )

@@ -30,7 +30,7 @@ LONGEST_TMPDIR = 60
 def serve(port: int, host: str, gate: str | None) -> None:
     """Serve the gate over HTTP, with a page at / to try it. Settings: PLANTOOD_* variables."""
     address = _address(host)
-    _ensure_servable(gate)
+    _ensure_servable(gate, port)
     _ensure_free(address, port)
     shown = "localhost" if address.is_unspecified else str(address)
     url = f"http://{f'[{shown}]' if ':' in shown else shown}:{port}"
@@ -55,17 +55,22 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
         ) from None
 
 
-def _ensure_servable(gate: str | None) -> None:
+def _ensure_servable(gate: str | None, port: int) -> None:
     """Find out what would stop the service, before anything says that it starts.
 
     Raises:
         PlantoodError: A setting cannot be used, or the store, or the gate.
     """
     from plantood.judging.rules import servable_gate
-    from plantood.settings import Settings
+    from plantood.settings import Settings, variable
 
     _ensure_short_sockets()
     settings = Settings.from_environment()
+    if settings.metrics_port == port:  # free it is until the service itself takes it
+        raise PlantoodError(
+            f"{variable('metrics_port')}={port} is the port on which photos are answered; name "
+            "another, or unset it: then metrics are answered there, too."
+        )
     with usable_store():
         servable_gate(settings, gate)
 

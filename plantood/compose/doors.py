@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import functools
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import aiohttp
@@ -37,30 +38,40 @@ def open_door(source: Any, settings: Settings) -> Door:
     """The door to what a service has as its gate.
 
     Args:
-        source: What ``bentoml.depends`` of `PlantGate`, of `PlantScorer` or of a URL resolves to,
-            a client of BentoML, `gate_runner`'s runner, a `plantood.Gate`, or anything with an
-            ``async check(photo, language)`` of its own.
+        source: As `way_to` takes it.
         settings: For what is judged in this process.
 
     Raises:
-        SettingsError: It is nothing of these, or the settings cannot be used.
+        SettingsError: It is no gate, or the settings cannot be used.
         GateModelError: The gate model that is needed here cannot be used.
     """
+    return way_to(source)(settings)
+
+
+def way_to(source: Any) -> Callable[[Settings], Door]:
+    """How to open the door to a gate; nothing is loaded or connected before.
+
+    Args:
+        source: What ``bentoml.depends`` of `PlantGate`, of `PlantScorer` or of a URL resolves to,
+            a client of BentoML, `gate_runner`'s runner, a `plantood.Gate`, or anything with an
+            ``async check(photo, language)`` of its own.
+
+    Raises:
+        SettingsError: It is nothing of these.
+    """
     if isinstance(source, Gate):
-        return _judge_in_process(source, settings)
+        return functools.partial(_judge_in_process, source)
     if isinstance(source, Runner):
-        return _judge_by_runner(source, settings)
+        return functools.partial(_judge_by_runner, source)
     if (remote := elsewhere(source)) is not None:
-        return RemoteGate.behind(*remote, settings)
+        return functools.partial(RemoteGate.behind, *remote)
     apis = apis_of(source)
     if {"check", "check_batch"} <= apis:
-        return ServiceDoor(source)
+        return lambda settings: ServiceDoor(source)
     if {"score", "describe"} <= apis:
-        scorer = ServiceScorer(source)
-        return _judge(scorer.score, settings, scorer.describe)
+        return functools.partial(_judge_by_scorer, source)
     if asyncio.iscoroutinefunction(getattr(source, "check", None)):
-        door: Door = source
-        return door
+        return lambda settings: source
     raise SettingsError(
         f"{type(source).__name__} is no gate; give bentoml.depends(PlantGate), "
         "bentoml.depends(PlantScorer), bentoml.depends(url=...), RemoteGate(url), gate_runner() "
@@ -105,6 +116,12 @@ def _judge(score: Score, settings: Settings, describe: Describe) -> Judge:
     model = gate_of(settings)
     prometheus.announce(model.tag, model.manifest.backbone, model.manifest.head)
     return _until_the_end(Judge(Rules.of(model, settings), score, settings, describe))
+
+
+def _judge_by_scorer(service: Any, settings: Settings) -> Judge:
+    """A judge with another service of the same bento: ``bentoml.depends(PlantScorer)``."""
+    scorer = ServiceScorer(service)
+    return _judge(scorer.score, settings, scorer.describe)
 
 
 def _judge_by_runner(runner: Any, settings: Settings) -> Judge:

@@ -14,22 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-from bentoml.exceptions import BentoMLConfigException, BentoMLException
+from bentoml.exceptions import BentoMLException
 from starlette.datastructures import UploadFile
 
-from plantood.bento.gate_reference import GateReference
-from plantood.bento.packing import served_gate
-from plantood.bentoml_private import service_of
 from plantood.compose.gate import ComposedGate, OnGateError
+from plantood.compose.gates import ServiceGates
 from plantood.compose.request import Sent
 from plantood.compose.signature import Signature
-from plantood.errors import PlantoodError, UnreadablePhoto
+from plantood.errors import UnreadablePhoto
 from plantood.http.body import why_not_the_farmer
 from plantood.judging.failures import GateUnavailable
-from plantood.judging.gate import Gate
 from plantood.judging.judge import Judged
 from plantood.judging.prepare import code_of
-from plantood.model.runtime import usable_cpus
 from plantood.photo.forms import Form, PhotoInput, as_wanted
 from plantood.refusals import RequestRefused
 from plantood.verdict import Verdict
@@ -84,19 +80,19 @@ class Front:
         if refused := [photo for _, photo in photos if isinstance(photo, RequestRefused)]:
             return self._answer(given, [_Outcome(result=refused[0])])
         language = given[signature.language] if signature.language else None
-        state = _State.of(service)
+        gates = ServiceGates.of(service)
         async with contextlib.AsyncExitStack() as cleanup:
             for _, photo in photos:
                 if isinstance(photo, Sent) and isinstance(photo.photo, UploadFile):
                     cleanup.push_async_callback(photo.photo.close)
-            gate = await state.gate(self)
+            gate = await gates.gate(self)
             outcomes = await asyncio.gather(
                 *(self._judge(gate, name, photo, language) for name, photo in photos)
             )
             accepted = [outcome for outcome in outcomes if isinstance(outcome, _Accepted)]
             if accepted if signature.many else len(accepted) == len(outcomes):
                 convert = functools.partial(self._convert, gate, accepted, cleanup)
-                await self._run(state, service, given, accepted, convert)
+                await self._run(gates, service, given, accepted, convert)
         return self._answer(given, outcomes)
 
     def _answer(self, given: dict[str, Any], outcomes: list[_Outcome]) -> Any:
@@ -161,7 +157,7 @@ class Front:
 
     async def _run(
         self,
-        state: _State,
+        gates: ServiceGates,
         service: Any,
         given: dict[str, Any],
         accepted: list[_Accepted],
@@ -182,10 +178,10 @@ class Front:
             return made, signature.call(service, given | made) if made else None
 
         if inspect.iscoroutinefunction(signature.func):
-            made = await anyio.to_thread.run_sync(convert, limiter=state.converters)
+            made = await anyio.to_thread.run_sync(convert, limiter=gates.converters)
             output: Any = await signature.call(service, given | made) if made else None
         else:
-            made, output = await anyio.to_thread.run_sync(convert_and_call, limiter=state.threads)
+            made, output = await anyio.to_thread.run_sync(convert_and_call, limiter=gates.threads)
         if not made:
             return
         if not signature.many:
@@ -215,77 +211,3 @@ def _about(verdict: Verdict, parameter: str) -> Verdict:
         for reason in verdict.reasons
     ]
     return verdict.model_copy(update={"reasons": reasons})
-
-
-async def gate_of(service: Any, front: Front) -> ComposedGate:
-    """The gate in front of a method of a service object.
-
-    Raises:
-        BentoMLConfigException: There is none, or it cannot be used.
-    """
-    return await _State.of(service).gate(front)
-
-
-class _State:
-    """What the gated methods of one service object share."""
-
-    def __init__(self, service: Any) -> None:
-        self._service = service
-        bento_service = service_of(service)
-        # As many sync calls at a time as BentoML allows: a model may not bear more.
-        self.threads = anyio.CapacityLimiter(
-            bento_service.config.get("threads", 1) if bento_service else 1
-        )
-        self.converters = anyio.CapacityLimiter(usable_cpus())
-        self._by_attribute: dict[str, ComposedGate] = {}
-        self._by_front: dict[Front, ComposedGate] = {}
-        self._lock = asyncio.Lock()
-
-    @classmethod
-    def of(cls, service: Any) -> _State:
-        """That of a service object."""
-        state: _State | None = vars(service).get("_gated_state")
-        if state is None:
-            state = service._gated_state = cls(service)
-        return state
-
-    async def gate(self, front: Front) -> ComposedGate:
-        """The gate in front of a method, opened with its first photo.
-
-        Raises:
-            BentoMLConfigException: There is none, or it cannot be used.
-        """
-        if front not in self._by_front:
-            async with self._lock:
-                if front not in self._by_front:
-                    self._by_front[front] = await asyncio.to_thread(self._open, front)
-        return self._by_front[front]
-
-    def _open(self, front: Front) -> ComposedGate:
-        where = f"{type(self._service).__name__}.{front.attribute}"
-        try:
-            source = inspect.getattr_static(self._service, front.attribute)
-            if isinstance(source, GateReference):
-                bento_service = service_of(self._service)
-                bento = bento_service.bento if bento_service else None
-                source = Gate.load(served_gate(str(source.tag), bento))
-            else:
-                source = getattr(self._service, front.attribute)
-        except PlantoodError as error:
-            raise BentoMLConfigException(f"{where}: {error}") from error
-        except AttributeError:
-            raise BentoMLConfigException(
-                f"There is no {where}, in which @gated finds the gate of {front.signature.name}; "
-                f"write `{front.attribute} = bentoml.depends(PlantScorer)` in the class, or name "
-                'another attribute: @gated(gate="...").'
-            ) from None
-        try:
-            if front.attribute not in self._by_attribute:
-                self._by_attribute[front.attribute] = ComposedGate(source)
-            return ComposedGate(
-                self._by_attribute[front.attribute],
-                on_gate_error=front.on_gate_error,
-                timeout_s=front.timeout_s,
-            )
-        except PlantoodError as error:
-            raise BentoMLConfigException(f"{where}: {error}") from error

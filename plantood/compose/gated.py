@@ -13,6 +13,7 @@ import bentoml
 from plantood.bentoml_private import APIMethod
 from plantood.compose.front import Front
 from plantood.compose.gate import OnGateError, ensure_outcome
+from plantood.compose.gates import look_for_gates
 from plantood.compose.request import input_of
 from plantood.compose.response import output_of, own_output, status_of_refusals
 from plantood.compose.signature import Signature, read_signature
@@ -131,6 +132,7 @@ def gated(
         raise TypeError(f"@gated stands on a method, not on {func!r}.")
     bound_connections()  # a process that has gated methods is a server's
     prometheus.keep_apart()
+    look_for_gates()
     signature = read_signature(func, photo)
 
     def returns() -> Any: ...

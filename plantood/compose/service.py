@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from http import HTTPStatus
-from typing import Any
 
-from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from plantood.bentoml_private import APIMethod, object_of
-from plantood.compose.front import Front, gate_of
+from plantood.bentoml_private import object_of
+from plantood.compose.front import Front
 from plantood.compose.gate import ComposedGate
+from plantood.compose.gates import ServiceGates, fronts_of
 from plantood.http.app import EdgeApp, EdgeService
 from plantood.http.openapi import Gated, complete_gated
 
@@ -26,15 +25,6 @@ class GatedApp(EdgeApp):
 
     A service that has an ``__is_ready__`` or ``__is_alive__`` of its own decides by itself.
     """
-
-    async def create_and_check(self, app: Starlette) -> None:
-        """Create the service's object, and open the gates in front of its methods.
-
-        Raises:
-            BentoMLConfigException: There is none, or one that cannot be used.
-        """
-        await super().create_and_check(app)
-        await self._gates()
 
     async def readyz(self, request: Request) -> Response:
         """200 if the gates can judge, and what else the service depends on can be reached."""
@@ -58,16 +48,14 @@ class GatedApp(EdgeApp):
     async def openapi_spec_view(self, request: Request) -> Response:
         """BentoML's OpenAPI document, completed by what the gate may answer."""
         gated = {
-            api.route: Gated(_has_several(front), front.retake_status)
-            for api in self.service.apis.values()
-            if (front := _front(api))
+            route: Gated(_has_several(front), front.retake_status)
+            for route, front in fronts_of(self.service).items()
         }
         return JSONResponse(complete_gated(self.service.openapi_spec.asdict(), gated))
 
     async def _gates(self) -> list[ComposedGate]:
         """Those in front of the service's methods."""
-        fronts = [front for api in self.service.apis.values() if (front := _front(api))]
-        return [await gate_of(object_of(self), front) for front in fronts]
+        return await ServiceGates.of(object_of(self)).all()
 
 
 class GatedService(EdgeService):
@@ -85,7 +73,3 @@ class GatedService(EdgeService):
 
 def _has_several(front: Front) -> bool:
     return front.signature.many or len(front.signature.photos) > 1
-
-
-def _front(api: APIMethod[..., Any]) -> Front | None:
-    return getattr(api.func, "front", None)

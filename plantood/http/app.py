@@ -15,8 +15,6 @@ from __future__ import annotations
 
 import gc
 import logging
-import os
-import signal
 from collections.abc import Container
 from functools import cached_property
 from http import HTTPStatus
@@ -33,6 +31,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from plantood.bento.ending import SENTENCES, answer_for_workers, end_the_server
 from plantood.bento.liveness import is_served
 from plantood.bentoml_private import (
     SERVE_LOG,
@@ -41,9 +40,8 @@ from plantood.bentoml_private import (
     RunnerTrafficMetricsMiddleware,
     ServiceAppFactory,
     configure,
-    is_worker,
 )
-from plantood.errors import PlantoodError
+from plantood.errors import SettingsError
 from plantood.http.admission import Places, PlainRequests
 from plantood.http.protocol import bound_connections
 from plantood.http.uploads import refused_upload
@@ -51,12 +49,7 @@ from plantood.judging import prometheus
 from plantood.refusals import RequestRefused, error
 from plantood.settings import Settings
 
-logger = logging.getLogger("bentoml.plantood")
-
 _bentoml_logger = logging.getLogger(SERVE_LOG)
-
-SENTENCES = (PlantoodError, BentoMLConfigException)
-"""Errors that say all there is to say."""
 
 OTHER_PATHS = "other"
 """Label `endpoint` of all paths at which there is nothing; each would be a series of its own."""
@@ -116,7 +109,7 @@ class EdgeApp(ServiceAppFactory):
                 prometheus.serve(port)
             await self.create_and_check(app)
         except SENTENCES as error:
-            _end_the_server(error)
+            end_the_server(error)
             raise
         _collect_rarely()
 
@@ -162,6 +155,20 @@ class EdgeService(Service):  # type: ignore[misc]  # without types, see pyprojec
     """
 
     application: type[EdgeApp] = EdgeApp
+
+    def __attrs_post_init__(self) -> None:
+        """Give a request the time that the settings say, where the service names no other.
+
+        Raises:
+            BentoMLConfigException: A setting cannot be used.
+        """
+        try:
+            timeout = Settings.from_environment().timeout_s
+        except SettingsError as error:  # BentoML's commands print their own kind as one sentence
+            raise BentoMLConfigException(str(error)) from None
+        self.config["traffic"] = {"timeout": timeout, **(self.config.get("traffic") or {})}
+        super().__attrs_post_init__()
+        answer_for_workers()
 
     def to_asgi(self, is_main: bool = True) -> Starlette:
         """Build the application of one worker."""
@@ -218,16 +225,3 @@ def _is(middleware: Middleware, kind: object) -> bool:
 def _has_no_sentence_of_its_own(record: logging.LogRecord) -> bool:
     """Keeps BentoML from logging a stack trace of what is said in one sentence."""
     return not (record.exc_info and isinstance(record.exc_info[1], SENTENCES))
-
-
-def _end_the_server(error: Exception) -> None:
-    """Say in one sentence why a worker cannot start, and end all of the server with it.
-
-    BentoML would start it again and again, and the sentence would be lost among stack traces.
-    """
-    if not is_worker():
-        return
-    logger.error("The service cannot start: %s", error)
-    os.kill(os.getppid(), signal.SIGTERM)
-    logging.shutdown()
-    os._exit(1)

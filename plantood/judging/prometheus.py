@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -117,11 +119,12 @@ def serve(port: int) -> None:
     """Answer ``GET /metrics`` on a port of its own, for all processes of this server.
 
     Raises:
-        OSError: The port is taken.
+        SettingsError: The port is taken, be it by the service itself, or not for this user.
     """
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # not annotated
-    start_http_server(port, registry=registry)
+    with _free(port):
+        start_http_server(port, registry=registry)
 
 
 def ensure_free(port: int) -> None:
@@ -130,9 +133,19 @@ def ensure_free(port: int) -> None:
     Raises:
         SettingsError: It is taken, or not for this user.
     """
+    with _free(port), socket.create_server(("", port)):
+        pass
+
+
+@contextmanager
+def _free(port: int) -> Iterator[None]:
+    """Let what is wrong with a port be said in a sentence that names the setting.
+
+    Raises:
+        SettingsError: It is taken, or not for this user.
+    """
     try:
-        with socket.create_server(("", port)):
-            pass
+        yield
     except OSError as error:
         why = os.strerror(error.errno) if error.errno else error  # strerror has the address, too
         raise SettingsError(

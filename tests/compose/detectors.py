@@ -212,6 +212,7 @@ class Detector:
         return [Seen(form="loaded", together=len(images)) for _ in images]
 
     @bentoml.api
+<<<<<<< HEAD
     @gated(gate="elsewhere", on_gate_error="accept")
     def elsewhere_or_accept(self, image: bytes, verdict: Verdict) -> Seen:
         return Seen(form="bytes", verdict=verdict)
@@ -227,6 +228,8 @@ class Detector:
         return Seen(form="bytes")
 
     @bentoml.api
+=======
+>>>>>>> in-edge
     def how_often(self) -> int:
         return self.called
 

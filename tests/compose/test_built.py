@@ -151,6 +151,6 @@ def test_a_gate_that_is_in_no_bento_is_not_replaced_by_what_the_machine_has(
     (project / "service.py").write_text(LOADS_ITSELF)
     tag, home = _built(team, project, tmp_path, "service:Detector")
     with team.start(tag, home) as server:
-        server.supervisor.wait(40)
+        assert server.supervisor.wait(40) == 1
     assert "This bento packs no gate model" in server.output
     assert "Traceback" not in server.output

@@ -104,14 +104,6 @@ def test_a_broken_photo_that_no_gate_has_seen_is_still_no_error(
     assert errors(detector, kind="unreachable", outcome="accept") == before + 5
 
 
-def test_a_service_without_a_gate_says_what_to_write(
-    detector: Server, http: httpx.Client, photos: Photos
-) -> None:
-    assert http.post("/without_a_gate", content=photos["maize_leaf"]).status_code == 500
-    assert "There is no Detector.missing" in detector.output
-    assert '@gated(gate="...")' in detector.output
-
-
 def right(photo: str, body: dict[str, Any], api: str) -> bool:
     """Whether an answer of status 200 is right, for a photo and what the API does on failure."""
     verdict = Verdict.model_validate(body["verdict"] if "form" in body else body)

@@ -112,12 +112,13 @@ def launch(
     environment: dict[str, str],
     log: Path,
     host: str = "127.0.0.1",
+    port: int | None = None,
 ) -> Iterator[Server]:
-    """Start a command that serves, told a free port; it is not ready yet.
+    """Start a command that serves, told a free port if none is named; it is not ready yet.
 
     At the end of the block it is stopped, with all of its processes.
     """
-    (port,) = free_ports(1)
+    port = port or free_ports(1)[0]
     command = [*command, "--host", host, "--port", str(port)]
     with log.open("wb") as output:
         process = psutil.Popen(
@@ -141,15 +142,19 @@ def launch(
 
 @contextlib.contextmanager
 def start(
-    home: Path, target: str = GATE, *, folder: Path = ROOT, **settings: str
+    home: Path,
+    target: str = GATE,
+    *,
+    folder: Path = ROOT,
+    port: int | None = None,
+    **settings: str,
 ) -> Iterator[Server]:
     """`bentoml serve` in a folder, with a Bento store of its own; it is not ready yet."""
     home.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "bentoml", "serve", target]
     log = home / f"serve-{time.monotonic_ns()}.log"
-    with launch(
-        command, folder=folder, environment=environment(home, **settings), log=log
-    ) as server:
+    variables = environment(home, **settings)
+    with launch(command, folder=folder, environment=variables, log=log, port=port) as server:
         yield server
 
 

@@ -81,3 +81,12 @@ def test_a_port_for_metrics_that_is_taken_stops_the_start(tmp_path: Path) -> Non
             assert server.supervisor.wait(60) != 0
     assert f"PLANTOOD_METRICS_PORT={port} cannot be listened on" in server.output
     assert "Traceback" not in server.output
+
+
+def test_the_service_s_own_port_for_metrics_stops_the_start(tmp_path: Path) -> None:
+    """It is free when that is looked at, and taken when the worker starts."""
+    (port,) = free_ports(1)
+    with start(tmp_path, port=port, PLANTOOD_METRICS_PORT=str(port)) as server:
+        assert server.supervisor.wait(60) == 1
+    assert server.output.count(f"PLANTOOD_METRICS_PORT={port} cannot be listened on") == 1
+    assert "Traceback" not in server.output
