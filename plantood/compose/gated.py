@@ -150,7 +150,8 @@ def gated(
     front = Front(signature, gate, on_gate_error, timeout_s, status)
 
     async def checked_first(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return await front.call(self, signature.given(args, kwargs))
+        given = signature.given(args, kwargs)
+        return await front.call(self, given, signature.language_named(args, kwargs))
 
     method: Any = functools.update_wrapper(checked_first, func)
     method.front = front

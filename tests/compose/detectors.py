@@ -40,7 +40,7 @@ class Inner:
 
     @bentoml.api
     @gated
-    def diagnose(self, image: bytes, note: str = "none") -> Seen:
+    def diagnose(self, image: bytes, note: str = "none", language: str = "sw") -> Seen:
         return Seen(form="bytes", note=note)
 
     @bentoml.api
@@ -112,6 +112,11 @@ class Detector:
         self.called += 1
         self.threads.add(threading.current_thread().name)
         return Seen(form=image.mode, size=image.size, note=f"{crop} {leaves}")
+
+    @bentoml.api
+    @gated
+    def in_a_language(self, image: bytes, language: str = "sw") -> Seen:
+        return Seen(form="bytes", note=language)
 
     @bentoml.api
     @gated

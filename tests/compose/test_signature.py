@@ -83,6 +83,9 @@ def test_the_other_parameters_are_told_apart() -> None:
     assert list(signature.fields) == ["image", "language", "leaves"]
     given = signature.given(("a.jpg",), {"ctx": None})
     assert given == {"image": "a.jpg", "ctx": None, "language": "sw", "leaves": 2}
+    assert signature.language_named(("a.jpg",), {"ctx": None}) is None
+    assert signature.language_named(("a.jpg", "fr"), {}) == "fr"
+    assert signature.language_named((), {"language": "fr"}) == "fr"
     with pytest.raises(TypeError, match="misses image"):
         signature.given((), {})
     with pytest.raises(TypeError, match="does not take leafs"):
