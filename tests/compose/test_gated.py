@@ -355,6 +355,10 @@ def test_bentoml_clients_call_it_as_any_other_api(detector: Server) -> None:
         assert [code_of(answers[0]), answers[1]["together"]] == ["not_a_plant", 1]
         with pytest.raises(bentoml.exceptions.BentoMLException, match="not_a_plant"):
             client.as_loaded_twice(image=soil)
+        french = client.in_a_language(image=soil, language="fr")
+        assert french["reasons"][0]["message"].startswith("Nous ne voyons")
+        with pytest.raises(TypeError, match="language"):  # as the document says
+            client.by_scorer(image=soil, language="fr")
 
 
 def test_other_services_of_the_bento_call_it(http: httpx.Client, plant_path: Path) -> None:
