@@ -15,6 +15,14 @@ class PhotoTooLarge(UnreadablePhoto):
     """The photo has more bytes or more pixels than the limits allow; it was not decoded."""
 
 
+class PhotoFileError(UnreadablePhoto, OSError):
+    """No photo can be read at a path that the program named; whoever took a photo named none."""
+
+
+class PhotoNotFound(PhotoFileError, FileNotFoundError):
+    """There is no file at the path, but nothing or a folder."""
+
+
 class SettingsError(PlantoodError):
     """An environment variable, option or operator's file holds a value that cannot be used."""
 

@@ -18,9 +18,10 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from plantood.defaults import DEFAULT_GATE, DEFAULT_LANGUAGE
-from plantood.errors import SettingsError
+from plantood.errors import GateModelError, SettingsError
 from plantood.photo.decoding import HEAVY_SHARE
 from plantood.photo.images import Limits
+from plantood.tags import FORMS, tag_of
 
 PREFIX = "PLANTOOD_"
 MEBIBYTE = 1 << 20
@@ -50,6 +51,18 @@ def _absolute(place: str | None) -> str | None:
     return place
 
 
+def _tag(text: str) -> str:
+    try:
+        tag_of(text)
+    except GateModelError:
+        raise ValueError("no tag; a file is imported first: bentoml models import FILE") from None
+    return text
+
+
+_IN_WORDS: dict[Any, str] = {_absolute: "an absolute path, or a URL", _tag: FORMS}
+"""What a check of ours allows."""
+
+
 class Settings(BaseSettings):
     """The configuration; every field is the variable ``PLANTOOD_<FIELD>``.
 
@@ -63,9 +76,8 @@ class Settings(BaseSettings):
         str_strip_whitespace=True,
     )
 
-    gate: str = Field(
+    gate: Annotated[str, AfterValidator(_tag)] = Field(
         default=DEFAULT_GATE,
-        min_length=1,
         description="Tag of the gate model in the Bento model store that judges. If the default is "
         "asked for and the store holds no gate, the starter gate that ships is put into it; in a "
         "bento, the default is the gate that it packs.",
@@ -298,8 +310,9 @@ def _allowed(field: FieldInfo) -> str:
     }
     if any(getattr(item, "pattern", None) for item in field.metadata):
         return "64 hexadecimal digits"
-    if any(getattr(item, "func", None) is _absolute for item in field.metadata):
-        return "an absolute path, or a URL"
+    for item in field.metadata:
+        if words := _IN_WORDS.get(getattr(item, "func", None)):
+            return words
     if "ge" in bounds:
         kind = "number" if field.annotation is float else "whole number"
         return f"a {kind} from {bounds['ge']} to {bounds['le']}"

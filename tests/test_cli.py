@@ -21,6 +21,7 @@ from plantood.cli import main
 from plantood.cli.check import SAMPLES
 from plantood.cli.serve import LONGEST_TMPDIR
 from plantood.judging.gate import Gate
+from plantood.model.starter import starter_dir
 from plantood.model.store import save_gate
 from plantood.verdict import Verdict
 from tests.remembering import remembering
@@ -96,6 +97,26 @@ def test_a_standard_input_without_an_end_is_not_waited_for() -> None:
     assert json.loads(done.stdout)["reasons"][0]["code"] == "too_large"
 
 
+def test_the_table_says_what_is_wrong_with_a_file(tmp_path: Path) -> None:
+    pdf, empty = tmp_path / "a.pdf", tmp_path / "b.jpg"
+    pdf.write_bytes(b"%PDF-1.4 and so on")
+    empty.write_bytes(b"")
+    table = " ".join(run("check", str(pdf), str(empty), BROKEN).output.split())
+    assert "(this is a PDF, not a photo in a supported format" in table
+    assert "(the file is empty)" in table
+    assert "(the JPEG broke off: its last rows are missing" in table
+    assert table.count(str(pdf)) == 1  # beside it
+
+
+@pytest.mark.parametrize("columns", ["40", "80"])
+def test_a_tag_stands_in_one_line(columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    tag = str(save_gate(starter_dir(), name="plantood-gate-of-a-field-that-is-far-away"))
+    assert len(tag) > int(columns)
+    assert tag in run("models").output.split()
+    assert run("check", BROKEN, "--gate", tag).output.endswith(f"0 of 1 accepted by {tag}\n")
+
+
 def test_operators_messages(tmp_path: Path) -> None:
     file = tmp_path / "m.json"
     file.write_text('{"en": {"unreadable": "Send it again, please."}}')
@@ -108,6 +129,10 @@ def test_operators_messages(tmp_path: Path) -> None:
         (["check", "none.jpg"], "none.jpg: no such file or folder", EXIT_NOT_JUDGED),
         (["check", "x" * 300], "x: File name too long", EXIT_NOT_JUDGED),
         (["check", MAIZE, "--gate", "nothing:here"], "no gate model nothing:", EXIT_NOT_JUDGED),
+        (["check", MAIZE, "--gate", "./my.bentomodel"], "'./my.bentomodel' is no", EXIT_NOT_JUDGED),
+        (["check", MAIZE, "--gate", ""], "'' is no tag", EXIT_NOT_JUDGED),
+        (["check", MAIZE, "--language", "xx"], "--language: there are no", EXIT_NOT_JUDGED),
+        (["check", MAIZE, "--language", ""], "--language: there are no", EXIT_NOT_JUDGED),
         (["check", MAIZE, "--messages", "none.json"], "none.json cannot be", EXIT_NOT_JUDGED),
         (["check", MAIZE, "--policy", "plants=1"], "no threshold plants", EXIT_NOT_JUDGED),
         (
@@ -116,6 +141,8 @@ def test_operators_messages(tmp_path: Path) -> None:
             EXIT_NOT_JUDGED,
         ),
         (["serve", "--gate", "nothing:here"], "no gate model nothing:here", EXIT_ERROR),
+        (["serve", "--gate", "plantood-gate:"], "'plantood-gate:' is no tag", EXIT_ERROR),
+        (["serve", "--gate", ""], "'' is no tag", EXIT_ERROR),
         (["serve", "--host", "localhost"], "--host takes an IP address", EXIT_ERROR),
     ],
 )
@@ -135,7 +162,9 @@ def test_errors_are_one_line(arguments: list[str], said: str, status: int) -> No
         ({"PLANTOOD_POLICY": "plants=1"}, "no threshold plants"),
         ({"PLANTOOD_CAPTURE": "/proc/captured"}, "cannot be written to"),
         ({"PLANTOOD_GATE": "nothing:here"}, "no gate model nothing:here"),
+        ({"PLANTOOD_GATE": "/models/gate"}, "PLANTOOD_GATE='/models/gate' cannot be used"),
         ({"PLANTOOD_MESSAGES_FILE": "/none"}, "/none cannot be read"),
+        ({"PLANTOOD_LANGUAGE": "xx"}, "PLANTOOD_LANGUAGE: there are no messages in 'xx'"),
         ({"TMPDIR": "{long}"}, "61 characters, too many for the sockets"),
         ({"BENTOML_HOME": "/proc/nobody"}, "set BENTOML_HOME to a folder that you may"),
     ],
@@ -163,6 +192,13 @@ def test_a_store_that_cannot_be_used_is_one_sentence(arguments: list[str], tmp_p
     assert nowhere.returncode != EXIT_OK
     assert nowhere.stderr.startswith("Error: The Bento model store cannot be used (/proc/nobody")
     assert nowhere.stderr.count("\n") == 1
+    file = tmp_path / "m.json"
+    file.write_text("{}")
+    no_folder = plantood(*arguments, BENTOML_HOME=str(file))
+    assert no_folder.stderr == (
+        f"Error: The Bento model store cannot be used ({file} is not a directory); set "
+        "BENTOML_HOME to a folder that you may read and write.\n"
+    )
     if arguments != ["models"]:
         full = plantood(*arguments, BENTOML_HOME=str(tmp_path))
         assert full.returncode != EXIT_OK

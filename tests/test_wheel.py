@@ -22,6 +22,7 @@ from uv import find_uv_bin
 import plantood
 from plantood.bentoml_private import OLDEST
 from plantood.cli import COMMANDS
+from plantood.model.starter import starter_dir
 from tests import standalone
 from tests.photos import encode, scene
 from tests.service.server import ROOT, SAMPLES, environment, launch
@@ -147,6 +148,14 @@ def test_it_has_one_package_with_all_that_the_checkout_has(wheel: Path) -> None:
     assert wanted == names
 
 
+def test_the_tutorial_knows_its_size_and_the_model_s(wheel: Path) -> None:
+    page = (ROOT / "docs" / "tutorial-bento.md").read_text(encoding="utf-8")
+    told = re.search(r"bento has ([\d.]+) MiB, [^.]*\s([\d.]+) MiB of model beside it", page)
+    model = sum(file.stat().st_size for file in starter_dir().iterdir())
+    for size, shown in zip((wheel.stat().st_size, model), told.groups(), strict=True):
+        assert size / 2**20 == pytest.approx(float(shown), abs=0.1)
+
+
 def test_without_its_extra_training_says_what_to_install(
     serving_only: Installed, photos: Path
 ) -> None:
@@ -156,7 +165,7 @@ def test_without_its_extra_training_says_what_to_install(
     (said,) = done.stderr.splitlines()
     assert re.fullmatch(
         r"Error: `plantood train` needs \w+, which is not installed: "
-        r'pip install "plantood\[training\]"\.',
+        r"install plantood anew .*, as in pip install \"\./plantood\[training\]\"\.",
         said,
     )
     assert (done.returncode, done.stdout) == (1, "")

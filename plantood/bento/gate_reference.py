@@ -9,11 +9,12 @@ from bentoml.exceptions import BentoMLConfigException, BentoMLException, NotFoun
 from bentoml.models import BentoModel
 
 from plantood.defaults import DEFAULT_GATE, GATE_NAME
-from plantood.errors import GateModelError, GateModelNotFound, SettingsError
+from plantood.errors import GateModelError, GateModelNotFound, PlantoodError
 from plantood.model.entry import GateModel
 from plantood.model.starter import install_starter
 from plantood.model.store import STARTER_VERSION, list_gates, load_gate, newest_gate
 from plantood.settings import Settings, variable
+from plantood.tags import tag_of
 
 STARTER = f"{GATE_NAME}:{STARTER_VERSION}"
 
@@ -31,7 +32,12 @@ class GateReference(BentoModel):
     pin: str | None
 
     def __init__(self, tag: str | bentoml.Tag, pin: str | None = None) -> None:
-        super().__init__(tag)
+        """Look nothing up yet.
+
+        Raises:
+            GateModelError: ``tag`` is none.
+        """
+        super().__init__(tag_of(tag))
         object.__setattr__(self, "pin", pin)  # BentoML's class is frozen
 
     @property
@@ -89,6 +95,7 @@ def open_store(tag: str) -> str:
 
     Raises:
         GateModelNotFound: The store has no such model.
+        GateModelError: It is no tag.
     """
     try:
         return str(GateReference(tag).resolve().tag)
@@ -105,9 +112,9 @@ def gate_of(settings: Settings, tag: str | None = None) -> GateModel:
 
     Raises:
         GateModelNotFound: The store has no such model.
-        GateModelError: It is damaged, or another one is pinned.
+        GateModelError: It is damaged, another one is pinned, or ``tag`` is none.
     """
-    return load_gate(open_store(tag or settings.gate), pin=settings.gate_sha256)
+    return load_gate(open_store(settings.gate if tag is None else tag), pin=settings.gate_sha256)
 
 
 def gate_model(tag: str | None = None) -> GateReference:
@@ -124,10 +131,10 @@ def gate_model(tag: str | None = None) -> GateReference:
             packed, unless another one is named.
 
     Raises:
-        BentoMLConfigException: ``PLANTOOD_*`` holds a value that cannot be used.
+        BentoMLConfigException: ``tag`` is none, or a ``PLANTOOD_*`` variable cannot be used.
     """
     try:
         settings = Settings.from_environment()
-        return GateReference(tag or settings.gate, settings.gate_sha256)
-    except SettingsError as error:
+        return GateReference(settings.gate if tag is None else tag, settings.gate_sha256)
+    except PlantoodError as error:
         raise BentoMLConfigException(str(error)) from None

@@ -17,6 +17,7 @@ from typing import Any
 import click
 
 from plantood import __version__
+from plantood.defaults import with_extra
 from plantood.errors import PlantoodError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -33,20 +34,22 @@ _JUDGING = {
     "serve": "plantood.cli.serve",
     "models": "plantood.cli.models",
 }
-_TRAINING = {
-    "train": "plantood.training.train.command",
-    "leave-one-out": "plantood.training.train.command",
-    "evaluate": "plantood.training.train.command",
+IMPROVING = {
+    "adapt": "plantood.training.adapt.command",
     "mine": "plantood.training.mining.command",
     "review": "plantood.training.review.command",
     "labels": "plantood.training.review.exchange.command",
     "negatives": "plantood.training.negatives.command",
+}
+TRAINING = {
+    "train": "plantood.training.train.command",
+    "leave-one-out": "plantood.training.train.command",
+    "evaluate": "plantood.training.train.command",
     "finetune": "plantood.training.finetune.command",
-    "adapt": "plantood.training.adapt.command",
     "rounds": "plantood.training.lineage.command",
     "starter": "plantood.training.starter.command",
 }
-COMMANDS = _JUDGING | _TRAINING
+COMMANDS = _JUDGING | IMPROVING | TRAINING
 """Each command and the module that has it, as an attribute of the same name."""
 
 EPILOG = """\b
@@ -72,10 +75,11 @@ class Commands(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list in the help text: judging, and what the extra `training` is for."""
+        """The list in the help text: what serving suffices for, and what needs an extra."""
         for title, names in (
             ("Judge and serve", _JUDGING),
-            ('Train and improve (pip install "plantood[training]")', _TRAINING),
+            ("Improve (needs no more than serving)", IMPROVING),
+            ("Train (needs the extra `training`)", TRAINING),
         ):
             commands = {name: self.get_command(ctx, name) for name in names}
             with formatter.section(title):
@@ -93,7 +97,9 @@ class Commands(click.Group):
         except PlantoodError as error:
             raise click.ClickException(str(error)) from error
         except KeyboardInterrupt:
-            click.echo(f"\n{INTERRUPTED if ctx.invoked_subcommand in _TRAINING else ''}", err=True)
+            click.echo(
+                f"\n{INTERRUPTED if ctx.invoked_subcommand not in _JUDGING else ''}", err=True
+            )
             ctx.exit(128 + signal.SIGINT)
         except ModuleNotFoundError as error:
             package = (error.name or "").partition(".")[0]
@@ -101,7 +107,7 @@ class Commands(click.Group):
                 raise
             raise click.ClickException(
                 f"`plantood {ctx.invoked_subcommand}` needs {package}, which is not installed: "
-                'pip install "plantood[training]".'
+                f"{with_extra('training')}."
             ) from error
         except (OSError, sqlite3.OperationalError) as error:
             if isinstance(error, (ConnectionError, TimeoutError, ChildProcessError)):

@@ -18,7 +18,7 @@ from plantood.errors import PlantoodError
 if TYPE_CHECKING:
     from plantood.judging.gate import Gate
     from plantood.model.neighbours import Neighbour
-    from plantood.verdict import Verdict
+    from plantood.verdict import Reason, Verdict
 
     Judged = tuple[Verdict, tuple[Neighbour, ...] | None]
     """A verdict, and what the photo is like if that was asked and the network saw it."""
@@ -103,7 +103,7 @@ def check(
     names, troubles = _find(photos or (str(SAMPLES),))
     accepted = 0
     if names:
-        judge = _load(gate, messages, policy)
+        judge = _load(gate, messages, policy, language)
         most = judge.limits.max_bytes + 1  # what has more is refused, and may have no end
         read = (sys.stdin.buffer.read(most) if name == _STDIN else name for name in names)
         show = _print_json if as_json else _print_verdicts
@@ -155,12 +155,21 @@ def _photos_in(folder: Path, troubles: list[str]) -> list[str]:
     return [str(file) for file in sorted(photos) if file.is_file()]
 
 
-def _load(tag: str | None, messages: Path | None, policy: Sequence[str]) -> Gate:
+def _load(
+    tag: str | None, messages: Path | None, policy: Sequence[str], language: str | None
+) -> Gate:
+    from plantood.errors import SettingsError
     from plantood.judging.gate import Gate
 
     thresholds = _thresholds(policy) if policy else None
     with usable_store():
-        return Gate.load(tag, messages=messages, policy=thresholds)
+        gate = Gate.load(tag, messages=messages, policy=thresholds)
+    if language is not None:
+        try:
+            gate.messages.ensure_known(language)
+        except SettingsError as error:
+            raise SettingsError(f"--language: {error}.") from error
+    return gate
 
 
 def _thresholds(policy: Sequence[str]) -> dict[str, float]:
@@ -214,6 +223,15 @@ def _with_progress(judged: Iterable[Judged], total: int) -> Iterable[Judged]:
     return track(judged, "Judging", total=total, console=Console(stderr=True), transient=True)
 
 
+def _why(reason: Reason, name: str) -> str:
+    """A reason in the table; of a photo that was not decoded also what is wrong with its file."""
+    from plantood.verdict import ReasonCode
+
+    of_the_file = reason.code in (ReasonCode.UNREADABLE, ReasonCode.TOO_LARGE)
+    detail = (reason.detail or "").removeprefix(f"{Path(name)}: ")  # it stands beside it
+    return f"{reason.code}: {reason.message}" + (f" ({detail})" if of_the_file and detail else "")
+
+
 def _like(nearest: Sequence[Neighbour] | None) -> str:
     """What a photo is like, a line for each."""
     if nearest is None:
@@ -247,11 +265,10 @@ def _print_verdicts(
             Text(os.path.relpath(name, SAMPLES) if name.startswith(str(SAMPLES)) else name),
             Text(verdict.verdict, "green" if verdict.accepted else "yellow"),
             probability,
-            Text("\n".join(f"{reason.code}: {reason.message}" for reason in verdict.reasons)),
+            Text("\n".join(_why(reason, name) for reason in verdict.reasons)),
         )
         if explain:
             table.add_row("", "", "", Text(_like(nearest), "dim"))
-    console = Console()
-    console.print(table)
-    console.print(f"{accepted} of {len(names)} accepted by {tag}", highlight=False)
+    Console().print(table)
+    click.echo(f"{accepted} of {len(names)} accepted by {tag}")  # in one line, however long
     return accepted

@@ -29,11 +29,12 @@ def models(as_json: bool) -> None:
         return
     from rich import box
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
-    table.add_column("Gate", overflow="fold")
+    from plantood.cli.tables import WholeWords
+
+    table = WholeWords(box=box.SIMPLE_HEAD, padding=(0, 1))
+    table.add_column("Gate")
     for heading in ("Accuracy", "F1", "MB"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("Created", no_wrap=True)
@@ -49,7 +50,7 @@ def models(as_json: bool) -> None:
             f"{gate.bytes / 1e6:.1f}",
             f"{gate.created:%Y-%m-%d}",
         )
-    Console().print(table)
+    Console().print(table, crop=False)
     for tag, what in damaged.items():
         if what:
             click.echo(f"{tag} cannot be used: {what}", err=True)

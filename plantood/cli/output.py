@@ -22,9 +22,10 @@ def usable_store() -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        why = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or error
         raise PlantoodError(
-            f"The Bento model store cannot be used ({error.filename}: {error.strerror}); set "
-            "BENTOML_HOME to a folder that you may read and write."
+            f"The Bento model store cannot be used ({why}); set BENTOML_HOME to a folder that you "
+            "may read and write."
         ) from error
 
 

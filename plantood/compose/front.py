@@ -21,7 +21,11 @@ from plantood.compose.gate import ComposedGate, OnGateError
 from plantood.compose.gates import ServiceGates
 from plantood.compose.request import Sent
 from plantood.compose.signature import Signature
+<<<<<<< HEAD
 from plantood.errors import UnreadablePhoto
+=======
+from plantood.errors import PhotoFileError, PlantoodError, UnreadablePhoto
+>>>>>>> in-border
 from plantood.http.body import why_not_the_farmer
 from plantood.judging.failures import GateUnavailable
 from plantood.judging.judge import Judged
@@ -66,11 +70,18 @@ class Front:
     timeout_s: float | None
     retake_status: HTTPStatus
 
-    async def call(self, service: Any, given: dict[str, Any]) -> Any:
+    async def call(self, service: Any, given: dict[str, Any], language: str | None) -> Any:
         """Judge the photos of a call, run the method for those accepted, and put them together.
+
+        Args:
+            service: The object of the service.
+            given: The arguments by name, with the defaults.
+            language: Of the messages, if a call from this process names one. A photo that comes
+                with a request brings its own.
 
         Raises:
             GateUnavailable: The gate failed, and the call came from this process, not by HTTP.
+            PhotoFileError: No photo can be read at the path that such a call names.
         """
         signature = self.signature
         if signature.many:
@@ -79,8 +90,12 @@ class Front:
             photos = [(name, given[name]) for name in signature.photos]
         if refused := [photo for _, photo in photos if isinstance(photo, RequestRefused)]:
             return self._answer(given, [_Outcome(result=refused[0])])
+<<<<<<< HEAD
         language = given[signature.language] if signature.language else None
         gates = ServiceGates.of(service)
+=======
+        state = _State.of(service)
+>>>>>>> in-border
         async with contextlib.AsyncExitStack() as cleanup:
             for _, photo in photos:
                 if isinstance(photo, Sent) and isinstance(photo.photo, UploadFile):
@@ -112,14 +127,16 @@ class Front:
         self, gate: ComposedGate, name: str, photo: Any, language: str | None
     ) -> _Outcome:
         """The outcome of a refused photo; of an accepted one all that the method needs."""
-        sent = photo if isinstance(photo, Sent) else Sent(photo)
-        language = language or sent.language
+        sent = photo if isinstance(photo, Sent) else Sent(photo, language)
+        language = sent.language
         try:
             judged = await gate.examine(sent.photo, language, keep=True)
         except GateUnavailable as failure:
             if sent is not photo:
                 raise
             return _Outcome(name, failure)
+        if isinstance(judged.error, PhotoFileError) and not self.signature.many:
+            raise judged.error  # only a call from this process names a path
         if judged.error is not None and (mistake := why_not_the_farmer(sent.photo)):
             return _Outcome(name, RequestRefused(mistake, HTTPStatus.BAD_REQUEST))
         if not judged.verdict.accepted:

@@ -12,8 +12,9 @@ import numpy as np
 from PIL import Image
 from starlette.datastructures import UploadFile
 
+from plantood.arguments import ensure_seconds
 from plantood.compose.doors import Door, open_door
-from plantood.errors import SettingsError, UnreadablePhoto
+from plantood.errors import PhotoFileError, SettingsError, UnreadablePhoto
 from plantood.judging import prometheus
 from plantood.judging.failures import FailureKind, WrongAnswer, as_gate_failure
 from plantood.judging.judge import Judge, Judged
@@ -62,6 +63,7 @@ class ComposedGate:
             GateModelError: The gate model that is needed in this process cannot be used.
         """
         ensure_outcome(on_gate_error)
+        ensure_seconds("timeout_s", timeout_s)
         inherited = source if isinstance(source, ComposedGate) else None
         self.settings: Settings = inherited.settings if inherited else Settings.from_environment()
         with naming("messages_file"):
@@ -72,9 +74,9 @@ class ComposedGate:
         self.on_gate_error: OnGateError = on_gate_error or (
             inherited.on_gate_error if inherited else self.settings.on_gate_error
         )
-        self.timeout_s: float = timeout_s or (
-            inherited.timeout_s if inherited else self.settings.gate_timeout_s
-        )
+        if timeout_s is None:
+            timeout_s = inherited.timeout_s if inherited else self.settings.gate_timeout_s
+        self.timeout_s: float = timeout_s
         for kind in FailureKind:
             prometheus.GATE_ERRORS.labels(kind=kind.value, outcome=self.on_gate_error)
 
@@ -87,15 +89,24 @@ class ComposedGate:
 
         Raises:
             GateUnavailable: The gate cannot judge, and ``on_gate_error`` is ``raise``.
+            PhotoFileError: No photo can be read at this path: a mistake of the program's, about
+                which the message for a farmer would mislead.
             TypeError: ``photo`` is of none of these types.
         """
-        return (await self.examine(photo, language)).verdict
+        judged = await self.examine(photo, language)
+        if isinstance(judged.error, PhotoFileError):
+            raise judged.error
+        return judged.verdict
 
     async def check_many(
         self, photos: Iterable[Photo], language: str | None = None
     ) -> list[Verdict]:
-        """Judge several photos at once; the verdicts come in their order. As :meth:`check`."""
-        return list(await asyncio.gather(*(self.check(photo, language) for photo in photos)))
+        """Judge several photos at once; the verdicts come in their order. As :meth:`check`.
+
+        A path at which no photo can be read is a verdict here, so that the others have theirs.
+        """
+        judged = await asyncio.gather(*(self.examine(photo, language) for photo in photos))
+        return [one.verdict for one in judged]
 
     async def examine(
         self, photo: PhotoInput, language: str | None = None, *, keep: bool = False

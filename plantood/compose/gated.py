@@ -10,6 +10,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 import bentoml
 
+from plantood.arguments import ensure_seconds, ensure_status_of_refusals
 from plantood.bentoml_private import APIMethod
 from plantood.compose.front import Front
 from plantood.compose.gate import OnGateError, ensure_outcome
@@ -104,16 +105,20 @@ def gated(
             that take one each: all of them must be accepted, and the first refusal is the answer.
         on_gate_error: As `ComposedGate` takes it.
         timeout_s: As `ComposedGate` takes it.
-        retake_status: HTTP status of the answer to a single photo that is refused. By default 200
-            where the method returns a JSON object, beside which a verdict is told by its fields,
-            and 422 where it returns anything else. Lists are answered 200.
+        retake_status: HTTP status of the answer to a single photo that is refused: 200, or an error
+            status (400 to 599). By default 200 where the method returns a JSON object, beside
+            which a verdict is told by its fields, and 422 where it returns anything else. Lists
+            are answered 200.
 
     Raises:
         TypeError: The gate cannot stand in front of this method, or stands above ``@bentoml.api``,
             or a refusal could not be told from an output.
-        SettingsError: ``on_gate_error`` is none of the three.
+        SettingsError: ``on_gate_error`` is none of the three, or ``timeout_s`` or ``retake_status``
+            cannot be used.
     """
     ensure_outcome(on_gate_error)
+    ensure_seconds("timeout_s", timeout_s)
+    ensure_status_of_refusals("retake_status", retake_status)
     if func is None:
         return functools.partial(
             gated,
@@ -147,7 +152,8 @@ def gated(
     front = Front(signature, gate, on_gate_error, timeout_s, status)
 
     async def checked_first(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return await front.call(self, signature.given(args, kwargs))
+        given = signature.given(args, kwargs)
+        return await front.call(self, given, signature.language_named(args, kwargs))
 
     method: Any = functools.update_wrapper(checked_first, func)
     method.front = front

@@ -11,7 +11,12 @@ from typing import Any
 import httpx
 from pydantic import ValidationError
 
+<<<<<<< HEAD
 from plantood.errors import PhotoTooLarge, SettingsError, UnreadablePhoto
+=======
+from plantood.arguments import ensure_count, ensure_seconds
+from plantood.errors import SettingsError, UnreadablePhoto
+>>>>>>> in-border
 from plantood.judging.failures import FailureKind, GateUnavailable, WrongAnswer, as_gate_failure
 from plantood.judging.messages import shortened
 from plantood.photo.forms import as_file, portable
@@ -71,11 +76,14 @@ class RemoteGate:
             headers: Sent with every request, such as ``Authorization``.
 
         Raises:
-            SettingsError: ``url`` is not the address of a web service, or the proxy that the
-                environment names (``HTTP_PROXY``) is none.
+            SettingsError: ``url`` is not the address of a web service, the proxy that the
+                environment names (``HTTP_PROXY``) is none, or another argument cannot be used.
         """
+        ensure_seconds("timeout_s", timeout_s)
+        ensure_count("retries", retries, least=0)
         settings = Settings.from_environment()
-        self._set_up(url, timeout_s or settings.gate_timeout_s, retries, headers, settings)
+        seconds = settings.gate_timeout_s if timeout_s is None else timeout_s
+        self._set_up(url, seconds, retries, headers, settings)
 
     @classmethod
     def behind(cls, url: str, headers: Mapping[str, str], settings: Settings) -> RemoteGate:
@@ -110,8 +118,12 @@ class RemoteGate:
             language: Of the messages: a tag, or an ``Accept-Language`` header.
 
         Raises:
+<<<<<<< HEAD
             UnreadablePhoto: There is no photo at this path, or the gate does not take its bytes
                 (400, 413, 415).
+=======
+            PhotoFileError: No photo can be read at this path.
+>>>>>>> in-border
             GateUnavailable: There is no verdict; its ``kind`` says why: no connection, no answer
                 in time, an error, or an answer that is no verdict.
         """

@@ -48,7 +48,9 @@ class GatedInput(
     async def from_http_request(cls, request: Request, serde: Any) -> bentoml.IODescriptor:
         """Read a request."""
         if is_of_the_bento(serde):
-            return cls.with_each_photo(await super().from_http_request(request, serde), Sent)
+            given = await super().from_http_request(request, serde)
+            language = given.model_dump(include={"language"}).get("language")
+            return cls.with_each_photo(given, functools.partial(Sent, language=language))
         try:
             ensure_plain(request.scope)
             return cls.model_validate(await cls._read_bounded(request, _settings()))
@@ -82,6 +84,13 @@ class GatedInput(
             sent = [Sent(photo, language) for photo in given] if cls.many else Sent(given, language)
             values[name] = sent
         return values
+
+    def model_dump(self, **options: Any) -> dict[str, Any]:
+        """What was given, and no default: BentoML sends this to another service of the bento.
+
+        There a default would look like the caller's wish.
+        """
+        return super().model_dump(**{"exclude_unset": True} | options)
 
     @classmethod
     def _refused(cls, refused: RequestRefused) -> bentoml.IODescriptor:

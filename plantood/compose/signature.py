@@ -69,7 +69,7 @@ class Signature:
         Raises:
             TypeError: One is missing or unknown.
         """
-        names = [*self.fields, *([self.context] if self.context else [])]
+        names = self._names
         if len(args) > len(names):
             raise TypeError(f"{self.name} takes {len(names)} arguments, not {len(args)}")
         given = dict(zip(names, args, strict=False)) | kwargs
@@ -81,6 +81,16 @@ class Signature:
         if unknown := given.keys() - set(names):
             raise TypeError(f"{self.name} does not take {', '.join(sorted(unknown))}")
         return given
+
+    def language_named(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        """The language that a call names, or None: the parameter's default is nobody's wish."""
+        named = dict(zip(self._names, args, strict=False)) | kwargs
+        return named.get(self.language) if self.language else None
+
+    @property
+    def _names(self) -> list[str]:
+        """The parameters of a call, in their order."""
+        return [*self.fields, *([self.context] if self.context else [])]
 
     def call(self, instance: Any, values: dict[str, Any]) -> Any:
         """Call the method of an instance with arguments by name."""

@@ -24,10 +24,11 @@ from typing import Any
 
 import numpy as np
 
+from plantood.arguments import ensure_count
 from plantood.bento.gate_reference import gate_of
 from plantood.bento.packing import ensure_packed
 from plantood.defaults import DEFAULT_GATE, DEFAULT_LANGUAGE
-from plantood.errors import GateModelError
+from plantood.errors import GateModelError, PhotoFileError
 from plantood.judging.messages import Messages
 from plantood.judging.prepare import Prepared, finish, ms_since, prepare
 from plantood.model.entry import GateModel
@@ -53,11 +54,14 @@ class Gate:
         language: str = DEFAULT_LANGUAGE,
     ) -> None:
         """Start the scorer of a gate model; the arguments are those of :meth:`load`."""
+        if threads is not None:
+            ensure_count("threads", threads, least=1)
         self.tag = model.tag
         self.language = language
         self.policy = with_overrides(model.manifest.policy, policy)
         self.limits = limits or Limits()
         self.messages = messages if isinstance(messages, Messages) else Messages.load(messages)
+        self.messages.ensure_known(language)
         self.scorer = model.scorer(threads)
         self._model = model
 
@@ -90,8 +94,8 @@ class Gate:
             GateModelNotFound: The store has no such gate; or none is named, in a bento that packs
                 none.
             GateModelCorrupt: One of its files is missing or was changed.
-            GateModelError: ``PLANTOOD_GATE_SHA256`` pins another one.
-            SettingsError: ``policy``, ``messages`` or a variable cannot be used.
+            GateModelError: ``PLANTOOD_GATE_SHA256`` pins another one, or ``tag`` is none.
+            SettingsError: Another argument or a variable cannot be used.
         """
         settings = Settings.from_environment()
         if tag is None and settings.gate == DEFAULT_GATE:
@@ -102,17 +106,18 @@ class Gate:
         if messages is None:
             with naming("messages_file"):
                 messages = Messages.load(settings.messages_file)
-        gate = cls(
+        elif not isinstance(messages, Messages):
+            messages = Messages.load(messages)
+        with naming("language"):
+            messages.ensure_known(settings.language)
+        return cls(
             model,
-            threads=threads or settings.scorer_threads,
+            threads=settings.scorer_threads if threads is None else threads,
             policy={**settings.policy, **(policy or {})},
             limits=limits or settings.limits,
             messages=messages,
-            language=language or settings.language,
+            language=settings.language if language is None else language,
         )
-        with naming("language"):
-            gate.messages.ensure_known(settings.language)
-        return gate
 
     def check(self, photo: Photo, language: str | None = None) -> Verdict:
         """Judge one photo.
@@ -122,11 +127,16 @@ class Gate:
             language: Of the messages: a tag, or an ``Accept-Language`` header. Default: the gate's.
 
         Raises:
+            PhotoNotFound: There is no file at the path; it is a `FileNotFoundError`, too.
+            PhotoFileError: The file at the path may not be read; an `OSError`, too.
             TypeError: ``photo`` is of none of these types.
             ValueError: It is an array of another shape.
         """
         language = self._language(language)
-        ((verdict, _),) = self._finish([self._prepare(photo, language)], language, k=0)
+        prepared = self._prepare(photo, language)
+        if isinstance(prepared.error, PhotoFileError):
+            raise prepared.error  # a mistake of the program's, for which no farmer is to blame
+        ((verdict, _),) = self._finish([prepared], language, k=0)
         return verdict
 
     def check_many(
@@ -137,7 +147,9 @@ class Gate:
     ) -> list[Verdict]:
         """Judge many photos; the verdicts come in the order of the photos.
 
-        See :meth:`iter_check`, which does the same without waiting for the last photo.
+        See :meth:`iter_check`, which does the same without waiting for the last photo. A path at
+        which no photo can be read is `unreadable` here and there, so that the others have their
+        verdicts; the reason's ``detail`` names it.
         """
         return list(self.iter_check(photos, language, batch_size))
 
@@ -197,7 +209,7 @@ class Gate:
             k: How many; all that it remembers if they are fewer.
 
         Raises:
-            UnreadablePhoto: It cannot be decoded.
+            UnreadablePhoto: It cannot be decoded; as `PhotoFileError`, there is no such file.
             GateModelError: The gate was stored without a memory, or that cannot be read.
             TypeError: ``photo`` is not of a type that is taken.
             ValueError: It is an array of another shape, or ``k`` is below 1.

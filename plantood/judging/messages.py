@@ -88,7 +88,9 @@ class Messages:
             SettingsError: Naming those that there are.
         """
         if not self._known(language):
-            raise SettingsError(f"there is no {language!r}; there are {', '.join(self.languages)}")
+            raise SettingsError(
+                f"there are no messages in {language!r}, only in {', '.join(self.languages)}"
+            )
 
     def _known(self, wanted: str) -> str | None:
         """The language of the catalogue that a tag means: of fr-ch, fr."""

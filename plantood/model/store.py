@@ -29,6 +29,7 @@ from plantood.model.entry import (
     sha256,
 )
 from plantood.settings import variable
+from plantood.tags import tag_of
 
 STARTER_VERSION = "starter"
 """Version of the gate that ships. It is never the latest beside another one, whenever either came
@@ -73,15 +74,16 @@ def save_gate(
 
     Raises:
         GateModelCorrupt: A file differs from its digest.
-        GateModelError: The store has this tag already, or refuses it, or the entry is a copy for
-            serving only.
+        GateModelError: The store has this tag already, or refuses it, or it is no tag, or the entry
+            is a copy for serving only.
     """
-    if version and _in_store(wanted := bentoml.Tag(name, version)):  # before all files are hashed
+    wanted = tag_of(f"{name}:{version}" if version else name)
+    if version and _in_store(wanted):  # before all files are hashed
         raise GateModelError(f"The store has {wanted} already; give another version or delete it.")
     source = open_gate(directory)
     files = {name: source.path / name for name in (*source.manifest.files, MANIFEST)}
     files[KERAS] = source.keras_path
-    tag = bentoml.Tag(name, version) if version else _new_tag(name, source.manifest)
+    tag = wanted if version else _new_tag(name, source.manifest)
     manifest = source.manifest
     created = bentoml.models.create(
         tag,
@@ -145,7 +147,7 @@ def load_gate(tag: str | bentoml.Tag = DEFAULT_GATE, *, pin: str | None = None) 
     Raises:
         GateModelNotFound: The store has no such model.
         GateModelCorrupt: A file is missing or differs from its digest; the message names it.
-        GateModelError: It is whole, but another one is pinned.
+        GateModelError: It is whole, but another one is pinned; or ``tag`` is none.
     """
     gate = verify_gate(tag)
     if pin:
@@ -169,12 +171,13 @@ def verify_gate(tag: str | bentoml.Tag) -> GateModel:
     Raises:
         GateModelNotFound: The store has no such model.
         GateModelCorrupt: A file is missing or differs from its digest; the message names it.
+        GateModelError: It is no tag, or BentoML's record of the model is damaged.
     """
+    wanted = tag_of(tag)
     try:
-        wanted = bentoml.Tag.from_taglike(tag)
         newest = newest_gate(wanted.name) if wanted.version in (None, "latest") else None
         model = bentoml.models.get(newest or wanted)
-    except (NotFound, ValueError) as error:
+    except NotFound as error:
         known = ", ".join(gate.tag for gate in list_gates()) or "none yet"
         raise GateModelNotFound(
             f"The Bento model store has no gate model {tag} (it has: {known}); train or import "

@@ -17,9 +17,8 @@ import numpy as np
 from PIL import Image, ImageOps
 from starlette.datastructures import UploadFile
 
-from plantood.errors import UnreadablePhoto
 from plantood.photo.formats.signatures import format_of
-from plantood.photo.images import Limits, LoadedImage, Photo, load_image, load_whole
+from plantood.photo.images import Limits, LoadedImage, Photo, file_error, load_image, load_whole
 
 PhotoInput: TypeAlias = Photo | UploadFile
 
@@ -98,7 +97,7 @@ def portable(photo: Photo, max_bytes: int) -> Photo:
     Blocks, so it belongs into a thread.
 
     Raises:
-        UnreadablePhoto: There is no file at the path.
+        PhotoFileError: No file can be read at the path.
     """
     if not isinstance(photo, (str, os.PathLike)):
         return photo
@@ -106,7 +105,8 @@ def portable(photo: Photo, max_bytes: int) -> Photo:
         with Path(photo).open("rb") as file:
             return file.read(max_bytes + 1)
     except (OSError, ValueError) as error:
-        raise UnreadablePhoto(f"{photo}: the file cannot be read: {error}") from error
+        known = file_error(error)
+        raise type(known)(f"{photo}: {known}") from error
 
 
 def as_file(photo: Photo) -> bytes:

@@ -29,6 +29,7 @@ from PIL import (  # the plugins register their formats when they are imported
     WebPImagePlugin,  # noqa: F401
 )
 
+<<<<<<< HEAD
 from plantood.errors import PhotoTooLarge, UnreadablePhoto
 from plantood.photo import cost, pixels
 from plantood.photo.cost import SHORTER_SIDE, Admit, Limits
@@ -47,6 +48,12 @@ __all__ = [
     "load_whole",
     "to_model_input",
 ]
+=======
+from plantood.errors import PhotoFileError, PhotoNotFound, PhotoTooLarge, UnreadablePhoto
+from plantood.photo import pixels
+from plantood.photo.formats import exif, isobmff, jpeg, signatures
+from plantood.photo.formats.segments import ensure_few_segments
+>>>>>>> in-border
 
 Photo: TypeAlias = (
     bytes | bytearray | memoryview | str | os.PathLike[str] | Image.Image | NDArray[np.uint8]
@@ -91,6 +98,8 @@ def load_image(
     Raises:
         UnreadablePhoto: It is not a whole photo.
         PhotoTooLarge: It is above a limit.
+        PhotoNotFound: There is no file at the path; it is a `FileNotFoundError`, too.
+        PhotoFileError: The file at the path may not be read; an `OSError`, too.
         TypeError: It is of none of these types.
         ValueError: It is an array of another shape.
     """
@@ -154,12 +163,29 @@ def _read(path: Path, limits: Limits) -> bytes:
         with path.open("rb") as file:
             cost.ensure_size(os.fstat(file.fileno()).st_size, limits)
             data = file.read(limits.max_bytes + 1)  # a pipe or device has no size of its own
+<<<<<<< HEAD
     except OSError as error:
         raise UnreadablePhoto(f"the file cannot be read: {error.strerror or error}") from error
     except ValueError as error:  # a null character in the name
         raise UnreadablePhoto(f"the file cannot be read: {error}") from error
     cost.ensure_size(len(data), limits)
+=======
+    except (OSError, ValueError) as error:
+        raise file_error(error) from error
+    _ensure_size(len(data), limits)
+>>>>>>> in-border
     return data
+
+
+def file_error(error: OSError | ValueError) -> PhotoFileError:
+    """What is to be raised for a path at which no file can be opened or read.
+
+    Args:
+        error: What Python raised; a `ValueError` for a null character in the name.
+    """
+    why = f"the file cannot be read: {getattr(error, 'strerror', None) or error}"
+    nothing = isinstance(error, (FileNotFoundError, NotADirectoryError, IsADirectoryError))
+    return PhotoNotFound(why) if nothing else PhotoFileError(why)
 
 
 def _decode(data: bytes, limits: Limits, admit: Admit) -> tuple[Image.Image, int, int, str | None]:

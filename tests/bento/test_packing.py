@@ -117,6 +117,11 @@ def test_another_gate_than_the_pinned_one_is_not_packed(
     assert GateReference(tag).to_info().tag == bentoml.Tag.from_str(tag)
 
 
+def test_what_is_no_tag_is_a_sentence_of_bentoml_s_commands() -> None:
+    with pytest.raises(BentoMLException, match="'bad tag!' is no tag of a gate model"):
+        gate_model("bad tag!")
+
+
 def test_a_bento_pins_the_gate_that_it_packs(
     tag: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

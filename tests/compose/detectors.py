@@ -40,7 +40,7 @@ class Inner:
 
     @bentoml.api
     @gated
-    def diagnose(self, image: bytes, note: str = "none") -> Seen:
+    def diagnose(self, image: bytes, note: str = "none", language: str = "sw") -> Seen:
         return Seen(form="bytes", note=note)
 
     @bentoml.api
@@ -113,6 +113,11 @@ class Detector:
         self.called += 1
         self.threads.add(threading.current_thread().name)
         return Seen(form=image.mode, size=image.size, note=f"{crop} {leaves}")
+
+    @bentoml.api
+    @gated
+    def in_a_language(self, image: bytes, language: str = "sw") -> Seen:
+        return Seen(form="bytes", note=language)
 
     @bentoml.api
     @gated
@@ -212,7 +217,6 @@ class Detector:
         return [Seen(form="loaded", together=len(images)) for _ in images]
 
     @bentoml.api
-<<<<<<< HEAD
     @gated(gate="elsewhere", on_gate_error="accept")
     def elsewhere_or_accept(self, image: bytes, verdict: Verdict) -> Seen:
         return Seen(form="bytes", verdict=verdict)
@@ -223,13 +227,6 @@ class Detector:
         return await self.open_way.check(photo.read_bytes(), language)
 
     @bentoml.api
-    @gated(gate="missing")
-    def without_a_gate(self, image: bytes) -> Seen:
-        return Seen(form="bytes")
-
-    @bentoml.api
-=======
->>>>>>> in-edge
     def how_often(self) -> int:
         return self.called
 

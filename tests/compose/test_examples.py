@@ -21,6 +21,11 @@ def test_the_document_shows_the_file(name: str) -> None:
     assert len(code) <= 16
 
 
+def test_the_document_shows_their_detector() -> None:
+    source = (EXAMPLES / "my_detector.py").read_text(encoding="utf-8")
+    assert f"```python\n{source}```" in DOCUMENT
+
+
 def test_the_readme_shows_the_decorator_in_a_few_lines() -> None:
     source = (EXAMPLES / "decorated.py").read_text(encoding="utf-8")
     assert f"```python\n{source}```" in (ROOT / "README.md").read_text(encoding="utf-8")

@@ -173,6 +173,28 @@ def test_the_language_of_the_messages(http: httpx.Client, photos: Photos) -> Non
     assert message(raw(http, "by_service", soil, headers=accept)) == french
 
 
+def test_the_default_of_a_parameter_is_nobodys_wish(http: httpx.Client, photos: Photos) -> None:
+    def message(answer: httpx.Response) -> str:
+        return answer.json()["reasons"][0]["message"]
+
+    soil, french = photos["bare_soil"], {"Accept-Language": "fr"}
+    wanted = {
+        language: message(raw(http, "by_scorer", soil, params={"language": language}))
+        for language in ("en", "fr", "sw")
+    }
+    for send in (raw, multipart):
+        assert message(send(http, "in_a_language", soil)) == wanted["en"]
+        assert message(send(http, "in_a_language", soil, headers=french)) == wanted["fr"]
+        asked = send(http, "in_a_language", soil, params={"language": "fr"})
+        assert message(asked) == wanted["fr"]
+    field = multipart(http, "in_a_language", soil, data={"language": "sw"}, headers=french)
+    assert message(field) == wanted["sw"]
+    plant = photos["maize_leaf"]
+    assert multipart(http, "in_a_language", plant).json()["note"] == "sw"
+    given = multipart(http, "in_a_language", plant, data={"language": "fr"})
+    assert given.json()["note"] == "fr"
+
+
 def test_the_context_still_sets_headers(http: httpx.Client, photos: Photos) -> None:
     accepted = raw(http, "as_loaded", photos["maize_leaf"])
     assert accepted.headers["X-Detector"] == "seen"
@@ -333,6 +355,10 @@ def test_bentoml_clients_call_it_as_any_other_api(detector: Server) -> None:
         assert [code_of(answers[0]), answers[1]["together"]] == ["not_a_plant", 1]
         with pytest.raises(bentoml.exceptions.BentoMLException, match="not_a_plant"):
             client.as_loaded_twice(image=soil)
+        french = client.in_a_language(image=soil, language="fr")
+        assert french["reasons"][0]["message"].startswith("Nous ne voyons")
+        with pytest.raises(TypeError, match="language"):  # as the document says
+            client.by_scorer(image=soil, language="fr")
 
 
 def test_other_services_of_the_bento_call_it(http: httpx.Client, plant_path: Path) -> None:
@@ -346,6 +372,7 @@ def test_other_services_of_the_bento_call_it(http: httpx.Client, plant_path: Pat
     assert [code_of(answer) for answer in answers] == ["not_a_plant"] * 2 + ["not_a_plant"] + [
         "unreadable"
     ]
+    assert answers[0]["reasons"][0]["message"].startswith("We cannot see a plant")  # not Swahili
 
 
 def test_openapi_shows_both_outcomes(http: httpx.Client) -> None:

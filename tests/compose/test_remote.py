@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from plantood.compose import ComposedGate, RemoteGate, remote
-from plantood.errors import PlantoodError, SettingsError, UnreadablePhoto
+from plantood.errors import PhotoNotFound, PlantoodError, SettingsError
 from plantood.judging.failures import FailureKind, GateUnavailable
 from plantood.verdict import ReasonCode, Verdict
 from tests.photos import encode
@@ -349,8 +349,12 @@ def test_readiness_is_that_of_the_gate(elsewhere: Server) -> None:
 def test_a_file_that_is_not_there_is_no_failure_of_the_gate(
     elsewhere: Server, tmp_path: Path
 ) -> None:
-    verdict = asyncio.run(ComposedGate(RemoteGate(elsewhere.url)).check(tmp_path / "lost.jpg"))
+    lost = tmp_path / "lost.jpg"
+    for make in (RemoteGate, lambda url: ComposedGate(RemoteGate(url), on_gate_error="retake")):
+        with pytest.raises(PhotoNotFound, match=r"lost\.jpg: the file cannot be read: No such"):
+            asyncio.run(make(elsewhere.url).check(lost))
+    composed = ComposedGate(RemoteGate(elsewhere.url))
+    verdict, other = asyncio.run(composed.check_many([lost, PLANT]))
     assert [reason.code for reason in verdict.reasons] == ["unreadable"]
     assert "lost.jpg" in verdict.reasons[0].detail
-    with pytest.raises(UnreadablePhoto, match=r"lost\.jpg"):
-        asyncio.run(RemoteGate(elsewhere.url).check(tmp_path / "lost.jpg"))
+    assert other.accepted

@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field
 from plantood import Gate
 from plantood.compose import ComposedGate, Verdict, gated
 from plantood.compose.signature import read_signature
-from plantood.errors import SettingsError, UnreadablePhoto
+from plantood.errors import PhotoNotFound, SettingsError, UnreadablePhoto
 from plantood.judging.failures import GateUnavailable
 from plantood.model.entry import open_gate
 from plantood.model.starter import starter_dir
@@ -83,6 +83,9 @@ def test_the_other_parameters_are_told_apart() -> None:
     assert list(signature.fields) == ["image", "language", "leaves"]
     given = signature.given(("a.jpg",), {"ctx": None})
     assert given == {"image": "a.jpg", "ctx": None, "language": "sw", "leaves": 2}
+    assert signature.language_named(("a.jpg",), {"ctx": None}) is None
+    assert signature.language_named(("a.jpg", "fr"), {}) == "fr"
+    assert signature.language_named((), {"language": "fr"}) == "fr"
     with pytest.raises(TypeError, match="misses image"):
         signature.given((), {})
     with pytest.raises(TypeError, match="does not take leafs"):
@@ -185,6 +188,10 @@ class Detector:
     def one(self, image: PIL.Image.Image, leaves: int = Field(default=2)) -> Diagnosis:
         return Diagnosis(disease=f"rust on {leaves} leaves of {image.size}")
 
+    @gated
+    def spoken(self, image: bytes, language: str = "sw") -> Diagnosis:
+        return Diagnosis(disease=language)
+
     @gated(on_gate_error="retake")
     async def several(self, images: list[LoadedImage], verdicts: list[Verdict]) -> list[Diagnosis]:
         return [Diagnosis(disease=verdict.verdict) for verdict in verdicts]
@@ -201,6 +208,24 @@ def test_a_gated_method_can_be_called_without_a_server() -> None:
         assert not asyncio.run(Detector(GATE).one(soil)).accepted
     answers = asyncio.run(Detector(GATE).several([SOIL, PLANT, np.asarray(PIL.Image.open(PLANT))]))
     assert [type(answer) for answer in answers] == [Verdict, Diagnosis, Diagnosis]
+
+
+def test_a_call_names_its_language_or_none() -> None:
+    def message(**language: str) -> str:
+        answer = asyncio.run(Detector(GATE).spoken(SOIL, **language))
+        return answer.reasons[0].message
+
+    assert message() == message(language="en") != message(language="sw")
+    assert asyncio.run(Detector(GATE).spoken(PLANT)).disease == "sw"
+
+
+def test_a_path_without_a_photo_is_the_callers_mistake(tmp_path: Path) -> None:
+    lost = tmp_path / "lost.jpg"
+    for gate in (GATE, Broken()):
+        with pytest.raises(PhotoNotFound, match=r"lost\.jpg: the file cannot be read"):
+            asyncio.run(Detector(gate).one(lost))
+        answers = asyncio.run(Detector(gate).several([PLANT, lost]))
+        assert [type(answer) for answer in answers] == [Diagnosis, Verdict]
 
 
 class Broken:

@@ -68,7 +68,9 @@ def ensure_exists(words: list[str], project: Path) -> None:
     elif program.startswith("python") or program.endswith("/python"):
         ensure_module_exists(rest, project)
     else:
-        assert program in {*ELSEWHERE, "cd", ".", "mkdir", "eval", "sha256sum", "ssh"}, program
+        assert program in {*ELSEWHERE, "cd", "cp", ".", "mkdir", "eval", "sha256sum", "ssh"}, (
+            program
+        )
 
 
 def ensure_options_exist(words: list[str]) -> None:

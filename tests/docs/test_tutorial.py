@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import httpx
+import pytest
 import yaml
 
 from plantood.verdict import Verdict
@@ -37,5 +39,10 @@ def test_the_three_files_serve_a_gated_detector(tmp_path: Path) -> None:
         )
     page = PAGE.read_text(encoding="utf-8")
     assert leaf in page
-    assert Verdict.model_validate_json(soil).reasons[0].message in page
+    (shown,) = re.findall(r'^\{"verdict".*\}$', page, re.MULTILINE)
+    on_page = Verdict.model_validate_json(shown.replace(",...,", ","))
+    verdict = Verdict.model_validate_json(soil)
+    assert on_page.plant_probability == pytest.approx(verdict.plant_probability, abs=1e-4)
+    same = {"plant_probability": None, "quality": None, "timings_ms": {}}
+    assert on_page.model_copy(update=same) == verdict.model_copy(update=same)
     assert Verdict.model_validate_json(broken).reasons[0].code == "unreadable"

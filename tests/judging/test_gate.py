@@ -89,7 +89,6 @@ def test_the_score_is_the_scorers(gate: Gate) -> None:
         (b"", "unreadable"),
         (b"not a photo", "unreadable"),
         (encode(scene(300, 300))[:9000], "unreadable"),
-        (SAMPLES / "none.jpg", "unreadable"),
         (np.zeros((0, 9, 3), np.uint8), "unreadable"),
         (Image.new("RGB", (300, 300), (2, 2, 2)), "too_dark"),
         (Image.new("RGB", (300, 300), "white"), "too_bright"),
@@ -256,3 +255,39 @@ def test_load_from_the_store() -> None:
     assert gate.check(MAIZE).model == str(tag)
     with pytest.raises(GateModelNotFound, match="no-such-gate"):
         Gate.load("no-such-gate:latest")
+    for text in ("bad tag!", ""):
+        with pytest.raises(GateModelError, match="is no tag of a gate model"):
+            Gate.load(text)
+
+
+def test_a_language_that_there_is_not_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="no messages in 'xx', only in en, fr, sw"):
+        Gate.load(language="xx")
+    with pytest.raises(SettingsError, match="no messages in ''"):
+        Gate(MODEL, threads=1, language="")
+    file = tmp_path / "messages.json"
+    file.write_text('{"xx": {"not_a_plant": "Xxx."}}')
+    assert Gate.load(language="xx", messages=file).check(SOIL).reasons[0].message == "Xxx."
+
+
+def test_a_path_without_a_photo_is_the_programs_mistake(gate: Gate, tmp_path: Path) -> None:
+    missing = tmp_path / "leaf.jpg"
+    for path in (missing, str(missing), tmp_path, MAIZE / "leaf.jpg", f"{missing}\0"):
+        for ask in (gate.check, gate.nearest):
+            with pytest.raises(UnreadablePhoto) as caught:
+                ask(path)
+            assert str(caught.value).startswith(f"{path}: the file cannot be read: ")
+    for path in (missing, tmp_path, MAIZE / "leaf.jpg"):
+        with pytest.raises(FileNotFoundError):
+            gate.check(path)
+    with pytest.raises(OSError, match="File name too long"):
+        gate.check("x" * 300)
+
+
+def test_among_many_a_path_without_a_photo_costs_no_other_its_verdict(
+    gate: Gate, tmp_path: Path
+) -> None:
+    photos = [MAIZE, tmp_path / "lost.jpg", tmp_path, MAIZE]
+    verdicts = gate.check_many(photos)
+    assert [codes(verdict) for verdict in verdicts] == [[], ["unreadable"], ["unreadable"], []]
+    assert verdicts[1].reasons[0].detail.startswith(f"{tmp_path / 'lost.jpg'}: ")

@@ -108,7 +108,7 @@ def test_operators_file_that_is_missing(tmp_path: Path) -> None:
 
 def test_a_default_language_that_there_is_not_is_refused() -> None:
     MESSAGES.ensure_known("sw-KE")
-    with pytest.raises(SettingsError, match="there is no 'xx'; there are en, fr, sw"):
+    with pytest.raises(SettingsError, match="there are no messages in 'xx', only in en, fr, sw"):
         MESSAGES.ensure_known("xx")
 
 

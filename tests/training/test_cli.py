@@ -50,7 +50,7 @@ def test_without_its_packages_training_says_what_to_install(missing: str, tmp_pa
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode != 0
-    assert 'pip install "plantood[training]"' in done.stderr, done.stderr
+    assert 'pip install "./plantood[training]"' in done.stderr, done.stderr
     assert "Traceback" not in done.stderr
 
 

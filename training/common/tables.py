@@ -11,6 +11,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from plantood.cli.tables import WholeWords
 from plantood.errors import SettingsError
 from plantood.training.common.intervals import share
 from plantood.training.files.atomic import write_text
@@ -134,9 +135,9 @@ AT = (
 def console_table(
     title: str | None, header: Row, rows: Sequence[Row], caption: str | None = None
 ) -> Table:
-    """The same table for a terminal."""
+    """The same table for a terminal; tags and other words stay whole."""
     shown_title = None if title is None else Text(spelled(title))
-    table = Table(
+    table = WholeWords(
         title=shown_title,
         title_justify="left",
         caption=caption,

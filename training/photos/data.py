@@ -117,7 +117,8 @@ def _read_folder(folder: Path) -> Iterator[LabelledPhoto | BadPhoto]:
         raise TrainingDataError(
             f"{folder} has no folder {' and no folder '.join(sorted(missing, reverse=True))}/ (it "
             f"has: {inside or 'no folder'}); photos of plants belong into plant/, all others into "
-            "other/ (sub-folders are taken as sources)."
+            "other/ (sub-folders are taken as sources); for `plantood adapt` one of the two "
+            "may be empty, if only the other kind is to be learned."
         )
     for name in sorted(LABELS, reverse=True):
         for item in sorted(walk(folder / name, follow_links=True), key=lambda item: item.path):

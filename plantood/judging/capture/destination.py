@@ -15,9 +15,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from plantood.defaults import with_extra
 from plantood.errors import SettingsError
 from plantood.settings import Settings, variable
 
+EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
+"""What of plantood has the package for a kind of URL."""
 _PRECONDITION_FAILED = 412
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 """What file systems answer that know no hard links."""
@@ -45,9 +48,10 @@ def open_destination(place: str) -> Folder | Remote:
         filesystem, root = url_to_fs(place, use_listings_cache=False)
         return Folder(Path(root)) if "file" in filesystem.protocol else Remote(filesystem, root)
     except ImportError as error:
+        extra = EXTRAS.get(place.partition("://")[0])
         raise SettingsError(
             f"{variable('capture')}={place!r} needs a package that is missing ({error}): "
-            'pip install "plantood[s3]" or "plantood[gcs]".'
+            f"{with_extra(extra) if extra else 'install it'}."
         ) from error
     except (OSError, ValueError) as error:
         raise SettingsError(
