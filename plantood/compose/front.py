@@ -21,11 +21,7 @@ from plantood.compose.gate import ComposedGate, OnGateError
 from plantood.compose.gates import ServiceGates
 from plantood.compose.request import Sent
 from plantood.compose.signature import Signature
-<<<<<<< HEAD
-from plantood.errors import UnreadablePhoto
-=======
-from plantood.errors import PhotoFileError, PlantoodError, UnreadablePhoto
->>>>>>> in-border
+from plantood.errors import PhotoFileError, UnreadablePhoto
 from plantood.http.body import why_not_the_farmer
 from plantood.judging.failures import GateUnavailable
 from plantood.judging.judge import Judged
@@ -90,12 +86,7 @@ class Front:
             photos = [(name, given[name]) for name in signature.photos]
         if refused := [photo for _, photo in photos if isinstance(photo, RequestRefused)]:
             return self._answer(given, [_Outcome(result=refused[0])])
-<<<<<<< HEAD
-        language = given[signature.language] if signature.language else None
         gates = ServiceGates.of(service)
-=======
-        state = _State.of(service)
->>>>>>> in-border
         async with contextlib.AsyncExitStack() as cleanup:
             for _, photo in photos:
                 if isinstance(photo, Sent) and isinstance(photo.photo, UploadFile):

@@ -11,12 +11,8 @@ from typing import Any
 import httpx
 from pydantic import ValidationError
 
-<<<<<<< HEAD
-from plantood.errors import PhotoTooLarge, SettingsError, UnreadablePhoto
-=======
 from plantood.arguments import ensure_count, ensure_seconds
-from plantood.errors import SettingsError, UnreadablePhoto
->>>>>>> in-border
+from plantood.errors import PhotoTooLarge, SettingsError, UnreadablePhoto
 from plantood.judging.failures import FailureKind, GateUnavailable, WrongAnswer, as_gate_failure
 from plantood.judging.messages import shortened
 from plantood.photo.forms import as_file, portable
@@ -118,12 +114,8 @@ class RemoteGate:
             language: Of the messages: a tag, or an ``Accept-Language`` header.
 
         Raises:
-<<<<<<< HEAD
-            UnreadablePhoto: There is no photo at this path, or the gate does not take its bytes
-                (400, 413, 415).
-=======
             PhotoFileError: No photo can be read at this path.
->>>>>>> in-border
+            UnreadablePhoto: The gate does not take its bytes (400, 413, 415).
             GateUnavailable: There is no verdict; its ``kind`` says why: no connection, no answer
                 in time, an error, or an answer that is no verdict.
         """

@@ -29,8 +29,7 @@ from PIL import (  # the plugins register their formats when they are imported
     WebPImagePlugin,  # noqa: F401
 )
 
-<<<<<<< HEAD
-from plantood.errors import PhotoTooLarge, UnreadablePhoto
+from plantood.errors import PhotoFileError, PhotoNotFound, PhotoTooLarge, UnreadablePhoto
 from plantood.photo import cost, pixels
 from plantood.photo.cost import SHORTER_SIDE, Admit, Limits
 from plantood.photo.formats import exif, jpeg, signatures
@@ -48,12 +47,6 @@ __all__ = [
     "load_whole",
     "to_model_input",
 ]
-=======
-from plantood.errors import PhotoFileError, PhotoNotFound, PhotoTooLarge, UnreadablePhoto
-from plantood.photo import pixels
-from plantood.photo.formats import exif, isobmff, jpeg, signatures
-from plantood.photo.formats.segments import ensure_few_segments
->>>>>>> in-border
 
 Photo: TypeAlias = (
     bytes | bytearray | memoryview | str | os.PathLike[str] | Image.Image | NDArray[np.uint8]
@@ -163,17 +156,9 @@ def _read(path: Path, limits: Limits) -> bytes:
         with path.open("rb") as file:
             cost.ensure_size(os.fstat(file.fileno()).st_size, limits)
             data = file.read(limits.max_bytes + 1)  # a pipe or device has no size of its own
-<<<<<<< HEAD
-    except OSError as error:
-        raise UnreadablePhoto(f"the file cannot be read: {error.strerror or error}") from error
-    except ValueError as error:  # a null character in the name
-        raise UnreadablePhoto(f"the file cannot be read: {error}") from error
-    cost.ensure_size(len(data), limits)
-=======
     except (OSError, ValueError) as error:
         raise file_error(error) from error
-    _ensure_size(len(data), limits)
->>>>>>> in-border
+    cost.ensure_size(len(data), limits)
     return data
 
 

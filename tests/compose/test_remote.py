@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from plantood.compose import ComposedGate, RemoteGate, remote
-from plantood.errors import PhotoNotFound, PlantoodError, SettingsError
+from plantood.errors import PhotoNotFound, PlantoodError, SettingsError, UnreadablePhoto
 from plantood.judging.failures import FailureKind, GateUnavailable
 from plantood.verdict import ReasonCode, Verdict
 from tests.photos import encode
