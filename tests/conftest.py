@@ -33,6 +33,7 @@ SLOW = (
     "model/test_store.py::test_export_and_import",
     "photo/test_heif.py::test_tiles",
     "photo/test_memory.py",
+    "photo/test_small_files.py",
     "security",
     "service",
     "test_build.py",
