@@ -14,21 +14,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import ValidationError
 
 from plantood.errors import GateModelCorrupt, GateModelError, GateModelNotFound
 from plantood.model.arrays import MOST_BYTES
 from plantood.model.calibration import Calibration
 from plantood.model.correction import Correction
+from plantood.model.manifest import GateManifest, TrainingData
 from plantood.model.memory import Memory
 from plantood.model.neighbours import Neighbours
 from plantood.model.policy import Policy
 from plantood.model.runtime import Scorer
 
 T = TypeVar("T")
-FORMAT_VERSION: Final = 1
 MANIFEST = "gate.json"
 KERAS, BACKBONE, HEAD = "model.keras", "backbone.onnx", "head.onnx"
 METRICS, CARD = "metrics.json", "card.md"
@@ -43,69 +43,6 @@ _NOT_FOR_SERVING = (KERAS,)
 #: What lies beside the files that the manifest names: itself, and BentoML's record in its store.
 _BESIDE = frozenset({MANIFEST, "model.yaml"})
 _VERSIONS_OF = ("plantood", "bentoml", "onnxruntime", "numpy", "pillow", "keras", "tensorflow")
-
-
-class TrainingData(BaseModel):
-    """One collection of photos that a gate model learned from, so that it can be found again."""
-
-    model_config = ConfigDict(frozen=True)
-
-    kind: Literal["photos", "round", "negatives"] = Field(
-        description="Labelled photos, a round of the flywheel, or negatives cut from photos."
-    )
-    path: str = Field(description="Folder or manifest on the machine where it was trained.")
-    photos: int = Field(ge=0, description="Usable photos in it.")
-    labels_sha256: str = Field(
-        description="Digest of its labels: which photo, by the SHA-256 of its bytes, is what."
-    )
-    left_out: tuple[str, ...] = Field(
-        default=(), description="Sources in it that were set aside on purpose."
-    )
-    at_most_per_source: int | None = Field(
-        default=None, description="Photos taken of each source, if not all."
-    )
-
-
-class GateManifest(BaseModel):
-    """`gate.json`: what a gate model is, and the digests of its files."""
-
-    model_config = ConfigDict(frozen=True)
-
-    format_version: Literal[1] = Field(default=FORMAT_VERSION, description="Layout of the entry.")
-    backbone: str = Field(description="Name of the backbone.")
-    head: str = Field(description="Name of the head.")
-    input_size: int = Field(gt=0, description="Side of the square input in pixels.")
-    preprocessing: dict[str, Any] = Field(
-        description="What the graph does to the uint8 RGB pixels first: (x - mean) * scale."
-    )
-    classes: dict[str, str] = Field(default={"0": "other", "1": "plant"})
-    policy: Policy = Field(description="Thresholds that turn scores into a verdict.")
-    calibration: Calibration | None = Field(
-        default=None,
-        description="What the scorer makes of the head's P(plant) before anybody sees it; None "
-        "leaves it as it is.",
-    )
-    quantization: Literal["float16", "int8"] | None = Field(
-        default=None, description="How the exported graph stores the backbone; None is float32."
-    )
-    parent: str | None = Field(default=None, description="Tag that this one was fine-tuned from.")
-    data: tuple[TrainingData, ...] = Field(
-        default=(), description="What it was trained on, its parents' first; may be unknown."
-    )
-    created: datetime = Field(description="When it was trained, UTC.")
-    versions: dict[str, str] = Field(description="Versions of the libraries that made it.")
-    metrics_summary: dict[str, float] = Field(
-        default={}, description="The few figures shown in listings; all are in metrics.json."
-    )
-    files: dict[str, str] = Field(description="SHA-256 of each file of the entry.")
-
-    @field_validator("policy", mode="before")
-    @classmethod
-    def _without_former_thresholds(cls, stored: Any) -> Any:
-        """Gates of an earlier plantood have a limit of what is measured no more."""
-        if isinstance(stored, dict):
-            return {name: limit for name, limit in stored.items() if name != "max_unfamiliarity"}
-        return stored
 
 
 @dataclass(frozen=True)

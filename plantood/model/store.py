@@ -19,15 +19,8 @@ from bentoml.exceptions import BentoMLException, NotFound
 from plantood.bentoml_private import model_store
 from plantood.defaults import DEFAULT_GATE, GATE_NAME
 from plantood.errors import GateModelError, GateModelNotFound
-from plantood.model.entry import (
-    KERAS,
-    MANIFEST,
-    GateManifest,
-    GateModel,
-    corrupt,
-    open_gate,
-    sha256,
-)
+from plantood.model.entry import KERAS, MANIFEST, GateModel, corrupt, open_gate, sha256
+from plantood.model.manifest import GateManifest
 from plantood.settings import variable
 from plantood.tags import tag_of
 

@@ -27,11 +27,11 @@ from plantood.model.entry import (
     MEMORY,
     METRICS,
     GateModel,
-    TrainingData,
     open_gate,
     sha256,
     write_entry,
 )
+from plantood.model.manifest import TrainingData
 from plantood.model.memory import Memory, remember
 from plantood.model.neighbours import Neighbours
 from plantood.model.policy import Policy

@@ -12,7 +12,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from plantood.model.entry import TrainingData, write_entry
+from plantood.model.entry import write_entry
+from plantood.model.manifest import TrainingData
 from plantood.model.policy import Policy
 from plantood.model.store import save_gate
 from tests.service.server import ROOT, environment

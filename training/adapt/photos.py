@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from plantood.errors import TrainingDataError
 from plantood.model.calibration import logit
-from plantood.model.entry import GateModel, TrainingData
+from plantood.model.entry import GateModel
+from plantood.model.manifest import TrainingData
 from plantood.training.adapt.correction.correct import NewPhotos
 from plantood.training.files.paths import spelled
 from plantood.training.fitting.features import BATCH, batches_of, read_input

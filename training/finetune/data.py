@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Literal
 
 from plantood.errors import TrainingDataError
-from plantood.model.entry import GateModel, TrainingData
+from plantood.model.entry import GateModel
+from plantood.model.manifest import TrainingData
 from plantood.training.common.gates import find_gate
 from plantood.training.files.paths import existing, spelled
 from plantood.training.finetune.settings import FinetuneOptions, ReplaySettings

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from plantood.errors import GateModelNotFound
-from plantood.model.entry import GateModel, TrainingData
+from plantood.model.entry import GateModel
+from plantood.model.manifest import TrainingData
 from plantood.model.store import GateSummary, list_gates, load_gate
 from plantood.training.common.gates import find_gate
 

@@ -12,7 +12,8 @@ import keras
 import numpy as np
 
 from plantood.model.calibration import Calibration, logit, sigmoid
-from plantood.model.entry import BACKBONE, HEAD, KERAS, TrainingData, write_entry
+from plantood.model.entry import BACKBONE, HEAD, KERAS, write_entry
+from plantood.model.manifest import TrainingData
 from plantood.model.memory import Memory
 from plantood.model.neighbours import Neighbours
 from plantood.model.policy import Policy

@@ -7,7 +7,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from plantood.model.entry import BACKBONE, HEAD, TrainingData
+from plantood.model.entry import BACKBONE, HEAD
+from plantood.model.manifest import TrainingData
 from plantood.model.memory import Memory
 from plantood.model.neighbours import Neighbours
 from plantood.model.runtime import Scorer

@@ -10,7 +10,8 @@ import bentoml
 
 from plantood.defaults import GATE_NAME
 from plantood.errors import GateModelCorrupt, GateModelError
-from plantood.model.entry import MANIFEST, GateManifest
+from plantood.model.entry import MANIFEST
+from plantood.model.manifest import GateManifest
 from plantood.model.store import STARTER_VERSION, newest_gate, save_gate, verify_gate
 
 COPY_SECONDS = 5.0

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from plantood.errors import TrainingDataError
-from plantood.model.entry import TrainingData, open_gate
+from plantood.model.entry import open_gate
+from plantood.model.manifest import TrainingData
 from plantood.model.starter import starter_dir
 from plantood.training.finetune.data import (
     Collection,

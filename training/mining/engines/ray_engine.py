@@ -26,7 +26,8 @@ import numpy as np
 
 import plantood
 from plantood.errors import SettingsError
-from plantood.model.entry import BACKBONE, CORRECTION, HEAD, MEMORY, GateManifest, GateModel
+from plantood.model.entry import BACKBONE, CORRECTION, HEAD, MEMORY, GateModel
+from plantood.model.manifest import GateManifest
 from plantood.photo.images import Limits
 from plantood.training.mining.engines.scoring import BATCH, Decoded, Judge, Outcome, decode
 from plantood.training.mining.worklist import Task
