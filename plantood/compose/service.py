@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from http import HTTPStatus
+from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 
 from plantood.bentoml_private import object_of
 from plantood.compose.front import Front
@@ -45,13 +46,13 @@ class GatedApp(EdgeApp):
             raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, "A decoding thread hangs.")
         return await super().livez(request)
 
-    async def openapi_spec_view(self, request: Request) -> Response:
+    def openapi_document(self) -> dict[str, Any]:
         """BentoML's OpenAPI document, completed by what the gate may answer."""
         gated = {
             route: Gated(_has_several(front), front.retake_status)
             for route, front in fronts_of(self.service).items()
         }
-        return JSONResponse(complete_gated(self.service.openapi_spec.asdict(), gated))
+        return complete_gated(super().openapi_document(), gated)
 
     async def _gates(self) -> list[ComposedGate]:
         """Those in front of the service's methods."""

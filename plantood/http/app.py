@@ -27,7 +27,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -128,6 +128,20 @@ class EdgeApp(ServiceAppFactory):
         if self.settings.metrics_port:
             raise HTTPException(HTTPStatus.NOT_FOUND)
         return await super().metrics(request)
+
+    def openapi_document(self) -> dict[str, Any]:
+        """The service's OpenAPI document."""
+        document: dict[str, Any] = self.service.openapi_spec.asdict()
+        return document
+
+    @cached_property
+    def _openapi(self) -> bytes:
+        """Made once: it takes tens of milliseconds, in which no photo gets on."""
+        return bytes(JSONResponse(self.openapi_document()).body)
+
+    async def openapi_spec_view(self, _: Request) -> Response:
+        """Answer with the document."""
+        return Response(self._openapi, media_type="application/json")
 
     async def api_endpoint(self, name: str, request: Request) -> Response:
         """Answer an API call; what the caller did wrong is a sentence, not a stack trace."""

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -88,9 +89,9 @@ class GateApp(EdgeApp):
         # a figure that could not be measured is NaN, which is no JSON
         return JSONResponse(json.loads(text, parse_constant=lambda _: None))
 
-    async def openapi_spec_view(self, _: Request) -> Response:
+    def openapi_document(self) -> dict[str, Any]:
         """BentoML's OpenAPI document, completed."""
-        return JSONResponse(openapi.complete(self.service.openapi_spec.asdict()))
+        return openapi.complete(super().openapi_document())
 
 
 class GateService(EdgeService):
