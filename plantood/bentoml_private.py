@@ -10,6 +10,7 @@ photo in process needs none of the web application.
 
 from __future__ import annotations
 
+import functools
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -443,6 +444,7 @@ def look_at_services(look: Callable[[bentoml.Service[Any]], None]) -> None:
     """
     complete = bentoml.Service.__attrs_post_init__
 
+    @functools.wraps(complete)
     def complete_and_look(service: bentoml.Service[Any]) -> None:
         complete(service)
         look(service)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from plantood.training.common.options import cost_options
-from plantood.training.common.parameters import FOLDER, Number
+from plantood.training.common.parameters import FOLDER, GateName, Number
 from plantood.training.common.settings import CostSettings, settings_of
 from plantood.training.finetune.settings import MARGIN
 
@@ -28,7 +28,7 @@ NOT_ACCEPTED = 3
     help="Share of what it remembers of a source that may get worse, beside the noise of so few.",
 )
 @click.option("--force", is_flag=True, help="Save it as the latest although it is worse.")
-@click.option("--gate-name", help="Name in the model store.  [default: as TAG]")
+@click.option("--gate-name", type=GateName(), help="Name in the model store.  [default: as TAG]")
 @click.option(
     "--runs",
     type=FOLDER,

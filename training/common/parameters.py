@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from plantood.errors import PlantoodError
 from plantood.training.common.settings import HEAD_NAMES
 from plantood.training.files.paths import spelled
 
@@ -26,6 +27,24 @@ class Number(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"{value!r} is not a finite number.", param, ctx)
         return number
+
+
+class GateName(click.ParamType):  # type: ignore[type-arg]  # no generic before click 8.4
+    """Name of a gate model in the store, without a version."""
+
+    name = "NAME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check that the store takes it."""
+        from plantood.tags import tag_of  # not for help: it imports BentoML
+
+        try:
+            tag = tag_of(value)
+        except PlantoodError as error:
+            self.fail(str(error), param, ctx)
+        if tag.version:
+            self.fail(f"{value!r} has a version; give a name alone.", param, ctx)
+        return tag.name
 
 
 class HeadList(click.ParamType):  # type: ignore[type-arg]  # no generic before click 8.4

@@ -15,7 +15,7 @@ from plantood.training.common.options import (
     min_per_class_option,
     run_options,
 )
-from plantood.training.common.parameters import Number
+from plantood.training.common.parameters import GateName, Number
 from plantood.training.common.settings import CostSettings, FitSettings, settings_of
 from plantood.training.finetune.settings import (
     MARGIN,
@@ -64,7 +64,13 @@ NOT_ACCEPTED = 3
 @fit_options
 @fine_tune_options
 @cost_options
-@click.option("--gate-name", default=GATE_NAME, show_default=True, help="Name in the model store.")
+@click.option(
+    "--gate-name",
+    type=GateName(),
+    default=GATE_NAME,
+    show_default=True,
+    help="Name in the model store.",
+)
 @click.option(
     "--quantize",
     type=click.Choice(["none", "float16", "int8"]),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from plantood.defaults import with_extra
 from plantood.errors import SourceError
 from plantood.training.files.paths import existing, spelled
 from plantood.training.files.sheets import LongLine, columns, lines_of, open_text, read_table
@@ -126,7 +127,7 @@ def open_filesystem(url: str) -> tuple[Any, str]:
         filesystem, path = url_to_fs(url, use_listings_cache=False)
     except ImportError as error:
         extra = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}.get(url.partition("://")[0])
-        hint = f'pip install "plantood[{extra}]"' if extra else "install its fsspec package"
+        hint = with_extra(extra) if extra else "install its fsspec package"
         raise SourceError(f"{url} cannot be read here ({error}); {hint}.") from error
     except ValueError as error:
         raise SourceError(f"{url} cannot be read ({error}).") from error
@@ -238,7 +239,7 @@ def _parquet_rows(file: Any, given: str) -> Iterator[tuple[str, str]]:
         from pyarrow.parquet import ParquetFile
     except ImportError as error:
         raise SourceError(
-            f'{given} cannot be read without pyarrow: pip install "plantood[parquet]".'
+            f"{given} cannot be read without pyarrow: {with_extra('parquet')}."
         ) from error
     try:
         table = ParquetFile(file)

@@ -25,7 +25,7 @@ from plantood.training.common.options import (
     run_options,
 )
 from plantood.training.common.output import print_results, write_table
-from plantood.training.common.parameters import FILE, FOLDER, Number
+from plantood.training.common.parameters import FILE, FOLDER, GateName, Number
 from plantood.training.common.settings import (
     RECIPE_HEAD,
     RECIPES,
@@ -136,7 +136,13 @@ def _fail_early(values: dict[str, Any]) -> None:
     help="Which heads go into the Bento model store; the best one by validation loss is saved "
     "last, so that it is the latest.  [default: best; none with --leave-out]",
 )
-@click.option("--gate-name", default=GATE_NAME, show_default=True, help="Name in the model store.")
+@click.option(
+    "--gate-name",
+    type=GateName(),
+    default=GATE_NAME,
+    show_default=True,
+    help="Name in the model store.",
+)
 @click.option(
     "--quantize",
     type=click.Choice(["none", "float16", "int8"]),

@@ -7,7 +7,7 @@ import click
 import pytest
 
 from plantood.cli import main
-from plantood.training.common.parameters import Number, SourceSet
+from plantood.training.common.parameters import GateName, Number, SourceSet
 
 
 def commands(group: click.Group) -> Iterator[click.Command]:
@@ -49,3 +49,12 @@ def test_sources_that_belong_together_are_two_or_more() -> None:
     assert SourceSet().convert(" a, b", None, None) == {"a", "b"}
     with pytest.raises(click.BadParameter, match="name two sources or more"):
         SourceSet().convert("a,", None, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("bad name!", "is no tag"), ("", "is no tag"), ("mine:1", "has a version")]
+)
+def test_a_name_that_the_store_would_not_take_is_refused_at_the_start(name: str, said: str) -> None:
+    with pytest.raises(click.BadParameter, match=said):
+        GateName().convert(name, None, None)
+    assert GateName().convert("mine", None, None) == "mine"

@@ -131,7 +131,7 @@ def test_a_missing_package_is_named() -> None:
     try:
         import s3fs  # noqa: F401
     except ImportError:
-        with pytest.raises(SourceError, match=r'pip install "plantood\[s3\]"'):
+        with pytest.raises(SourceError, match=r'pip install "\./plantood\[s3\]"'):
             list(entries("s3://bucket/photos"))
     else:
         pytest.skip("s3fs is installed")

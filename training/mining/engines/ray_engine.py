@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 import plantood
+from plantood.defaults import with_extra
 from plantood.errors import SettingsError
 from plantood.model.entry import BACKBONE, CORRECTION, HEAD, MEMORY, GateModel
 from plantood.model.manifest import GateManifest
@@ -192,7 +193,7 @@ def _cluster() -> Iterator[Any]:
         import ray
         import ray.data
     except ImportError as error:
-        raise SettingsError('--engine ray needs Ray: pip install "plantood[ray]".') from error
+        raise SettingsError(f"--engine ray needs Ray: {with_extra('ray')}.") from error
     address = os.environ.get("RAY_ADDRESS")
     if address:
         _ensure_reachable(address)

@@ -112,5 +112,5 @@ def test_without_ray_it_says_what_to_install(
     photos: Path, options: Callable[..., MineOptions], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(SettingsError, match=r'pip install "plantood\[ray\]"'):
+    with pytest.raises(SettingsError, match=r'pip install "\./plantood\[ray\]"'):
         mine(options(photos, engine="ray"))
