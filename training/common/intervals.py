@@ -68,7 +68,7 @@ def bootstrap(values: ArrayLike) -> tuple[float, float] | None:
 
 
 def mean(values: ArrayLike) -> str:
-    """The mean of some sources' shares ``[N]``, 0..1: ``87.5% (75.1 to 97.0)``, by bootstrap."""
+    """The mean of some sources' shares ``[N]``, 0..1: ``87.5% (75.5 to 97.8)``, by bootstrap."""
     middle, interval = f"{np.mean(np.asarray(values, float)):.1%}", bootstrap(values)
     if interval is None:
         return middle
