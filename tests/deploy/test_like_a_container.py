@@ -104,6 +104,7 @@ def test_a_stuck_scorer_fails_the_liveness_probe_and_a_slow_one_does_not(gate: P
             assert gate.probe("readinessProbe") == 503
             scorer.resume()
             assert slow.result() == 200
+            time.sleep(1.1)  # a sign of life is good for a second
             scorer.suspend()
             started = time.monotonic()
             assert gate.probe("livenessProbe") == 503
