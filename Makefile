@@ -49,10 +49,10 @@ $(VENV)/.kubectl: | $(VENV)/.development
 		echo "There is no kubectl: the tests of the Kubernetes manifests will skip." >&2
 	@touch $@
 
-# What trains or builds keeps both cores busy and heeds no clock, so two at a time, the longest first; the
-# other tests have time limits.
+# What trains, builds or decodes keeps both cores busy and hardly heeds a clock, so two at a time, the longest
+# first; the other tests have time limits.
 UNTIMED := tests/test_wheel.py tests/test_sbom.py tests/test_build.py tests/compose/test_built.py \
-	tests/compose/test_examples.py tests/training tests/docs
+	tests/compose/test_examples.py tests/training tests/photo tests/model tests/docs tests/cli
 test: $(VENV)/.development $(VENV)/.kubectl ## run all tests
 	$(BIN)/python -m pytest --durations=20 $(UNTIMED:%=--ignore=%)
 	$(BIN)/python -m pytest --durations=20 -n 2 --dist loadfile --no-loadscope-reorder $(UNTIMED)

