@@ -22,8 +22,7 @@ MOST_ELONGATED = 20
 could not be reduced."""
 
 _BYTES_A_PIXEL = {"1": 1, "L": 1, "P": 1, "I;16": 2.25, "I;16B": 2.25}
-"""What a picture takes in Pillow, by its mode; 4 in all others. What has 16 bits becomes 32 in bands.
-"""
+"""What a picture takes in Pillow, by its mode; 4 in all others. In bands, 16 bits become 32."""
 _BYTES_A_PIXEL_MORE = {"WEBP": 12.5, "AVIF": 10, "TIFF": 5}
 """What the decoders of some formats take beside it, measured; a test holds them."""
 _HEIF_BYTES_A_PIXEL, _HEIF_BYTES_A_PIXEL_AT_MOST = 5.5, 10.5
