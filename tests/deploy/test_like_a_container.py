@@ -111,8 +111,8 @@ def test_a_stuck_scorer_fails_the_liveness_probe_and_a_slow_one_does_not(gate: P
             assert time.monotonic() - started < patience
         finally:
             scorer.resume()
-    _until(lambda: gate.probe("readinessProbe") == 200)
-    assert gate.probe("livenessProbe") == 200
+    for probe in ("readinessProbe", "livenessProbe"):
+        _until(lambda probe=probe: gate.probe(probe) == 200)
 
 
 def test_it_needs_no_more_memory_than_the_manifest_asks_for(gate: Pod) -> None:
