@@ -22,7 +22,7 @@ from plantood.cli.check import SAMPLES
 from plantood.cli.serve import LONGEST_TMPDIR
 from plantood.judging.gate import Gate
 from plantood.model.starter import starter_dir
-from plantood.model.store import save_gate
+from plantood.model.store import list_gates, save_gate
 from plantood.verdict import Verdict
 from tests.remembering import remembering
 from tests.service.server import environment, free_ports, launch
@@ -387,7 +387,8 @@ def test_models_lists_what_the_store_holds() -> None:
     assert gate["metrics"]["accuracy"] > 0.5
     table = run("models").output
     assert gate["tag"] in table
-    assert f"{gate['metrics']['f1']:.3f}" in table
+    (stored,) = (one for one in list_gates() if one.tag == gate["tag"])
+    assert f"{stored.metrics['f1']:.3f}" in table
 
 
 def test_models_of_an_empty_store(tmp_path: Path) -> None:
