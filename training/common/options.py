@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
-from plantood.training.common.parameters import FILE, FOLDER, HeadList, Number, SourceSet
+from plantood.defaults import GATE_NAME
+from plantood.training.common.parameters import FILE, FOLDER, GateName, HeadList, Number, SourceSet
 from plantood.training.common.settings import (
     BACKBONE_NAMES,
     BALANCES,
@@ -257,6 +258,14 @@ recipe_options = options(
         help="Pictures that --recipe makes for each training photo, changed copies of it among "
         "them.",
     ),
+)
+
+gate_name_option = click.option(
+    "--gate-name",
+    type=GateName(),
+    default=GATE_NAME,
+    show_default=True,
+    help="Name in the model store.",
 )
 
 run_options = options(

@@ -7,15 +7,15 @@ from typing import Any
 
 import click
 
-from plantood.defaults import GATE_NAME
 from plantood.training.common.options import (
     cost_options,
     fine_tune_options,
     fit_options,
+    gate_name_option,
     min_per_class_option,
     run_options,
 )
-from plantood.training.common.parameters import GateName, Number
+from plantood.training.common.parameters import Number
 from plantood.training.common.settings import CostSettings, FitSettings, settings_of
 from plantood.training.finetune.settings import (
     MARGIN,
@@ -64,13 +64,7 @@ NOT_ACCEPTED = 3
 @fit_options
 @fine_tune_options
 @cost_options
-@click.option(
-    "--gate-name",
-    type=GateName(),
-    default=GATE_NAME,
-    show_default=True,
-    help="Name in the model store.",
-)
+@gate_name_option
 @click.option(
     "--quantize",
     type=click.Choice(["none", "float16", "int8"]),

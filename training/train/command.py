@@ -11,7 +11,6 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from plantood.defaults import GATE_NAME
 from plantood.errors import SettingsError
 from plantood.training.common.options import (
     backbone_options,
@@ -20,12 +19,13 @@ from plantood.training.common.options import (
     data_options,
     fine_tune_options,
     fit_options,
+    gate_name_option,
     guarantee_options,
     recipe_options,
     run_options,
 )
 from plantood.training.common.output import print_results, write_table
-from plantood.training.common.parameters import FILE, FOLDER, GateName, Number
+from plantood.training.common.parameters import FILE, FOLDER, Number
 from plantood.training.common.settings import (
     RECIPE_HEAD,
     RECIPES,
@@ -136,13 +136,7 @@ def _fail_early(values: dict[str, Any]) -> None:
     help="Which heads go into the Bento model store; the best one by validation loss is saved "
     "last, so that it is the latest.  [default: best; none with --leave-out]",
 )
-@click.option(
-    "--gate-name",
-    type=GateName(),
-    default=GATE_NAME,
-    show_default=True,
-    help="Name in the model store.",
-)
+@gate_name_option
 @click.option(
     "--quantize",
     type=click.Choice(["none", "float16", "int8"]),

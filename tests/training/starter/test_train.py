@@ -11,9 +11,11 @@ from plantood.model.arrays import unit
 from plantood.model.calibration import logit
 from plantood.model.entry import KERAS, open_gate, sha256
 from plantood.model.starter import starter_dir
+from plantood.training.common.settings import DataSettings
 from plantood.training.fitting.features import read_input
 from plantood.training.fitting.probe import Probe
 from plantood.training.judging.seen import seen_by
+from plantood.training.photos.dataset import load_dataset
 from plantood.training.recipe import plan
 from plantood.training.recipe.bank import Bank
 from plantood.training.recipe.samples import Sample
@@ -146,7 +148,9 @@ def test_from_photos_to_an_entry_in_the_place_of_the_old_one(
     assert seen is not None
     assert (len(seen.train), len(seen.val)) == (17 * 4, 0)
     assert gate.metrics["export"]["quantization"] == "float16"
-    assert gate.metrics["splits"]["test"]["at_half"]["count"] == 17
+    judged = load_dataset(manifest, DataSettings(), tmp_path / "cache").test
+    assert len(judged) < 17  # some of the drawn photos look like one that was trained on
+    assert gate.metrics["splits"]["test"]["at_half"]["count"] == len(judged)
     assert gate.metrics["splits"]["test"]["at_half"]["accuracy"] > 0.9
     memory, calibration = gate.memory(), gate.manifest.calibration
     assert memory is not None
