@@ -30,7 +30,6 @@ from plantood.training.common.settings import (
 )
 
 F = TypeVar("F", bound=Callable[..., Any])
-T = TypeVar("T")
 DEFAULTS = FitSettings()
 
 

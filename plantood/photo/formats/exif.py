@@ -72,12 +72,16 @@ def of_image(image: Image.Image) -> int:
     """How a Pillow image is still to be turned; one of a TIFF has been turned by its decoder."""
     if image.format == "TIFF":
         return 1
-    found = image.info.get("exif") or b""
-    if not found and (text := image.info.get("Raw profile type exif")):  # as ImageMagick writes it
-        with suppress(ValueError):
-            found = bytes.fromhex("".join(str(text).split("\n")[3:]))
+    found = image.info.get("exif") or raw_profile(str(image.info.get("Raw profile type exif", "")))
     xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
     return orientation(found, xmp.encode() if isinstance(xmp, str) else xmp)
+
+
+def raw_profile(text: str) -> bytes:
+    """Exif as ImageMagick writes it: a line break, name, length, and the bytes in hexadecimal."""
+    with suppress(ValueError):
+        return bytes.fromhex("".join(text.split("\n")[3:]))
+    return b""
 
 
 def byte_order(data: bytes) -> str:

@@ -61,7 +61,7 @@ class Png:
                 found.setdefault(name, content)
             elif name in (b"tEXt", b"zTXt") and content.startswith(_RAW_EXIF):
                 if _RAW_EXIF not in found:
-                    found[_RAW_EXIF] = _raw_profile(_text(name, content))
+                    found[_RAW_EXIF] = exif.raw_profile(_text(name, content).decode("latin-1"))
             elif name == b"iTXt" and content.startswith(_XMP) and _XMP not in found:
                 found[_XMP] = _text(name, content)
         written = found.get(b"eXIf") or found.get(_RAW_EXIF, b"")
@@ -117,10 +117,3 @@ def _text(name: bytes, content: bytes) -> bytes:
             return zlib.decompressobj().decompress(text, _MAX_TEXT)
         return b""
     return text[:_MAX_TEXT]
-
-
-def _raw_profile(text: bytes) -> bytes:
-    """Exif as ImageMagick writes it: a line break, name, length, and the bytes in hexadecimal."""
-    with suppress(ValueError):
-        return bytes.fromhex(b"".join(text.split(b"\n")[3:]).decode("latin-1"))
-    return b""

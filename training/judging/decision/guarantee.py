@@ -141,7 +141,8 @@ def guaranteed_threshold(
     # How many may be accepted: the p-value rises with them.
     allowed = int(np.sum(binom.cdf(np.arange(len(others)), len(others), max_false_accept) <= risk))
     threshold = served = None
-    accepted, retaken = int(np.sum(others >= plants.max(initial=0))) * bool(len(plants)), 0
+    retaken = 0
+    accepted = int(np.sum(others >= plants.max())) if len(plants) else 0
     if allowed and (above := p[p > others[allowed - 1]]).size:
         # Above the first photo too many (`allowed` counts from 0), and so far from it as the same
         # verdicts allow: the graph that serves may differ in the last digit.
