@@ -1,4 +1,7 @@
-"""Arrays that a gate model keeps as a file, and rows of them at length 1. Needs only NumPy."""
+"""Arrays that a gate model keeps as a file, and what is computed with rows of them.
+
+Needs only NumPy.
+"""
 
 from __future__ import annotations
 
@@ -79,3 +82,13 @@ def unit(rows: NDArray[np.floating]) -> Floats:
     given = np.asarray(rows, np.float32)
     length = np.linalg.norm(given, axis=1, keepdims=True)
     return np.asarray(given / np.maximum(length, 1e-12), np.float32)
+
+
+def products(rows: NDArray[np.floating], others: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Dot products of rows [M,C] with others [N,C], or with one [C]: [M,N], or [M].
+
+    By NumPy's own loop, on the thread that asks. ``rows @ others.T`` would run on the threads of
+    a BLAS, one for each core, which then spin beside those of the scorer and take its cores from
+    it; and its last digits would depend on how many rows are asked for at once.
+    """
+    return np.asarray(np.einsum("mc,...c->m...", rows, others))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from plantood.model.arrays import Arrays, Floats, ensure_are, unit
+from plantood.model.arrays import Arrays, Floats, ensure_are, products, unit
 from plantood.model.calibration import logit, sigmoid
 
 
@@ -40,7 +40,7 @@ class Correction(Arrays):
         self, logit: NDArray[np.floating], embedding: NDArray[np.floating]
     ) -> NDArray[np.float64]:
         """Correct logits [N], given the embeddings [N,C]; float64 [N]."""
-        added = unit(embedding) @ self.kernel
+        added = products(unit(embedding), self.kernel)
         return np.asarray(self.gain * np.asarray(logit, np.float64) + added + self.bias)
 
     def plant_probability(

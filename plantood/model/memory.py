@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from plantood.model.arrays import Arrays, Floats, ensure_are, unit
+from plantood.model.arrays import Arrays, Floats, ensure_are, products, unit
 
 DIRECTIONS = 256
 PICTURES = 6000
@@ -96,7 +96,7 @@ class Memory(Arrays):
             Codes float32 [M,D], and the squared length of the rest float32 [M], >= 0.
         """
         centred = unit(embedding) - self.mean
-        codes = centred @ self._wide.T
+        codes = products(centred, self._wide)
         rest = np.maximum(np.square(centred).sum(1) - np.square(codes).sum(1), 0)
         return np.asarray(codes, np.float32), np.asarray(rest, np.float32)
 
