@@ -49,13 +49,14 @@ $(VENV)/.kubectl: | $(VENV)/.development
 		echo "There is no kubectl: the tests of the Kubernetes manifests will skip." >&2
 	@touch $@
 
-# What trains, builds or decodes keeps both cores busy and hardly heeds a clock, so two at a time, the longest
-# first; the other tests have time limits.
-UNTIMED := tests/test_wheel.py tests/test_sbom.py tests/test_build.py tests/compose/test_built.py \
-	tests/compose/test_examples.py tests/training tests/photo tests/model tests/docs tests/cli
+# What looks at a clock, or at what a burst costs, has the machine to itself. All else keeps both cores busy,
+# two files at a time.
+TIMED := tests/security tests/http tests/service/test_cases.py tests/service/test_health.py \
+	tests/compose/test_failures.py tests/compose/test_remote.py tests/compose/test_strangers.py \
+	tests/deploy/test_like_a_container.py tests/deploy/test_split_scorer.py tests/test_probes.py
 test: $(VENV)/.development $(VENV)/.kubectl ## run all tests
-	$(BIN)/python -m pytest --durations=20 $(UNTIMED:%=--ignore=%)
-	$(BIN)/python -m pytest --durations=20 -n 2 --dist loadfile --no-loadscope-reorder $(UNTIMED)
+	$(BIN)/python -m pytest --durations=20 $(TIMED)
+	$(BIN)/python -m pytest --durations=20 -n 2 --dist loadfile --no-loadscope-reorder $(TIMED:%=--ignore=%)
 
 coverage: $(VENV)/.development $(VENV)/.kubectl ## run all tests, and hold what they cover to its floor
 	$(BIN)/python -m pytest --cov

@@ -4,12 +4,12 @@ import contextlib
 import json
 import os
 import re
+import resource
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -396,11 +396,12 @@ def test_models_of_an_empty_store(tmp_path: Path) -> None:
 
 
 def test_help_is_instant_and_names_every_command() -> None:
-    started = time.perf_counter()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     shown = subprocess.run(
         [sys.executable, "-m", "plantood", "--help"], capture_output=True, text=True, check=True
     )
-    assert time.perf_counter() - started < 2
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2
     for name, command in main.commands.items():
         assert name in shown.stdout
         assert command.get_short_help_str()[:20] in shown.stdout
