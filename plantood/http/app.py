@@ -21,7 +21,7 @@ from http import HTTPStatus
 from typing import Any
 
 from bentoml import Service, server_context
-from bentoml.exceptions import BentoMLConfigException, BentoMLException
+from bentoml.exceptions import BentoMLException
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -32,6 +32,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from plantood.bento.ending import SENTENCES, answer_for_workers, end_the_server
+from plantood.bento.errors import SetupError
 from plantood.bento.liveness import is_served
 from plantood.bentoml_private import (
     SERVE_LOG,
@@ -174,12 +175,12 @@ class EdgeService(Service):  # type: ignore[misc]  # without types, see pyprojec
         """Give a request the time that the settings say, where the service names no other.
 
         Raises:
-            BentoMLConfigException: A setting cannot be used.
+            SetupError: A setting cannot be used.
         """
         try:
             timeout = Settings.from_environment().timeout_s
         except SettingsError as error:  # BentoML's commands print their own kind as one sentence
-            raise BentoMLConfigException(str(error)) from None
+            raise SetupError(str(error)) from None
         self.config["traffic"] = {"timeout": timeout, **(self.config.get("traffic") or {})}
         super().__attrs_post_init__()
         answer_for_workers()
