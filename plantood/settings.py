@@ -1,4 +1,4 @@
-"""What an operator can set: environment variables ``PLANTOOD_*``, read once when a process starts.
+"""What an operator can set: environment variables ``PLANTOOD_*``.
 
 ``python -m plantood.settings`` prints the table of ``docs/configuration.md``.
 """
