@@ -54,7 +54,9 @@ class ComposedGate:
                 is asked for again, or `GateUnavailable` is raised, which BentoML answers as 503.
                 By default ``PLANTOOD_ON_GATE_ERROR``, which is ``raise``.
             timeout_s: Longest time in seconds for a verdict; by default
-                ``PLANTOOD_GATE_TIMEOUT_S``.
+                ``PLANTOOD_GATE_TIMEOUT_S``. A gate or scorer in another process is not told: it
+                still gives up by its own ``PLANTOOD_GATE_TIMEOUT_S`` and
+                ``PLANTOOD_MAX_LATENCY_MS``, and works on for nobody where those are longer.
 
         Raises:
             SettingsError: An argument or an environment variable cannot be used.
