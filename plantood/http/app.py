@@ -2,7 +2,10 @@
 
 What is bounded here, from the outside in::
 
-    CORS ─► path and headers ─► metrics (known paths only) ─► access log ─► timeout ─► places
+    CORS ─► metrics (known paths only) ─► tracing ─► path and headers ─► access log ─► timeout
+         ─► places
+
+Where the access log is off, path and headers come last.
 
 Two things more that BentoML's server does otherwise than a gate must: it wraps the message of a 400
 in a list and logs a stack trace for it, and it answers 404 and 405 in plain text.
