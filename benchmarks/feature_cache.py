@@ -133,7 +133,7 @@ def measure(count: int, backbone_name: str, loop_epochs: int, folder: Path) -> s
 def _seconds_in_loop(trainer: Any, head: str, epochs: int) -> float:
     """Seconds of one epoch with the frozen backbone inside the model, photos read every time."""
     from plantood.training.fitting.fit import fit, optimizer_for
-    from plantood.training.fitting.losses import build_loss
+    from plantood.training.fitting.losses import WeightedBinaryCrossentropy
     from plantood.training.network.classifier import build_classifier, set_backbone_trainable
     from plantood.training.network.heads import build_head
 
@@ -151,7 +151,7 @@ def _seconds_in_loop(trainer: Any, head: str, epochs: int) -> float:
         model,
         trainer.photo_batches(trainer.dataset.train, training=True),
         trainer.photo_batches(trainer.dataset.val),
-        loss=build_loss("bce"),
+        loss=WeightedBinaryCrossentropy(1.0, 1.0),
         optimizer=optimizer_for(trainer.settings, LEARNING_RATES[head]),
         epochs=epochs,
         patience=epochs,

@@ -28,7 +28,7 @@ from plantood.training.fitting.unseen import UNSEEN, judge_unseen, unseen_of
 from plantood.training.judging.decision.rule import Rule, Unseen
 from plantood.training.judging.evaluation import Scored
 from plantood.training.judging.metrics import cross_entropy
-from plantood.training.judging.unseen import accepted_shares, mean_share
+from plantood.training.judging.unseen import LEAST, Accepted, accepted_shares
 from plantood.training.photos.data import LabelledPhoto
 from plantood.training.photos.dataset import Dataset, Photos
 from plantood.training.photos.division.units import units_of
@@ -118,10 +118,17 @@ def _figures(one: Unseen, rule: Rule) -> tuple[float, ...]:
     """Cost of 100 photos, half of them others, plants kept, false accepts and log loss."""
     calibrated = one.judged(rule, np.ones(len(one.plant), np.bool_))
     shares = accepted_shares(one.plant, calibrated, one.sources.tolist(), rule.threshold.threshold)
-    kept, accepted = mean_share(shares, "plant"), mean_share(shares, "other")
+    kept, accepted = _mean(shares, "plant"), _mean(shares, "other")
     cost = COSTS.false_accept_cost * accepted + COSTS.false_retake_cost * (1 - kept)
     after = replace(one, probabilities=calibrated[None])
     return 100 * cost / 2, kept, accepted, *after.losses(COSTS, (1.0, 1.0))
+
+
+def _mean(shares: list[Accepted], label: str) -> float:
+    """Of the sources of one class that have a say."""
+    mine = [one for one in shares if one.label == label]
+    told = [one for one in mine if one.count >= LEAST] or mine
+    return float(np.mean([one.share for one in told]))
 
 
 def table(every: dict[int, dict[tuple[str, str], list[list[float]]]]) -> str:

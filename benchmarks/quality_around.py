@@ -12,7 +12,7 @@ from rich.progress import track
 from benchmarks import bad_photos, overlays
 from plantood.model.policy import Policy, quality_reasons
 from plantood.photo.images import LoadedImage, load_image, load_whole
-from plantood.photo.quality import highlights, measure, reduce_to_luma, shadows, sharpness
+from plantood.photo.quality import SIDE, highlights, measure, reduced, shadows, sharpness
 from plantood.training.common.intervals import share
 from plantood.training.common.tables import markdown
 from plantood.verdict import ReasonCode
@@ -40,7 +40,8 @@ def reasons(photo: LoadedImage) -> tuple[list[ReasonCode], list[ReasonCode]]:
 
     The former is what was done before borders were looked for.
     """
-    luma = reduce_to_luma(photo.pixels)
+    grey = reduced(Image.fromarray(photo.pixels).convert("L"), SIDE)
+    luma = np.asarray(grey, dtype=np.float32)
     inside = measure(photo)
     whole = inside.model_copy(
         update={

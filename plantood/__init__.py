@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from plantood.bento.errors import SetupError
     from plantood.errors import (
         GateModelCorrupt,
         GateModelError,
@@ -52,6 +53,7 @@ _HOMES = {
     "Reason": "plantood.verdict",
     "ReasonCode": "plantood.verdict",
     "SettingsError": "plantood.errors",
+    "SetupError": "plantood.bento.errors",
     "UnreadablePhoto": "plantood.errors",
     "Verdict": "plantood.verdict",
     "load_image": "plantood.photo.images",
@@ -76,6 +78,7 @@ __all__ = [
     "Reason",
     "ReasonCode",
     "SettingsError",
+    "SetupError",
     "UnreadablePhoto",
     "Verdict",
     "load_image",

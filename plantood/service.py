@@ -18,9 +18,9 @@ from typing import Any
 
 import bentoml
 import numpy as np
-from bentoml.exceptions import BentoMLConfigException
 
 from plantood import __version__
+from plantood.bento.errors import SetupError
 from plantood.bento.gate_reference import GateReference
 from plantood.bento.graceful import keep_sockets, outlive_other_services, remove_sockets_at_exit
 from plantood.bento.liveness import answers, runs_beside
@@ -46,7 +46,7 @@ pin_packed_gate(Path.cwd())
 try:
     settings = Settings.from_environment()
 except SettingsError as error:  # BentoML's commands print their own kind as one sentence
-    raise BentoMLConfigException(str(error)) from None
+    raise SetupError(str(error)) from None
 
 prometheus.keep_apart()
 
@@ -73,7 +73,7 @@ def _before_start() -> None:
         tag = served_gate(settings.gate, PlantScorer.bento)  # type: ignore[attr-defined]  # a service
         gate = servable_gate(settings, tag)
     except PlantoodError as error:
-        raise BentoMLConfigException(str(error)) from None
+        raise SetupError(str(error)) from None
     os.environ[variable("gate")] = gate.tag
     remove_sockets_at_exit()
     if not has_trace_exporter():

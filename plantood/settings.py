@@ -1,4 +1,4 @@
-"""What an operator can set: environment variables ``PLANTOOD_*``, read once when a process starts.
+"""What an operator can set: environment variables ``PLANTOOD_*``.
 
 ``python -m plantood.settings`` prints the table of ``docs/configuration.md``.
 """
@@ -26,6 +26,8 @@ from plantood.tags import FORMS, tag_of
 PREFIX = "PLANTOOD_"
 MEBIBYTE = 1 << 20
 MEGAPIXEL = 1_000_000
+MOST_PHOTOS = 256
+"""In one request, and in one forward pass; more are not even counted."""
 
 
 def parse_policy(value: Any) -> Any:
@@ -134,7 +136,7 @@ class Settings(BaseSettings):
         "JPEG, 70 as an HEIC of a phone, 90 as a PNG, 23 as a WebP.",
     )
     max_photos: int = Field(
-        default=16, ge=1, le=256, description="Most photos in one `POST /check_batch`."
+        default=16, ge=1, le=MOST_PHOTOS, description="Most photos in one `POST /check_batch`."
     )
     workers: int = Field(
         default=1,
@@ -157,7 +159,7 @@ class Settings(BaseSettings):
         description="Threads of the network's forward pass. Default: the cores that it may use.",
     )
     max_batch_size: int = Field(
-        default=8, ge=2, le=256, description="Most photos in one forward pass."
+        default=8, ge=2, le=MOST_PHOTOS, description="Most photos in one forward pass."
     )
     max_latency_ms: int = Field(
         default=10_000,

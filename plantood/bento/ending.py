@@ -36,6 +36,7 @@ def end_the_server(error: Exception) -> None:
         return
     logger.error("The service cannot start: %s", error)
     supervisor = os.getppid()
+    # a worker is told the folder so; only the supervisor has it as BentoML's setting
     if folder := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         with contextlib.suppress(OSError):  # a full disk; then it ends with status 0
             _mark(folder, supervisor).touch()

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import bentoml
-from bentoml.exceptions import BentoMLConfigException, BentoMLException, NotFound
+from bentoml.exceptions import BentoMLException
 from bentoml.models import BentoModel
 
+from plantood.bento.errors import GateModelNotStored, SetupError
 from plantood.defaults import DEFAULT_GATE, GATE_NAME
-from plantood.errors import GateModelError, GateModelNotFound, PlantoodError
+from plantood.errors import GateModelError, PlantoodError
 from plantood.model.entry import GateModel
 from plantood.model.starter import install_starter
 from plantood.model.store import STARTER_VERSION, list_gates, load_gate, newest_gate
@@ -53,7 +54,7 @@ class GateReference(BentoModel):
         """The model in the store.
 
         Raises:
-            NotFound: There is none with this tag, here or in BentoCloud.
+            GateModelNotFound: There is none with this tag, here or in BentoCloud.
         """
         try:
             return super().resolve(*args, **kwargs)
@@ -64,8 +65,8 @@ class GateReference(BentoModel):
         """What a bento records of the model, once it has been verified.
 
         Raises:
-            NotFound: There is none with this tag, here or in BentoCloud.
-            BentoMLException: It is damaged, or another one is pinned.
+            GateModelNotFound: There is none with this tag, here or in BentoCloud.
+            SetupError: It is damaged, or another one is pinned.
         """
         try:
             info = super().to_info(alias)
@@ -75,12 +76,12 @@ class GateReference(BentoModel):
             try:  # what is packed damaged would be found out by those who unpack it
                 load_gate(info.tag, pin=self.pin)
             except GateModelError as error:
-                raise BentoMLException(str(error)) from error
+                raise SetupError(str(error)) from error
         return info
 
-    def _not_found(self) -> NotFound:
+    def _not_found(self) -> GateModelNotStored:
         known = ", ".join(gate.tag for gate in list_gates()) or "none"
-        return NotFound(
+        return GateModelNotStored(
             f"The Bento model store has no gate model {self.tag} (gates there: {known}). Name "
             f"another in {variable('gate')}, import one (bentoml models import FILE), train one, "
             f"or unset {variable('gate')}: then the starter gate is installed."
@@ -97,10 +98,7 @@ def open_store(tag: str) -> str:
         GateModelNotFound: The store has no such model.
         GateModelError: It is no tag.
     """
-    try:
-        return str(GateReference(tag).resolve().tag)
-    except BentoMLException as error:
-        raise GateModelNotFound(str(error)) from error
+    return str(GateReference(tag).resolve().tag)
 
 
 def gate_of(settings: Settings, tag: str | None = None) -> GateModel:
@@ -131,10 +129,10 @@ def gate_model(tag: str | None = None) -> GateReference:
             packed, unless another one is named.
 
     Raises:
-        BentoMLConfigException: ``tag`` is none, or a ``PLANTOOD_*`` variable cannot be used.
+        SetupError: ``tag`` is none, or a ``PLANTOOD_*`` variable cannot be used.
     """
     try:
         settings = Settings.from_environment()
         return GateReference(settings.gate if tag is None else tag, settings.gate_sha256)
     except PlantoodError as error:
-        raise BentoMLConfigException(str(error)) from None
+        raise SetupError(str(error)) from None

@@ -48,7 +48,7 @@ def record_gate(service: Service[Any]) -> None:
             that runs elsewhere is not packed, and nothing is recorded.
 
     Raises:
-        NotFound: The model store has no such gate.
+        GateModelNotFound: The model store has no such gate.
     """
     if pin_packed_gate(Path(service.working_dir)):  # the build has recorded it
         return

@@ -29,6 +29,8 @@ LONGEST_TMPDIR = 60
 @click.option("--gate", help="Tag in the model store; goes before PLANTOOD_GATE.")
 def serve(port: int, host: str, gate: str | None) -> None:
     """Serve the gate over HTTP, with a page at / to try it. Settings: PLANTOOD_* variables."""
+    from plantood.settings import variable
+
     address = _address(host)
     _ensure_servable(gate, port)
     _ensure_free(address, port)
@@ -37,7 +39,7 @@ def serve(port: int, host: str, gate: str | None) -> None:
     click.echo(f"Starting the gate at {url}; stop it with Ctrl-C.", err=True)
     command = [sys.executable, "-m", "bentoml", "serve", "plantood.service:PlantGate"]
     sys.stdout.flush()
-    environment = os.environ | ({"PLANTOOD_GATE": gate} if gate else {})
+    environment = os.environ | ({variable("gate"): gate} if gate else {})
     os.execve(command[0], [*command, "--host", str(address), "--port", str(port)], environment)
 
 

@@ -8,8 +8,6 @@ from collections.abc import Iterable
 from os import PathLike
 from typing import Any, Literal, TypeAlias, get_args
 
-import numpy as np
-from PIL import Image
 from starlette.datastructures import UploadFile
 
 from plantood.arguments import ensure_seconds
@@ -20,7 +18,7 @@ from plantood.judging.failures import FailureKind, WrongAnswer, as_gate_failure
 from plantood.judging.judge import Judge, Judged
 from plantood.judging.messages import Messages
 from plantood.judging.prepare import code_of
-from plantood.photo.forms import PhotoInput, close, portable, read
+from plantood.photo.forms import PhotoInput, close, ensure_photo, portable, read
 from plantood.photo.images import Limits, Photo
 from plantood.settings import Settings, naming
 from plantood.verdict import ReasonCode, Verdict
@@ -56,7 +54,9 @@ class ComposedGate:
                 is asked for again, or `GateUnavailable` is raised, which BentoML answers as 503.
                 By default ``PLANTOOD_ON_GATE_ERROR``, which is ``raise``.
             timeout_s: Longest time in seconds for a verdict; by default
-                ``PLANTOOD_GATE_TIMEOUT_S``.
+                ``PLANTOOD_GATE_TIMEOUT_S``. A gate or scorer in another process is not told: it
+                still gives up by its own ``PLANTOOD_GATE_TIMEOUT_S`` and
+                ``PLANTOOD_MAX_LATENCY_MS``, and works on for nobody where those are longer.
 
         Raises:
             SettingsError: An argument or an environment variable cannot be used.
@@ -118,7 +118,9 @@ class ComposedGate:
             language: As in :meth:`check`.
             keep: Hand on the decoded photo, and leave an upload's file open.
         """
-        _ensure_photo(photo)
+        if not isinstance(photo, UploadFile):
+            # wrong use by the caller is an error here, before it looks like a failure of the gate
+            ensure_photo(photo)
         deadline = asyncio.get_running_loop().time() + self.timeout_s
         try:
             if isinstance(photo, (str, PathLike)):
@@ -193,25 +195,4 @@ def ensure_outcome(on_gate_error: str | None) -> None:
         raise SettingsError(
             f"on_gate_error={on_gate_error!r} cannot be used; "
             f"allowed is {' or '.join(get_args(OnGateError))}."
-        )
-
-
-def _ensure_photo(photo: Any) -> None:
-    """Wrong use by the caller is an error here, before it looks like a failure of the gate.
-
-    Raises:
-        TypeError: It is of a type that is no photo, or an array of another dtype or shape.
-    """
-    if isinstance(photo, np.ndarray):
-        channels = photo.shape[2] if photo.ndim == 3 else 1
-        if photo.dtype != np.uint8 or photo.ndim not in (2, 3) or channels not in (1, 3, 4):
-            raise TypeError(
-                f"a photo as an array is uint8 [H, W, 3], not {photo.dtype} {list(photo.shape)}"
-            )
-    elif not isinstance(
-        photo, (bytes, bytearray, memoryview, str, PathLike, Image.Image, UploadFile)
-    ):
-        raise TypeError(
-            "a photo is given as bytes, a path, a Pillow image or a NumPy array, "
-            f"not as {type(photo).__name__}"
         )

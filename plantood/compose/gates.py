@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import bentoml
-from bentoml.exceptions import BentoMLConfigException
 
 from plantood.bento.ending import SENTENCES, answer_for_workers, end_the_server
+from plantood.bento.errors import SetupError
 from plantood.bento.gate_reference import GateReference
 from plantood.bento.packing import served_gate
 from plantood.bentoml_private import is_startup_hook, look_at_services, service_of
@@ -58,7 +58,7 @@ class ServiceGates:
         """Those in front of all methods of the service.
 
         Raises:
-            BentoMLConfigException: As of :meth:`gate`.
+            SetupError: As of :meth:`gate`.
         """
         bento_service = service_of(self._service)
         fronts = fronts_of(bento_service) if bento_service else {}
@@ -68,7 +68,7 @@ class ServiceGates:
         """The gate in front of a method, opened when it is first asked for.
 
         Raises:
-            BentoMLConfigException: There is none, or it cannot be used.
+            SetupError: There is none, or it cannot be used.
         """
         if front not in self._by_front:
             async with self._lock:
@@ -125,7 +125,7 @@ def _look_at(service: bentoml.Service[Any]) -> None:
     """Refuse gates that cannot be; those that can be are opened when the service starts.
 
     Raises:
-        BentoMLConfigException: There is no gate in front of a method, or it is of another type,
+        SetupError: There is no gate in front of a method, or it is of another type,
             and nothing in the class could change that before a photo comes.
     """
     fronts = fronts_of(service)
@@ -168,13 +168,13 @@ def _ensure_gate(owner: type, front: Front) -> None:
         raise _unusable(owner, front, error) from None
 
 
-def _missing(owner: type, front: Front) -> BentoMLConfigException:
-    return BentoMLConfigException(
+def _missing(owner: type, front: Front) -> SetupError:
+    return SetupError(
         f"There is no {owner.__name__}.{front.attribute}, in which @gated finds the gate of "
         f"{front.signature.name}; write `{front.attribute} = bentoml.depends(PlantScorer)` in the "
         'class, or name another attribute: @gated(gate="...").'
     )
 
 
-def _unusable(owner: type, front: Front, error: PlantoodError) -> BentoMLConfigException:
-    return BentoMLConfigException(f"{owner.__name__}.{front.attribute}: {error}")
+def _unusable(owner: type, front: Front, error: PlantoodError) -> SetupError:
+    return SetupError(f"{owner.__name__}.{front.attribute}: {error}")

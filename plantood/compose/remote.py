@@ -15,12 +15,12 @@ from plantood.arguments import ensure_count, ensure_seconds
 from plantood.errors import PhotoTooLarge, SettingsError, UnreadablePhoto
 from plantood.judging.failures import FailureKind, GateUnavailable, WrongAnswer, as_gate_failure
 from plantood.judging.messages import shortened
-from plantood.photo.forms import as_file, portable
+from plantood.photo.forms import as_file, ensure_photo, portable
 from plantood.photo.images import Photo
 from plantood.settings import Settings
 from plantood.verdict import Verdict
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("bentoml.plantood")
 
 RETRIES = 2
 """Further attempts if there is no connection, or it breaks."""
@@ -117,8 +117,13 @@ class RemoteGate:
             PhotoFileError: No photo can be read at this path.
             UnreadablePhoto: The gate does not take its bytes (400, 413, 415).
             GateUnavailable: There is no verdict; its ``kind`` says why: no connection, no answer
-                in time, an error, or an answer that is no verdict.
+                in time, an error, or an answer that is no verdict; or this client is closed.
+            TypeError: ``photo`` is of none of these types.
         """
+        ensure_photo(photo)
+        if self._client.is_closed:
+            because = "this RemoteGate is closed"
+            raise GateUnavailable(FailureKind.FAILED, "close() was called", because)
         try:
             async with asyncio.timeout(self.timeout_s):
                 file = await asyncio.to_thread(portable, photo, self._max_bytes)

@@ -7,8 +7,8 @@ from typing import Any
 
 import bentoml
 import numpy as np
-from bentoml.exceptions import BentoMLConfigException
 
+from plantood.bento.errors import SetupError
 from plantood.errors import PlantoodError
 from plantood.judging.rules import servable_gate
 from plantood.model.store import load_gate
@@ -55,13 +55,13 @@ def gate_runner(tag: str | None = None, name: str = NAME) -> bentoml.legacy.Runn
         name: Of the runner.
 
     Raises:
-        BentoMLConfigException: The gate model or a setting cannot be used.
+        SetupError: The gate model or a setting cannot be used.
     """
     try:
         settings = Settings.from_environment()
         gate = servable_gate(settings, tag)
     except PlantoodError as error:
-        raise BentoMLConfigException(str(error)) from None
+        raise SetupError(str(error)) from None
     # `latest` may come to mean another model while the service runs
     os.environ[variable("gate")] = gate.tag
     return bentoml.legacy.Runner(

@@ -21,9 +21,7 @@ from plantood.photo.forms import Form
 from plantood.photo.images import LoadedImage
 from plantood.verdict import Verdict
 
-TAKES = (
-    "PIL.Image.Image, pathlib.Path, bytes or plantood.photo.images.LoadedImage, or a list of them"
-)
+TAKES = "PIL.Image.Image, pathlib.Path, bytes or plantood.LoadedImage, or a list of them"
 
 
 @dataclass(frozen=True, eq=False)

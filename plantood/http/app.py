@@ -2,7 +2,10 @@
 
 What is bounded here, from the outside in::
 
-    CORS ─► path and headers ─► metrics (known paths only) ─► access log ─► timeout ─► places
+    CORS ─► metrics (known paths only) ─► tracing ─► path and headers ─► access log ─► timeout
+         ─► places
+
+Where the access log is off, path and headers come last.
 
 Two things more that BentoML's server does otherwise than a gate must: it wraps the message of a 400
 in a list and logs a stack trace for it, and it answers 404 and 405 in plain text.
@@ -21,7 +24,7 @@ from http import HTTPStatus
 from typing import Any
 
 from bentoml import Service, server_context
-from bentoml.exceptions import BentoMLConfigException, BentoMLException
+from bentoml.exceptions import BentoMLException
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -32,6 +35,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from plantood.bento.ending import SENTENCES, answer_for_workers, end_the_server
+from plantood.bento.errors import SetupError
 from plantood.bento.liveness import is_served
 from plantood.bentoml_private import (
     SERVE_LOG,
@@ -174,12 +178,12 @@ class EdgeService(Service):  # type: ignore[misc]  # without types, see pyprojec
         """Give a request the time that the settings say, where the service names no other.
 
         Raises:
-            BentoMLConfigException: A setting cannot be used.
+            SetupError: A setting cannot be used.
         """
         try:
             timeout = Settings.from_environment().timeout_s
         except SettingsError as error:  # BentoML's commands print their own kind as one sentence
-            raise BentoMLConfigException(str(error)) from None
+            raise SetupError(str(error)) from None
         self.config["traffic"] = {"timeout": timeout, **(self.config.get("traffic") or {})}
         super().__attrs_post_init__()
         answer_for_workers()

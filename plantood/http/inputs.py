@@ -35,9 +35,8 @@ from plantood.http.body import (
 )
 from plantood.photo.forms import as_upload, to_wire
 from plantood.refusals import RequestRefused
+from plantood.settings import MOST_PHOTOS
 
-MOST_PHOTOS = 256
-"""In one form, whatever the settings allow; more are not even counted."""
 FURTHER_FIELDS = 10
 """Of which nothing is known, in one form."""
 

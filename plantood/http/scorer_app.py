@@ -29,12 +29,10 @@ from plantood.http.app import EdgeApp, EdgeService
 from plantood.http.inputs import is_of_the_bento
 from plantood.http.uploads import UploadLimit
 from plantood.refusals import RequestRefused
+from plantood.settings import MOST_PHOTOS
 
 MAX_BODY_BYTES = 64 << 20
 """Of one call: 256 photos of 224 pixels a side are 39 MB."""
-
-MOST_PHOTOS = 256
-"""In one call: the most that `PLANTOOD_MAX_BATCH_SIZE` allows."""
 
 _SHAPE = struct.Struct("<4I")
 """What stands before the pixels: photos, height, width, channels."""

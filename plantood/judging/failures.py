@@ -45,9 +45,9 @@ class GateUnavailable(RequestRefused):
         detail: What exactly happened, for a log.
     """
 
-    def __init__(self, kind: FailureKind, detail: str) -> None:
+    def __init__(self, kind: FailureKind, detail: str, because: str = "") -> None:
         self.kind = kind
-        self.because = _BECAUSE[kind]
+        self.because = because or _BECAUSE[kind]
         super().__init__(
             f"The photo could not be judged, because {self.because}; try again in a few seconds.",
             HTTPStatus.SERVICE_UNAVAILABLE,

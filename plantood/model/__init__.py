@@ -1,1 +1,1 @@
-"""The gate model: its entry in the Bento model store, its scorer, thresholds and statistics."""
+"""The gate model: its entry in the Bento model store, its scorer, thresholds and memory."""

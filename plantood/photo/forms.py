@@ -32,6 +32,25 @@ class Form(Enum):
     LOADED = LoadedImage  # upright and reduced, as the gate saw it
 
 
+def ensure_photo(photo: Any) -> None:
+    """Refuse what is no photo, and what nobody can decode or send as one.
+
+    Raises:
+        TypeError: It is of a type that is no photo, or an array of another dtype or shape.
+    """
+    if isinstance(photo, np.ndarray):
+        channels = photo.shape[2] if photo.ndim == 3 else 1
+        if photo.dtype != np.uint8 or photo.ndim not in (2, 3) or channels not in (1, 3, 4):
+            raise TypeError(
+                f"a photo as an array is uint8 [H, W, 3], not {photo.dtype} {list(photo.shape)}"
+            )
+    elif not isinstance(photo, (bytes, bytearray, memoryview, str, os.PathLike, Image.Image)):
+        raise TypeError(
+            "a photo is given as bytes, a path, a Pillow image or a NumPy array, "
+            f"not as {type(photo).__name__}"
+        )
+
+
 def read(photo: PhotoInput) -> Photo:
     """The photo in a form that the gate judges; of an upload all of its bytes.
 

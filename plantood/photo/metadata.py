@@ -17,7 +17,6 @@ from io import BytesIO
 from PIL import Image
 
 from plantood.photo.formats import exif, jpeg, png
-from plantood.photo.formats.jpeg import END_OF_IMAGE, segments
 from plantood.photo.images import Limits, load_image
 
 PNG_CHUNKS = frozenset(
@@ -29,9 +28,8 @@ RESAVED_SIDE = 1024
 """Photos of other formats are saved anew, at about this shorter side at least, in pixels."""
 RESAVED_QUALITY = 95
 
-_APP0, _APP2, _APP14 = 0xE0, 0xE2, 0xEE
+_APP2 = 0xE2
 _APP0_HEADER = b"\xff\xe0\x00\x10"
-_SCAN, _END = 0xDA, 0xD9
 
 
 def without_metadata(photo: bytes, limits: Limits | None = None) -> tuple[bytes, str]:
@@ -66,14 +64,14 @@ def _jpeg(photo: bytes) -> bytes:
         turned = b"Exif\0\0" + orientation
         kept.append(b"\xff\xe1" + struct.pack(">H", 2 + len(turned)) + turned)
     end, in_scan = len(jpeg.START_OF_IMAGE), False
-    for marker, position, content in segments(photo):
+    for marker, position, content in jpeg.segments(photo):
         if in_scan:
             kept.append(photo[end:position])  # entropy-coded data
-        if marker == _END:
+        if marker == jpeg.END:
             break
         end = position + 4 + len(content)
-        in_scan = marker == _SCAN
-        if marker == _APP0 and content.startswith(b"JFIF\0") and len(content) >= 14:
+        in_scan = marker == jpeg.SCAN
+        if marker == jpeg.APP0 and content.startswith(b"JFIF\0") and len(content) >= 14:
             kept.append(_APP0_HEADER + content[:12] + bytes(2))  # without its thumbnail
         elif _is_needed(marker, content):
             kept.append(photo[position:end])
@@ -81,13 +79,13 @@ def _jpeg(photo: bytes) -> bytes:
         if not in_scan:
             raise ValueError("the JPEG has no scan")
         kept.append(photo[end:].rstrip(b"\0"))  # complete, but for its end marker
-    return b"".join(kept) + END_OF_IMAGE
+    return b"".join(kept) + jpeg.END_OF_IMAGE
 
 
 def _is_needed(marker: int, content: bytes) -> bool:
     if 0xC0 <= marker <= 0xDF:  # frames, tables, scans, restart interval
         return True
-    return (marker == _APP14 and content.startswith(b"Adobe")) or (
+    return (marker == jpeg.APP14 and content.startswith(b"Adobe")) or (
         marker == _APP2 and content.startswith(b"ICC_PROFILE\0")
     )
 

@@ -64,28 +64,16 @@ def picture_luma(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         pixels: uint8 RGB ``[H, W, 3]``.
 
     Returns:
-        As :func:`reduce_to_luma`, which it is where there are no such things.
+        float32 ``[h, w]``, ITU-R BT.601 luma, 0 to 255, reduced to the size at which cues are
+        measured; a small photo is not enlarged.
     """
     image = Image.fromarray(pixels).convert("L")
-    coarse = _reduced(image, BORDER_SIDE)
+    coarse = reduced(image, BORDER_SIDE)
     left, top, right, bottom = picture_box(np.asarray(coarse, dtype=np.float32))
     if (right - left, bottom - top) != coarse.size:
         x, y = image.width / coarse.width, image.height / coarse.height
         image = image.crop((ceil(left * x), ceil(top * y), int(right * x), int(bottom * y)))
-    return np.asarray(_reduced(image, SIDE), dtype=np.float32)
-
-
-def reduce_to_luma(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Reduce a photo to the size at which cues are measured; small ones are not enlarged.
-
-    Args:
-        pixels: uint8 RGB ``[H, W, 3]``.
-
-    Returns:
-        float32 ``[h, w]``, ITU-R BT.601 luma, 0 to 255.
-    """
-    image = Image.fromarray(pixels).convert("L")
-    return np.asarray(_reduced(image, SIDE), dtype=np.float32)
+    return np.asarray(reduced(image, SIDE), dtype=np.float32)
 
 
 def highlights(luma: NDArray[np.float32]) -> float:
@@ -109,7 +97,7 @@ def sharpness(luma: NDArray[np.float32]) -> float:
     the second motion, which leaves edges along its own direction crisp.
 
     Args:
-        luma: float32 ``[h, w]``, 0 to 255, at the size of :func:`reduce_to_luma`.
+        luma: float32 ``[h, w]``, 0 to 255, at the size of :func:`picture_luma`.
     """
     if min(luma.shape) < 2 * _TAPS:
         return 1.0  # nothing can be measured; the photo is too small anyway
@@ -156,7 +144,8 @@ def steadiness(luma: NDArray[np.float32]) -> float:
     return float(min(1, max(fine_ratio / _EVEN, relative / _EVEN_AS_COARSE)))
 
 
-def _reduced(image: Image.Image, side: int) -> Image.Image:
+def reduced(image: Image.Image, side: int) -> Image.Image:
+    """A picture with a longer side of at most ``side``, or more if it is elongated."""
     scale = max(side / max(image.size), side / _MOST_ELONGATED / min(image.size))
     if scale >= 1:
         return image

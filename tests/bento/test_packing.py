@@ -9,8 +9,8 @@ from pathlib import Path
 import bentoml
 import pytest
 from bentoml._internal.bento.bento import Bento
-from bentoml.exceptions import BentoMLException, NotFound
 
+from plantood.bento.errors import SetupError
 from plantood.bento.gate_reference import GateReference, gate_model, gate_of
 from plantood.bento.packing import (
     GATE_LABEL,
@@ -20,7 +20,7 @@ from plantood.bento.packing import (
     served_gate,
 )
 from plantood.defaults import DEFAULT_GATE
-from plantood.errors import GateModelError
+from plantood.errors import GateModelError, GateModelNotFound
 from plantood.model.entry import HEAD, MANIFEST, sha256
 from plantood.model.starter import starter_dir
 from plantood.model.store import load_gate, save_gate, verify_gate
@@ -65,7 +65,7 @@ def test_a_gate_that_runs_elsewhere_is_not_recorded() -> None:
 
 
 def test_a_gate_that_the_store_lacks_is_an_error() -> None:
-    with pytest.raises(NotFound, match=f"has no gate model {NAME}"):
+    with pytest.raises(GateModelNotFound, match=f"has no gate model {NAME}"):
         record_gate(Composed)
 
 
@@ -97,7 +97,7 @@ def test_a_gate_that_was_tampered_with_is_not_packed(tag: str, tmp_path: Path) -
     assert GateReference(tag).to_info().tag == bentoml.Tag.from_str(tag)
     with (Path(bentoml.models.get(tag).path) / HEAD).open("ab") as file:
         file.write(b"\n")
-    with pytest.raises(BentoMLException, match=rf"{HEAD} differs from the digest"):
+    with pytest.raises(SetupError, match=rf"{HEAD} differs from the digest"):
         GateReference(tag).to_info()
     before = {bento.tag for bento in bentoml.list()}
     built = _run_build(tmp_path)
@@ -112,13 +112,13 @@ def test_another_gate_than_the_pinned_one_is_not_packed(
 ) -> None:
     monkeypatch.setenv(SHA256_VARIABLE, "0" * 64)
     for reference in (gate_model(tag), GateReference(tag, "0" * 64)):
-        with pytest.raises(BentoMLException, match=f"{tag} is not the gate model that .* pins"):
+        with pytest.raises(SetupError, match=f"{tag} is not the gate model that .* pins"):
             reference.to_info()
     assert GateReference(tag).to_info().tag == bentoml.Tag.from_str(tag)
 
 
 def test_what_is_no_tag_is_a_sentence_of_bentoml_s_commands() -> None:
-    with pytest.raises(BentoMLException, match="'bad tag!' is no tag of a gate model"):
+    with pytest.raises(SetupError, match="'bad tag!' is no tag of a gate model"):
         gate_model("bad tag!")
 
 

@@ -12,7 +12,15 @@ import PIL.Image
 from pydantic import BaseModel, Field
 
 from plantood import Gate
-from plantood.compose import ComposedGate, PlantGate, PlantScorer, RemoteGate, Verdict, gated
+from plantood.compose import (
+    ComposedGate,
+    PlantGate,
+    PlantScorer,
+    RemoteGate,
+    Verdict,
+    gate_model,
+    gated,
+)
 from plantood.photo.images import LoadedImage
 
 GATE_URL = os.environ.get("GATE_URL", "http://127.0.0.1:1")
@@ -56,6 +64,7 @@ class Detector:
     gate = bentoml.depends(PlantScorer)
     plant_gate = bentoml.depends(PlantGate)
     elsewhere = bentoml.depends(url=GATE_URL)
+    own_gate = gate_model()
     inner = bentoml.depends(Inner)
 
     def __init__(self) -> None:
@@ -99,6 +108,11 @@ class Detector:
     @bentoml.api
     @gated(gate="elsewhere")
     def by_url(self, image: bytes, verdict: Verdict) -> Seen:
+        return Seen(form="bytes", verdict=verdict)
+
+    @bentoml.api
+    @gated(gate="own_gate")
+    def by_model(self, image: bytes, verdict: Verdict) -> Seen:
         return Seen(form="bytes", verdict=verdict)
 
     @bentoml.api

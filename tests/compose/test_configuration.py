@@ -101,6 +101,10 @@ def _by_detector(way: str) -> Ask:
     )
 
 
+def _by_decorator(api: str) -> Ask:
+    return lambda request, photo: _post(request.getfixturevalue("detector"), api, "image", photo)
+
+
 WAYS: dict[str, Ask] = {
     "in process": lambda request, photo: _run(request, "-c", IN_PROCESS, str(photo)),
     "command": lambda request, photo: _run(
@@ -112,9 +116,8 @@ WAYS: dict[str, Ask] = {
     "depends on a url": _by_detector("url"),
     "remote gate": _by_detector("client"),
     "gate in the service's process": _by_detector("process"),
-    "decorator": lambda request, photo: _post(
-        request.getfixturevalue("detector"), "by_scorer", "image", photo
-    ),
+    "decorator": _by_decorator("by_scorer"),
+    "decorator, gate_model": _by_decorator("by_model"),
     "legacy runner": lambda request, photo: (
         httpx.post(
             f"{request.getfixturevalue('legacy').url}/verdict",

@@ -267,12 +267,18 @@ def test_one_that_is_closed_is_not_ready_and_cannot_judge() -> None:
             gate = RemoteGate(url)
             await gate.close()
             assert not await gate.is_ready()
-            with pytest.raises(GateUnavailable):
+            with pytest.raises(GateUnavailable, match="because this RemoteGate is closed"):
                 await gate.check(PLANT)
             await gate.close()
             assert connections == []
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("photo", [42, None, np.zeros((4, 4, 3)), np.zeros(4, np.uint8)])
+def test_what_is_no_photo_is_no_failure_of_the_gate(photo: object) -> None:
+    with pytest.raises(TypeError, match="a photo"):
+        asyncio.run(RemoteGate("http://127.0.0.1:1").check(photo))
 
 
 @pytest.mark.parametrize("proxy", ["ftp://proxy:21", "http://proxy:port"])

@@ -122,7 +122,7 @@ async def _streams_async(self: Any, image: Path) -> Any:
         (_within, "a photo within a model (report.photo) is not seen"),
         (_many_verdicts, "annotate verdict as Verdict"),
         (_one_verdict, "annotate verdicts as list[Verdict]"),
-        (_none, "it has none"),
+        (_none, "bytes or plantood.LoadedImage, or a list of them; it has none"),
         (_rest, "name its parameters, instead of *more"),
         (_words, "name its parameters, instead of **more"),
         (_one_answer, "to return a list"),

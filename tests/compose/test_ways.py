@@ -1,4 +1,4 @@
-"""Five ways to the gate, one verdict for a photo."""
+"""Six ways to the gate, one verdict for a photo."""
 
 from __future__ import annotations
 
@@ -65,6 +65,7 @@ WAYS = {
     "4 url": undecorated("url"),
     "4 client": undecorated("client"),
     "5 runner": by_runner,
+    "6 decorator, gate_model": decorated("by_model"),
     "in process": undecorated("process"),
 }
 

@@ -137,7 +137,7 @@ def test_it_names_the_present_version_of_plantood() -> None:
     bentofile = yaml.safe_load((EXAMPLE / "bentofile.yaml").read_text())
     assert bentofile["python"]["wheels"] == [f"wheels/{WHEEL}"]
     assert f"wheels/{WHEEL}" in (EXAMPLE / "Makefile").read_text()
-    requirement = f"plantood[heif]=={plantood.__version__}"
+    requirement = f"plantood=={plantood.__version__}"
     assert requirement in (EXAMPLE / "pyproject.toml").read_text()
 
 

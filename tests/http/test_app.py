@@ -6,8 +6,8 @@ from typing import Any
 
 import bentoml
 import pytest
-from bentoml.exceptions import BentoMLConfigException
 
+from plantood.bento.errors import SetupError
 from plantood.http.app import EdgeService
 
 
@@ -38,5 +38,5 @@ def test_a_setting_that_cannot_be_used_is_said_when_it_is_made(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("PLANTOOD_TIMEOUT_S", "soon")
-    with pytest.raises(BentoMLConfigException, match="PLANTOOD_TIMEOUT_S='soon' cannot be used"):
+    with pytest.raises(SetupError, match="PLANTOOD_TIMEOUT_S='soon' cannot be used"):
         timeout()

@@ -20,8 +20,9 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from plantood.bentoml_private import never_wait
 from plantood.http import scorer_app
-from plantood.http.scorer_app import MOST_PHOTOS, ScoreInput
+from plantood.http.scorer_app import ScoreInput
 from plantood.refusals import RequestRefused
+from plantood.settings import MOST_PHOTOS
 from tests.damage import damaged
 from tests.security.payloads import forged_array, large_memo
 from tests.strangers import request
@@ -108,6 +109,7 @@ def test_what_is_not_sent_as_gates_do_is_refused_unread(value: Any) -> None:
 READ = """
 import resource, sys
 from plantood.refusals import RequestRefused
+from plantood.settings import MOST_PHOTOS
 from tests.http.test_scorer_app import received
 
 resource.setrlimit(resource.RLIMIT_CPU, (60, 60))

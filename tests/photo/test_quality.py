@@ -14,7 +14,7 @@ from plantood.photo.quality import (
     crispness,
     highlights,
     measure,
-    reduce_to_luma,
+    picture_luma,
     shadows,
     sharpness,
     steadiness,
@@ -40,11 +40,11 @@ def rng(request: pytest.FixtureRequest) -> np.random.Generator:
 def test_luma_is_bt601_at_one_size() -> None:
     red = np.zeros((300, 400, 3), np.uint8)
     red[..., 0] = 200
-    luma = reduce_to_luma(red)
+    luma = picture_luma(red)
     assert luma.shape == (SIDE * 3 // 4, SIDE)
     assert luma.dtype == np.float32
     assert np.abs(luma - 0.299 * 200).max() < 1
-    assert reduce_to_luma(red[:50, :60]).shape == (50, 60)
+    assert picture_luma(red[:50, :60]).shape == (50, 60)
 
 
 def test_highlights_and_shadows_are_percentiles() -> None:
@@ -70,7 +70,7 @@ def test_crispness_falls_with_blur_and_ignores_what_is_flat() -> None:
     values = []
     for strength in (0.002, 0.01, 0.02, 0.04):
         blurred = bad_photos.defocus(np.asarray(image), strength, np.random.default_rng(0))
-        values.append(crispness(reduce_to_luma(blurred)))
+        values.append(crispness(picture_luma(blurred)))
     assert values == sorted(values, reverse=True)
     assert crispness(np.full((64, 64), 80, np.float32)) == 0
 
@@ -178,7 +178,7 @@ def test_leaf_with_parallel_veins_is_sharp() -> None:
 def test_nothing_is_lost_by_measuring_a_reduced_jpeg() -> None:
     large = scene(4000, 3000)
     reduced = measure(load_image(encode(large, quality=92)))
-    whole = sharpness(reduce_to_luma(np.asarray(large)))
+    whole = sharpness(picture_luma(np.asarray(large)))
     assert reduced.sharpness == pytest.approx(whole, abs=0.05)
 
 

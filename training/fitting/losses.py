@@ -13,7 +13,6 @@ import numpy as np
 from keras import ops
 from numpy.typing import ArrayLike, NDArray
 
-from plantood.training.common.settings import loss_weights
 from plantood.training.judging.metrics import EPSILON, cross_entropy
 
 
@@ -58,13 +57,6 @@ class WeightedBinaryCrossentropy(keras.losses.Loss):  # type: ignore[misc] # Ker
             "reduction": self.reduction,
             "name": self.name,
         }
-
-
-def build_loss(
-    name: str, weights: tuple[float | None, float | None] = (None, None)
-) -> WeightedBinaryCrossentropy:
-    """The loss of this name, its weights replaced where they are given."""
-    return WeightedBinaryCrossentropy(*loss_weights(name, weights))
 
 
 def mean_loss(

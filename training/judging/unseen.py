@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from plantood.training.common.intervals import mean, share
@@ -55,13 +54,6 @@ def accepted_shares(
         )
         for row in by_source(labels, probabilities, sources, threshold)
     ]
-
-
-def mean_share(shares: Sequence[Accepted], label: str) -> float:
-    """Mean over the sources of one class that have a say; not a number if there are none."""
-    mine = [one for one in shares if one.label == label]
-    told = [one for one in mine if one.count >= LEAST] or mine
-    return float(np.mean([one.share for one in told])) if told else float("nan")
 
 
 def unseen_table(columns: Mapping[str, Sequence[Accepted]]) -> tuple[Row, list[Row]]:

@@ -29,18 +29,28 @@ class ReviewClient:
         reviewer: Name under which the decisions count.
         token: If the server asks for one and it is not in ``url``.
         timeout: Seconds for one request.
+
+    Raises:
+        ReviewRefused: ``url`` is no address, or the proxy that the environment names is none.
     """
 
     def __init__(
         self, url: str, reviewer: str, token: str | None = None, timeout: float = 30
     ) -> None:
-        address = httpx.URL(url)
-        token = token or address.params.get("token")
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
         self.reviewer = reviewer
-        self._http = httpx.Client(
-            base_url=address.copy_with(query=None), headers=headers, timeout=timeout
-        )
+        try:
+            address = httpx.URL(url)
+            token = token or address.params.get("token")
+            self._http = httpx.Client(
+                base_url=address.copy_with(query=None),
+                headers={"Authorization": f"Bearer {token}"} if token else {},
+                timeout=timeout,
+            )
+        except (httpx.InvalidURL, ValueError, ImportError) as error:  # the latter of SOCKS
+            raise ReviewRefused(
+                f"{url!r} cannot be asked ({error}); give the address that "
+                "`plantood review` prints."
+            ) from error
 
     def __enter__(self) -> ReviewClient:
         """Use the client, and close its connection at the end."""

@@ -24,6 +24,8 @@ from plantood.photo.formats import exif
 
 START_OF_IMAGE = b"\xff\xd8"
 END_OF_IMAGE = b"\xff\xd9"
+SCAN, END, APP0, APP14 = 0xDA, 0xD9, 0xE0, 0xEE
+"""Markers, by their second byte."""
 MAX_SEGMENTS = 2_000
 """Before the pixels. Cameras write some twenty; a large colour profile or a panorama's metadata
 comes in a few hundred."""
@@ -44,7 +46,7 @@ _BYTES_A_PIXEL = 7
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _HEADER_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd8]")
 _STRAY = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
-_SCAN, _END, _APP0, _APP1, _APP14 = 0xDA, 0xD9, 0xE0, 0xE1, 0xEE
+_APP1 = 0xE1
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SEQUENTIAL = frozenset({0xC0, 0xC1, 0xC9})
 _ALONE = 0x01
@@ -127,15 +129,15 @@ def read(data: bytes) -> Jpeg:
     kept, adobe, frame, exif_data, xmp = [START_OF_IMAGE], b"", b"", b"", b""
     sequential = True
     for marker, start, segment in _header(data):
-        if marker == _SCAN:
+        if marker == SCAN:
             break
         if marker in _FRAMES and not frame:
             frame, sequential = segment, marker in _SEQUENTIAL
         if 0xC0 <= marker <= 0xDF:  # frames, tables, restart interval
             kept.append(data[start : start + 4 + len(segment)])
-        elif marker == _APP0 and segment.startswith(b"JFIF\0") and len(segment) >= 14:
+        elif marker == APP0 and segment.startswith(b"JFIF\0") and len(segment) >= 14:
             kept.append(_JFIF + segment[7:12] + b"\0\0")
-        elif marker == _APP14 and segment.startswith(b"Adobe") and len(segment) >= 12:
+        elif marker == APP14 and segment.startswith(b"Adobe") and len(segment) >= 12:
             adobe = segment
         elif marker == _APP1 and segment.startswith(b"Exif\0\0"):
             exif_data = exif_data or segment
@@ -188,11 +190,11 @@ def _header(data: bytes) -> Iterator[tuple[int, int, bytes]]:
         if not found and len(data) - position > MAX_PADDING:
             break
         start = found.start() if found else len(data)
-        if not found or data[start + 1] == _END or len(data) <= start + 4:
+        if not found or data[start + 1] == END or len(data) <= start + 4:
             raise UnreadablePhoto("the JPEG broke off within its header; send it again")
         marker, segment = data[start + 1], _segment(data, start)
         yield marker, start, segment
-        if marker == _SCAN:
+        if marker == SCAN:
             return
         position = _behind(data, start, segment)
     raise UnreadablePhoto("the file is made of headers without a photo")
@@ -209,9 +211,9 @@ def _ensure_all_scans(scans: bytes, frame: bytes, sequential: bool) -> None:
     """
     lacking = {id: dict.fromkeys(range(64), 1) for id in frame[6 : 6 + 3 * frame[5] : 3]}
     for marker, _, scan in segments(START_OF_IMAGE + scans):
-        if marker == _END:
+        if marker == END:
             break
-        if marker != _SCAN or not scan or len(scan) < 4 + 2 * scan[0]:
+        if marker != SCAN or not scan or len(scan) < 4 + 2 * scan[0]:
             continue
         first, last, bits = (0, 63, 0) if sequential else scan[1 + 2 * scan[0] :][:3]
         for id in scan[1 : 1 + 2 * scan[0] : 2]:

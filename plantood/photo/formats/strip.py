@@ -5,7 +5,7 @@ from __future__ import annotations
 from PIL import UnidentifiedImageError
 
 from plantood.errors import UnreadablePhoto
-from plantood.photo.formats import isobmff, png, segments, signatures, tiff, webp
+from plantood.photo.formats import gif_bmp, isobmff, png, signatures, tiff, webp
 from plantood.photo.formats.bare import Bare
 
 
@@ -25,10 +25,10 @@ def bare(data: bytes) -> Bare:
         case "tiff":
             return tiff.bare(data)
         case "gif":
-            segments.ensure_short_gif(data)
+            gif_bmp.ensure_short_gif(data)
             return Bare(data)
         case "bmp":
-            segments.ensure_plain_bmp(data)
+            gif_bmp.ensure_plain_bmp(data)
             return Bare(data)
         case "heic" | "avif" as format:
             if not signatures.brands(data) & (signatures.HEIF_BRANDS | signatures.AVIF_BRANDS):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from plantood.errors import UnreadablePhoto
 from plantood.photo.formats import jpeg
+from plantood.photo.images import load_image
 from tests.damage import damaged
 from tests.photos import encode, scene
 
@@ -95,3 +96,31 @@ def test_the_pixels_that_come_out_are_counted_at_their_scale(factor: int, scale:
     assert (width, height) == (-(-801 // scale), -(-600 // scale))
     assert photo.memory(factor) >= 7 * width * height
     assert photo.memory(factor) - len(photo.data) <= 8 * width * height
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        pytest.param(b"\xff\xd8" * 1_000_000, id="start markers"),
+        pytest.param(b"\xff\xd8" + b"\xff" * 1_000_000, id="padding"),
+        pytest.param(b"\xff\xd8" + b"\xff\xd0" * 1_000_000, id="restart markers"),
+        pytest.param(b"\xff\xd8" + b"\xff\xe1\x00\x02" * 500_000, id="empty segments"),
+        pytest.param(b"\xff\xd8" + b"\x00" * 1_000_000, id="zeros"),
+    ],
+)
+def test_a_file_of_headers_is_refused(junk: bytes) -> None:
+    with pytest.raises(UnreadablePhoto, match="made of headers"):
+        load_image(junk)
+
+
+@pytest.mark.parametrize("more", [{"comment": b"x" * 60_000}, {"icc_profile": bytes(4_000_000)}])
+def test_a_large_comment_or_colour_profile_passes(more: dict[str, bytes]) -> None:
+    assert load_image(encode(PICTURE, **more)).width == 160
+
+
+@pytest.mark.parametrize(
+    "between", [b"\xff" * 100, b"\xff\xfe\x00\x04hi" * (jpeg.MAX_SEGMENTS // 2)]
+)
+def test_padding_and_segments_pass_up_to_their_limit(between: bytes) -> None:
+    photo = PHOTOS["baseline"]
+    assert load_image(photo[:2] + between + photo[2:]).width == 160

@@ -99,3 +99,11 @@ def test_any_metadata_are_read_or_refused(
         cut_off = chunks + struct.pack(">I", 3) + b"prVt" + behind
         assert 1 <= png.read(payloads.png_with(cut_off, PICTURE)).orientation <= 8
     assert png.read(payloads.png_with(chunks, PICTURE)).with_chunks(png.PICTURE) == PICTURE
+
+
+@given(st.sampled_from([b"tEXt", b"IDAT"]), st.integers(5_000, 7_000), st.binary(max_size=8))
+def test_countless_small_pieces_are_always_refused(
+    kind: bytes, pieces: int, content: bytes
+) -> None:
+    with pytest.raises(UnreadablePhoto, match="made of headers"):
+        png.read(PICTURE[:33] + png_chunk(kind, content) * pieces)

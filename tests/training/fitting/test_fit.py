@@ -10,7 +10,7 @@ import pytest
 from plantood.training.common.settings import FitSettings
 from plantood.training.fitting import fit as fit_module
 from plantood.training.fitting.fit import Batches, FitResult, array_batches, fit, optimizer_for
-from plantood.training.fitting.losses import build_loss
+from plantood.training.fitting.losses import WeightedBinaryCrossentropy
 
 RNG = np.random.default_rng(0)
 TRAIN_Y = RNG.integers(0, 2, 90).astype(np.float32)
@@ -36,7 +36,7 @@ def run(model: keras.Model, epochs: int = 6, **options: Any) -> FitResult:
         array_batches(TRAIN_X, TRAIN_Y, seed=1, batch_size=16),
         array_batches(VAL_X, VAL_Y, batch_size=16),
         **{
-            "loss": build_loss("weighted"),
+            "loss": WeightedBinaryCrossentropy(),
             "optimizer": optimizer_for(FitSettings(weight_decay=0.01), learning_rate),
             "epochs": epochs,
             "patience": 20,
@@ -82,7 +82,7 @@ def test_training_stops_by_the_weights_of_the_validation_photos() -> None:
         model,
         array_batches(TRAIN_X, TRAIN_Y, seed=1, batch_size=16),
         array_batches(VAL_X, VAL_Y, weights, batch_size=16),
-        loss=build_loss("bce"),
+        loss=WeightedBinaryCrossentropy(1.0, 1.0),
         optimizer=optimizer_for(FitSettings(), 0.02),
         epochs=6,
         patience=20,
@@ -158,7 +158,7 @@ def test_sample_weights_of_zero_teach_nothing() -> None:
         model,
         array_batches(x, y, weights, seed=0),
         array_batches(VAL_X, VAL_Y),
-        loss=build_loss("bce"),
+        loss=WeightedBinaryCrossentropy(1.0, 1.0),
         optimizer=optimizer_for(FitSettings(), 0.05),
         epochs=15,
         patience=15,

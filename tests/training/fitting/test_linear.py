@@ -15,11 +15,11 @@ from plantood.training.fitting.linear import (
     embeddings_of,
     fit_linear,
 )
-from plantood.training.fitting.losses import build_loss, mean_loss
+from plantood.training.fitting.losses import WeightedBinaryCrossentropy, mean_loss
 from plantood.training.network.heads import build_head
 
 CHANNELS = 12
-PLAIN = build_loss("bce")
+PLAIN = WeightedBinaryCrossentropy(1.0, 1.0)
 
 
 def rows(seed: int, count: int = 200, **options: Any) -> Rows:
@@ -78,7 +78,7 @@ def test_without_a_penalty_to_speak_of_no_weights_are_better(name: str) -> None:
     """The gradient of the run's own loss vanishes, weights of photos and of errors in it."""
     rng = np.random.default_rng(2)
     train = rows(0, weights=rng.uniform(0.2, 3.0, 200))
-    loss = build_loss("weighted")
+    loss = WeightedBinaryCrossentropy()
     head, _ = fitted(name, train=train, loss=loss, penalties=[1e-6])
     x = np.column_stack([embeddings_of(name, train.embeddings), np.ones(200)])
     weights = train.weights * np.where(train.labels == 1, 1.0, 3.0)

@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from plantood.training.fitting.losses import WeightedBinaryCrossentropy, build_loss, mean_loss
+from plantood.training.common.settings import loss_weights
+from plantood.training.fitting.losses import WeightedBinaryCrossentropy, mean_loss
 
 LABELS = np.array([1, 0, 0, 1], np.float32)
 PREDICTIONS = np.array([0.9, 0.2, 0.7, 0.3], np.float32)
@@ -40,31 +41,31 @@ def test_the_mean_is_not_the_broadcast_one(labels: tuple, predictions: tuple) ->
     ],
 )
 def test_losses_by_name(name: str, accept: float, retake: float) -> None:
-    loss = build_loss(name)
-    assert (loss.false_accept_weight, loss.false_retake_weight) == (accept, retake)
-    assert build_loss(name, (5.0, None)).false_accept_weight == 5.0
-    assert build_loss(name, (5.0, None)).false_retake_weight == retake
+    assert loss_weights(name) == (accept, retake)
+    assert loss_weights(name, (5.0, None)) == (5.0, retake)
 
 
 def test_plain_weights_are_keras_binary_crossentropy() -> None:
     expected = keras.losses.BinaryCrossentropy()(LABELS[:, None], PREDICTIONS[:, None])
-    assert float(build_loss("bce")(LABELS, PREDICTIONS)) == pytest.approx(float(expected))
+    assert float(WeightedBinaryCrossentropy(1.0, 1.0)(LABELS, PREDICTIONS)) == pytest.approx(
+        float(expected)
+    )
 
 
 def test_the_numpy_mean_is_the_same_loss() -> None:
-    loss = build_loss("weighted")
+    loss = WeightedBinaryCrossentropy()
     assert mean_loss(loss, LABELS, PREDICTIONS[:, None]) == pytest.approx(BY_HAND.mean(), rel=1e-5)
 
 
 def test_the_mean_is_of_the_weights_of_the_photos() -> None:
-    loss = build_loss("weighted")
+    loss = WeightedBinaryCrossentropy()
     weights = np.arange(1, len(LABELS) + 1)
     expected = mean_loss(loss, np.repeat(LABELS, weights), np.repeat(PREDICTIONS, weights))
     assert mean_loss(loss, LABELS, PREDICTIONS, weights) == pytest.approx(expected)
 
 
 def test_saturated_predictions_stay_finite() -> None:
-    value = float(build_loss("weighted")(np.array([1.0, 0.0]), np.array([0.0, 1.0])))
+    value = float(WeightedBinaryCrossentropy()(np.array([1.0, 0.0]), np.array([0.0, 1.0])))
     assert np.isfinite(value)
     assert value > 10
 
@@ -88,7 +89,7 @@ def test_training_with_it_moves_the_error_to_the_cheaper_side() -> None:
     for name, expected in (("weighted", 0.25), ("source_formula", 0.75)):
         inputs = keras.Input((1,))
         model = keras.Model(inputs, keras.layers.Dense(1, activation="sigmoid")(inputs))
-        model.compile(keras.optimizers.Adam(0.1), build_loss(name))
+        model.compile(keras.optimizers.Adam(0.1), WeightedBinaryCrossentropy(*loss_weights(name)))
         for _ in range(60):
             model.train_on_batch(np.zeros((64, 1)), labels)
         assert model.predict(np.zeros((1, 1)), verbose=0)[0, 0] == pytest.approx(expected, abs=0.02)

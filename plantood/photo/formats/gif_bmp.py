@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from plantood.errors import UnreadablePhoto
 
-MAX_SEGMENTS = 2_000
-"""Blocks of a GIF before its picture."""
+MAX_BLOCKS = 2_000
+"""Before the picture of a GIF, and in one of its extensions."""
 
 _EXTENSION = 0x21
 _PICTURE_OR_END = (0x2C, 0x3B)
@@ -45,13 +45,13 @@ def _has_many_blocks(data: bytes) -> bool:
     """GIF89a, sections 15 to 27: extensions, each of blocks with a length, then the picture."""
     flags = data[10] if len(data) > 10 else 0
     position = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
-    for _ in range(MAX_SEGMENTS):
+    for _ in range(MAX_BLOCKS):
         if position >= len(data):
             return False
         if data[position] != _EXTENSION:
             return data[position] not in _PICTURE_OR_END  # Pillow goes on to look for one
         position += 2
-        for _ in range(MAX_SEGMENTS):
+        for _ in range(MAX_BLOCKS):
             size = data[position] if position < len(data) else 0
             position += 1 + size
             if not size:
