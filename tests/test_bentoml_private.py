@@ -16,8 +16,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from plantood import bentoml_private
 from plantood.bentoml_private import (
+    HABITS,
     NEXT,
     OLDEST,
+    PRIVATE,
     SERVE_LOG,
     SOCKET_FOLDERS,
     UnknownBentoML,
@@ -29,7 +31,6 @@ from plantood.bentoml_private import (
     service_of,
     service_of_worker,
 )
-from plantood.bentoml_private.tables import HABITS, PRIVATE
 from plantood.http.admission import PICKLE
 
 ROOT = Path(__file__).parents[1]
@@ -205,10 +206,7 @@ def test_nothing_else_names_them() -> None:
         for path in sorted((ROOT / folder).rglob("*.py"))
         if private.search(path.read_text(encoding="utf-8"))
     ]
-    assert named == [
-        "plantood/bentoml_private/__init__.py",
-        "plantood/bentoml_private/tables.py",
-    ]
+    assert named == ["plantood/bentoml_private.py"]
 
 
 REACHES = re.compile(
@@ -216,7 +214,7 @@ REACHES = re.compile(
     r"\._session_manager|\.default_headers|\.media_type ==|--worker-id|--service-name|"
     r"bentoml-uds-\*|__bentoml_startup_hook__"
 )
-"""What only the one package says, of the insides of BentoML's objects and processes."""
+"""What only the one module says, of the insides of BentoML's objects and processes."""
 
 
 def test_nothing_else_reaches_into_them() -> None:
@@ -225,4 +223,4 @@ def test_nothing_else_reaches_into_them() -> None:
         for path in sorted((ROOT / "plantood").rglob("*.py"))
         if REACHES.search(path.read_text(encoding="utf-8"))
     }
-    assert reaching == {"bentoml_private"}
+    assert reaching == {"bentoml_private.py"}
