@@ -54,6 +54,9 @@ WITHOUT_RECIPE = (
 )
 """Options that say how to train without a recipe: they are refused with one, unless they are 0."""
 
+SHOWN = ("share of others", "threshold")
+"""Facts of the report that the terminal has, too."""
+
 
 def train_options(values: dict[str, Any]) -> TrainOptions:
     """The options of a run from what stands on the command line."""
@@ -133,8 +136,9 @@ def _fail_early(values: dict[str, Any]) -> None:
 @click.option(
     "--save",
     type=click.Choice(["best", "all", "none"]),
-    help="Which heads go into the Bento model store; the best one by validation loss is saved "
-    "last, so that it is the latest.  [default: best; none with --leave-out]",
+    help="Which heads go into the Bento model store; the best one, by the report's loss on "
+    "validation photos, is saved last, so that it is the latest.  "
+    "[default: best; none with --leave-out]",
 )
 @gate_name_option
 @click.option(
@@ -194,6 +198,8 @@ def train(table_into: Path | None, table_name: str | None, quantize: str, **valu
     print_results(console_table(f"By source, {splits[-1]}", *source_table(figures, splits[-1])))
     print_results(console_table("Calibration error", *calibration_table(figures)))
     write_table(table_into, table_name, "training", summary_markdown(figures))
+    facts = result.report["facts"]
+    print_results(*(f"{name.capitalize()}: {facts[name]}" for name in SHOWN))
     print_results(f"Best head: {result.best}", f"Report: {result.folder / 'report.html'}")
     for head, tag in result.tags.items():
         print_results(f"Saved {head} as {tag}")
