@@ -11,6 +11,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from plantood.errors import SettingsError
+from plantood.training.common.intervals import wilson
 from plantood.training.files.atomic import write_atomic
 from plantood.training.lineage.chain import Generation
 from plantood.training.report.charts import OTHER, PLANT, rendered, styled
@@ -67,6 +68,8 @@ def measured_steps(models: Sequence[Mapping[str, Any]]) -> dict[str, list[Step]]
 def plot_steps(names: Sequence[str], steps: Mapping[str, Sequence[Step]], file: Path) -> None:
     """Draw a panel for each split, with both errors in percent, and write the picture.
 
+    Each stands on its 95 % interval, by Wilson; the parent of a generation is hollow.
+
     Args:
         names: of the generations, by their place.
         steps: by split.
@@ -99,16 +102,26 @@ def plot_steps(names: Sequence[str], steps: Mapping[str, Sequence[Step]], file: 
 
 
 def _draw(panel: Any, step: Step, error: str, of: str, colour: str) -> None:
-    value = _percent(step.figures, error, of)
-    panel.plot([step.place], [value], "o", color=colour)
+    points = [(step.place, step.figures, "full")]
     if step.parent is not None:
-        before = _percent(step.parent, error, of)
-        panel.plot([step.place - 1, step.place], [before, value], color=colour)
-        panel.plot([step.place - 1], [before], "o", color=colour, fillstyle="none")
+        points.append((step.place - 1, step.parent, "none"))
+    shares = []
+    for place, figures, fill in points:
+        share, low, high = _percent(figures, error, of)
+        panel.vlines([place], low, high, color=colour, alpha=0.5)
+        panel.plot([place], [share], "o", color=colour, fillstyle=fill)
+        shares.append(share)
+    panel.plot([place for place, *_ in points], shares, color=colour)
 
 
-def _percent(figures: Mapping[str, Any], error: str, of: str) -> float:
-    """Errors at the gate's threshold in percent; not a number where there are no such photos."""
+def _percent(figures: Mapping[str, Any], error: str, of: str) -> tuple[float, float, float]:
+    """Errors at the gate's threshold in percent, and the ends of the interval of that.
+
+    Not numbers where there are no such photos.
+    """
     photos = figures["at_half"][of]
     wrong = figures["at_threshold"]["confusion"][error]
-    return 100 * wrong / photos if photos else math.nan
+    if not photos:
+        return math.nan, math.nan, math.nan
+    low, high = wilson(wrong, photos)
+    return 100 * wrong / photos, 100 * low, 100 * high

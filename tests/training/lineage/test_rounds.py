@@ -183,6 +183,8 @@ def test_the_command_prints_and_draws(family: dict[str, str], tmp_path: Path) ->
     assert "| 1 (4) of 14: 7.1% (1.3 to 31.5) |" in document.read_text()
     plot = (tmp_path / "plot.svg").read_bytes()
     assert b"<svg" in plot
+    # The interval of both errors of three generations, and of the parents of two.
+    assert plot.count(b'id="LineCollection_') == 10
     rounds(family["third"], "--plot", tmp_path / "again.svg")
     assert (tmp_path / "again.svg").read_bytes() == plot
 

@@ -14,6 +14,7 @@ def test_kappa_worked_out_by_hand() -> None:
     other = ["plant"] * 20 + ["other"] * 5 + ["plant"] * 10 + ["other"] * 15
     found = agreement(one, other)
     assert found.share == 0.7
+    assert found.interval == pytest.approx((0.562, 0.809), abs=5e-4)
     assert found.kappa == pytest.approx((0.7 - 0.5) / (1 - 0.5))
 
 
