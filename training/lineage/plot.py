@@ -16,8 +16,8 @@ from plantood.training.files.atomic import write_atomic
 from plantood.training.lineage.chain import Generation
 from plantood.training.report.charts import OTHER, PLANT, rendered, styled
 
-ERRORS = {"false_accept": ("others", OTHER), "false_retake": ("plants", PLANT)}
-"""Error, whose photos it is of, and its colour."""
+ERRORS = {"false_accept": ("others", OTHER, -0.03), "false_retake": ("plants", PLANT, 0.03)}
+"""Error, whose photos it is of, its colour, and how far aside it is drawn, so that both show."""
 FORMATS = ("svg", "png", "pdf")
 
 
@@ -86,10 +86,10 @@ def plot_steps(names: Sequence[str], steps: Mapping[str, Sequence[Step]], file: 
         figure = Figure(figsize=(4.2 * columns, 3.4), layout="constrained")
         panels = figure.subplots(1, columns, squeeze=False)[0]
         for panel, (split, of_split) in zip(panels, steps.items(), strict=False):
-            for error, (of, colour) in ERRORS.items():
+            for error, (of, colour, _) in ERRORS.items():
                 label = f"{error.replace('_', ' ')}s, of {of}"
                 for step in of_split:
-                    _draw(panel, step, error, of, colour)
+                    _draw(panel, step, error)
                 panel.plot([], [], "o-", color=colour, label=label)
             panel.set_title(split)
             panel.set_xticks(range(len(names)), names)
@@ -101,17 +101,18 @@ def plot_steps(names: Sequence[str], steps: Mapping[str, Sequence[Step]], file: 
     write_atomic(file, lambda out: out.write(rendered(figure, kind)))
 
 
-def _draw(panel: Any, step: Step, error: str, of: str, colour: str) -> None:
+def _draw(panel: Any, step: Step, error: str) -> None:
+    of, colour, aside = ERRORS[error]
     points = [(step.place, step.figures, "full")]
     if step.parent is not None:
         points.append((step.place - 1, step.parent, "none"))
     shares = []
     for place, figures, fill in points:
         share, low, high = _percent(figures, error, of)
-        panel.vlines([place], low, high, color=colour, alpha=0.5)
-        panel.plot([place], [share], "o", color=colour, fillstyle=fill)
+        panel.vlines([place + aside], low, high, color=colour, alpha=0.5)
+        panel.plot([place + aside], [share], "o", color=colour, fillstyle=fill)
         shares.append(share)
-    panel.plot([place for place, *_ in points], shares, color=colour)
+    panel.plot([place + aside for place, *_ in points], shares, color=colour)
 
 
 def _percent(figures: Mapping[str, Any], error: str, of: str) -> tuple[float, float, float]:
