@@ -39,12 +39,12 @@ console = Console(stderr=True)
 
 def photos_for(count: int, folder: Path) -> tuple[list[Any], str]:
     """Scanned photos, and what they are: real ones from the shared folder, else generated."""
-    from plantood.training.photos.data import LabelledPhoto, read_data
+    from plantood.training.photos.data import LabelledPhoto, find_data
     from plantood.training.photos.scan import scan
 
     shared = shared_dir()
     if shared:
-        photos = [photo for photo in read_data(shared / "data/manifest.csv") if photo.split]
+        photos = [photo for photo in find_data(shared / "data/manifest.csv").photos if photo.split]
         step = max(1, len(photos) // count)
         chosen, what = photos[::step][:count], "real photos, longest side 256 pixels"
     else:

@@ -73,18 +73,6 @@ class Found:
     left_out: list[BadPhoto]
 
 
-def read_data(data: str | Path) -> list[LabelledPhoto]:
-    """All labelled photos of a folder or a manifest, not yet opened.
-
-    Raises:
-        TrainingDataError: if there is no such data, or it names a class or split that is unknown.
-    """
-    photos = find_data(data).photos
-    if not photos:
-        raise TrainingDataError(f"No labelled photo in {data}.")
-    return photos
-
-
 def find_data(data: str | Path) -> Found:
     """All labelled photos of a folder or a manifest, perhaps none, and all that is left out of it.
 
