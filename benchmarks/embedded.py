@@ -51,7 +51,7 @@ class Embedded:
         return Embedded(**{name: value[chosen] for name, value in vars(self).items()})
 
 
-def embedded(manifest: Path, cache: Path, labels: Path | None = None) -> Embedded:
+def embedded_photos(manifest: Path, cache: Path, labels: Path | None = None) -> Embedded:
     """Read, or score, all labelled photos of a manifest.
 
     Args:
@@ -96,7 +96,7 @@ def embedded_public(cache: Path) -> Embedded:
     shared = shared_dir()
     if shared is None:
         raise click.ClickException("the photos are in the folder that PLANTOOD_SHARED names")
-    return embedded(shared / "data/manifest.csv", cache)
+    return embedded_photos(shared / "data/manifest.csv", cache)
 
 
 def _photos(manifest: Path, labels: Path | None) -> list[LabelledPhoto]:

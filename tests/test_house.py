@@ -125,6 +125,18 @@ def test_the_changes_name_every_public_name_or_its_family(package: str) -> None:
     ]
 
 
+def test_no_function_has_the_name_of_its_module() -> None:
+    """``judge.judge`` says nothing that ``judge`` does not. Commands are found by their names."""
+    paths = [*MODULES.values(), *(ROOT / "benchmarks").rglob("*.py")]
+    commands = set((ROOT / "plantood" / "cli").iterdir())
+    assert {
+        str(path.relative_to(ROOT))
+        for path in set(paths) - commands
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef) and node.name == path.stem
+    } == {"plantood/compose/gated.py"}  # public
+
+
 def test_the_gate_s_name_stands_in_one_place() -> None:
     named = {
         module

@@ -43,7 +43,7 @@ from plantood.training.finetune.settings import ReplaySettings
 from plantood.training.judging.evaluation import Evaluation
 from plantood.training.photos.data import LABELS, LabelledPhoto
 from plantood.training.photos.dataset import Photos, load_dataset
-from plantood.training.photos.scan import scan
+from plantood.training.photos.scan import scan_photos
 from plantood.training.rounds.layout import Round
 from plantood.training.train.evaluate import evaluation_of_gate
 
@@ -129,7 +129,7 @@ def photo_sets(round_1: Path, last: Sequence[GateModel], cache: Path) -> dict[st
     known = load_dataset(manifest, DataSettings(leave_out=BARE_GROUND), cache)
     sets = {
         TEST: known.test,
-        PRODUCTION: tuple(scan(production, cache)[0]),
+        PRODUCTION: tuple(scan_photos(production, cache)[0]),
         GROUND: known.left_out,
     }
     divided = [gather(old_collections(one, ReplaySettings()), [], 1.0, 0, cache) for one in last]

@@ -42,7 +42,7 @@ class Pair:
     now: Agreement
 
 
-def agreement(one: Sequence[str], other: Sequence[str]) -> Agreement:
+def agreement_of(one: Sequence[str], other: Sequence[str]) -> Agreement:
     """Percent agreement and Cohen's kappa of two lists of labels for the same items.
 
     J. Cohen, "A coefficient of agreement for nominal scales", Educational and Psychological
@@ -67,7 +67,7 @@ def pairs(log: DecisionLog) -> list[Pair]:
         both = [pair for pair in looks if all(pair)]
         if both:
             first, now = (
-                agreement(*([pair[side][at].decision.label for pair in both] for side in (0, 1)))
+                agreement_of(*([pair[side][at].decision.label for pair in both] for side in (0, 1)))
                 for at in (0, -1)
             )
             found.append(Pair(names, len(both), first, now))

@@ -29,7 +29,7 @@ from plantood.training.process.run import open_run, run_name
 from plantood.training.recipe.trainer import Recipe, RecipeTrainer
 from plantood.training.report.html import write_report
 from plantood.training.report.likeness import by_features
-from plantood.training.train.judged import judged, judged_facts, threshold_notes
+from plantood.training.train.judged import calibrated, judged_facts, threshold_notes
 from plantood.training.train.save import graph_notes, heads_to_save, save_head
 
 
@@ -45,7 +45,7 @@ class RunResult:
     notes: list[str]
 
 
-def train(options: TrainOptions) -> RunResult:
+def train_heads(options: TrainOptions) -> RunResult:
     """Train all heads and save the best; a run that was interrupted goes on.
 
     Raises:
@@ -100,7 +100,7 @@ def train(options: TrainOptions) -> RunResult:
         for head in options.heads:
             trained = trainer.train(head)
             raw = evaluation_of(head, trained, dataset, options.fit, recipe)
-            evaluations[head] = judged(
+            evaluations[head] = calibrated(
                 raw,
                 options.costs,
                 options.fit.loss_weights,

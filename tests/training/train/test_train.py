@@ -7,7 +7,7 @@ from plantood.model.calibration import sigmoid
 from plantood.training.common.settings import CostSettings
 from plantood.training.judging.evaluation import Evaluation, Scored
 from plantood.training.judging.metrics import cross_entropy
-from plantood.training.train.judged import judged
+from plantood.training.train.judged import calibrated
 from plantood.training.train.train import best_of
 from tests.training.conftest import make_photo
 
@@ -32,7 +32,7 @@ def test_the_best_head_is_that_of_the_lowest_loss_in_the_report(
     raw = {"sure": scored(1.0, 2.0), "timid": scored(0.1, 1.0, -np.log(weights[0] / weights[1]))}
     assert raw_loss(raw["sure"]) < raw_loss(raw["timid"])
     evaluations = {
-        name: judged(Evaluation(name, {"val": one}, 0.5), CostSettings(), weights)
+        name: calibrated(Evaluation(name, {"val": one}, 0.5), CostSettings(), weights)
         for name, one in raw.items()
     }
     losses = {
