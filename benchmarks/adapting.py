@@ -35,8 +35,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
-from benchmarks.embedded import Embedded, embedded
-from benchmarks.starter_folds import FoldGate, starter_folds
+from benchmarks.embedded import Embedded, embedded_photos
+from benchmarks.starter_folds import FoldGate, gates_by_fold
 from plantood.defaults import GATE_NAME
 from plantood.model.calibration import logit
 from plantood.model.correction import Correction
@@ -50,14 +50,14 @@ from plantood.training.adapt.correction.correct import (
     none,
 )
 from plantood.training.adapt.correction.penalty import choose_penalty
-from plantood.training.adapt.judge import judge
+from plantood.training.adapt.judge import judge_child
 from plantood.training.adapt.terms import CHOSEN, Terms
 from plantood.training.common.intervals import share
 from plantood.training.common.settings import CostSettings
 from plantood.training.common.shared import shared_dir
 from plantood.training.common.tables import markdown, write_between_markers
 from plantood.training.finetune.settings import MARGIN
-from plantood.training.recipe.draw import draw
+from plantood.training.recipe.draw import draw_picture
 from plantood.training.recipe.roles import Cuts
 from plantood.training.recipe.samples import Sample
 from plantood.training.report.charts import COLOURS, rendered, styled
@@ -101,7 +101,7 @@ def settings(
     photos: Embedded, pool: Embedded, shared: Path, cache: Path
 ) -> Iterator[tuple[str, Setting]]:
     """Every source of `SOURCES` with its unit left out."""
-    for left_out, gate in starter_folds(shared, cache):
+    for left_out, gate in gates_by_fold(shared, cache):
         for name in sorted(left_out & set(SOURCES)):
             test = ~np.isin(photos.source, sorted(left_out)) & (photos.split == "test")
             yield (
@@ -189,7 +189,9 @@ def chosen(setting: Setting, new: NewPhotos, correction: Correction, penalty: fl
         {CHOSEN: rule.as_dict()}, rule.threshold, setting.memory, CostSettings()
     )
     left_out = leave_each_out(setting.memory, new, start, penalty=penalty, begin=correction)
-    judged = judge(setting.memory, new, start, correction, left_out, terms=terms, margin=MARGIN)
+    judged = judge_child(
+        setting.memory, new, start, correction, left_out, terms=terms, margin=MARGIN
+    )
     return judged.after.threshold
 
 
@@ -228,7 +230,9 @@ def ground_windows(manifest: Path) -> NDArray[np.float32]:
     with manifest.open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["source"] == GROUND and row["label"]]
     pictures = [
-        draw(Sample("window", False, (GROUND,), (0, i), (manifest.parent / row["path"],)), Cuts())
+        draw_picture(
+            Sample("window", False, (GROUND,), (0, i), (manifest.parent / row["path"],)), Cuts()
+        )
         for i, row in enumerate(rows)
     ]
     scorer = open_gate(starter_dir()).scorer()
@@ -353,8 +357,8 @@ def main(cache: Path, write: Path | None, figure: Path | None) -> None:
     if shared is None:
         raise click.ClickException("There is no folder of photos.")
     manifest = shared / "data" / "manifest.csv"
-    photos = embedded(manifest, cache / "embedded")
-    pool = embedded(manifest, cache / "embedded", shared / "data" / "pool_labels.csv")
+    photos = embedded_photos(manifest, cache / "embedded")
+    pool = embedded_photos(manifest, cache / "embedded", shared / "data" / "pool_labels.csv")
     found: dict[tuple[str, str, int], list[Result]] = defaultdict(list)
     own: dict[tuple[str, int], list[Result]] = defaultdict(list)
     texts = {"time": timed(shared / "data" / "pool_labels.csv")}

@@ -54,7 +54,7 @@ def frame(pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uin
     return load_image(buffer.getvalue()).pixels
 
 
-def bursts(photos: list[LabelledPhoto], seed: int = 0) -> list[NDArray[np.uint8]]:
+def frames_of_bursts(photos: list[LabelledPhoto], seed: int = 0) -> list[NDArray[np.uint8]]:
     """Two frames of each of some photos, one behind the other."""
     rng = np.random.default_rng(seed)
     chosen = (load_image(photo.path).pixels for photo in photos[::EVERY])
@@ -103,7 +103,7 @@ def main(write: Path | None, cache: Path) -> None:
     """Measure both."""
     shared = ensure_shared()
     photos, embeddings = cached_embeddings(shared, cache)
-    frames = bursts(photos)
+    frames = frames_of_bursts(photos)
     looks = [look_of(pixels) for pixels in frames]
     distinct = [photo.look for photo in photos]
     rows = [

@@ -1,5 +1,7 @@
 """The labelled photos of a manifest as the starter gate embeds them, kept on disk.
 
+Without those of ``val`` and ``test`` that show what a training photo shows, as `train` has it.
+
 Its backbone was trained on ImageNet alone and then frozen, so the embedding of a photo has seen
 nothing of its source; only its head has.
 """
@@ -18,12 +20,14 @@ from plantood.model.calibration import logit
 from plantood.model.entry import open_gate
 from plantood.model.memory import unit
 from plantood.model.starter import starter_dir
+from plantood.training.common.settings import DataSettings
 from plantood.training.common.shared import shared_dir
 from plantood.training.files.atomic import write_atomic
 from plantood.training.fitting.scoring import score_photos
 from plantood.training.photos.data import LABELS, LabelledPhoto
+from plantood.training.photos.dataset import load_dataset
 
-FILE = "labelled.npz"
+FILE = "usable.npz"
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class Embedded:
         return Embedded(**{name: value[chosen] for name, value in vars(self).items()})
 
 
-def embedded(manifest: Path, cache: Path, labels: Path | None = None) -> Embedded:
+def embedded_photos(manifest: Path, cache: Path, labels: Path | None = None) -> Embedded:
     """Read, or score, all labelled photos of a manifest.
 
     Args:
@@ -59,6 +63,9 @@ def embedded(manifest: Path, cache: Path, labels: Path | None = None) -> Embedde
     file = cache / (FILE if labels is None else f"{labels.stem}.npz")
     if not file.is_file():
         photos = _photos(manifest, labels)
+        if labels is None:
+            crossed = {one.path for one in load_dataset(manifest, DataSettings(), cache).crossed}
+            photos = [photo for photo in photos if photo.path not in crossed]
         scores = score_photos(open_gate(starter_dir()).scorer(), tuple(photos), "Embedding")
         arrays = {
             "path": np.array([str(photo.path) for photo in photos]),
@@ -89,7 +96,7 @@ def embedded_public(cache: Path) -> Embedded:
     shared = shared_dir()
     if shared is None:
         raise click.ClickException("the photos are in the folder that PLANTOOD_SHARED names")
-    return embedded(shared / "data/manifest.csv", cache)
+    return embedded_photos(shared / "data/manifest.csv", cache)
 
 
 def _photos(manifest: Path, labels: Path | None) -> list[LabelledPhoto]:

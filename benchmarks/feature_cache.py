@@ -39,12 +39,12 @@ console = Console(stderr=True)
 
 def photos_for(count: int, folder: Path) -> tuple[list[Any], str]:
     """Scanned photos, and what they are: real ones from the shared folder, else generated."""
-    from plantood.training.photos.data import LabelledPhoto, read_data
-    from plantood.training.photos.scan import scan
+    from plantood.training.photos.data import LabelledPhoto, find_data
+    from plantood.training.photos.scan import scan_photos
 
     shared = shared_dir()
     if shared:
-        photos = [photo for photo in read_data(shared / "data/manifest.csv") if photo.split]
+        photos = [photo for photo in find_data(shared / "data/manifest.csv").photos if photo.split]
         step = max(1, len(photos) // count)
         chosen, what = photos[::step][:count], "real photos, longest side 256 pixels"
     else:
@@ -55,7 +55,7 @@ def photos_for(count: int, folder: Path) -> tuple[list[Any], str]:
             coarse = rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
             Image.fromarray(coarse).resize((256, 256)).save(path)
             chosen.append(LabelledPhoto(path, number % 2, "generated"))
-    return scan(chosen, folder)[0], what
+    return scan_photos(chosen, folder)[0], what
 
 
 @click.command()
@@ -132,7 +132,7 @@ def measure(count: int, backbone_name: str, loop_epochs: int, folder: Path) -> s
 
 def _seconds_in_loop(trainer: Any, head: str, epochs: int) -> float:
     """Seconds of one epoch with the frozen backbone inside the model, photos read every time."""
-    from plantood.training.fitting.fit import fit, optimizer_for
+    from plantood.training.fitting.fit import fit_model, optimizer_for
     from plantood.training.fitting.losses import WeightedBinaryCrossentropy
     from plantood.training.network.classifier import build_classifier, set_backbone_trainable
     from plantood.training.network.heads import build_head
@@ -147,7 +147,7 @@ def _seconds_in_loop(trainer: Any, head: str, epochs: int) -> float:
             first_step.append(time.perf_counter() - began)
 
     began = time.perf_counter()
-    fit(
+    fit_model(
         model,
         trainer.photo_batches(trainer.dataset.train, training=True),
         trainer.photo_batches(trainer.dataset.val),

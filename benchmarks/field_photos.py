@@ -38,7 +38,7 @@ def windows(photo: np.ndarray, plant: np.ndarray) -> Iterator[tuple[float, np.nd
                 yield float(plant[place].mean()), photo[place]
 
 
-def field_photos(folder: Path) -> Kinds:
+def kinds_of_photos(folder: Path) -> Kinds:
     """Whole photos, windows with vegetation, and windows without any."""
     kinds: Kinds = {"whole photos": [], "windows with plants": [], "windows of bare soil": []}
     for path in sorted(folder.glob("*_image.jpg")):
@@ -61,7 +61,7 @@ def main(write: Path | None) -> None:
         raise click.ClickException("the field photos are not on this machine")
     gate = Gate(open_gate(starter_dir()))
     rows = []
-    for kind, photos in field_photos(shared / "data" / "field").items():
+    for kind, photos in kinds_of_photos(shared / "data" / "field").items():
         accepted = sum(verdict.accepted for verdict in gate.check_many(photos))
         rows.append([kind, str(len(photos)), share(accepted, len(photos))])
     text = markdown(["never trained on", "number", "accepted"], rows)

@@ -25,9 +25,9 @@ from plantood.training.common.tables import markdown, write_between_markers
 from plantood.training.files.atomic import write_bytes
 from plantood.training.fitting.scoring import score_photos
 from plantood.training.judging.wrong_labels import find_label_errors
-from plantood.training.photos.data import LabelledPhoto, read_data
+from plantood.training.photos.data import LabelledPhoto, find_data
 from plantood.training.photos.division.splits import joined_groups
-from plantood.training.photos.scan import scan
+from plantood.training.photos.scan import scan_photos
 
 MARKER = "label-noise"
 SEEDS = 5
@@ -118,7 +118,7 @@ def ensure_shared() -> Path:
 
 def cached_embeddings(shared: Path, cache: Path) -> tuple[list[LabelledPhoto], NDArray[np.float32]]:
     """All labelled photos and their embeddings ``[N, C]`` by the starter gate, kept in a folder."""
-    photos, _ = scan(read_data(shared / "data" / "manifest.csv"), cache)
+    photos, _ = scan_photos(find_data(shared / "data" / "manifest.csv").photos, cache)
     file = cache / "starter-embeddings.npz"
     if not file.exists():
         scores = score_photos(open_gate(starter_dir()).scorer(), tuple(photos), "Embedding")

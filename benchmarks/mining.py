@@ -201,9 +201,9 @@ def base_photos() -> list[Path]:
     shared = shared_dir()
     if shared is None:
         return [path for path in sorted(SAMPLES.glob("*.jpg")) if "broken" not in path.name]
-    from plantood.training.photos.data import read_data
+    from plantood.training.photos.data import find_data
 
-    photos = [photo.path for photo in read_data(shared / "data" / "manifest.csv")]
+    photos = [photo.path for photo in find_data(shared / "data" / "manifest.csv").photos]
     random.Random(0).shuffle(photos)
     return photos
 

@@ -176,7 +176,8 @@ def main(draws: int, cache: Path, write: Path | None) -> None:
         f"Mean of {draws} draws of sources, a linear head each: cost of 100 photos, half of them "
         f"others, a false accept at {COSTS.false_accept_cost:g}; sources count alike. The "
         "difference is to the first row of the same number, with its standard error; shares have "
-        "the 95 % interval of other draws of these sources (bootstrap).\n\n" + table(every)
+        "the 95 % interval of other draws of these sources (bootstrap; none where all agree).\n\n"
+        + table(every)
     )
     click.echo(text)
     if write is not None:

@@ -46,7 +46,7 @@ class FoldGate:
         return self.calibration.logits(self.probe.probabilities(embedding), margin)
 
 
-def starter_folds(shared: Path, cache: Path) -> Iterator[tuple[frozenset[str], FoldGate]]:
+def gates_by_fold(shared: Path, cache: Path) -> Iterator[tuple[frozenset[str], FoldGate]]:
     """Each unit of sources, and the gate without it.
 
     Args:

@@ -66,7 +66,7 @@ RULES = (
 BEST = "best possible"
 
 
-def thresholds(labels: NDArray[np.bool_], val: Scores, test: Scores) -> dict[str, float]:
+def chosen_by_rules(labels: NDArray[np.bool_], val: Scores, test: Scores) -> dict[str, float]:
     """What each rule makes of validation photos, on the scale of the scores before calibration.
 
     Args:
@@ -134,7 +134,7 @@ def measured(
             head = LogisticRegression(C=strength, max_iter=200)
             head.fit(inputs["train"], train.plant)
             scores = {name: head.predict_proba(inputs[name])[:, 1] for name in ("val", "test")}
-            rules = thresholds(val.plant, scores["val"], scores["test"])
+            rules = chosen_by_rules(val.plant, scores["val"], scores["test"])
             rules[BEST] = cheapest(test.plant, scores["test"])
             for name, threshold in rules.items():
                 counts = confusion(test.plant, scores["test"], threshold)

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from benchmarks.embedded import Embedded, embedded
+from benchmarks.embedded import Embedded, embedded_photos
 from benchmarks.ood_detectors import DETECTORS, NEIGHBOURS, Known
 from plantood.training.common.intervals import mean, share
 from plantood.training.common.shared import shared_dir
@@ -278,7 +278,7 @@ def main(cache: Path, write: Path | None, python: str | None) -> None:
     shared = shared_dir()
     if shared is None:
         raise click.ClickException("There is no folder of photos.")
-    photos = embedded(shared / "data" / "manifest.csv", cache)
+    photos = embedded_photos(shared / "data" / "manifest.csv", cache)
     every: list[Fold] = []
     compared = ""
     for known, fold in folds(photos):

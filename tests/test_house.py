@@ -10,6 +10,7 @@ import tomllib
 from collections import defaultdict
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
+from importlib import import_module
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -98,6 +99,42 @@ def test_what_serves_imports_nothing_that_trains() -> None:
         for other in imported(module)
         if other.startswith("plantood.training")
     ]
+
+
+TEXTS = {".md", ".py", ".toml", ".txt", ".yaml", ".yml", ".json", ".js", ".css", ".html", ".j2", ""}
+PLACES_OF_TEXTS = ("plantood", "training", "benchmarks", "deploy", "docs", "examples", "tests")
+
+
+def test_no_file_has_the_marks_of_an_unfinished_merge() -> None:
+    marks = re.compile(r"^(<{7} |>{7} |={7}$)", re.MULTILINE)
+    paths = [path for path in ROOT.iterdir() if not path.name.startswith(".")]
+    paths += [path for place in PLACES_OF_TEXTS for path in (ROOT / place).rglob("*")]
+    texts = [path for path in paths if path.is_file() and path.suffix in TEXTS]
+    assert ROOT / "CHANGELOG.md" in texts
+    assert not [path for path in texts if marks.search(path.read_text("utf-8", "replace"))]
+
+
+@pytest.mark.parametrize("package", ["plantood", "plantood.compose"])
+def test_the_changes_name_every_public_name_or_its_family(package: str) -> None:
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    names = {name: getattr(import_module(package), name) for name in import_module(package).__all__}
+    assert not [
+        name
+        for name, one in names.items()
+        if f"`{name}`" not in changes and not (isinstance(one, type) and issubclass(one, Exception))
+    ]
+
+
+def test_no_function_has_the_name_of_its_module() -> None:
+    """``judge.judge`` says nothing that ``judge`` does not. Commands are found by their names."""
+    paths = [*MODULES.values(), *(ROOT / "benchmarks").rglob("*.py")]
+    commands = set((ROOT / "plantood" / "cli").iterdir())
+    assert {
+        str(path.relative_to(ROOT))
+        for path in set(paths) - commands
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef) and node.name == path.stem
+    } == {"plantood/compose/gated.py"}  # public
 
 
 def test_the_gate_s_name_stands_in_one_place() -> None:

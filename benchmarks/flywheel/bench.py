@@ -38,9 +38,9 @@ from plantood.training.photos.data import LABELS, LabelledPhoto
 from plantood.training.photos.dataset import Dataset, Photos, load_dataset
 from plantood.training.photos.division.splits import divide
 from plantood.training.photos.remembered import remember_photos
-from plantood.training.photos.scan import scan
+from plantood.training.photos.scan import scan_photos
 from plantood.training.starter.roles import TOGETHER
-from plantood.training.train.judged import judged
+from plantood.training.train.judged import calibrated
 from plantood.training.train.train import evaluation_of
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -141,7 +141,7 @@ class Bench:
                 for row in csv.DictReader(file)
                 if not row["label"]
             ]
-        return self._with_splits(scan(photos, self.cache)[0])
+        return self._with_splits(scan_photos(photos, self.cache)[0])
 
     @cached_property
     def doubtful(self) -> frozenset[str]:
@@ -156,7 +156,7 @@ class Bench:
         windows = collections.read_collection(
             collections.Collection("negatives", self.folder / "soil")
         )
-        return self._with_splits(scan(windows, self.cache)[0])
+        return self._with_splits(scan_photos(windows, self.cache)[0])
 
     def _with_splits(self, photos: Sequence[LabelledPhoto]) -> Photos:
         """New photos divided beside the labelled ones, which stay where they are."""
@@ -208,7 +208,7 @@ class Bench:
             self.embeddings(dataset.train),
             logit(self.probabilities(weights, dataset.train)),
         )
-        evaluation = judged(evaluation_of(HEAD, trained, dataset, FIRST), CostSettings())
+        evaluation = calibrated(evaluation_of(HEAD, trained, dataset, FIRST), CostSettings())
         return Parent(dataset, evaluation, weights, memory)
 
     def child(

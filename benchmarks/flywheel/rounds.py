@@ -15,7 +15,6 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -37,14 +36,14 @@ from benchmarks.flywheel.commands import Commands
 from plantood.model.entry import GateModel
 from plantood.model.store import load_gate
 from plantood.training.common.intervals import share
-from plantood.training.common.settings import HEAD_NAMES
+from plantood.training.common.settings import HEAD_NAMES, DataSettings
 from plantood.training.common.tables import markdown
 from plantood.training.finetune.data import gather, old_collections
 from plantood.training.finetune.settings import ReplaySettings
 from plantood.training.judging.evaluation import Evaluation
-from plantood.training.photos.data import LABELS, LabelledPhoto, read_data
-from plantood.training.photos.dataset import Photos
-from plantood.training.photos.scan import scan
+from plantood.training.photos.data import LABELS, LabelledPhoto
+from plantood.training.photos.dataset import Photos, load_dataset
+from plantood.training.photos.scan import scan_photos
 from plantood.training.rounds.layout import Round
 from plantood.training.train.evaluate import evaluation_of_gate
 
@@ -127,12 +126,12 @@ def photo_sets(round_1: Path, last: Sequence[GateModel], cache: Path) -> dict[st
         for row in rows
         if row["sha256"] in labels and row["sha256"] not in sampled
     ]
-    known = [
-        replace(photo, split=GROUND) if photo.source in BARE_GROUND else photo
-        for photo in read_data(manifest)
-    ]
-    photos, _ = scan([*known, *production], cache)
-    sets = {name: tuple(photo for photo in photos if photo.split == name) for name in SETS}
+    known = load_dataset(manifest, DataSettings(leave_out=BARE_GROUND), cache)
+    sets = {
+        TEST: known.test,
+        PRODUCTION: tuple(scan_photos(production, cache)[0]),
+        GROUND: known.left_out,
+    }
     divided = [gather(old_collections(one, ReplaySettings()), [], 1.0, 0, cache) for one in last]
     seen = {photo.group for one in divided for photo in one.dataset.train if photo.group}
     of_field = {photo.sha256: photo for one in divided for photo in one.dataset.photos}

@@ -30,7 +30,7 @@ from plantood.bento.packing import ensure_packed
 from plantood.defaults import DEFAULT_GATE, DEFAULT_LANGUAGE
 from plantood.errors import GateModelError, PhotoFileError
 from plantood.judging.messages import Messages
-from plantood.judging.prepare import Prepared, finish, ms_since, prepare
+from plantood.judging.prepare import Prepared, finish, ms_since, prepare_photo
 from plantood.model.entry import GateModel
 from plantood.model.neighbours import NEAREST, Neighbour, Neighbours
 from plantood.model.policy import with_overrides
@@ -262,7 +262,7 @@ class Gate:
         return self.messages.negotiate(wanted, self.language)
 
     def _prepare(self, photo: Photo, language: str) -> Prepared:
-        return prepare(
+        return prepare_photo(
             photo,
             policy=self.policy,
             limits=self.limits,

@@ -34,7 +34,7 @@ from plantood.judging.failures import (
     with_one_more_try,
 )
 from plantood.judging.overload import Queue
-from plantood.judging.prepare import Prepared, finish, prepare
+from plantood.judging.prepare import Prepared, finish, prepare_photo
 from plantood.judging.probe import Probe
 from plantood.judging.rules import Rules
 from plantood.model.runtime import usable_cpus
@@ -264,7 +264,7 @@ class Judge:
             The photo before the network, and what was read of it if it may have to be kept.
         """
         data = read(photo)
-        prepared = prepare(
+        prepared = prepare_photo(
             data,
             limits=self.rules.limits,
             input_size=self.rules.input_size,

@@ -1,6 +1,6 @@
 """One photo's way before the network and after it; the network's scores come from elsewhere.
 
-:func:`prepare` decodes, measures and shrinks, :func:`finish` makes a verdict of the scores.
+:func:`prepare_photo` decodes, measures and shrinks, :func:`finish` makes a verdict of the scores.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Prepared:
     image: LoadedImage | None = None
 
 
-def prepare(
+def prepare_photo(
     photo: Photo,
     *,
     policy: Policy,

@@ -107,7 +107,7 @@ class Judged:
         }
 
 
-def judge(
+def judge_child(
     memory: Memory,
     photos: NewPhotos,
     start: Correction,

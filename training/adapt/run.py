@@ -14,7 +14,7 @@ from plantood.training.adapt.child import memory_of, write_child
 from plantood.training.adapt.correction.correct import fit_correction, leave_each_out, none
 from plantood.training.adapt.correction.penalty import choose_penalty
 from plantood.training.adapt.doubts import write_doubts
-from plantood.training.adapt.judge import Judged, judge
+from plantood.training.adapt.judge import Judged, judge_child
 from plantood.training.adapt.photos import Given, read_photos
 from plantood.training.adapt.settings import AdaptOptions
 from plantood.training.adapt.terms import Terms
@@ -60,7 +60,7 @@ def adapt(options: AdaptOptions) -> Adapted:
     correction = fit_correction(memory, given.scored, start, penalty=penalty)
     left_out = leave_each_out(memory, given.scored, start, penalty=penalty, begin=correction)
     terms = Terms.of(parent, memory, options.costs)
-    judged = judge(
+    judged = judge_child(
         memory,
         given.scored,
         start,

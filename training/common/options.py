@@ -33,7 +33,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 DEFAULTS = FitSettings()
 
 
-def options(*decorators: Callable[[F], F]) -> Callable[[F], F]:
+def in_order(*decorators: Callable[[F], F]) -> Callable[[F], F]:
     """Several options as one decorator, in this order."""
 
     def decorate(function: F) -> F:
@@ -46,7 +46,7 @@ def options(*decorators: Callable[[F], F]) -> Callable[[F], F]:
 
 def backbone_options(heads: str) -> Callable[[F], F]:
     """What is trained."""
-    return options(
+    return in_order(
         click.option(
             "--backbone", type=click.Choice(BACKBONE_NAMES), default="resnet50", show_default=True
         ),
@@ -85,7 +85,7 @@ min_per_class_option = click.option(
     help="Fewer usable training photos of a class are an error.",
 )
 
-data_options = options(
+data_options = in_order(
     min_per_class_option,
     click.option(
         "--at-most-per-source",
@@ -102,7 +102,7 @@ data_options = options(
     ),
 )
 
-fit_options = options(
+fit_options = in_order(
     click.option(
         "--epochs",
         type=click.IntRange(1),
@@ -167,7 +167,7 @@ fit_options = options(
     click.option("--seed", type=int, default=DEFAULTS.seed, show_default=True),
 )
 
-fine_tune_options = options(
+fine_tune_options = in_order(
     click.option(
         "--fine-tune-epochs",
         type=click.IntRange(0),
@@ -191,7 +191,7 @@ fine_tune_options = options(
     ),
 )
 
-cost_options = options(
+cost_options = in_order(
     click.option(
         "--false-accept-cost",
         type=Number(0, min_open=True),
@@ -214,7 +214,7 @@ cost_options = options(
     ),
 )
 
-guarantee_options = options(
+guarantee_options = in_order(
     click.option(
         "--max-false-accept",
         type=Number(0, 1, min_open=True, max_open=True),
@@ -230,7 +230,7 @@ guarantee_options = options(
     ),
 )
 
-recipe_options = options(
+recipe_options = in_order(
     click.option(
         "--recipe",
         "kind",
@@ -267,7 +267,7 @@ gate_name_option = click.option(
     help="Name in the model store.",
 )
 
-run_options = options(
+run_options = in_order(
     click.option("--name", help="Name of the run's folder; by default one made of the choices."),
     click.option(
         "--runs", type=FOLDER, default=Path("runs"), show_default=True, help="Folder of all runs."

@@ -84,8 +84,8 @@ class FitSettings:
     fine_tune_learning_rate: float = 1e-5
     augment: bool = False
     share_of_others: float | None = None
-    """Of the photos that the gate will get: of this the validation loss is, by which training stops
-    and the best head is taken. None: as in the photos that these choose by."""
+    """Of the photos that the gate will get: of this the losses on validation photos are, by which
+    training stops and the best head is taken. None: as in the photos that these choose by."""
     seed: int = 0
 
     @property

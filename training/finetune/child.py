@@ -19,7 +19,7 @@ from plantood.training.finetune.settings import FinetuneOptions
 from plantood.training.fitting.phases import HeadTrainer, TrainedHead
 from plantood.training.judging.evaluation import Evaluation
 from plantood.training.report.card import model_card
-from plantood.training.train.publish import publish
+from plantood.training.train.publish import publish_gate
 
 
 def publish_child(
@@ -75,7 +75,7 @@ def publish_child(
         tag = tag_of(judgements[0])
         save_gate(folder, name=tag.name, version=tag.version)
 
-    publish(
+    publish_gate(
         trained.model,
         gathered.dataset,
         backbone=parent.manifest.backbone,

@@ -102,7 +102,9 @@ def judge(
         seen: by split, the photos that were left out of it since the parent knew them.
     """
     comparisons = tuple(
-        compare(before, after, split, margin, costs) for split in after.splits if split != "val"
+        compare_gates(before, after, split, margin, costs)
+        for split in after.splits
+        if split != "val"
     )
     objections = []
     if not improved:
@@ -136,7 +138,7 @@ def _objections(comparison: Comparison) -> list[str]:
     return objections
 
 
-def compare(
+def compare_gates(
     before: Evaluation, after: Evaluation, split: str, margin: float, costs: CostSettings
 ) -> Comparison:
     """Compare two gates on one split, each at its own threshold and at fixed operating points.

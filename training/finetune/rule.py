@@ -23,7 +23,7 @@ from plantood.training.judging.decision.rule import VALIDATION, Rule
 from plantood.training.judging.decision.threshold import ChosenThreshold, bayes_threshold
 from plantood.training.judging.evaluation import Evaluation
 from plantood.training.judging.outcomes import share_shift
-from plantood.training.train.judged import by_rule, judged
+from plantood.training.train.judged import by_rule, calibrated
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def judged_alike(
         own: the parent's rule, if it was chosen on sources left out.
     """
     if own is None:
-        return judged(before, costs), judged(after, costs)
+        return calibrated(before, costs), calibrated(after, costs)
     moved = own.moved(costs)
     of_parent, of_child = _line(before), _line(after)
     back = Calibration(1 / of_parent.slope, -of_parent.intercept / of_parent.slope)

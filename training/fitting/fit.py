@@ -125,7 +125,7 @@ def optimizer_for(settings: FitSettings, learning_rate: float) -> keras.optimize
     return optimizer
 
 
-def fit(
+def fit_model(
     model: keras.Model,
     train: Batches,
     val: Batches,

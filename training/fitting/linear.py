@@ -58,7 +58,8 @@ def embeddings_of(head: str, pooled: NDArray[np.float32]) -> NDArray[np.float32]
 def judging_weights(photos: Photos, settings: FitSettings) -> NDArray[np.float64]:
     """Weights of validation photos, ``[N]``, under which others are as common as is expected.
 
-    By these training stops and the best head is taken.
+    By these training stops; the loss of the report, by which the best head is taken, is weighed
+    alike.
     """
     return photo_weights(labels_of(photos), settings.share_of_others)
 

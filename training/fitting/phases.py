@@ -22,7 +22,7 @@ from plantood.training.fitting.fit import (
     FitResult,
     Weights,
     array_batches,
-    fit,
+    fit_model,
     load_result,
     optimizer_for,
     predict,
@@ -37,7 +37,7 @@ from plantood.training.fitting.unseen import UNSEEN, Said
 from plantood.training.judging.decision.rule import Unseen
 from plantood.training.network.classifier import build_classifier, head_of, set_backbone_trainable
 from plantood.training.network.heads import build_head
-from plantood.training.photos.augment import augment
+from plantood.training.photos.augment import augmented
 from plantood.training.photos.dataset import Dataset, Photos, labels_of
 from plantood.training.photos.division.balance import sample_weights
 from plantood.training.process.progress import progress_bars
@@ -203,7 +203,7 @@ class HeadTrainer:
             return np.stack(
                 [
                     to_model_input(
-                        augment(
+                        augmented(
                             load_image(photos[i].path).pixels,
                             np.random.default_rng((seed, epoch, int(i))),
                         ),
@@ -238,10 +238,10 @@ class HeadTrainer:
         epochs: int,
         **options: Any,
     ) -> FitResult:
-        """`plantood.training.fitting.fit.fit` with the run's loss and a progress bar."""
+        """`plantood.training.fitting.fit.fit_model` with the run's loss and a progress bar."""
         with progress_bars() as bars:
             task = bars.add_task(description, total=epochs * len(train), note="")
-            result = fit(
+            result = fit_model(
                 model,
                 train,
                 val,

@@ -71,7 +71,9 @@ def auroc(labels: ArrayLike, probabilities: ArrayLike) -> float | None:
 def fpr_at_tpr(labels: ArrayLike, probabilities: ArrayLike, tpr: float = 0.95) -> float | None:
     """Lowest share of *others* let through by a threshold that keeps at least ``tpr`` of plants.
 
-    The usual figure of out-of-distribution detection (Hendrycks and Gimpel 2017; FPR at 95 % TPR).
+    The usual figure of out-of-distribution detection, FPR at 95 % TPR (Liang, Li and Srikant 2018,
+    *Enhancing the reliability of out-of-distribution image detection in neural networks*,
+    arXiv:1706.02690).
     """
     if not _has_both_classes(labels):
         return None
@@ -206,7 +208,7 @@ def _weighted_intervals(
 
     Both are made of two rates, that of plants kept and that of others let through. What the photos
     tell of a rate is the posterior of Jeffreys' prior (Brown, Cai and DasGupta 2001, *Interval
-    estimation for a binomial proportion*, section 3.1.2); draws from both give draws of what is
+    estimation for a binomial proportion*); draws from both give draws of what is
     made of them (Gelman et al. 2013, *Bayesian Data Analysis*, section 1.9), and their quantiles
     the interval.
 

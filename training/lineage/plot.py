@@ -11,12 +11,13 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from plantood.errors import SettingsError
+from plantood.training.common.intervals import wilson
 from plantood.training.files.atomic import write_atomic
 from plantood.training.lineage.chain import Generation
 from plantood.training.report.charts import OTHER, PLANT, rendered, styled
 
-ERRORS = {"false_accept": ("others", OTHER), "false_retake": ("plants", PLANT)}
-"""Error, whose photos it is of, and its colour."""
+ERRORS = {"false_accept": ("others", OTHER, -0.03), "false_retake": ("plants", PLANT, 0.03)}
+"""Error, whose photos it is of, its colour, and how far aside it is drawn, so that both show."""
 FORMATS = ("svg", "png", "pdf")
 
 
@@ -67,6 +68,8 @@ def measured_steps(models: Sequence[Mapping[str, Any]]) -> dict[str, list[Step]]
 def plot_steps(names: Sequence[str], steps: Mapping[str, Sequence[Step]], file: Path) -> None:
     """Draw a panel for each split, with both errors in percent, and write the picture.
 
+    Each stands on its 95 % interval, by Wilson; the parent of a generation is hollow.
+
     Args:
         names: of the generations, by their place.
         steps: by split.
@@ -83,10 +86,10 @@ def plot_steps(names: Sequence[str], steps: Mapping[str, Sequence[Step]], file: 
         figure = Figure(figsize=(4.2 * columns, 3.4), layout="constrained")
         panels = figure.subplots(1, columns, squeeze=False)[0]
         for panel, (split, of_split) in zip(panels, steps.items(), strict=False):
-            for error, (of, colour) in ERRORS.items():
+            for error, (of, colour, _) in ERRORS.items():
                 label = f"{error.replace('_', ' ')}s, of {of}"
                 for step in of_split:
-                    _draw(panel, step, error, of, colour)
+                    _draw(panel, step, error)
                 panel.plot([], [], "o-", color=colour, label=label)
             panel.set_title(split)
             panel.set_xticks(range(len(names)), names)
@@ -98,17 +101,28 @@ def plot_steps(names: Sequence[str], steps: Mapping[str, Sequence[Step]], file: 
     write_atomic(file, lambda out: out.write(rendered(figure, kind)))
 
 
-def _draw(panel: Any, step: Step, error: str, of: str, colour: str) -> None:
-    value = _percent(step.figures, error, of)
-    panel.plot([step.place], [value], "o", color=colour)
+def _draw(panel: Any, step: Step, error: str) -> None:
+    of, colour, aside = ERRORS[error]
+    points = [(step.place, step.figures, "full")]
     if step.parent is not None:
-        before = _percent(step.parent, error, of)
-        panel.plot([step.place - 1, step.place], [before, value], color=colour)
-        panel.plot([step.place - 1], [before], "o", color=colour, fillstyle="none")
+        points.append((step.place - 1, step.parent, "none"))
+    shares = []
+    for place, figures, fill in points:
+        share, low, high = _percent(figures, error, of)
+        panel.vlines([place + aside], low, high, color=colour, alpha=0.5)
+        panel.plot([place + aside], [share], "o", color=colour, fillstyle=fill)
+        shares.append(share)
+    panel.plot([place + aside for place, *_ in points], shares, color=colour)
 
 
-def _percent(figures: Mapping[str, Any], error: str, of: str) -> float:
-    """Errors at the gate's threshold in percent; not a number where there are no such photos."""
+def _percent(figures: Mapping[str, Any], error: str, of: str) -> tuple[float, float, float]:
+    """Errors at the gate's threshold in percent, and the ends of the interval of that.
+
+    Not numbers where there are no such photos.
+    """
     photos = figures["at_half"][of]
     wrong = figures["at_threshold"]["confusion"][error]
-    return 100 * wrong / photos if photos else math.nan
+    if not photos:
+        return math.nan, math.nan, math.nan
+    low, high = wilson(wrong, photos)
+    return 100 * wrong / photos, 100 * low, 100 * high

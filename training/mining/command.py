@@ -130,10 +130,9 @@ def mine(**values: Any) -> None:
     from plantood.training.common.output import print_results
     from plantood.training.common.tables import console_table
     from plantood.training.judging.audit import audit_lines
-    from plantood.training.mining.mine import MineOptions
-    from plantood.training.mining.mine import mine as run
+    from plantood.training.mining.mine import MineOptions, mine_photos
 
-    round_ = run(MineOptions(**values))
+    round_ = mine_photos(MineOptions(**values))
     print_results(console_table("Funnel", ["step", "photos"], funnel(round_)))
     print_results(*unreadable(round_), summary(round_))
     if lines := audit_lines(round_):

@@ -29,7 +29,7 @@ Engine = Callable[[Iterable[Task], Callable[[str], bool], int], Generator[Outcom
 """Scores tasks in their order: the tasks, whether an id is new, and how many are wanted."""
 
 
-def draw(round_: Round, engine: Engine) -> dict[str, int]:
+def draw_photos(round_: Round, engine: Engine) -> dict[str, int]:
     """Score the sample of a round, as far as that is not done yet.
 
     Args:

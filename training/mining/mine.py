@@ -14,9 +14,9 @@ from plantood.settings import Settings
 from plantood.training.common.gates import find_gate
 from plantood.training.files.paths import spelled
 from plantood.training.mining.alike import fingerprints
-from plantood.training.mining.draw import SKIPPED, Engine, draw
+from plantood.training.mining.draw import SKIPPED, Engine, draw_photos
 from plantood.training.mining.engines.local import score_locally
-from plantood.training.mining.select import select
+from plantood.training.mining.select import select_photos
 from plantood.training.mining.sources import is_url
 from plantood.training.mining.worklist import FILE as WORK_LIST
 from plantood.training.process.run import differences, hold
@@ -67,7 +67,7 @@ class MineOptions:
     readers: int | None = None
 
 
-def mine(options: MineOptions) -> Round:
+def mine_photos(options: MineOptions) -> Round:
     """Mine a round, or go on where an earlier call was interrupted; the result is the same.
 
     Returns:
@@ -89,11 +89,11 @@ def mine(options: MineOptions) -> Round:
         round_ = _open(options, gate)
         counts = round_.info.counts
         if "scored" not in counts:
-            counts = draw(round_, _engine(options, gate))
+            counts = draw_photos(round_, _engine(options, gate))
             round_ = _with_counts(round_, counts)
         if "mined" not in counts:
             scorer = gate.scorer()
-            chosen = select(
+            chosen = select_photos(
                 round_,
                 gate.manifest.policy.plant_threshold,
                 lambda files, what: fingerprints(files, scorer, what),

@@ -43,7 +43,7 @@ CREATE TABLE chosen(id TEXT, reason TEXT, PRIMARY KEY (id, reason)) WITHOUT ROWI
 """
 
 
-def select(
+def select_photos(
     round_: Round, threshold: float, fingerprint: Callable[[Sequence[Path], str], Fingerprints]
 ) -> dict[str, int]:
     """Write ``mined.csv``, most suspicious first, the photos in it, and ``unreadable.csv``.

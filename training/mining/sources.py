@@ -16,7 +16,13 @@ from plantood.defaults import with_extra
 from plantood.errors import SourceError
 from plantood.training.files.paths import existing, spelled
 from plantood.training.files.sheets import LongLine, columns, lines_of, open_text, read_table
-from plantood.training.photos.walk import HIDDEN_FOLDER, NOTHING, is_hidden, walk, why_no_photo
+from plantood.training.photos.walk import (
+    HIDDEN_FOLDER,
+    NOTHING,
+    is_hidden,
+    walk_files,
+    why_no_photo,
+)
 from plantood.training.rounds.layout import INFO
 from plantood.training.rounds.plain import MOST_BYTES, read_file
 
@@ -153,7 +159,7 @@ def _local(path: Path, given: str, leave_out: LeaveOut) -> Iterator[Entry]:
 
 def _folder(folder: str, leave_out: LeaveOut) -> Iterator[Entry]:
     """Photos below a folder, not following links to folders, without photos that were mined."""
-    for item in walk(folder, follow_links=False, unless=INFO):
+    for item in walk_files(folder, follow_links=False, unless=INFO):
         if item.reason:
             leave_out(item.reason, spelled(item.path))
         else:

@@ -35,7 +35,7 @@ from plantood.training.files.atomic import write_bytes, write_csv
 from plantood.training.negatives.soil import Cut, bare_windows
 from plantood.training.negatives.windows import Square
 from plantood.training.photos.account import Account
-from plantood.training.photos.walk import walk
+from plantood.training.photos.walk import walk_files
 from plantood.training.process.parallel import map_in_order
 from plantood.training.process.progress import track
 from plantood.training.process.run import open_run
@@ -120,7 +120,7 @@ def photo_files(photos: Iterable[Path]) -> list[Path]:
     account = Account(", ".join(map(str, photos)))
     for path in photos:
         if path.is_dir():
-            inside = sorted(walk(path, follow_links=True), key=lambda item: item.path)
+            inside = sorted(walk_files(path, follow_links=True), key=lambda item: item.path)
             found |= dict.fromkeys(Path(item.path) for item in inside if not item.reason)
             for item in filter(lambda item: item.reason, inside):
                 account.leave_out(item.reason, item.path)

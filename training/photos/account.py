@@ -19,7 +19,7 @@ from plantood.training.photos.data import (
     LabelledPhoto,
     find_data,
 )
-from plantood.training.photos.scan import scan
+from plantood.training.photos.scan import scan_photos
 from plantood.training.process.progress import console, say
 
 MOST_ROWS = 40
@@ -136,7 +136,7 @@ def read_usable(
         TrainingDataError: there is no such data, or nothing usable in it.
     """
     found = found or find_data(data)
-    photos, unusable = scan(found.photos, cache)
+    photos, unusable = scan_photos(found.photos, cache)
     bad = [*(one for one in found.left_out if one.reason != NO_LABEL), *unusable]
     left_out = [*found.left_out, *unusable]
     if at_most is not None:

@@ -1,7 +1,7 @@
 """Photos as the world bends them: light, white balance, blur, JPEG, scale, crop, rotation.
 
 Every function takes and returns uint8 RGB ``[height, width, 3]`` and draws from the NumPy
-generator that it is given, so that a copy is a function of its seed. :func:`augment` chains them
+generator that it is given, so that a copy is a function of its seed. :func:`augmented` chains them
 and returns ``[SIDE, SIDE, 3]``.
 """
 
@@ -32,7 +32,7 @@ def fit(photo: Photo) -> Photo:
     return to_model_input(photo, SIDE)
 
 
-def augment(photo: Photo, rng: Generator, *, geometry: bool = True) -> Photo:
+def augmented(photo: Photo, rng: Generator, *, geometry: bool = True) -> Photo:
     """One copy as another camera might have taken it: ``[SIDE, SIDE, 3]``.
 
     ``geometry=False`` leaves scale, crop and rotation out, for pictures that are composed already.

@@ -9,7 +9,7 @@ from pathlib import Path
 from plantood.errors import TrainingDataError
 from plantood.training.files.paths import existing, spelled
 from plantood.training.files.sheets import Row, columns, read_table
-from plantood.training.photos.walk import top, walk
+from plantood.training.photos.walk import top, walk_files
 
 LABELS = {"other": 0, "plant": 1}
 """Class names and their numbers, as in the source paper's convention."""
@@ -73,18 +73,6 @@ class Found:
     left_out: list[BadPhoto]
 
 
-def read_data(data: str | Path) -> list[LabelledPhoto]:
-    """All labelled photos of a folder or a manifest, not yet opened.
-
-    Raises:
-        TrainingDataError: if there is no such data, or it names a class or split that is unknown.
-    """
-    photos = find_data(data).photos
-    if not photos:
-        raise TrainingDataError(f"No labelled photo in {data}.")
-    return photos
-
-
 def find_data(data: str | Path) -> Found:
     """All labelled photos of a folder or a manifest, perhaps none, and all that is left out of it.
 
@@ -121,13 +109,15 @@ def _read_folder(folder: Path) -> Iterator[LabelledPhoto | BadPhoto]:
             "may be empty, if only the other kind is to be learned."
         )
     for name in sorted(LABELS, reverse=True):
-        for item in sorted(walk(folder / name, follow_links=True), key=lambda item: item.path):
+        for item in sorted(
+            walk_files(folder / name, follow_links=True), key=lambda item: item.path
+        ):
             source = spelled(top(item.name)) or name
             if item.reason:
                 yield BadPhoto(Path(item.path), item.reason, name, source)
             else:
                 yield LabelledPhoto(Path(item.path), LABELS[name], source)
-    for item in walk(folder, follow_links=False, without=LABELS):
+    for item in walk_files(folder, follow_links=False, without=LABELS):
         reason = item.reason or "it lies beside plant/ and other/, so nobody says what it shows"
         if not item.reason and (beside := top(item.name)):
             reason = f"it lies in {spelled(beside)}/, which is neither plant/ nor other/"

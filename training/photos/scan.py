@@ -30,7 +30,7 @@ class Scanned:
     error: str = ""
 
 
-def scan(
+def scan_photos(
     photos: Sequence[LabelledPhoto], cache: Path
 ) -> tuple[list[LabelledPhoto], list[BadPhoto]]:
     """The photos that can be trained on, each once, with its digest and look; and the rest.

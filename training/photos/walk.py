@@ -66,7 +66,7 @@ class Item:
     reason: str = ""
 
 
-def walk(
+def walk_files(
     folder: str | os.PathLike[str],
     *,
     follow_links: bool,

@@ -25,7 +25,7 @@ from plantood.training.files.disk import ensure_free
 from plantood.training.fitting.extractor import Extractor
 from plantood.training.fitting.features import embed
 from plantood.training.process.progress import track
-from plantood.training.recipe.draw import draw
+from plantood.training.recipe.draw import draw_picture
 from plantood.training.recipe.roles import Cuts
 from plantood.training.recipe.samples import Sample
 
@@ -103,7 +103,9 @@ def open_bank(
             starts = range(done, len(samples), CHUNK)
             for start in track(starts, len(starts), "Drawing and embedding"):
                 stop = min(start + CHUNK, len(samples))
-                pictures = pool.map(partial(draw, cuts=cuts), samples[start:stop], chunksize=BATCH)
+                pictures = pool.map(
+                    partial(draw_picture, cuts=cuts), samples[start:stop], chunksize=BATCH
+                )
                 pooled = np.stack(list(embed(pictures, extractor.scorer.feature_map)))
                 vectors[start:stop] = unit(pooled) if of_length_1 else pooled
                 vectors.flush()

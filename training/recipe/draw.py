@@ -12,7 +12,14 @@ from PIL import Image
 
 from plantood.photo.images import load_image
 from plantood.training.negatives import synthetic
-from plantood.training.photos.augment import Photo, augment, brighten, fit, paint_green, split_tone
+from plantood.training.photos.augment import (
+    Photo,
+    augmented,
+    brighten,
+    fit,
+    paint_green,
+    split_tone,
+)
 from plantood.training.photos.vegetation import (
     excess_green,
     table_leaf_mask,
@@ -27,7 +34,7 @@ MIN_LIGHT = 30.0
 """Mean of the darkest picture that still counts as a plant, 0..255."""
 
 
-def draw(sample: Sample, cuts: Cuts) -> Photo:
+def draw_picture(sample: Sample, cuts: Cuts) -> Photo:
     """The picture of a sample: uint8 RGB ``[SIDE, SIDE, 3]``.
 
     Args:
@@ -41,7 +48,7 @@ def draw(sample: Sample, cuts: Cuts) -> Photo:
         return fit(load(sample.photos[0]))
     rng = np.random.default_rng(sample.seed)
     if sample.kind in synthetic.FRAMES:
-        return augment(synthetic.FRAMES[sample.kind](rng), rng, geometry=False)
+        return augmented(synthetic.FRAMES[sample.kind](rng), rng, geometry=False)
     picture = _DRAW[sample.kind](sample, cuts, rng)
     return brighten(picture, MIN_LIGHT) if sample.plant else picture
 
@@ -85,7 +92,7 @@ def _greenest(
 
 
 def _copy(sample: Sample, cuts: Cuts, rng: Generator) -> Photo:
-    return augment(load(sample.photos[0]), rng)
+    return augmented(load(sample.photos[0]), rng)
 
 
 def _toned(sample: Sample, cuts: Cuts, rng: Generator) -> Photo:
@@ -93,24 +100,24 @@ def _toned(sample: Sample, cuts: Cuts, rng: Generator) -> Photo:
 
 
 def _closeup(sample: Sample, cuts: Cuts, rng: Generator) -> Photo:
-    return augment(leaf_window(load(sample.photos[0]), rng), rng)
+    return augmented(leaf_window(load(sample.photos[0]), rng), rng)
 
 
 def _green(sample: Sample, cuts: Cuts, rng: Generator) -> Photo:
-    return augment(paint_green(load(sample.photos[0]), rng), rng)
+    return augmented(paint_green(load(sample.photos[0]), rng), rng)
 
 
 def _window(sample: Sample, cuts: Cuts, rng: Generator) -> Photo:
     ground = bare_window(load(sample.photos[0]), rng)
-    return augment(composites.recolour_ground(ground, rng), rng, geometry=False)
+    return augmented(composites.recolour_ground(ground, rng), rng, geometry=False)
 
 
 def _bare_ground(sample: Sample, cuts: Cuts, rng: Generator) -> Photo:
     ground = _ground(sample.photos[0], cuts, rng)
     if rng.random() < 0.65:
-        picture = split_tone(augment(ground, rng), rng)
+        picture = split_tone(augmented(ground, rng), rng)
     else:
-        picture = augment(composites.recolour_ground(ground, rng), rng)
+        picture = augmented(composites.recolour_ground(ground, rng), rng)
     return brighten(picture, rng.uniform(MIN_LIGHT, 3.0 * MIN_LIGHT))
 
 
@@ -119,7 +126,7 @@ def _planted(sample: Sample, cuts: Cuts, rng: Generator) -> Photo:
     if not leaves:  # no leaf could be cut: an honest copy of the plant's photo instead
         return _copy(sample, cuts, rng)
     picture = composites.compose(_below(sample, cuts, rng), leaves, rng, extra=_extra(sample, rng))
-    return augment(picture, rng, geometry=False)
+    return augmented(picture, rng, geometry=False)
 
 
 def _planted_toned(sample: Sample, cuts: Cuts, rng: Generator) -> Photo:
@@ -130,7 +137,7 @@ def _bare(sample: Sample, cuts: Cuts, rng: Generator) -> Photo:
     picture, extra = _below(sample, cuts, rng), _extra(sample, rng)
     if extra is not None:
         picture = composites.compose(picture, [extra], rng)
-    return augment(picture, rng, geometry=False)
+    return augmented(picture, rng, geometry=False)
 
 
 def _seam(sample: Sample, cuts: Cuts, rng: Generator) -> Photo:
@@ -141,7 +148,7 @@ def _seam(sample: Sample, cuts: Cuts, rng: Generator) -> Photo:
     if leaves:
         pieces = [composites.texture_leaf(texture, cut, rng) for cut in leaves]
         picture = composites.compose(picture, pieces, rng)
-    return augment(picture, rng, geometry=False)
+    return augmented(picture, rng, geometry=False)
 
 
 _DRAW: dict[str, Callable[[Sample, Cuts, Generator], Photo]] = {

@@ -40,7 +40,7 @@ Cell = tuple[str, bool]
 Cells = Mapping[Cell, Sequence[Row]]
 
 
-def plan(
+def plan_pictures(
     rows: Sequence[Row], seed: int = 0, *, roles: Roles, made: float | None = None
 ) -> list[Sample]:
     """Every picture of the training set in a fixed order: photos, copies, and what is made.

@@ -36,7 +36,7 @@ from plantood.training.process.identity import digest_of
 from plantood.training.process.progress import say
 from plantood.training.recipe.bank import Bank, open_bank
 from plantood.training.recipe.named import Named, ensure_enough, ensure_linear, named_roles
-from plantood.training.recipe.plan import plan
+from plantood.training.recipe.plan import plan_pictures
 from plantood.training.recipe.roles import Cuts
 from plantood.training.recipe.samples import Row
 from plantood.training.recipe.weighting import sample_weights
@@ -85,7 +85,7 @@ class Recipe:
         """
         roles = ensure_enough(self.roles, dataset.train)
         rows = [Row(photo.path, photo.label == 1, photo.source, "train") for photo in dataset.train]
-        samples = plan(rows, options.fit.seed, roles=roles, made=self.made)
+        samples = plan_pictures(rows, options.fit.seed, roles=roles, made=self.made)
         photos = digest_of({"photos": [photo.sha256 for photo in dataset.train], **self.as_dict()})
         cuts = Cuts.of(rows, roles)
         return open_bank(samples, cuts, extractor, options.cache, name=self.kind, photos=photos)

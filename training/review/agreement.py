@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+from plantood.training.common.intervals import wilson
 from plantood.training.review.log import DecisionLog
 
 
@@ -15,10 +16,12 @@ class Agreement:
 
     Attributes:
         share: Of the photos on which they say the same, 0 to 1.
+        interval: Of the share, 95 %, by Wilson.
         kappa: The same beyond chance, -1 to 1; None where chance alone gives full agreement.
     """
 
     share: float
+    interval: tuple[float, float]
     kappa: float | None
 
 
@@ -39,7 +42,7 @@ class Pair:
     now: Agreement
 
 
-def agreement(one: Sequence[str], other: Sequence[str]) -> Agreement:
+def agreement_of(one: Sequence[str], other: Sequence[str]) -> Agreement:
     """Percent agreement and Cohen's kappa of two lists of labels for the same items.
 
     J. Cohen, "A coefficient of agreement for nominal scales", Educational and Psychological
@@ -49,10 +52,11 @@ def agreement(one: Sequence[str], other: Sequence[str]) -> Agreement:
         one: Labels, at least one.
         other: As many labels, in the same order.
     """
-    from sklearn.metrics import accuracy_score, cohen_kappa_score  # slow: not before it is asked
+    from sklearn.metrics import cohen_kappa_score  # slow: not before it is asked
 
     kappa = float(cohen_kappa_score(one, other)) if len({*one, *other}) > 1 else None
-    return Agreement(float(accuracy_score(one, other)), kappa)
+    alike = sum(label == said for label, said in zip(one, other, strict=True))
+    return Agreement(alike / len(one), wilson(alike, len(one)), kappa)
 
 
 def pairs(log: DecisionLog) -> list[Pair]:
@@ -63,7 +67,7 @@ def pairs(log: DecisionLog) -> list[Pair]:
         both = [pair for pair in looks if all(pair)]
         if both:
             first, now = (
-                agreement(*([pair[side][at].decision.label for pair in both] for side in (0, 1)))
+                agreement_of(*([pair[side][at].decision.label for pair in both] for side in (0, 1)))
                 for at in (0, -1)
             )
             found.append(Pair(names, len(both), first, now))

@@ -58,7 +58,7 @@ def review(  # noqa: PLR0917 (click calls it by name)
     plantood review round-1/ --host 0.0.0.0   # for others too, with a token
     """
     from plantood.training.review.names import clean_name
-    from plantood.training.review.server.serve import serve
+    from plantood.training.review.server.serve import serve_review
     from plantood.training.rounds.layout import LABELS, Round
 
     def announce(log: DecisionLog, urls: list[str]) -> None:
@@ -73,7 +73,7 @@ def review(  # noqa: PLR0917 (click calls it by name)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--reviewer") from error
     round_ = Round.open(folder)
-    log = serve(
+    log = serve_review(
         round_,
         host=host,
         port=port,

@@ -215,7 +215,7 @@ class Round:
     ) -> Path:
         """Make ``labels.csv`` of the decisions: the photos that can be trained on.
 
-        It is a manifest as :func:`plantood.training.photos.data.read_data` takes it.
+        It is a manifest as :func:`plantood.training.photos.data.find_data` takes it.
 
         Args:
             photos: :meth:`mined`, if the caller has read it already.

@@ -44,7 +44,7 @@ from plantood.training.process.determinism import make_deterministic
 from plantood.training.process.progress import say
 from plantood.training.recipe import samples
 from plantood.training.recipe.bank import Bank, open_bank
-from plantood.training.recipe.plan import plan
+from plantood.training.recipe.plan import plan_pictures
 from plantood.training.recipe.roles import Cuts
 from plantood.training.recipe.weighting import sample_weights
 from plantood.training.report.card import model_card
@@ -52,7 +52,7 @@ from plantood.training.starter.leave_out import COSTS, Said, leave_each_out
 from plantood.training.starter.photos import starter_rows
 from plantood.training.starter.roles import ROLES, TOGETHER
 from plantood.training.train.judged import threshold_notes
-from plantood.training.train.publish import publish
+from plantood.training.train.publish import publish_gate
 
 BACKBONE_NAME, HEAD_NAME = "efficientnet_lite0", "gap_l2"
 NOTES = Path(__file__).parent / "card_notes.md"
@@ -108,7 +108,7 @@ def train_starter(
             )
         ).as_dict(),
     }
-    publish(
+    publish_gate(
         build_classifier(backbone, probe_head(probe, backbone.output_shape[1:])),
         dataset,
         backbone=BACKBONE_NAME,
@@ -143,7 +143,7 @@ def starter_bank(
         cache: folder that keeps them.
         seed: of everything random.
     """
-    pictures, cuts = plan(rows, seed, roles=ROLES), Cuts.of(rows, ROLES)
+    pictures, cuts = plan_pictures(rows, seed, roles=ROLES), Cuts.of(rows, ROLES)
     bank = open_bank(pictures, cuts, extractor, cache, name="starter", of_length_1=True)
     return bank, frozenset(row.path for row in rows if not row.trusted)
 

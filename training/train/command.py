@@ -54,6 +54,9 @@ WITHOUT_RECIPE = (
 )
 """Options that say how to train without a recipe: they are refused with one, unless they are 0."""
 
+SHOWN = ("share of others", "threshold")
+"""Facts of the report that the terminal has, too."""
+
 
 def train_options(values: dict[str, Any]) -> TrainOptions:
     """The options of a run from what stands on the command line."""
@@ -133,8 +136,9 @@ def _fail_early(values: dict[str, Any]) -> None:
 @click.option(
     "--save",
     type=click.Choice(["best", "all", "none"]),
-    help="Which heads go into the Bento model store; the best one by validation loss is saved "
-    "last, so that it is the latest.  [default: best; none with --leave-out]",
+    help="Which heads go into the Bento model store; the best one, by the report's loss on "
+    "validation photos, is saved last, so that it is the latest.  "
+    "[default: best; none with --leave-out]",
 )
 @gate_name_option
 @click.option(
@@ -183,17 +187,19 @@ def train(table_into: Path | None, table_name: str | None, quantize: str, **valu
         source_table,
         summary_markdown,
     )
-    from plantood.training.train.train import train as run
+    from plantood.training.train.train import train_heads
 
     values["save"] = values["save"] or ("none" if values["leave_out"] else "best")
     values["quantize"] = None if quantize == "none" else quantize
-    result = run(train_options(values))
+    result = train_heads(train_options(values))
     figures = result.report["models"]
     print_results(console_table("Validation and test", *figures_table(figures), AT))
     splits = list(figures[0]["splits"])
     print_results(console_table(f"By source, {splits[-1]}", *source_table(figures, splits[-1])))
     print_results(console_table("Calibration error", *calibration_table(figures)))
     write_table(table_into, table_name, "training", summary_markdown(figures))
+    facts = result.report["facts"]
+    print_results(*(f"{name.capitalize()}: {facts[name]}" for name in SHOWN))
     print_results(f"Best head: {result.best}", f"Report: {result.folder / 'report.html'}")
     for head, tag in result.tags.items():
         print_results(f"Saved {head} as {tag}")
@@ -227,9 +233,9 @@ def leave_one_out(table_into: Path | None, table_name: str | None, **values: Any
     _fail_early(values)
     import_tensorflow()
     from plantood.training.common.tables import console_table
-    from plantood.training.train.leave_one_out import leave_one_out as run
+    from plantood.training.train.leave_one_out import leave_sources_out
 
-    result = run(train_options(values))
+    result = leave_sources_out(train_options(values))
     print_results(console_table("Sources never seen", result.header, result.rows))
     write_table(table_into, table_name, "leave-one-out", result.markdown)
     print_results(f"Report: {result.folder / 'report.html'}")
@@ -283,10 +289,10 @@ def evaluate(  # noqa: PLR0917 click passes options by name
     )
     from plantood.training.process.progress import say
     from plantood.training.process.run import short_name
-    from plantood.training.train.evaluate import evaluate as run
+    from plantood.training.train.evaluate import evaluate_gate
 
     out = out or runs / f"evaluate-{tag.replace(':', '-')}-{short_name(data)}"
-    report = run(tag, data, out=out, cache=cache, split=split, threshold=threshold)
+    report = evaluate_gate(tag, data, out=out, cache=cache, split=split, threshold=threshold)
     figures = report["models"]
     print_results(console_table(f"{report['tag']} on {data}", *figures_table(figures), AT))
     for name in figures[0]["splits"]:

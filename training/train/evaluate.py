@@ -31,7 +31,7 @@ weights; or when to stop, which head, and its threshold."""
 WHOLE, ALONE = "gate", "network alone"
 
 
-def evaluate(
+def evaluate_gate(
     tag: str,
     data: Path,
     *,

@@ -22,7 +22,7 @@ from plantood.training.photos.division.folds import COMPARED
 from plantood.training.photos.division.units import Together
 from plantood.training.process.progress import track
 from plantood.training.recipe.trainer import RecipeTrainer
-from plantood.training.train.judged import judged, rule_of_validation
+from plantood.training.train.judged import calibrated, rule_of_validation
 
 LEFT_OUT = "left out"
 SAID = "said.npz"
@@ -53,7 +53,7 @@ def by_validation(trainer: HeadTrainer, head: str, options: TrainOptions) -> Fol
     (folder / "phase1.npz").unlink(missing_ok=True)
     splits = scored_splits(trainer.dataset, read_arrays(folder / SCORES))
     raw = Evaluation(head, splits, threshold=0.5)
-    made = judged(raw, options.costs, options.fit.loss_weights)
+    made = calibrated(raw, options.costs, options.fit.loss_weights)
     return Fold(made.splits[LEFT_OUT], raw.splits[LEFT_OUT], made.threshold)
 
 

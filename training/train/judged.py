@@ -21,7 +21,7 @@ ALONE: Mapping[str, int] = MappingProxyType({})
 """No photo is grouped with another."""
 
 
-def judged(
+def calibrated(
     evaluation: Evaluation,
     costs: CostSettings,
     weights: tuple[float, float] = (1.0, 1.0),

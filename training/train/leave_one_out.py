@@ -55,7 +55,7 @@ class LeaveOneOutResult:
         return markdown(self.header, self.rows)
 
 
-def leave_one_out(options: TrainOptions) -> LeaveOneOutResult:
+def leave_sources_out(options: TrainOptions) -> LeaveOneOutResult:
     """Train the heads once for each source, without it, on cached features; report on it.
 
     Sources that belong together are left out together, and each is reported on. Only the first

@@ -33,7 +33,7 @@ SUMMARY = ("loss", "accuracy", "precision", "recall", "f1", "auroc", "fpr_at_95_
 """Figures shown in listings: of the test split, at the threshold 0.5."""
 
 
-def publish(
+def publish_gate(
     model: keras.Model,
     dataset: Dataset,
     *,

@@ -25,8 +25,8 @@ from plantood.training.photos.dataset import Dataset, Photos, labels_digest
 from plantood.training.process.run import read_json
 from plantood.training.recipe.trainer import RecipeTrainer
 from plantood.training.report.card import model_card
-from plantood.training.train.judged import ALONE, NOTHING, judged
-from plantood.training.train.publish import publish
+from plantood.training.train.judged import ALONE, NOTHING, calibrated
+from plantood.training.train.publish import publish_gate
 
 GRAPH, MARGINS = "graph-{}.npz", "{} margins"
 """File of a head with what its graph that was saved says, by number format: P(plant) by split
@@ -114,7 +114,7 @@ def evaluation_of_graph(
         asked = evaluation.guarantee
         promise = GuaranteeSettings(asked.max_false_accept, asked.confidence) if asked else NOTHING
         rescored = replace(evaluation, splits=splits)
-        evaluation = judged(rescored, costs, fitted.weights, promise, groups)
+        evaluation = calibrated(rescored, costs, fitted.weights, promise, groups)
         assert evaluation.calibration is not None
         fitted = evaluation.calibration
     if memory is None:
@@ -166,7 +166,7 @@ def _publish_head(
         seen = Seen.of(trainer.dataset, bounded=promised)
         return replace(found, details={**found.details, **seen.as_dict()})
 
-    tag = publish(
+    tag = publish_gate(
         trained.model,
         trainer.dataset,
         backbone=options.backbone,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from plantood.training.process.run import open_run, run_name
 from plantood.training.recipe.trainer import Recipe, RecipeTrainer
 from plantood.training.report.html import write_report
 from plantood.training.report.likeness import by_features
-from plantood.training.train.judged import judged, judged_facts, threshold_notes
+from plantood.training.train.judged import calibrated, judged_facts, threshold_notes
 from plantood.training.train.save import graph_notes, heads_to_save, save_head
 
 
@@ -44,7 +45,7 @@ class RunResult:
     notes: list[str]
 
 
-def train(options: TrainOptions) -> RunResult:
+def train_heads(options: TrainOptions) -> RunResult:
     """Train all heads and save the best; a run that was interrupted goes on.
 
     Raises:
@@ -95,19 +96,18 @@ def train(options: TrainOptions) -> RunResult:
             if recipe
             else HeadTrainer(*prepared)
         )
-        evaluations, val_losses = {}, {}
+        evaluations = {}
         for head in options.heads:
             trained = trainer.train(head)
-            val_losses[head] = trained.val_loss
             raw = evaluation_of(head, trained, dataset, options.fit, recipe)
-            evaluations[head] = judged(
+            evaluations[head] = calibrated(
                 raw,
                 options.costs,
                 options.fit.loss_weights,
                 options.guarantee,
                 dataset.groups,
             )
-        best = min(val_losses, key=val_losses.__getitem__)
+        best = best_of(evaluations)
         tags: dict[str, str] = {}
         try:
             for head in heads_to_save(options, best):
@@ -127,6 +127,22 @@ def train(options: TrainOptions) -> RunResult:
             for note in report["notes"][len(notes) :]:
                 say(note, "yellow")
     return RunResult(folder, report, best, tags, report["notes"])
+
+
+def best_of(evaluations: Mapping[str, Evaluation]) -> str:
+    """The head of the lowest loss on validation photos, as the report shows it.
+
+    That is the log loss of calibrated P(plant), from which weights of the errors are taken out
+    again, with others as common as is expected. A calibration of validation photos has seen them,
+    but chooses at most two numbers by them, and does so for each head alike.
+
+    Args:
+        evaluations: by head, calibrated; each has the split ``val``.
+    """
+    return min(
+        evaluations,
+        key=lambda head: evaluations[head].figures()["splits"]["val"]["at_half"]["loss"],
+    )
 
 
 def evaluation_of(
@@ -192,7 +208,7 @@ def _facts(
     facts = [
         ("data", f"{options.data} ({sizes_of(dataset)})"),
         ("backbone", f"{options.backbone}, weights {options.weights} ({extractor.digest[:16]})"),
-        ("best head", f"{best.name}, by validation loss"),
+        ("best head", f"{best.name}, by its loss on val, calibrated"),
         *judged_facts(best),
         ("settings", changed_settings(options.fit)),
         ("run", folder.name),

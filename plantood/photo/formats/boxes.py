@@ -36,7 +36,7 @@ class Box:
     end: int
 
 
-def boxes(data: bytes, position: int, end: int, most: int = MAX_BOXES) -> Iterator[Box]:
+def boxes_in(data: bytes, position: int, end: int, most: int = MAX_BOXES) -> Iterator[Box]:
     """The boxes in a part of the file.
 
     Raises:
@@ -92,7 +92,7 @@ def types(data: bytes, box: Box) -> Types:
     version = data[box.start]
     start = box.start + (6 if version == 0 else 8)
     found: Types = {}
-    for entry in boxes(data, start, box.end, MAX_ITEMS):
+    for entry in boxes_in(data, start, box.end, MAX_ITEMS):
         reader = _Reader(data, entry)
         entry_version = reader.number(1)
         reader.number(3)
@@ -117,7 +117,7 @@ def references(data: bytes, box: Box) -> list[Reference]:
     wide = 4 if data[box.start] else 2
     found: list[Reference] = []
     count = 0
-    for entry in boxes(data, box.start + 4, box.end, MAX_ITEMS):
+    for entry in boxes_in(data, box.start + 4, box.end, MAX_ITEMS):
         reader = _Reader(data, entry)
         item, to = reader.number(wide), reader.number(2)
         count = _few(count + to)
@@ -131,13 +131,13 @@ def sizes(data: bytes, box: Box) -> Sizes:
     The size is in ISO/IEC 23008-12, section 6.5.3.
     """
     pixels, found = [0], Sizes()
-    for part in boxes(data, box.start, box.end):
+    for part in boxes_in(data, box.start, box.end):
         if part.type == b"ipco":
-            for property in boxes(data, part.start, part.end, MAX_ITEMS):
+            for property in boxes_in(data, part.start, part.end, MAX_ITEMS):
                 reader = _Reader(data, property)
                 is_size = property.type == b"ispe"
                 pixels.append(_area(reader) if is_size else 0)
-    for part in boxes(data, box.start, box.end):
+    for part in boxes_in(data, box.start, box.end):
         if part.type != b"ipma":
             continue
         reader = _Reader(data, part)

@@ -46,7 +46,7 @@ def _bare(data: bytes) -> Bare:
     if meta is None:
         return Bare(data)
     inner: dict[bytes, boxes.Box] = {}
-    for box in boxes.boxes(data, meta.start + 4, meta.end):
+    for box in boxes.boxes_in(data, meta.start + 4, meta.end):
         if box.type in inner and box.type in _LISTS:
             raise UnreadablePhoto("the photo has two lists of its contents")
         inner[box.type] = box
@@ -83,7 +83,7 @@ def _list_of_contents(data: bytes) -> boxes.Box | None:
     """The one box with all lists, if there is one."""
     found = []
     try:
-        for box in boxes.boxes(data, 0, len(data)):
+        for box in boxes.boxes_in(data, 0, len(data)):
             if box.type == b"meta":
                 found.append(box)
     except UnreadablePhoto:  # what some phones append is no box

@@ -16,7 +16,7 @@ from plantood.training.adapt.correction.correct import (
     none,
 )
 from plantood.training.adapt.correction.fit import Vector
-from plantood.training.adapt.judge import Compared, Judged, Said, enough_to_choose, judge
+from plantood.training.adapt.judge import Compared, Judged, Said, enough_to_choose, judge_child
 from plantood.training.adapt.terms import Terms
 from plantood.training.adapt.told import change_table, figures_table
 from plantood.training.common.settings import CostSettings
@@ -49,7 +49,7 @@ def judged(
     by: Terms | None = None,
 ) -> Judged:
     """As `adapt` does it, but for what is given."""
-    return judge(
+    return judge_child(
         memory,
         new,
         START,

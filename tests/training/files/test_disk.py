@@ -25,7 +25,7 @@ from plantood.training.files.disk import ensure_writable
 from plantood.training.fitting.room import ensure_room, ensure_room_for_graphs, ensure_room_to_save
 from plantood.training.process.run import hold
 from plantood.training.review.log import DecisionLog
-from plantood.training.train.evaluate import evaluate
+from plantood.training.train.evaluate import evaluate_gate
 from tests.training.conftest import make_photo
 from tests.training.review.rounds import make_round, say
 from tests.training.rounds.disk import fill, small_disk
@@ -70,16 +70,16 @@ def test_a_store_that_cannot_be_written_is_told_before_the_training(
     with small_disk(tmp_path / "store", "128k") as folder:
         monkeypatch.setattr(module, "store_dir", lambda: folder)
         with pytest.raises(Opened):
-            module.train(options)
+            module.train_heads(options)
         read_only(folder)
         with pytest.raises(SettingsError, match=r"store cannot be written \(Read-only"):
-            module.train(options)
+            module.train_heads(options)
 
 
 def test_the_report_of_an_evaluation_is_thought_of_before(tmp_path: Path, gate: str) -> None:
     (tmp_path / "out").touch()
     with pytest.raises(SettingsError, match="out cannot be written"):
-        evaluate(gate, tmp_path / "no photos", out=tmp_path / "out", cache=tmp_path / "cache")
+        evaluate_gate(gate, tmp_path / "no photos", out=tmp_path / "out", cache=tmp_path / "cache")
 
 
 def test_too_little_room_is_told_in_figures(
@@ -132,7 +132,7 @@ def test_what_the_disk_refuses_is_one_sentence(
     def fail(_: object) -> None:
         raise raised
 
-    monkeypatch.setattr("plantood.training.mining.mine.mine", fail)
+    monkeypatch.setattr("plantood.training.mining.mine.mine_photos", fail)
     ran = CliRunner().invoke(main, ["mine", "photos", "--out", str(tmp_path)])
     assert ran.exit_code == 1
     one_sentence(ran, *words)
@@ -142,7 +142,7 @@ def test_ctrl_c_says_what_to_do_next(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     def interrupt(_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("plantood.training.mining.mine.mine", interrupt)
+    monkeypatch.setattr("plantood.training.mining.mine.mine_photos", interrupt)
     ran = CliRunner().invoke(main, ["mine", "photos", "--out", str(tmp_path)])
     assert ran.exit_code == 130
     assert ran.output.strip() == INTERRUPTED

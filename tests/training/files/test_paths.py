@@ -16,7 +16,7 @@ from plantood.cli import main
 from plantood.model.store import load_gate
 from plantood.training.common.settings import DataSettings
 from plantood.training.files.paths import existing, spelled, unspelled
-from plantood.training.photos.data import read_data
+from plantood.training.photos.data import find_data
 from plantood.training.photos.dataset import load_dataset
 from plantood.training.review.log import DecisionLog
 from plantood.training.review.server.app import ReviewApp
@@ -60,7 +60,7 @@ def test_a_manifest_names_files_as_another_system_does(
     write_photo(tmp_path / on_disk, 1, 0)
     file = tmp_path / "m.csv"
     file.write_bytes(b"path,label\n" + os.fsencode(written) + b",plant\n")
-    (photo,) = read_data(file)
+    (photo,) = find_data(file).photos
     assert photo.path == tmp_path / on_disk
 
 
@@ -138,7 +138,7 @@ def test_they_are_mined_reviewed_and_learned_from(gate: str, tmp_path: Path) -> 
     told = run("labels", "import", folder, tmp_path / "tasks.json").output
     assert told.startswith("0 labels added, 6 stood")
 
-    labelled = read_data(round_.write_labels())
+    labelled = find_data(round_.write_labels()).photos
     assert {photo.source for photo in labelled} == {spelled(folder.name)}
     again = run(
         *("mine", source, "--gate", gate, "--labelled", folder, "--labelled", sheet),
@@ -166,7 +166,7 @@ def test_near_duplicates_and_lists_of_photos(tmp_path: Path) -> None:
     listed.write_bytes(
         b"path,label\n" + b"".join(os.fsencode(name) + b",plant\n" for name in names)
     )
-    assert {photo.path for photo in read_data(listed)} == set(names)
+    assert {photo.path for photo in find_data(listed).photos} == set(names)
     dataset = load_dataset(folder, DataSettings(min_per_class=2), tmp_path / "cache")
     assert spelled(OLD) in dataset.sources
     assert len(dataset.fingerprint()) == 64

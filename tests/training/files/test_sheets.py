@@ -12,7 +12,7 @@ from plantood.errors import PlantoodError, SourceError, TrainingDataError
 from plantood.training.common.settings import DataSettings
 from plantood.training.mining.labelled import read_labelled
 from plantood.training.mining.sources import entries
-from plantood.training.photos.data import read_data
+from plantood.training.photos.data import find_data
 from plantood.training.photos.dataset import load_dataset
 from plantood.training.review.exchange.finder import PhotoFinder
 from plantood.training.review.exchange.found import Choices
@@ -41,7 +41,7 @@ TABLES = {
     "quotes": joined(",", [tuple(f'"{cell}"' for cell in row) for row in ROWS]).encode(),
 }
 READERS: dict[str, Callable[[Path], list[str]]] = {
-    "train": lambda file: [photo.path.name for photo in read_data(file)],
+    "train": lambda file: [photo.path.name for photo in find_data(file).photos],
     "mine": lambda file: [Path(entry.path).name for entry in entries(str(file))],
     "labelled": lambda file: sorted(Path(path).name for path in read_labelled([str(file)]).paths),
     "labels import": lambda file: [

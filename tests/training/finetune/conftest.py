@@ -30,10 +30,10 @@ class Flywheel:
 def flywheel(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Flywheel:
     """A gate trained on four sources without one of them, a reviewed round, and negatives."""
     from plantood.training.common.settings import DataSettings, FitSettings, TrainOptions
-    from plantood.training.train.train import train
+    from plantood.training.train.train import train_heads
 
     folder = tmp_path_factory.mktemp("flywheel")
-    result = train(
+    result = train_heads(
         TrainOptions(
             data.photos,
             backbone="mobilenet",

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import binomtest
 
 from plantood.training.common.settings import CostSettings
-from plantood.training.finetune.compare import Comparison, Judgement, compare, judge
+from plantood.training.finetune.compare import Comparison, Judgement, compare_gates, judge
 from plantood.training.finetune.report import change_table, judgement_markdown
 from plantood.training.judging.changes import at_fixed_points, is_worse, mcnemar_exact
 from plantood.training.judging.evaluation import Evaluation, Scored
@@ -73,7 +73,7 @@ def evaluations(splits: tuple[str, ...] = ("val", "test")) -> tuple[Evaluation, 
 
 
 def compared() -> Comparison:
-    return compare(*evaluations(), "test", 0.0, CostSettings())
+    return compare_gates(*evaluations(), "test", 0.0, CostSettings())
 
 
 def judged(before: Evaluation, after: Evaluation, margin: float, **values: object) -> Judgement:
@@ -180,10 +180,10 @@ def test_what_the_errors_cost_where_others_are_rarer_than_here() -> None:
     lost[[0, 2, 1]] = 0.9, 0.9, 0.1  # two others let through, and a plant sent back
     one, two = (Evaluation(n, {"test": Scored(photos, q)}, 0.5) for n, q in (("a", p), ("b", lost)))
     costs = CostSettings(share_of_others=0.1)
-    cost = compare(one, two, "test", 0.02, costs).cost
+    cost = compare_gates(one, two, "test", 0.02, costs).cost
     assert (cost.before, cost.after) == (0, pytest.approx(2 * 3 * 0.2 + 1.8))
     assert cost.standard_error == pytest.approx((2 * 0.6**2 + 1.8**2) ** 0.5)
-    assert compare(one, two, "test", 0.02, CostSettings()).cost.after == 7
+    assert compare_gates(one, two, "test", 0.02, CostSettings()).cost.after == 7
 
 
 def test_errors_that_both_make_speak_against_nobody() -> None:
@@ -201,7 +201,7 @@ def test_another_threshold_is_no_other_gate_at_fixed_points() -> None:
     photos = tuple(make_photo(f"{n}", n % 2, "s") for n in range(400))
     p = np.clip(rng.normal(0.35 + 0.3 * (np.arange(400) % 2), 0.15), 0.01, 0.99).astype(np.float32)
     one, two = (Evaluation(n, {"test": Scored(photos, q)}, 0.5) for n, q in (("a", p), ("b", p**2)))
-    comparison = compare(one, two, "test", 0.02, CostSettings())
+    comparison = compare_gates(one, two, "test", 0.02, CostSettings())
     assert comparison.totals[1].wrong_after > comparison.totals[1].wrong_before + 20
     assert [(c.newly_wrong, c.newly_right, c.worse) for c in comparison.fixed] == [
         (0, 0, False),
@@ -255,4 +255,6 @@ def test_other_photos_cannot_be_compared() -> None:
     photos = before.splits["test"].photos
     other = Scored((*photos[1:], photos[0]), after.splits["test"].probabilities)
     with pytest.raises(ValueError, match="same photos"):
-        compare(before, Evaluation("after", {"test": other}, 0.5), "test", 0.0, CostSettings())
+        compare_gates(
+            before, Evaluation("after", {"test": other}, 0.5), "test", 0.0, CostSettings()
+        )

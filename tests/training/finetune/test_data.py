@@ -21,9 +21,9 @@ from plantood.training.finetune.data import (
     some_of_each_source,
 )
 from plantood.training.finetune.settings import ReplaySettings
-from plantood.training.photos.data import read_data
+from plantood.training.photos.data import find_data
 from plantood.training.photos.dataset import labels_digest
-from plantood.training.photos.scan import scan
+from plantood.training.photos.scan import scan_photos
 from plantood.training.rounds.labels import Decision
 from plantood.training.rounds.layout import MinedPhoto, Round, RoundInfo
 from tests.training.conftest import write_photo
@@ -134,7 +134,7 @@ def test_a_share_of_the_old_training_photos_is_replayed(photo_folder: Make, tmp_
 
 
 def test_the_choice_depends_on_content_and_seed_alone(photo_folder: Make, tmp_path: Path) -> None:
-    photos, _ = scan(read_data(photo_folder(40)), tmp_path)
+    photos, _ = scan_photos(find_data(photo_folder(40)).photos, tmp_path)
     chosen = some_of_each_source(photos, 0.3, 0)
     renamed = [replace(photo, path=Path("elsewhere.jpg")) for photo in reversed(photos)]
     assert some_of_each_source(renamed, 0.3, 0) == chosen

@@ -11,7 +11,7 @@ from plantood.training.finetune.rule import ParentRule, judged_alike
 from plantood.training.judging.decision.rule import LEFT_OUT, VALIDATION
 from plantood.training.judging.decision.threshold import ChosenThreshold, choose_threshold
 from plantood.training.judging.evaluation import Evaluation, Scored
-from plantood.training.train.judged import judged, judged_facts, threshold_notes
+from plantood.training.train.judged import calibrated, judged_facts, threshold_notes
 from tests.training.conftest import make_photo
 
 COSTS = CostSettings()
@@ -39,7 +39,7 @@ OWN = ParentRule(LINE, chosen(), LEFT_OUT)
 def test_without_a_rule_of_its_own_validation_chooses() -> None:
     raw = evaluation("before"), evaluation("after", 2.0, 1.0)
     for found, one in zip(judged_alike(*raw, COSTS, None), raw, strict=True):
-        assert found.figures() == judged(one, COSTS).figures()
+        assert found.figures() == calibrated(one, COSTS).figures()
 
 
 def test_a_child_that_learned_nothing_is_what_its_parent_serves() -> None:
@@ -59,7 +59,7 @@ def test_logits_of_another_scale_are_brought_to_the_parents() -> None:
     found, expected = (logit(one.splits["test"].probabilities) for one in (after, before))
     assert np.abs(found - expected).max() < 0.15
     # By validation alone it would be surer than what its parent says of new sources allows.
-    alone = judged(evaluation("after", 2.0, 1.0), COSTS)
+    alone = calibrated(evaluation("after", 2.0, 1.0), COSTS)
     assert logit(alone.splits["test"].probabilities).std() > 1.5 * found.std()
     assert after.threshold == before.threshold == 0.8
 

@@ -27,9 +27,9 @@ from plantood.training.common.settings import PENALTIES
 from plantood.training.fitting.scoring import score_photos
 from plantood.training.judging.decision.rule import LEFT_OUT
 from plantood.training.judging.seen import seen_by
-from plantood.training.photos.data import CLASS_NAMES, read_data
+from plantood.training.photos.data import CLASS_NAMES, find_data
 from plantood.training.photos.dataset import labels_digest
-from plantood.training.photos.scan import scan
+from plantood.training.photos.scan import scan_photos
 from tests.training.finetune.conftest import NAME, Flywheel
 from tests.training.finetune.test_data import photos_of
 from tests.training.finetune.test_report import PROMISED
@@ -70,7 +70,7 @@ def test_the_child_names_its_parent_and_what_it_learned_from(
     ]
     assert manifest.data[0] == load_gate(flywheel.tag).manifest.data[0]
     assert manifest.data[0].left_out == ("d",)
-    reviewed, _ = scan(read_data(flywheel.round_1 / "labels.csv"), tmp_path)
+    reviewed, _ = scan_photos(find_data(flywheel.round_1 / "labels.csv").photos, tmp_path)
     assert manifest.data[1].labels_sha256 == labels_digest(reviewed)
     assert [record.photos for record in manifest.data] == [56, 28, 10]
     card = load_gate(child[0]).card
@@ -96,7 +96,7 @@ def test_before_is_what_the_parent_says_of_the_same_photos(
 ) -> None:
     """Through the graph that serves; and calibrated, it is on the same side of its threshold."""
     parent = load_gate(flywheel.tag)
-    photos, _ = scan(read_data(flywheel.photos), tmp_path)
+    photos, _ = scan_photos(find_data(flywheel.photos).photos, tmp_path)
     unseen = tuple(sorted((p for p in photos if p.source == "d"), key=lambda p: p.sha256))
     scorer = Scorer(parent.path / BACKBONE, parent.path / HEAD)
     expected = score_photos(scorer, unseen, "").plant_probability
@@ -268,7 +268,7 @@ def test_a_child_remembers_what_its_parent_was_trained_on(
     child: tuple[str, Path], flywheel: Flywheel, tmp_path: Path
 ) -> None:
     """And its own child is not judged on it, though a manifest calls all of it test."""
-    photos, _ = scan(read_data(flywheel.photos), tmp_path)
+    photos, _ = scan_photos(find_data(flywheel.photos).photos, tmp_path)
     seen = seen_by(load_gate(child[0]))
     trained = [photo for photo in photos if seen.trained_on(photo)]
     assert len(trained) > 15
@@ -276,7 +276,7 @@ def test_a_child_remembers_what_its_parent_was_trained_on(
     more = photos_of(tmp_path / "more", 30, 21000)
     rows = ["path,label,source,split"]
     rows += [f"{p.path},{CLASS_NAMES[p.label]},{p.source},test" for p in photos]
-    rows += [f"{p.path},{CLASS_NAMES[p.label]},more," for p in read_data(more)]
+    rows += [f"{p.path},{CLASS_NAMES[p.label]},more," for p in find_data(more).photos]
     (tmp_path / "all.csv").write_text("\n".join(rows) + "\n")
     arguments = [tmp_path / "all.csv", "--no-replay", "--no-fine-tune", "--name", "grandchild"]
     ran = finetune(flywheel, tmp_path, child[0], *arguments)

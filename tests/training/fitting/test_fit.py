@@ -9,7 +9,13 @@ import pytest
 
 from plantood.training.common.settings import FitSettings
 from plantood.training.fitting import fit as fit_module
-from plantood.training.fitting.fit import Batches, FitResult, array_batches, fit, optimizer_for
+from plantood.training.fitting.fit import (
+    Batches,
+    FitResult,
+    array_batches,
+    fit_model,
+    optimizer_for,
+)
 from plantood.training.fitting.losses import WeightedBinaryCrossentropy
 
 RNG = np.random.default_rng(0)
@@ -31,7 +37,7 @@ def small_model() -> keras.Model:
 
 def run(model: keras.Model, epochs: int = 6, **options: Any) -> FitResult:
     learning_rate = options.pop("learning_rate", 0.02)
-    return fit(
+    return fit_model(
         model,
         array_batches(TRAIN_X, TRAIN_Y, seed=1, batch_size=16),
         array_batches(VAL_X, VAL_Y, batch_size=16),
@@ -78,7 +84,7 @@ def test_training_stops_by_the_weights_of_the_validation_photos() -> None:
     weights = np.zeros(len(VAL_Y))
     weights[0] = 1
     model = small_model()
-    result = fit(
+    result = fit_model(
         model,
         array_batches(TRAIN_X, TRAIN_Y, seed=1, batch_size=16),
         array_batches(VAL_X, VAL_Y, weights, batch_size=16),
@@ -154,7 +160,7 @@ def test_sample_weights_of_zero_teach_nothing() -> None:
     weights = np.r_[np.full(90, 2.0), np.zeros(90)]
     inputs = keras.Input((6,))
     model = keras.Model(inputs, keras.layers.Dense(1, activation="sigmoid")(inputs))
-    fit(
+    fit_model(
         model,
         array_batches(x, y, weights, seed=0),
         array_batches(VAL_X, VAL_Y),

@@ -10,8 +10,8 @@ import pytest
 
 from plantood.training.finetune.data import Collection, gather
 from plantood.training.judging.relabel import TWINS, write_wrong_labels
-from plantood.training.photos.data import LabelledPhoto, read_data
-from plantood.training.photos.scan import scan
+from plantood.training.photos.data import LabelledPhoto, find_data
+from plantood.training.photos.scan import scan_photos
 from plantood.training.review.log import DecisionLog
 from plantood.training.rounds.labels import Decision
 from plantood.training.rounds.layout import Round
@@ -28,7 +28,7 @@ def photos(photo_folder: Callable[..., Path], tmp_path: Path) -> list[LabelledPh
         write_photo(folder / "other" / "room" / f"leaf-{number}.jpg", 1, 500 + number)
     twin = (folder / "plant" / "farm" / "3.jpg").read_bytes() + b"\0"
     (folder / "other" / "room" / "twin.jpg").write_bytes(twin)
-    return scan(read_data(folder), tmp_path / "cache")[0]
+    return scan_photos(find_data(folder).photos, tmp_path / "cache")[0]
 
 
 def features_of(photos: list[LabelledPhoto]) -> np.ndarray:

@@ -25,8 +25,8 @@ from plantood.training.judging.seen import Seen
 from plantood.training.lineage.chain import lineage
 from plantood.training.lineage.plot import plot_steps, recorded_steps
 from plantood.training.lineage.tables import lineage_table
-from plantood.training.photos.data import read_data
-from plantood.training.photos.scan import scan
+from plantood.training.photos.data import find_data
+from plantood.training.photos.scan import scan_photos
 from tests.training.conftest import make_photo
 
 NAME = "gate-with-ancestors"
@@ -183,6 +183,8 @@ def test_the_command_prints_and_draws(family: dict[str, str], tmp_path: Path) ->
     assert "| 1 (4) of 14: 7.1% (1.3 to 31.5) |" in document.read_text()
     plot = (tmp_path / "plot.svg").read_bytes()
     assert b"<svg" in plot
+    # The interval of both errors of three generations, and of the parents of two.
+    assert plot.count(b'id="LineCollection_') == 10
     rounds(family["third"], "--plot", tmp_path / "again.svg")
     assert (tmp_path / "again.svg").read_bytes() == plot
 
@@ -212,7 +214,7 @@ def test_photos_that_one_of_them_has_learned_from_stand_apart(
     store: Store, photo_folder: Callable[..., Path], tmp_path: Path
 ) -> None:
     folder = photo_folder(3)
-    photos, _ = scan(read_data(folder), tmp_path)
+    photos, _ = scan_photos(find_data(folder).photos, tmp_path)
     seen = Seen(train=frozenset(photo.sha256[:16] for photo in photos if photo.source == "farm"))
     first = store.save("w0", None, [], figures(1, 1))
     second = store.save("w1", first, [], figures(1, 1) | seen.as_dict())

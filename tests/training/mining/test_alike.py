@@ -14,7 +14,7 @@ from PIL import Image
 from plantood.training.judging.audit import AUDIT
 from plantood.training.mining.alike import LEAST_COSINE, Fingerprints, alike_to_earlier
 from plantood.training.mining.command import funnel
-from plantood.training.mining.mine import mine
+from plantood.training.mining.mine import mine_photos
 from plantood.training.rounds.labels import Decision
 from plantood.training.rounds.layout import Round
 from tests.training.conftest import csv_rows, noise_look
@@ -66,7 +66,7 @@ def add_burst(folder: Path, seed: int, count: int = 4) -> list[Path]:
 def test_of_a_burst_one_is_to_be_looked_at(pool: Make, comparing: Make) -> None:
     source = pool(12)
     bursts = [add_burst(source / "burst", seed) for seed in range(3)]
-    round_ = mine(comparing(source, at_most=1.0))
+    round_ = mine_photos(comparing(source, at_most=1.0))
     mined = {photo.path for photo in round_.mined()}
     assert [len(mined & set(map(str, burst))) for burst in bursts] == [1, 1, 1]
     assert len(mined) == 12 + 3
@@ -87,7 +87,7 @@ def test_of_a_burst_one_is_to_be_looked_at(pool: Make, comparing: Make) -> None:
 def test_the_most_suspicious_of_them_stays(pool: Make, comparing: Make) -> None:
     source = pool(6)
     burst = set(map(str, add_burst(source / "burst", 1)))
-    round_ = mine(comparing(source, at_most=1.0))
+    round_ = mine_photos(comparing(source, at_most=1.0))
     scores = {s["path"]: (s["plant_probability"], s["id"]) for s in round_.scores()}
     (stays,) = burst & {photo.path for photo in round_.mined()}
     assert scores[stays] == min(scores[path] for path in burst)
@@ -102,7 +102,7 @@ def test_what_is_alike_to_a_labelled_photo_is_left_out(
     elsewhere.parent.mkdir()
     first.rename(elsewhere)
     (tmp_path / "labels.csv").write_text("path,label\nlabelled/frame.jpg,other\n")
-    round_ = mine(comparing(source, at_most=1.0, labelled=(str(tmp_path / "labels.csv"),)))
+    round_ = mine_photos(comparing(source, at_most=1.0, labelled=(str(tmp_path / "labels.csv"),)))
     assert len(round_.mined()) == 6
     rows = csv_rows(round_.path / "near_duplicates.csv")
     assert {row["path"] for row in rows} == set(map(str, others))
@@ -114,11 +114,11 @@ def test_what_is_alike_to_a_photo_of_an_earlier_round_is_left_out(
 ) -> None:
     """By the round's own copy: the photo itself is no longer where it was."""
     add_burst(tmp_path / "pool", 3)
-    earlier = mine(comparing(tmp_path / "pool", "earlier", at_most=1.0))
+    earlier = mine_photos(comparing(tmp_path / "pool", "earlier", at_most=1.0))
     (photo,) = earlier.mined()
     earlier.append_decisions([Decision(reviewer="ann", id=photo.id, label="other")])
     Path(photo.path).unlink()
-    round_ = mine(comparing(tmp_path / "pool", at_most=1.0, labelled=(str(earlier.path),)))
+    round_ = mine_photos(comparing(tmp_path / "pool", at_most=1.0, labelled=(str(earlier.path),)))
     assert round_.mined() == []
     assert round_.info.counts["alike"] == 3
 
@@ -127,9 +127,9 @@ def test_they_stay_if_that_is_asked_for(pool: Make, comparing: Make) -> None:
     source = pool(6)
     add_burst(source / "burst", 4)
     chosen = comparing(source, at_most=1.0)
-    assert len(mine(chosen).mined()) == 7
+    assert len(mine_photos(chosen).mined()) == 7
     assert (chosen.out / "near_duplicates.csv").is_file()
-    round_ = mine(replace(chosen, near_duplicates=True))
+    round_ = mine_photos(replace(chosen, near_duplicates=True))
     assert len(round_.mined()) == 10
     assert round_.info.counts["alike"] == 0
     assert not (chosen.out / "near_duplicates.csv").exists()
@@ -179,14 +179,14 @@ def test_one_that_is_gone_takes_no_other_with_it() -> None:
 def test_the_audit_is_drawn_from_all(production: Make, options: Make) -> None:
     """Also from what looks like a plant, and what nothing else chooses."""
     source = production(60)
-    round_ = mine(options(source, at_most=0.2, audit=20))
+    round_ = mine_photos(options(source, at_most=0.2, audit=20))
     drawn = {photo.id for photo in round_.mined() if AUDIT in photo.selected_by}
     assert len(drawn) == round_.info.counts["audit"] == 20
     high = {s["id"] for s in round_.scores() if s["plant_probability"] > 0.2}
     assert 0 < len(drawn & high) < 20
-    again = mine(replace(options(source, "again", at_most=1.0, audit=30), seed=0))
+    again = mine_photos(replace(options(source, "again", at_most=1.0, audit=30), seed=0))
     assert drawn < {photo.id for photo in again.mined() if AUDIT in photo.selected_by}
-    other = mine(replace(options(source, "other", at_most=0.2, audit=20), seed=1))
+    other = mine_photos(replace(options(source, "other", at_most=0.2, audit=20), seed=1))
     assert drawn != {photo.id for photo in other.mined() if AUDIT in photo.selected_by}
 
 
@@ -194,7 +194,7 @@ def test_each_photo_is_as_likely_to_be_drawn_as_any_other(
     production: Make, options: Make, tmp_path: Path
 ) -> None:
     """Chosen anew with many seeds, from the same scores."""
-    round_ = mine(options(production(20), at_most=0.0))
+    round_ = mine_photos(options(production(20), at_most=0.0))
     lines = (round_.path / "scores.jsonl").read_bytes()
     times: dict[str, int] = {}
     for seed in range(100, 160):
@@ -209,7 +209,7 @@ def test_each_photo_is_as_likely_to_be_drawn_as_any_other(
         Round.create(folder, info)
         (folder / "scores.jsonl").write_bytes(lines)
         chosen = replace(options(round_.info.source, f"seed-{seed}"), seed=seed, audit=5)
-        for photo in mine(replace(chosen, at_most=0.0)).mined():
+        for photo in mine_photos(replace(chosen, at_most=0.0)).mined():
             times[photo.id] = times.get(photo.id, 0) + 1
     assert len(times) == 20
     # Each is drawn 60 / 4 = 15 times on average; chi-squared of 19 degrees has its 99.9 % at 43.8.
@@ -220,7 +220,7 @@ def test_the_audit_stays_a_random_sample(pool: Make, comparing: Make) -> None:
     """Photos of it that are alike all count, and of others alike to them none is looked at."""
     source = pool(3)
     burst = set(map(str, add_burst(source / "burst", 5, count=6)))
-    round_ = mine(comparing(source, at_most=1.0, audit=5))
+    round_ = mine_photos(comparing(source, at_most=1.0, audit=5))
     drawn = {photo.path for photo in round_.mined() if AUDIT in photo.selected_by}
     assert len(drawn) == 5
     assert len(drawn & burst) >= 2

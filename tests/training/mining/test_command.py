@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from plantood.cli import main
 from plantood.errors import SourceError
 from plantood.training.mining.command import funnel
-from plantood.training.mining.mine import mine
+from plantood.training.mining.mine import mine_photos
 from plantood.training.rounds.layout import Round
 
 Make = Callable[..., Any]
@@ -57,7 +57,7 @@ def test_what_the_source_holds_is_told_before_it_is_scored(
     (source / ".Trash-1000").mkdir()
     (source / "phone").symlink_to(source / "day-0")
     os.mkfifo(source / "day-2" / "pipe.jpg")
-    mined = mine(options(source))
+    mined = mine_photos(options(source))
     told = " ".join(capsys.readouterr().err.split())
     assert mined.info.counts["listed"] == 6
     assert f"{source}: 12 found, 6 used, 6 left out" in told
@@ -79,7 +79,7 @@ def test_the_account_names_sources_and_the_labelled(
     rows = [f"day-{i % 3}/{i:03}.jpg,camera {i % 2}" for i in range(6)]
     (source / "list.csv").write_text("\n".join(["path,source", *rows]))
     (tmp_path / "done.csv").write_text(f"path,label\n{source}/day-0/000.jpg,plant\n")
-    mine(options(source / "list.csv", labelled=(str(tmp_path / "done.csv"),)))
+    mine_photos(options(source / "list.csv", labelled=(str(tmp_path / "done.csv"),)))
     told = " ".join(capsys.readouterr().err.split())
     assert "6 found, 5 used, 1 left out" in told
     assert "camera 1 3 3 0" in told
@@ -91,7 +91,7 @@ def test_a_source_without_photos_says_what_is_there(options: Make, tmp_path: Pat
     (tmp_path / "raw").mkdir()
     (tmp_path / "raw" / "1.dng").touch()
     with pytest.raises(SourceError, match=r"no photo in .*/raw \(1 left out: .*1\.dng\)"):
-        mine(options(tmp_path / "raw"))
+        mine_photos(options(tmp_path / "raw"))
 
 
 def test_why_photos_could_not_be_read_is_told(production: Make, gate: str, tmp_path: Path) -> None:
@@ -111,4 +111,4 @@ def test_a_source_that_is_gone_names_a_photo(production: Make, options: Make) ->
     rows = [f"{number}.jpg" for number in range(60)]
     (source / "list.csv").write_text("\n".join(["path", *rows]))
     with pytest.raises(SourceError, match=r"50 photos in a row .*; for example .*/\d+\.jpg\)"):
-        mine(options(source / "list.csv"))
+        mine_photos(options(source / "list.csv"))

@@ -15,7 +15,7 @@ from plantood.judging.gate import Gate
 from plantood.model.store import load_gate, save_gate
 from plantood.training.mining import draw
 from plantood.training.mining.engines import local
-from plantood.training.mining.mine import mine
+from plantood.training.mining.mine import mine_photos
 from plantood.training.process.run import hold
 from plantood.training.rounds.labels import Decision
 from plantood.training.rounds.layout import SCORES
@@ -27,7 +27,7 @@ Make = Callable[..., Any]
 
 def test_a_round(production: Make, options: Make, gate: str) -> None:
     source = production(40)
-    round_ = mine(options(source, at_most=0.3, unlike=5, margin=3))
+    round_ = mine_photos(options(source, at_most=0.3, unlike=5, margin=3))
     assert round_.info.counts == {
         "listed": 42,
         "already_labelled": 0,
@@ -87,7 +87,7 @@ def test_the_sample_is_seeded_and_nested(production: Make, options: Make) -> Non
     source = production(40)
 
     def drawn(out: str, **values: int) -> set[str]:
-        round_ = mine(options(source, out, **values))
+        round_ = mine_photos(options(source, out, **values))
         assert round_.info.counts["sampled"] == values["sample"]
         return {line["path"] for line in round_.scores()} | {
             line["path"] for line in draw.skipped(round_, "unreadable")
@@ -111,7 +111,7 @@ def test_labelled_photos_are_left_out_by_path_and_by_bytes(
         f"path,label\n{source}/day-0/003.jpg,plant\nelsewhere/copy.jpg,other\n"
         f"{source}/day-2/005.jpg,\n"
     )
-    round_ = mine(options(source, sample=None, labelled=(str(labels),)))
+    round_ = mine_photos(options(source, sample=None, labelled=(str(labels),)))
     names = {Path(line["path"]).name for line in round_.scores()}
     assert len(names) == 28
     assert not names & {"003.jpg", "004.jpg"}
@@ -124,7 +124,7 @@ def test_copies_are_scored_once_and_replaced(production: Make, options: Make) ->
     source = production(20)
     for i in range(15):
         shutil.copy(source / "day-0" / "003.jpg", source / f"copy-{i}.jpg")
-    round_ = mine(options(source, sample=20))
+    round_ = mine_photos(options(source, sample=20))
     ids = [line["id"] for line in round_.scores()]
     assert len(ids) == len(set(ids))
     assert round_.info.counts["sampled"] == 20  # of the 22 different files
@@ -140,7 +140,7 @@ def test_photos_that_quality_refuses_are_scored_all_the_same(
 
     with Image.open(source / "tiny.jpg") as image:
         image.resize((24, 24)).save(source / "tiny.jpg")
-    round_ = mine(options(source, at_most=1.0))
+    round_ = mine_photos(options(source, at_most=1.0))
     (line,) = (line for line in round_.scores() if line["path"].endswith("tiny.jpg"))
     assert line["reasons"] == ["too_small"]
     assert line["verdict"] == "retake"
@@ -148,7 +148,7 @@ def test_photos_that_quality_refuses_are_scored_all_the_same(
     assert round_.info.counts["refused"] == 1
     assert len(round_.mined()) == 13
 
-    again = mine(replace(options(source, at_most=1.0), skip_refused=True))
+    again = mine_photos(replace(options(source, at_most=1.0), skip_refused=True))
     assert len(again.mined()) == 12
     assert again.info.counts["refused"] == 0
 
@@ -157,35 +157,35 @@ def test_another_selection_scores_nothing_again(
     production: Make, options: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = production(30)
-    first = mine(options(source, at_most=1.0))
+    first = mine_photos(options(source, at_most=1.0))
     scores = (first.path / "scores.jsonl").read_bytes()
     (first.path / "work.sqlite").unlink()
     monkeypatch.setattr(local, "Judge", None)  # nothing can be scored any more
-    second = mine(options(source, at_most=0.2, margin=2))
+    second = mine_photos(options(source, at_most=0.2, margin=2))
     assert (first.path / "scores.jsonl").read_bytes() == scores
     assert 0 < second.info.counts["at_most"] < first.info.counts["at_most"]
     kept = {p.file for p in second.mined()}
     assert {str(f.relative_to(first.path)) for f in first.path.glob("photos/*/*")} == kept
 
     second.append_decisions([Decision(reviewer="ann", id="a" * 64, label="plant")])
-    assert mine(options(source, at_most=0.2, margin=2)).info == second.info
+    assert mine_photos(options(source, at_most=0.2, margin=2)).info == second.info
     with pytest.raises(RoundError, match=r"reviewed already.*at_most was 0.2, is 0.3"):
-        mine(options(source, at_most=0.3, margin=2))
+        mine_photos(options(source, at_most=0.3, margin=2))
 
 
 def test_another_round_in_the_same_folder_is_refused(production: Make, options: Make) -> None:
     source = production(4)
-    mine(options(source))
+    mine_photos(options(source))
     with pytest.raises(RoundError, match=r"seed was 0, is 1.*another --out"):
-        mine(options(source, seed=1))
+        mine_photos(options(source, seed=1))
 
 
 def test_a_first_attempt_that_failed_is_not_in_the_way(
     production: Make, options: Make, tmp_path: Path
 ) -> None:
     with pytest.raises(SourceError, match="no folder or list of photos at"):
-        mine(options("file:///no/where/photos.csv"))
-    round_ = mine(options(production(4), seed=3))
+        mine_photos(options("file:///no/where/photos.csv"))
+    round_ = mine_photos(options(production(4), seed=3))
     assert round_.info.counts["scored"] == 4
 
 
@@ -196,10 +196,10 @@ def test_a_round_goes_on_with_the_gate_that_was_the_latest(
     build(tmp_path / "gate")
     first = str(save_gate(tmp_path / "gate", name="moving", version="1"))
     chosen = replace(options(production(4)), gate="moving:latest")
-    assert mine(chosen).info.gate == first
+    assert mine_photos(chosen).info.gate == first
     save_gate(tmp_path / "gate", name="moving", version="2")
-    assert mine(replace(chosen, at_most=0.1)).info.gate == first
-    assert mine(replace(chosen, out=tmp_path / "next")).info.gate == "moving:2"
+    assert mine_photos(replace(chosen, at_most=0.1)).info.gate == first
+    assert mine_photos(replace(chosen, out=tmp_path / "next")).info.gate == "moving:2"
 
 
 def test_it_scores_by_the_gate_that_the_environment_names(
@@ -208,16 +208,16 @@ def test_it_scores_by_the_gate_that_the_environment_names(
     asked = replace(options(production(3)), gate=None)
     monkeypatch.setenv("PLANTOOD_GATE", gate)
     named = load_gate(gate).tag
-    assert mine(asked).info.gate == named
+    assert mine_photos(asked).info.gate == named
     monkeypatch.setenv("PLANTOOD_GATE_SHA256", "0" * 64)
     with pytest.raises(GateModelError, match=f"{named} is not the gate model that"):
-        mine(replace(asked, out=asked.out.with_name("pinned")))
+        mine_photos(replace(asked, out=asked.out.with_name("pinned")))
 
 
 def test_two_processes_do_not_mine_into_one_folder(production: Make, options: Make) -> None:
     chosen = options(production(4))
     with hold(chosen.out), pytest.raises(SettingsError, match="Another process"):
-        mine(chosen)
+        mine_photos(chosen)
 
 
 def test_a_gate_without_memory_knows_nothing_unlike(
@@ -228,8 +228,8 @@ def test_a_gate_without_memory_knows_nothing_unlike(
     tag = str(save_gate(tmp_path / "plain", name="plain"))
     plain = replace(options(production(4)), gate=tag)
     with pytest.raises(GateModelError, match="remembers no picture"):
-        mine(replace(plain, unlike=3))
-    round_ = mine(plain)
+        mine_photos(replace(plain, unlike=3))
+    round_ = mine_photos(plain)
     assert [line["nearest"] for line in round_.scores()] == [[]] * 4
     assert {photo.nearest for photo in round_.mined()} == {()}
 
@@ -238,33 +238,33 @@ def test_a_round_scored_by_an_earlier_plantood_is_chosen_anew_but_not_by_what_it
     production: Make, options: Make
 ) -> None:
     chosen = options(production(6), at_most=1)
-    round_ = mine(chosen)
+    round_ = mine_photos(chosen)
     lines = [line | {"unfamiliarity": 0.5} for line in round_.scores()]
     for line in lines:
         del line["nearest"]
     lines[0]["reasons"] = ["unfamiliar"]
     (round_.path / SCORES).write_text("".join(json.dumps(line) + "\n" for line in lines))
-    again = mine(replace(chosen, margin=1))
+    again = mine_photos(replace(chosen, margin=1))
     assert len(again.mined()) == len(round_.mined()) == 6
     assert {photo.nearest for photo in again.mined()} == {()}
     assert again.info.counts["refused"] == 0
     with pytest.raises(RoundError, match="scored by an earlier plantood"):
-        mine(replace(chosen, unlike=3))
+        mine_photos(replace(chosen, unlike=3))
 
 
 def test_an_empty_source(tmp_path: Path, options: Make) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(SourceError, match="There is no photo in"):
-        mine(options(tmp_path / "empty"))
+        mine_photos(options(tmp_path / "empty"))
     write_photo(tmp_path / "empty" / "1.jpg", 1, 1)  # it is filled, and mined again
-    assert mine(options(tmp_path / "empty")).info.counts["scored"] == 1
+    assert mine_photos(options(tmp_path / "empty")).info.counts["scored"] == 1
 
 
 def test_photos_that_are_gone_are_listed(production: Make, options: Make, tmp_path: Path) -> None:
     source = production(6)
     names = sorted(str(p) for p in source.rglob("*.jpg"))
     (tmp_path / "list.txt").write_text("\n".join([*names, "gone.jpg"]))
-    round_ = mine(options(tmp_path / "list.txt"))
+    round_ = mine_photos(options(tmp_path / "list.txt"))
     gone = [
         line for line in draw.skipped(round_, "unreadable") if line["path"].endswith("gone.jpg")
     ]

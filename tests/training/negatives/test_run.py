@@ -15,9 +15,9 @@ from PIL import Image
 
 from plantood.cli import main
 from plantood.training.common.shared import shared_dir
-from plantood.training.photos.data import read_data
+from plantood.training.photos.data import find_data
 from plantood.training.photos.division.splits import FRACTIONS, divide
-from plantood.training.photos.scan import scan
+from plantood.training.photos.scan import scan_photos
 from tests.training.conftest import csv_rows
 from tests.training.killed import kill_when
 from tests.training.negatives.pictures import save, soil, with_leaves
@@ -117,7 +117,7 @@ def test_what_was_not_cut_is_listed_with_the_reason(cut: tuple[Path, str]) -> No
 
 
 def test_training_reads_it_and_never_parts_a_photo(cut: tuple[Path, str], tmp_path: Path) -> None:
-    photos, bad = scan(read_data(cut[0] / "origins.csv"), tmp_path)
+    photos, bad = scan_photos(find_data(cut[0] / "origins.csv").photos, tmp_path)
     assert bad == []
     division = divide(photos)
     splits: dict[str, set[str | None]] = {}
@@ -205,7 +205,7 @@ def test_what_is_left_out_is_told_and_names_that_are_no_text_survive(tmp_path: P
         assert "5 found, 1 used, 4 left out" in ran.output
         for why in ("ends in .dng", "pipe, socket", "read already", "a hidden folder"):
             assert why in ran.output
-    photos = read_data(out / "origins.csv")
+    photos = find_data(out / "origins.csv").photos
     assert len(photos) > 1
     assert all(one.path.is_file() for one in photos)
     assert folder / f"{old}.jpg" in {one.path for one in photos}

@@ -8,7 +8,7 @@ from numpy.random import Generator
 from PIL import Image
 
 from plantood.training.photos import augment as bend
-from plantood.training.photos.augment import SIDE, augment, brighten, fit, paint_green, to_bytes
+from plantood.training.photos.augment import SIDE, augmented, brighten, fit, paint_green, to_bytes
 from tests.training.recipe.pictures import ellipse, leaf_photo
 
 PHOTO = leaf_photo(ellipse(120))[:90]
@@ -28,7 +28,7 @@ def rng(seed: int = 0) -> Generator:
     return np.random.default_rng(seed)
 
 
-@pytest.mark.parametrize("change", [*KEEP_SIZE, bend.frame_anew, augment])
+@pytest.mark.parametrize("change", [*KEEP_SIZE, bend.frame_anew, augmented])
 def test_a_copy_is_a_function_of_its_seed(change: Bend) -> None:
     before = PHOTO.copy()
     for seed in range(8):
@@ -46,7 +46,7 @@ def test_augment_without_geometry_leaves_everything_in_its_place() -> None:
     leaf = ellipse()
     photo = leaf_photo(leaf, leaf=(40, 220, 40), ground=(90, 60, 90))
     for seed in range(20):
-        copy = augment(photo, rng(seed), geometry=False).astype(int)
+        copy = augmented(photo, rng(seed), geometry=False).astype(int)
         greener = copy[..., 1] - copy[..., 0] / 2 - copy[..., 2] / 2
         assert greener[leaf].mean() > greener[~leaf].mean() + 10
 

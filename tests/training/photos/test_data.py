@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from plantood.errors import TrainingDataError
-from plantood.training.photos.data import read_data
+from plantood.training.photos.data import find_data
 
 
 def test_folder_with_sources(photo_folder: Callable[..., Path]) -> None:
     folder = photo_folder(2)
     (folder / "plant" / "notes.txt").write_text("not a photo")
-    photos = read_data(folder)
+    photos = find_data(folder).photos
     assert len(photos) == 8
     assert {(p.label, p.source) for p in photos} == {
         (1, "farm"),
@@ -27,7 +27,7 @@ def test_photos_directly_in_a_class_have_the_class_as_source(tmp_path: Path) -> 
     for path in ("plant/a.jpg", "plant/deep/er/b.jpg", "other/c.JPG"):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).touch()
-    assert {p.path.name: p.source for p in read_data(tmp_path)} == {
+    assert {p.path.name: p.source for p in find_data(tmp_path).photos} == {
         "a.jpg": "plant",
         "b.jpg": "deep",
         "c.JPG": "other",
@@ -37,7 +37,7 @@ def test_photos_directly_in_a_class_have_the_class_as_source(tmp_path: Path) -> 
 def test_folder_without_other_says_so(tmp_path: Path) -> None:
     (tmp_path / "plant").mkdir()
     with pytest.raises(TrainingDataError, match=r"no folder other/ .*one of the two may be empty"):
-        read_data(tmp_path)
+        find_data(tmp_path)
 
 
 def test_manifest(manifest: Callable[..., Path]) -> None:
@@ -48,7 +48,7 @@ def test_manifest(manifest: Callable[..., Path]) -> None:
             {"path": "c.jpg", "label": ""},
         ]
     )
-    photos = read_data(file)
+    photos = find_data(file).photos
     assert [(p.path.name, p.label, p.split, p.source) for p in photos] == [
         ("a.jpg", 1, "train", "farm"),
         ("b.jpg", 0, "val", "other"),
@@ -59,19 +59,19 @@ def test_manifest(manifest: Callable[..., Path]) -> None:
 def test_a_manifest_may_say_what_a_photo_was_cut_from(manifest: Callable[..., Path]) -> None:
     rows = [{"path": "a.jpg", "label": "other", "group": " f00d "}]
     rows += [{"path": "b.jpg", "label": "other", "group": ""}]
-    photos = read_data(manifest(rows, columns="path,label,group"))
+    photos = find_data(manifest(rows, columns="path,label,group")).photos
     assert [photo.group for photo in photos] == ["f00d", ""]
 
 
 def test_manifest_with_two_columns(manifest: Callable[..., Path]) -> None:
     file = manifest([{"path": "a.jpg", "label": "plant"}], columns="path,label")
-    assert [(p.split, p.source) for p in read_data(file)] == [(None, "plant")]
+    assert [(p.split, p.source) for p in find_data(file).photos] == [(None, "plant")]
 
 
 def test_manifest_saved_by_a_spreadsheet_has_a_byte_order_mark(tmp_path: Path) -> None:
     file = tmp_path / "m.csv"
     file.write_bytes(b"\xef\xbb\xbfpath,label\r\na.jpg,plant\r\n")
-    assert len(read_data(file)) == 1
+    assert len(find_data(file).photos) == 1
 
 
 @pytest.mark.parametrize(
@@ -86,24 +86,21 @@ def test_errors_name_the_row(tmp_path: Path, row: str, told: str) -> None:
     file = tmp_path / "m.csv"
     file.write_text(f"path,label,split\na.jpg,plant,\n{row}\n")
     with pytest.raises(TrainingDataError, match=told):
-        read_data(file)
+        find_data(file)
 
 
 def test_missing_column_is_named(tmp_path: Path) -> None:
     file = tmp_path / "m.csv"
     file.write_text("file,label\na.jpg,plant\n")
     with pytest.raises(TrainingDataError, match="lacks the column path"):
-        read_data(file)
+        find_data(file)
 
 
 def test_a_photo_is_no_manifest(photo_folder: Callable[..., Path]) -> None:
     with pytest.raises(TrainingDataError, match="not a CSV file"):
-        read_data(photo_folder(1) / "plant" / "farm" / "0.jpg")
+        find_data(photo_folder(1) / "plant" / "farm" / "0.jpg")
 
 
 def test_nothing_there(tmp_path: Path) -> None:
     with pytest.raises(TrainingDataError, match="No folder and no manifest"):
-        read_data(tmp_path / "absent")
-    (tmp_path / "empty.csv").write_text("path,label\n")
-    with pytest.raises(TrainingDataError, match="No labelled photo"):
-        read_data(tmp_path / "empty.csv")
+        find_data(tmp_path / "absent")

@@ -14,9 +14,9 @@ from plantood.errors import SettingsError, TrainingDataError
 from plantood.training.common.settings import DataSettings
 from plantood.training.photos import scan as scan_module
 from plantood.training.photos.account import at_most_per_source
-from plantood.training.photos.data import read_data
+from plantood.training.photos.data import find_data
 from plantood.training.photos.dataset import load_dataset, write_bad
-from plantood.training.photos.scan import INDEX, scan
+from plantood.training.photos.scan import INDEX, scan_photos
 from tests.training.conftest import make_photo, write_photo
 
 FEW = DataSettings(min_per_class=2)
@@ -85,7 +85,7 @@ def test_only_new_files_are_opened(
     photo_folder: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, cache = photo_folder(3), tmp_path / "cache"
-    first, _ = scan(read_data(folder), cache)
+    first, _ = scan_photos(find_data(folder).photos, cache)
     with (cache / INDEX).open("r+b") as index:  # as a kill may leave it
         index.truncate((cache / INDEX).stat().st_size - 20)
     write_photo(folder / "plant" / "farm" / "new.jpg", 1, 99)
@@ -97,7 +97,7 @@ def test_only_new_files_are_opened(
 
     real = scan_module.scan_file
     monkeypatch.setattr(scan_module, "scan_file", counting)
-    second, bad = scan(read_data(folder), cache)
+    second, bad = scan_photos(find_data(folder).photos, cache)
     assert bad == []
     assert len(opened) == 2  # the new photo, and the one whose line was cut off
     assert "new.jpg" in opened
@@ -108,10 +108,10 @@ def test_a_file_that_changed_is_read_again(
     photo_folder: Callable[..., Path], tmp_path: Path
 ) -> None:
     folder = photo_folder(2)
-    before, _ = scan(read_data(folder), tmp_path / "cache")
+    before, _ = scan_photos(find_data(folder).photos, tmp_path / "cache")
     path = write_photo(folder / "plant" / "farm" / "0.jpg", 1, 77)
     os.utime(path, ns=(1, 1))
-    after, _ = scan(read_data(folder), tmp_path / "cache")
+    after, _ = scan_photos(find_data(folder).photos, tmp_path / "cache")
     assert len({p.sha256 for p in before} ^ {p.sha256 for p in after}) == 2
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 from scipy.ndimage import shift
 
 from plantood.training.common.shared import shared_dir
-from plantood.training.photos.data import read_data
+from plantood.training.photos.data import find_data
 from plantood.training.photos.hashes import (
     FLOOR,
     HIGH_PASS,
@@ -144,7 +144,7 @@ def test_bursts_of_real_photos_are_found_and_others_are_not_joined() -> None:
     """Every fortieth shared photo of 256 pixels, twice: moved and compressed anew."""
     photos = [
         np.asarray(Image.open(photo.path).convert("RGB"))
-        for photo in read_data(shared_dir() / "data" / "manifest.csv")[::40]
+        for photo in find_data(shared_dir() / "data" / "manifest.csv").photos[::40]
     ]
     photos = [photo for photo in photos if max(photo.shape) == 256]
     looks = [look_of(f) for n, photo in enumerate(photos) for f in burst(photo, n, 2)]

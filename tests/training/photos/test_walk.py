@@ -13,7 +13,7 @@ from plantood.training.photos.walk import (
     NO_FILE,
     NOWHERE,
     READ_ALREADY,
-    walk,
+    walk_files,
 )
 
 
@@ -24,7 +24,7 @@ def touch(*paths: Path) -> None:
 
 
 def reasons(folder: Path, *, follow_links: bool = True) -> dict[str, str]:
-    items = list(walk(folder, follow_links=follow_links))
+    items = list(walk_files(folder, follow_links=follow_links))
     assert len({item.name for item in items}) == len(items)
     return {item.name: item.reason for item in items}
 

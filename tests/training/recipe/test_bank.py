@@ -9,7 +9,7 @@ import pytest
 from plantood.errors import UnreadablePhoto
 from plantood.training.recipe import bank as bank_module
 from plantood.training.recipe.bank import Bank, open_bank, unit
-from plantood.training.recipe.draw import draw
+from plantood.training.recipe.draw import draw_picture
 from plantood.training.recipe.roles import Cuts
 from plantood.training.recipe.samples import Sample
 from tests.training.recipe.conftest import TinyExtractor
@@ -48,7 +48,7 @@ def test_interrupted_it_goes_on_and_equals_one_in_one_go(
     samples: list[Sample], extractor: TinyExtractor, tmp_path: Path
 ) -> None:
     whole = open_(samples, extractor, tmp_path / "whole")
-    pixels = np.stack([draw(sample, Cuts()) for sample in samples])
+    pixels = np.stack([draw_picture(sample, Cuts()) for sample in samples])
     np.testing.assert_allclose(
         whole.embeddings, unit(pixels.mean(axis=(1, 2), dtype=np.float32)), atol=1e-4
     )

@@ -38,7 +38,7 @@ def draw(sample: Sample) -> np.ndarray:
     """As it is drawn where the names of the folders say how photos are cut."""
     green = {path for path in sample.paths if path.parent.name in ("seedlings", "beans_uganda")}
     between = {path for path in sample.paths if path.parent.name == "seedlings"}
-    return drawing.draw(sample, Cuts(frozenset(green), frozenset(between)))
+    return drawing.draw_picture(sample, Cuts(frozenset(green), frozenset(between)))
 
 
 def sample(kind: str, paths: dict[str, Path], seed: int = 0) -> Sample:

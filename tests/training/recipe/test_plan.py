@@ -7,7 +7,13 @@ import pytest
 
 from plantood.training.common.settings import RecipeSettings
 from plantood.training.negatives.synthetic import FRAMES
-from plantood.training.recipe.plan import COPIED, COPIES_PER_SOURCE, COUNTS, MAX_COPIES, plan
+from plantood.training.recipe.plan import (
+    COPIED,
+    COPIES_PER_SOURCE,
+    COUNTS,
+    MAX_COPIES,
+    plan_pictures,
+)
 from plantood.training.recipe.roles import Roles
 from plantood.training.recipe.samples import PLANT_KINDS, Row, Sample
 from plantood.training.starter.roles import NEEDED_SOURCES, ROLES
@@ -21,7 +27,7 @@ def rows() -> list[Row]:
 
 @pytest.fixture(scope="module")
 def samples(rows: list[Row]) -> list[Sample]:
-    return plan(rows, seed=0, roles=ROLES)
+    return plan_pictures(rows, seed=0, roles=ROLES)
 
 
 def files(sample: Sample) -> set[Path]:
@@ -34,8 +40,8 @@ def test_the_rows_of_the_tests_hold_every_needed_source(rows: list[Row]) -> None
 
 
 def test_the_plan_is_a_function_of_rows_and_seed(rows: list[Row], samples: list[Sample]) -> None:
-    assert plan(rows, seed=0, roles=ROLES) == samples
-    assert plan(rows, seed=1, roles=ROLES) != samples
+    assert plan_pictures(rows, seed=0, roles=ROLES) == samples
+    assert plan_pictures(rows, seed=1, roles=ROLES) != samples
 
 
 def test_counts(rows: list[Row], samples: list[Sample]) -> None:
@@ -49,7 +55,7 @@ def test_counts(rows: list[Row], samples: list[Sample]) -> None:
 
 def test_large_sources_get_fewer_copies() -> None:
     rows = rows_of_all_sources(500)
-    copies = Counter(s.sources[0] for s in plan(rows, roles=ROLES) if s.kind == "copy")
+    copies = Counter(s.sources[0] for s in plan_pictures(rows, roles=ROLES) if s.kind == "copy")
     assert set(copies.values()) == {400 * 3}  # 1100 / 400, rounded
 
 
@@ -117,7 +123,7 @@ def photos_of(*cells: tuple[str, bool], count: int = 40) -> list[Row]:
 
 def test_a_source_of_both_classes_plays_a_part_with_each() -> None:
     rows = photos_of(("scans", True), ("farm", True), ("farm", False), ("soil", False))
-    samples = plan(rows, roles=FEW, made=6)
+    samples = plan_pictures(rows, roles=FEW, made=6)
     plants = {row.path for row in rows if row.plant}
     for sample in samples:
         if sample.kind in ("planted", "seam", "closeup"):
@@ -133,7 +139,7 @@ def test_a_source_of_both_classes_plays_a_part_with_each() -> None:
 @pytest.mark.parametrize("made", [1, 8])
 def test_as_many_pictures_as_are_asked_for(made: float) -> None:
     rows = photos_of(("scans", True), ("farm", True), ("soil", False), ("room", False), count=100)
-    samples = plan(rows, roles=FEW, made=made)
+    samples = plan_pictures(rows, roles=FEW, made=made)
     kinds = Counter(sample.kind for sample in samples)
     assert kinds["photo"] == len(rows)
     assert "window" not in kinds
@@ -150,8 +156,8 @@ def test_the_starter_draws_as_many_as_a_user_does_by_default() -> None:
 
 def test_what_cannot_be_made_is_left_out() -> None:
     rows = photos_of(("scans", True), ("soil", False))
-    kinds = {sample.kind for sample in plan(rows, roles=Roles(near=("gone",)), made=4)}
+    kinds = {sample.kind for sample in plan_pictures(rows, roles=Roles(near=("gone",)), made=4)}
     assert kinds == {"photo", "copy", "toned", "green", *FRAMES}
-    only_ground = plan(rows, roles=Roles.of(leaves=["scans"], ground=["soil"]), made=4)
+    only_ground = plan_pictures(rows, roles=Roles.of(leaves=["scans"], ground=["soil"]), made=4)
     assert {"planted", "seam", "ground", "closeup"} <= {sample.kind for sample in only_ground}
     assert all(sample.extra is None for sample in only_ground)

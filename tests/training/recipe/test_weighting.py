@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from plantood.training.recipe.plan import plan
+from plantood.training.recipe.plan import plan_pictures
 from plantood.training.recipe.samples import Sample
 from plantood.training.recipe.weighting import (
     OTHER_SHARES,
@@ -18,7 +18,7 @@ from tests.training.recipe.pictures import rows_of_all_sources
 
 @pytest.fixture(scope="module")
 def samples() -> list[Sample]:
-    return plan(rows_of_all_sources(), roles=ROLES)
+    return plan_pictures(rows_of_all_sources(), roles=ROLES)
 
 
 def sample(kind: str, plant: bool, *sources: str, measured_only: bool = False) -> Sample:

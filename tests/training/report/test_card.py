@@ -12,7 +12,7 @@ from plantood.training.judging.decision.rule import LEFT_OUT
 from plantood.training.judging.decision.threshold import choose_threshold
 from plantood.training.judging.evaluation import Evaluation, Scored
 from plantood.training.report.card import model_card
-from plantood.training.train.judged import judged
+from plantood.training.train.judged import calibrated
 from tests.training.conftest import make_photo
 
 
@@ -30,10 +30,10 @@ def card(made: Evaluation) -> str:
 
 def test_the_share_of_others_that_the_threshold_is_for(raw: Evaluation) -> None:
     assert "The share of others is taken to be 33.3%, as in these photos." in (
-        card(judged(raw, CostSettings()))
+        card(calibrated(raw, CostSettings()))
     )
     assert "The share of others is taken to be 10.0%, as was given." in (
-        card(judged(raw, CostSettings(share_of_others=0.1)))
+        card(calibrated(raw, CostSettings(share_of_others=0.1)))
     )
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from plantood.training.review.agreement import agreement, pairs
+from plantood.training.review.agreement import agreement_of, pairs
 from tests.training.review.rounds import numbered_log, say
 
 
@@ -12,8 +12,9 @@ def test_kappa_worked_out_by_hand() -> None:
     """Cohen's own kind of table: 20 and 15 alike of 50; by chance 0.5 * 0.6 + 0.5 * 0.4."""
     one = ["plant"] * 25 + ["other"] * 25
     other = ["plant"] * 20 + ["other"] * 5 + ["plant"] * 10 + ["other"] * 15
-    found = agreement(one, other)
+    found = agreement_of(one, other)
     assert found.share == 0.7
+    assert found.interval == pytest.approx((0.562, 0.809), abs=5e-4)
     assert found.kappa == pytest.approx((0.7 - 0.5) / (1 - 0.5))
 
 
@@ -21,14 +22,14 @@ def test_kappa_of_three_labels_worked_out_by_hand() -> None:
     """Alike are 4 of 6; by chance (3 * 2 + 2 * 2 + 1 * 2) / 36 = 1/3."""
     one = ["plant", "plant", "plant", "other", "other", "unsure"]
     other = ["plant", "plant", "other", "other", "unsure", "unsure"]
-    found = agreement(one, other)
+    found = agreement_of(one, other)
     assert found.share == pytest.approx(2 / 3)
     assert found.kappa == pytest.approx((2 / 3 - 1 / 3) / (1 - 1 / 3))
 
 
 def test_kappa_is_none_where_chance_alone_agrees() -> None:
-    assert agreement(["plant"] * 3, ["plant"] * 3).kappa is None
-    assert agreement(["plant"] * 3, ["other"] * 3).kappa == 0
+    assert agreement_of(["plant"] * 3, ["plant"] * 3).kappa is None
+    assert agreement_of(["plant"] * 3, ["other"] * 3).kappa == 0
 
 
 def test_pairs_are_compared_by_their_first_look_and_by_what_stands(tmp_path: Path) -> None:

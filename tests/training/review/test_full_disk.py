@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from plantood.training.photos.data import read_data
+from plantood.training.photos.data import find_data
 from plantood.training.review.client import ReviewClient, ReviewRefused
 from plantood.training.rounds.layout import LABELS, Round
 from tests.training.review.rounds import make_round
@@ -43,7 +43,7 @@ def on_disk(round_: Path) -> Said:
 def check_labels_csv(round_: Path) -> None:
     labels = Round.open(round_).labels()
     decided = {identity: label.label for identity, label in labels.items() if label.decided}
-    photos = read_data(round_ / LABELS)
+    photos = find_data(round_ / LABELS).photos
     assert {p.path.stem: ("other", "plant")[p.label] for p in photos} == decided
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from plantood.training.photos.data import read_data
+from plantood.training.photos.data import find_data
 from plantood.training.review.client import ReviewClient, ReviewRefused
 from plantood.training.rounds.layout import LABELS, Round
 from tests.training.review.rounds import make_round
@@ -50,5 +50,5 @@ def test_nothing_acknowledged_is_lost(tmp_path: Path, seed: int) -> None:
         labels = Round.open(round_).labels()
         decided = {identity: label.label for identity, label in labels.items() if label.decided}
         if decided:
-            photos = read_data(round_ / LABELS)
+            photos = find_data(round_ / LABELS).photos
             assert {p.path.stem: ("other", "plant")[p.label] for p in photos} == decided

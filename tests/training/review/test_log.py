@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from plantood.errors import RoundError
-from plantood.training.photos.data import read_data
+from plantood.training.photos.data import find_data
 from plantood.training.review.log import (
     LOCK,
     DecisionLog,
@@ -49,7 +49,7 @@ def test_labels_csv_is_a_manifest_that_training_reads(tmp_path: Path) -> None:
     log = DecisionLog(make_round(tmp_path / "round", 4))
     for number, label in enumerate(["plant", "other", "unsure"]):
         say(log, number, "anna", label)
-    photos = read_data(log.round.path / LABELS)
+    photos = find_data(log.round.path / LABELS).photos
     assert [photo.label for photo in photos] == [1, 0]
     assert all(photo.path.is_file() for photo in photos)
 

@@ -9,7 +9,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 
-from plantood.training.photos.data import read_data
+from plantood.training.photos.data import find_data
 from plantood.training.review.second_look import STRONG
 from plantood.training.rounds.layout import LABELS, Round
 from tests.training.review.page import KEYS, Page, standing
@@ -56,7 +56,7 @@ def test_fifty_photos_by_keyboard_and_the_server_killed_in_the_middle(
         page.label("p")
         assert page.text("said").startswith("Every photo has your label.")
         assert not page.find("open-zoom").is_enabled()
-    labels = {photo.path.stem: photo.label for photo in read_data(round_ / LABELS)}
+    labels = {photo.path.stem: photo.label for photo in find_data(round_ / LABELS).photos}
     by_name = {photo.path: photo.id for photo in Round.open(round_).mined()}
     assert {
         by_name[path]: int(label == "plant")

@@ -71,9 +71,9 @@ def test_two_reviewers_look_blindly_and_then_agree(page: Page, server: ReviewSer
         assert [cell.text for cell in row] == [
             "anna and ben",
             "10",
-            "90.0 %",
+            "90.0 % (59.6 to 98.2)",
             "0.78",
-            "90.0 %",
+            "90.0 % (59.6 to 98.2)",
             "0.78",
         ]
         page.press(Keys.ESCAPE)

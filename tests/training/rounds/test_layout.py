@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from plantood.errors import RoundError
-from plantood.training.photos.data import read_data
+from plantood.training.photos.data import find_data
 from plantood.training.rounds.labels import Decision
 from plantood.training.rounds.layout import Round, RoundInfo
 from tests.training.rounds.photos import photo
@@ -91,7 +91,7 @@ def test_labels_become_a_manifest(round_: Round) -> None:
     decide("d", "ann", "plant")
     decide("d", "bob", "other", "no_plant")
 
-    labelled = read_data(round_.write_labels())
+    labelled = find_data(round_.write_labels()).photos
     assert [(p.path, p.label, p.source) for p in labelled] == [
         (round_.path / photos[0].file, 1, "north"),
         (round_.path / photos[1].file, 0, "round-1"),

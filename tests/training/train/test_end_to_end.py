@@ -67,6 +67,8 @@ def test_the_run_folder_holds_the_report(trained: tuple[Path, str]) -> None:
     assert (run / "report.html").stat().st_size > 10_000
     assert not list(run.rglob("*.state.npz"))
     assert f"Best head: {report['best']}" in output
+    for name in ("share of others", "threshold"):
+        assert f"{name.capitalize()}: {report['facts'][name]}\n" in output
     assert "plantood check" in output
     assert "plantood serve" in output
 

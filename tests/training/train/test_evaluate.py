@@ -18,8 +18,8 @@ from plantood.training.common.settings import DataSettings, FitSettings, TrainOp
 from plantood.training.judging.seen import DIGITS, Seen
 from plantood.training.photos.dataset import load_dataset
 from plantood.training.photos.division.splits import split_of
-from plantood.training.train.evaluate import CHOSEN_ON, TRAINED_ON, evaluate, photos_by_split
-from plantood.training.train.train import train
+from plantood.training.train.evaluate import CHOSEN_ON, TRAINED_ON, evaluate_gate, photos_by_split
+from plantood.training.train.train import train_heads
 from tests.service.tiny_gate import build
 from tests.training.conftest import Data, write_photo
 
@@ -35,7 +35,7 @@ def photos_called_what_they_are_not(folder: Path) -> Path:
 def test_misjudged_photos_come_with_what_the_gate_takes_them_for(gate: str, tmp_path: Path) -> None:
     data = photos_called_what_they_are_not(tmp_path / "photos")
     out = tmp_path / "out"
-    evaluate(gate, data, out=out, cache=tmp_path / "cache")
+    evaluate_gate(gate, data, out=out, cache=tmp_path / "cache")
     page = (out / "report.html").read_text()
     assert page.count("<figure>") == 2
     likened = re.findall(r"like: (plant field|other bricks) \d\.\d\d, (?:plant|other) ", page)
@@ -48,7 +48,7 @@ def test_a_gate_without_a_memory_is_evaluated_too(tmp_path: Path) -> None:
     build(tmp_path / "gate")
     tag = str(save_gate(tmp_path / "gate", name="evaluated"))
     data = photos_called_what_they_are_not(tmp_path / "photos")
-    evaluate(tag, data, out=tmp_path / "out", cache=tmp_path / "cache")
+    evaluate_gate(tag, data, out=tmp_path / "out", cache=tmp_path / "cache")
     page = (tmp_path / "out" / "report.html").read_text()
     assert "<figure>" in page
     assert "like:" not in page
@@ -80,7 +80,7 @@ def trained(folder: Path, data: Data) -> tuple[str, dict[str, Any]]:
         cache=folder.parent / "cache",
         gate_name="evaluated-on-its-folder",
     )
-    result = train(options)
+    result = train_heads(options)
     return result.tags["gap"], result.report["models"][0]
 
 
@@ -159,6 +159,6 @@ def test_what_the_gate_has_learned_from_is_told_apart_in_every_split(
     split: str, called: str, trained: tuple[str, dict[str, Any]], folder: Path, tmp_path: Path
 ) -> None:
     places = {"out": tmp_path / "out", "cache": tmp_path / "cache"}
-    report = evaluate(trained[0], folder, split=split, **places)
+    report = evaluate_gate(trained[0], folder, split=split, **places)
     assert [list(model["splits"]) for model in report["models"]] == 2 * [[called]]
     assert any("no figure is honest" in note for note in report["notes"])

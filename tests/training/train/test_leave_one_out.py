@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from plantood.cli import main
 from plantood.training.common.settings import DataSettings, FitSettings, TrainOptions
 from plantood.training.photos.dataset import load_dataset
-from plantood.training.train.leave_one_out import leave_one_out
-from plantood.training.train.train import train
+from plantood.training.train.leave_one_out import leave_sources_out
+from plantood.training.train.train import train_heads
 from tests.training.conftest import Data
 
 
@@ -34,7 +34,7 @@ def options(data: Data, tmp_path_factory: pytest.TempPathFactory) -> TrainOption
 
 
 def test_every_source_in_turn(options: TrainOptions, capsys: pytest.CaptureFixture[str]) -> None:
-    result = leave_one_out(replace(options, name="all"))
+    result = leave_sources_out(replace(options, name="all"))
     folds = json.loads((result.folder / "report.json").read_text())["folds"]
     assert [(fold["source"], fold["label"], fold["count"]) for fold in folds] == [
         ("a", "plant", 14),
@@ -68,9 +68,9 @@ def test_a_fold_is_the_training_that_leaves_it_out_and_an_interrupted_run_goes_o
 ) -> None:
     fit = replace(options.fit, penalty=0.1 if head == "gap" else None, epochs=2)
     options = replace(options, heads=(head,), fit=fit)
-    first = leave_one_out(replace(options, name=f"folds-{head}"))
+    first = leave_sources_out(replace(options, name=f"folds-{head}"))
     without_a = replace(options.dataset, leave_out=("a",))
-    alone = train(replace(options, dataset=without_a, name=f"without-a-{head}"))
+    alone = train_heads(replace(options, dataset=without_a, name=f"without-a-{head}"))
     (fold,) = first.folder.glob(f"a-*/{head}/{file}")
     with np.load(fold) as found, np.load(alone.folder / head / "scores.npz") as expected:
         said = found["left out"] if head == "v3" else found["probabilities"][0]
@@ -84,14 +84,14 @@ def test_a_fold_is_the_training_that_leaves_it_out_and_an_interrupted_run_goes_o
 
     shutil.rmtree(fold.parent)
     kept = {path: path.stat().st_mtime_ns for path in first.folder.glob(f"*/{head}/{file}")}
-    again = leave_one_out(replace(options, name=f"folds-{head}"))
+    again = leave_sources_out(replace(options, name=f"folds-{head}"))
     assert again.rows == first.rows
     assert all(path.stat().st_mtime_ns == time for path, time in kept.items())
 
 
 def test_the_features_are_computed_once(options: TrainOptions, data: Data) -> None:
     count = len(load_dataset(data.photos, options.dataset, options.cache).photos)
-    leave_one_out(replace(options, name="once"))
+    leave_sources_out(replace(options, name="once"))
     blocks = list(options.cache.glob("mobilenet-*/maps/*.npy"))
     assert sum(len(np.load(block, mmap_mode="r")) for block in blocks) == count
 
@@ -102,7 +102,7 @@ def test_a_class_with_one_source_cannot_be_left_out(
     photos = tmp_path / "photos"
     shutil.copytree(data.photos, photos)
     shutil.rmtree(photos / "other" / "d")
-    result = leave_one_out(replace(options, data=photos, name="one"))
+    result = leave_sources_out(replace(options, data=photos, name="one"))
     assert [row[0] for row in result.rows] == ["a", "b", "mean of 2 sources"]
     assert any(note.startswith("c cannot be left out") for note in result.report["notes"])
 

@@ -22,10 +22,10 @@ from plantood.training.judging import metrics
 from plantood.training.judging.evaluation import Evaluation, Scored
 from plantood.training.judging.seen import seen_by
 from plantood.training.photos.dataset import load_dataset
-from plantood.training.train.evaluate import evaluate, evaluation_of_gate
-from plantood.training.train.judged import judged
+from plantood.training.train.evaluate import evaluate_gate, evaluation_of_gate
+from plantood.training.train.judged import calibrated
 from plantood.training.train.save import evaluation_of_graph
-from plantood.training.train.train import train
+from plantood.training.train.train import train_heads
 from tests.training.conftest import Data, make_photo
 
 
@@ -49,7 +49,7 @@ def options(data: Data, tmp_path_factory: pytest.TempPathFactory) -> TrainOption
 
 
 def test_a_quantized_gate_is_measured_as_it_is_stored(options: TrainOptions, data: Data) -> None:
-    result = train(replace(options, quantize="float16"))
+    result = train_heads(replace(options, quantize="float16"))
     gate = load_gate(result.tags["gap"])
     assert gate.manifest.quantization == "float16"
     assert gate.metrics["export"]["quantization"] == "float16"
@@ -69,7 +69,7 @@ def test_what_is_told_is_the_graph_that_was_saved(
 ) -> None:
     """Also by a run that finds its gate in the store; of other heads it is the network."""
     options = replace(options, heads=("gap", "gap_l2"), quantize="int8", name="int8")
-    result = train(options)
+    result = train_heads(options)
     gate = load_gate(result.tags[result.best])
     assert gate.manifest.quantization == "int8"
     first, other = result.report["models"]
@@ -93,12 +93,12 @@ def test_what_is_told_is_the_graph_that_was_saved(
     served = metrics.summary(said.labels, said.probabilities)
     assert first["splits"]["test"]["at_half"]["loss"] == pytest.approx(served["loss"], rel=1e-4)
 
-    again = train(options)
+    again = train_heads(options)
     assert again.tags == result.tags
     assert again.report == result.report
     (result.folder / result.best / "graph-int8.npz").unlink()
-    assert train(options).report == result.report
-    unsaved = train(replace(options, save="none"))
+    assert train_heads(options).report == result.report
+    unsaved = train_heads(replace(options, save="none"))
     assert any(note.startswith("Nothing was saved, so all figures") for note in unsaved.notes)
 
 
@@ -106,12 +106,12 @@ def test_other_costs_choose_another_threshold_without_training_again(
     options: TrainOptions,
 ) -> None:
     """And the same costs do not save the same gate twice."""
-    first = train(options)
+    first = train_heads(options)
     weights = first.folder / "gap" / "phase1.npz"
     before = weights.stat().st_mtime_ns
-    again = train(options)
+    again = train_heads(options)
     assert again.tags == first.tags
-    dear = train(replace(options, costs=CostSettings(false_accept_cost=50)))
+    dear = train_heads(replace(options, costs=CostSettings(false_accept_cost=50)))
     assert dear.tags != first.tags
     assert weights.stat().st_mtime_ns == before
     assert load_gate(dear.tags["gap"]).metrics["chosen_threshold"]["false_accept_cost"] == 50
@@ -125,14 +125,14 @@ def test_a_failed_export_saves_nothing_but_the_report(
     from plantood.training.network import export
 
     # Afterwards the extractor's graphs are there.
-    run = train(replace(options, save="none", runs=tmp_path)).folder
+    run = train_heads(replace(options, save="none", runs=tmp_path)).folder
     expected = json.loads((run / "report.json").read_text())
     for name in ("report.html", "report.json", "table.md"):
         (run / name).unlink()
     monkeypatch.setattr(export, "MAX_DIFFERENCE", -1.0)
     before = list_gates()
     with pytest.raises(ExportMismatch):
-        train(replace(options, runs=tmp_path))
+        train_heads(replace(options, runs=tmp_path))
     assert list_gates() == before
     assert json.loads((run / "report.json").read_text()) == expected
     assert (run / "report.html").exists()
@@ -140,7 +140,7 @@ def test_a_failed_export_saves_nothing_but_the_report(
 
 def test_figures_of_training_are_those_that_are_served(options: TrainOptions, data: Data) -> None:
     """Calibrated for another share of others, so that there surely is something to apply."""
-    result = train(
+    result = train_heads(
         replace(options, costs=CostSettings(share_of_others=0.1), fit=replace(options.fit, seed=3))
     )
     gate = load_gate(result.tags["gap"])
@@ -163,7 +163,9 @@ def test_figures_of_training_are_those_that_are_served(options: TrainOptions, da
 
 
 def test_what_the_photos_cannot_carry_is_not_promised(options: TrainOptions) -> None:
-    result = train(replace(options, guarantee=GuaranteeSettings(max_false_accept=0.01), save="all"))
+    result = train_heads(
+        replace(options, guarantee=GuaranteeSettings(max_false_accept=0.01), save="all")
+    )
     gate = load_gate(result.tags["gap"])
     promised = gate.metrics["guarantee"]
     assert promised["threshold"] is None
@@ -182,12 +184,12 @@ def test_photos_that_carry_a_bound_are_no_test_any_more(
     carried = {"chosen on": sizes["val"] + sizes["test"], "trained on": sizes["train"]}
     told = {"all": sizes["test"], "chosen on": sizes["val"], "trained on": sizes["train"]}
     for bound, expected in ((0.8, carried), (0.01, told)):
-        result = train(replace(options, guarantee=GuaranteeSettings(max_false_accept=bound)))
+        result = train_heads(replace(options, guarantee=GuaranteeSettings(max_false_accept=bound)))
         assert (load_gate(result.tags["gap"]).metrics["guarantee"]["threshold"] is None) == (
             expected is told
         )
         out = tmp_path / str(bound)
-        report = evaluate(result.tags["gap"], options.data, out=out, cache=options.cache)
+        report = evaluate_gate(result.tags["gap"], options.data, out=out, cache=options.cache)
         splits = report["models"][1]["splits"]
         assert {name: split["at_half"]["count"] for name, split in splits.items()} == expected
 
@@ -195,9 +197,9 @@ def test_photos_that_carry_a_bound_are_no_test_any_more(
 def test_the_share_of_others_that_was_given_is_that_of_later_figures(
     options: TrainOptions, tmp_path: Path
 ) -> None:
-    result = train(replace(options, costs=CostSettings(share_of_others=0.1)))
+    result = train_heads(replace(options, costs=CostSettings(share_of_others=0.1)))
     gate = load_gate(result.tags["gap"])
-    report = evaluate(gate.tag, options.data, out=tmp_path / "out", cache=options.cache)
+    report = evaluate_gate(gate.tag, options.data, out=tmp_path / "out", cache=options.cache)
     whole, alone = report["models"]
     assert whole["share_of_others"] == alone["share_of_others"] == 0.1
     told, found = gate.metrics["splits"]["test"]["at_half"], alone["splits"]["all"]["at_half"]
@@ -207,8 +209,8 @@ def test_the_share_of_others_that_was_given_is_that_of_later_figures(
     dataset = load_dataset(options.data, options.dataset, options.cache)
     again = evaluation_of_gate(gate, {"test": dataset.test}).figures()
     assert again["splits"]["test"]["at_half"]["loss"] == pytest.approx(told["loss"], rel=1e-3)
-    plain = train(options).tags["gap"]
-    report = evaluate(plain, options.data, out=tmp_path / "plain", cache=options.cache)
+    plain = train_heads(options).tags["gap"]
+    report = evaluate_gate(plain, options.data, out=tmp_path / "plain", cache=options.cache)
     assert "share_of_others" not in report["models"][0]
     assert not any("was given" in note for note in report["notes"])
 
@@ -219,8 +221,8 @@ def test_a_promise_raises_the_threshold() -> None:
     val = Scored(photos, np.repeat([0.1, 0.95], 50).astype(np.float32))
     test = Scored(photos, np.repeat([0.9, 0.1, 0.95], [10, 40, 50]).astype(np.float32))
     raw = Evaluation("gap", {"val": val, "test": test}, 0.5)
-    plain = judged(raw, CostSettings())
-    made = judged(raw, CostSettings(), guarantee=GuaranteeSettings(0.1))
+    plain = calibrated(raw, CostSettings())
+    made = calibrated(raw, CostSettings(), guarantee=GuaranteeSettings(0.1))
     assert made.guarantee is not None
     assert made.guarantee.threshold == made.threshold > plain.threshold
     assert made.guarantee.false_accepts == 0
@@ -230,7 +232,7 @@ def test_a_promise_raises_the_threshold() -> None:
 
 
 def test_the_entry_remembers_what_it_has_seen(options: TrainOptions) -> None:
-    gate = load_gate(train(options).tags["gap"])
+    gate = load_gate(train_heads(options).tags["gap"])
     dataset = load_dataset(options.data, options.dataset, options.cache)
     seen = seen_by(gate)
     assert seen is not None

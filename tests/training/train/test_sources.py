@@ -16,8 +16,8 @@ from plantood.errors import SettingsError
 from plantood.training.common.settings import DataSettings, FitSettings, TrainOptions
 from plantood.training.judging.decision.rule import VALIDATION
 from plantood.training.photos.dataset import load_dataset
-from plantood.training.train.leave_one_out import leave_one_out
-from plantood.training.train.train import train
+from plantood.training.train.leave_one_out import leave_sources_out
+from plantood.training.train.train import train_heads
 from tests.training.conftest import Data, write_photo
 
 SOURCES = 5
@@ -53,13 +53,13 @@ def probabilities(path: Path) -> np.ndarray:
 
 def test_each_photo_is_judged_without_its_source(options: TrainOptions) -> None:
     """As by `leave-one-out`, which is another way through the same photos."""
-    trained = train(replace(options, name="train"))
+    trained = train_heads(replace(options, name="train"))
     dataset = load_dataset(options.data, options.dataset, options.cache)
     known = {photo.sha256 for photo in dataset.train + dataset.val}
     found = probabilities(trained.folder / "gap" / "unseen.npz")
     assert found.shape == (6, len(known))
 
-    judged = leave_one_out(replace(options, name="folds"))
+    judged = leave_sources_out(replace(options, name="folds"))
     rows = []
     for source in dataset.sources:
         (place,) = judged.folder.glob(f"{source.replace(' ', '_')}-*")
@@ -81,20 +81,20 @@ def test_each_photo_is_judged_without_its_source(options: TrainOptions) -> None:
 
 
 def test_an_interrupted_run_goes_on(options: TrainOptions) -> None:
-    first = train(replace(options, name="saved"))
+    first = train_heads(replace(options, name="saved"))
     kept = first.folder / "gap" / "unseen.npz"
     expected, written = probabilities(kept), kept.stat().st_mtime_ns
     (first.folder / "gap" / "phase1.npz").unlink()
-    again = train(replace(options, name="saved"))
+    again = train_heads(replace(options, name="saved"))
     assert kept.stat().st_mtime_ns == written
     assert json.dumps(again.report["models"]) == json.dumps(first.report["models"])
     kept.unlink()
-    train(replace(options, name="saved"))
+    train_heads(replace(options, name="saved"))
     np.testing.assert_array_equal(probabilities(kept), expected)
 
 
 def test_a_penalty_that_is_named_is_not_chosen(options: TrainOptions) -> None:
-    named = train(replace(options, fit=replace(options.fit, penalty=0.1), name="named"))
+    named = train_heads(replace(options, fit=replace(options.fit, penalty=0.1), name="named"))
     assert not list(named.folder.rglob("unseen.npz"))
     (row,) = named.report["models"][0]["history"]["frozen backbone"]
     assert row["penalty"] == 0.1
@@ -103,7 +103,7 @@ def test_a_penalty_that_is_named_is_not_chosen(options: TrainOptions) -> None:
 def test_the_second_phase_has_to_beat_every_penalty(options: TrainOptions) -> None:
     """And not only the one that sources left out have chosen."""
     tuned = replace(options.fit, fine_tune_epochs=1)
-    (model,) = train(replace(options, fit=tuned, name="tuned")).report["models"]
+    (model,) = train_heads(replace(options, fit=tuned, name="tuned")).report["models"]
     first, second = (model["history"][name] for name in ("frozen backbone", "fine-tuning"))
     lowest = min(row["val_loss"] for row in first)
     assert model["tuned"] == (second[0]["val_loss"] < lowest)
@@ -136,7 +136,7 @@ def test_what_belongs_together_is_judged_as_if_it_were_one_source(
 ) -> None:
     """Nothing of the unit is learned from when one of its sources is judged."""
     found, expected = (
-        probabilities(train(one).folder / "gap" / "unseen.npz")
+        probabilities(train_heads(one).folder / "gap" / "unseen.npz")
         for one in (together, under_one_name)
     )
     np.testing.assert_array_equal(found, expected)
@@ -146,7 +146,7 @@ def test_leave_one_out_tells_of_each_source_without_its_unit(
     options: TrainOptions, together: TrainOptions, under_one_name: TrainOptions
 ) -> None:
     result, one = (
-        leave_one_out(replace(choices, name=f"{choices.name}-folds"))
+        leave_sources_out(replace(choices, name=f"{choices.name}-folds"))
         for choices in (together, under_one_name)
     )
     (of_unit,) = result.folder.glob("plant_0_plant_1-*/gap/said.npz")
@@ -159,20 +159,20 @@ def test_leave_one_out_tells_of_each_source_without_its_unit(
     assert folds["plant 0"]["threshold"] == folds["plant 1"]["threshold"]
     assert result.report["facts"]["left out together"] == "plant 0 and plant 1"
     with pytest.raises(SettingsError, match="together was"):
-        leave_one_out(replace(options, name="together-folds"))
+        leave_sources_out(replace(options, name="together-folds"))
 
 
 def test_what_belongs_together_is_part_of_what_a_run_is(
     options: TrainOptions, together: TrainOptions
 ) -> None:
-    train(replace(options, name="apart"))
+    train_heads(replace(options, name="apart"))
     with pytest.raises(SettingsError, match=r"together was None, is \[\['plant 0', 'plant 1'\]\]"):
-        train(replace(together, name="apart"))
+        train_heads(replace(together, name="apart"))
 
 
 def test_who_is_left_out_takes_its_unit_along(together: TrainOptions) -> None:
     settings = replace(together.dataset, leave_out=("plant 1",))
-    result = train(replace(together, dataset=settings, name="left-out"))
+    result = train_heads(replace(together, dataset=settings, name="left-out"))
     (model,) = result.report["models"]
     assert model["splits"]["left out"]["at_half"]["count"] == 2 * PER_SOURCE
     assert result.report["facts"]["left out"] == "plant 0, plant 1"

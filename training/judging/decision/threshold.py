@@ -84,7 +84,7 @@ def choose_threshold(
     P(retake | plant)`` a photo. What these photos tell of a rate, ``k`` errors of ``n``, is the
     posterior of Jeffreys' prior, Beta(k + 1/2, n - k + 1/2): its mean estimates the rate, its
     standard deviation is the noise of that estimate (Brown, Cai and DasGupta 2001, *Interval
-    estimation for a binomial proportion*, section 3.1.2). Unlike the usual ``sqrt(p (1 - p) / n)``
+    estimation for a binomial proportion*). Unlike the usual ``sqrt(p (1 - p) / n)``
     it does not vanish without errors, and it grows as photos grow few.
 
     A threshold that costs at most ``standard_errors`` more than the cheapest is as good as that

@@ -24,7 +24,7 @@ from plantood.training.review.server.pictures import Pictures
 from plantood.training.rounds.layout import Round
 
 
-def serve(
+def serve_review(
     round_: Round,
     *,
     host: str,

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from plantood.errors import SettingsError
-from plantood.training.mining.mine import MineOptions, mine
+from plantood.training.mining.mine import MineOptions, mine_photos
 from tests.training.conftest import write_photo
 
 ray = pytest.importorskip("ray", reason='Ray is not installed (pip install "plantood[ray]")')
@@ -61,7 +61,7 @@ def lines(file: Path) -> list[dict[str, Any]]:
 def test_a_worker_dies_and_the_result_is_that_of_the_local_engine(
     cluster: Any, photos: Path, options: Callable[..., MineOptions], tmp_path: Path, gate: str
 ) -> None:
-    local = mine(options(photos, "local", sample=None, unlike=9, margin=5))
+    local = mine_photos(options(photos, "local", sample=None, unlike=9, margin=5))
 
     out = tmp_path / "ray"
     command = [sys.executable, "-m", "plantood", "mine", str(photos), "--gate", gate]
@@ -105,7 +105,7 @@ def test_an_address_that_cannot_be_used(
 ) -> None:
     monkeypatch.setenv("RAY_ADDRESS", address)
     with pytest.raises(SettingsError, match=says):
-        mine(options(photos, engine="ray"))
+        mine_photos(options(photos, engine="ray"))
 
 
 def test_without_ray_it_says_what_to_install(
@@ -113,4 +113,4 @@ def test_without_ray_it_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(SettingsError, match=r'pip install "\./plantood\[ray\]"'):
-        mine(options(photos, engine="ray"))
+        mine_photos(options(photos, engine="ray"))

@@ -58,6 +58,8 @@ export function keepReviewer(name) {
   localStorage.setItem(KEPT, name);
 }
 
+const between = ({ share, interval: [low, high] }) =>
+  `${percent(share)} (${(100 * low).toFixed(1)} to ${(100 * high).toFixed(1)})`;
 const kappa = (value) => value === null ? "–" : value.toFixed(2);
 
 export function showAgreement(pairs, reviewer) {
@@ -67,7 +69,7 @@ export function showAgreement(pairs, reviewer) {
     const row = document.createElement("tr");
     const values = [
       pair.reviewers.join(" and "), pair.photos,
-      percent(pair.first.share), kappa(pair.first.kappa), percent(pair.now.share), kappa(pair.now.kappa),
+      between(pair.first), kappa(pair.first.kappa), between(pair.now), kappa(pair.now.kappa),
     ];
     for (const value of values) row.insertCell().textContent = value;
     return row;
