@@ -293,6 +293,7 @@ def own_table(found: dict[tuple[str, int], list[Result]]) -> str:
     figures = {
         "kept": "plants kept",
         "false_accepts": "false accepts never seen",
+        "known_kept": "known plants kept",
         "known_accepted": "known others let through",
     }
     rows = []

@@ -21,6 +21,10 @@ from plantood.training.adapt.told import Told, card_of
 from plantood.training.judging.seen import Seen, seen_by
 from plantood.training.photos.dataset import Dataset
 
+REMEMBERED = 0.1
+"""Of the weight of a class that the new photos of it have in the child's memory, however many they
+are: a source more among the ten or so that a gate learned from."""
+
 
 def memory_of(gate: GateModel) -> Memory:
     """The memory of a gate.
@@ -39,9 +43,9 @@ def memory_of(gate: GateModel) -> Memory:
 
 
 def extended(memory: Memory, given: Given) -> Memory:
-    """The memory with the new photos, weighted as they were learned from."""
+    """The memory with the new photos."""
     codes, rest = memory.encode(given.scored.embedding)
-    old, new = photo_weights(memory, given.scored.plant)
+    old, new = photo_weights(memory, given.scored.plant, REMEMBERED)
     names = np.unique([*memory.sources.tolist(), *(photo.source for photo in given.photos)])
     sources = [*memory.sources[memory.source].tolist(), *(photo.source for photo in given.photos)]
     return Memory(

@@ -21,9 +21,10 @@ from plantood.model.correction import Correction
 from plantood.model.memory import Memory
 from plantood.training.adapt.correction.fit import Vector, fit_logistic
 
-SHARE = 0.1
-"""Of the weight of a class that the new photos of it have, however many they are: a source more
-among the ten or so that a gate learned from."""
+SHARE = 0.5
+"""Of the weight of a class that the new photos of it have in the fit, however many they are: what
+is new counts as much as all that is remembered. Little is forgotten by that, since the old
+pictures are held to what the gate says of them."""
 PENALTY = 0.3
 """Of a change of the kernel by one, in units of the variance along its direction; see
 :func:`fit_correction`."""
@@ -121,9 +122,7 @@ def _coefficients(memory: Memory, correction: Correction) -> Vector:
     return np.concatenate([[correction.gain], along, [bias]])
 
 
-def photo_weights(
-    memory: Memory, plant: NDArray[np.bool_], share: float = SHARE
-) -> tuple[Vector, Vector]:
+def photo_weights(memory: Memory, plant: NDArray[np.bool_], share: float) -> tuple[Vector, Vector]:
     """Weights of the pictures of a memory and of new photos with these labels; they sum to 1.
 
     A class weighs what it did in the memory. If there are new photos of it, they have the share

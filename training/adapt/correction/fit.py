@@ -26,6 +26,10 @@ the Newton decrement (Boyd and Vandenberghe 2004, *Convex Optimization*, section
 https://web.stanford.edu/~boyd/cvxbook/)."""
 _SUFFICIENT = 1e-4
 """Share of the decrease that the gradient promises which a step has to bring (Armijo 1966)."""
+_SHORTEST = 1e-3
+"""Of a step of Newton's. Where P(plant) is 0 or 1 for nearly all photos there is hardly any
+curvature, and such a step leads anywhere; the step by the most curvature that there can be always
+leads down (Boehning and Lindsay 1988, https://doi.org/10.1007/BF00049423)."""
 
 
 def fit_logistic(
@@ -61,18 +65,27 @@ def fit_logistic(
         misfit = float(weights @ (np.logaddexp(0, z) - targets * z))
         return misfit + 0.5 * float(penalty @ np.square(theta - start))
 
+    steepest = (x.T * (weights / 4)) @ x + np.diag(penalty)
     theta = (start if begin is None else begin).astype(np.float64)
     value = loss(theta)
     while True:
         p = sigmoid(x @ theta)
         gradient = penalty * (theta - start) + x.T @ (weights * (p - targets))
         curvature = (x.T * (weights * p * (1 - p))) @ x + np.diag(penalty)
-        step = np.linalg.lstsq(curvature, gradient, rcond=None)[0]
-        promised, size = float(gradient @ step), 1.0
-        if promised < TOLERANCE:
+        step = _solved(curvature, gradient)
+        careful = _solved(steepest, gradient)
+        promised = float(gradient @ step)
+        if max(promised, float(gradient @ careful)) < TOLERANCE:
             return np.asarray(theta - step)
-        while (after := loss(theta - size * step)) > value - _SUFFICIENT * size * promised:
-            size /= 2
-            if size < 1e-10:  # no lower by more than what float64 can tell
+        size = 1.0 if promised >= TOLERANCE else 0.0
+        while size and (after := loss(theta - size * step)) > value - _SUFFICIENT * size * promised:
+            size = size / 2 if size > _SHORTEST else 0.0
+        if not size:
+            step, size = careful, 1.0
+            if (after := loss(theta - step)) >= value:  # no lower by what float64 can tell
                 return theta
         theta, value = theta - size * step, after
+
+
+def _solved(curvature: Vector, gradient: Vector) -> Vector:
+    return np.asarray(np.linalg.lstsq(curvature, gradient, rcond=None)[0])

@@ -9,6 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from plantood.model.correction import Correction
 from plantood.model.memory import Memory, remember, unit
 from plantood.training.adapt.correction.correct import (
+    SHARE,
     NewPhotos,
     fit_correction,
     leave_each_out,
@@ -56,7 +57,7 @@ def test_it_is_the_best_of_the_penalised_loss(memory: Memory) -> None:
         [known, known, np.column_stack([new.logit, memory.encode(new.embedding)[0]])]
     )
     plant = np.concatenate([np.ones(800), np.zeros(800), new.plant])
-    old_weights, new_weights = photo_weights(memory, new.plant)
+    old_weights, new_weights = photo_weights(memory, new.plant, SHARE)
     said = 1 / (1 + np.exp(-0.4))
     weights = np.concatenate([said * old_weights, (1 - said) * old_weights, new_weights])
     spread = np.sqrt(weights @ (x - weights @ x) ** 2)
@@ -74,7 +75,7 @@ def test_a_new_source_is_learned_and_the_old_one_kept(memory: Memory) -> None:
     assert kept(others_of_it, start) < 0.1 < 0.7 < kept(others_of_it, after)
     before_known, after_known = memory_logits(memory, start) > 0, memory_logits(memory, after) > 0
     right = [float(np.mean(one == memory.plant)) for one in (before_known, after_known)]
-    assert right[1] > right[0] - 0.03
+    assert right[1] > right[0] - 0.06  # the new plants lie where others did: that costs some
 
 
 def test_where_it_is_looked_from_changes_nothing(memory: Memory) -> None:
