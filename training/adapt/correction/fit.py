@@ -73,15 +73,15 @@ def fit_logistic(
         gradient = penalty * (theta - start) + x.T @ (weights * (p - targets))
         curvature = (x.T * (weights * p * (1 - p))) @ x + np.diag(penalty)
         step = _solved(curvature, gradient)
-        careful = _solved(steepest, gradient)
-        promised = float(gradient @ step)
-        if max(promised, float(gradient @ careful)) < TOLERANCE:
-            return np.asarray(theta - step)
-        size = 1.0 if promised >= TOLERANCE else 0.0
+        promised, size = float(gradient @ step), 1.0
+        if promised < TOLERANCE:
+            if float(gradient @ _solved(steepest, gradient)) < TOLERANCE:
+                return np.asarray(theta - step)
+            size = 0.0
         while size and (after := loss(theta - size * step)) > value - _SUFFICIENT * size * promised:
             size = size / 2 if size > _SHORTEST else 0.0
         if not size:
-            step, size = careful, 1.0
+            step, size = _solved(steepest, gradient), 1.0
             if (after := loss(theta - step)) >= value:  # no lower by what float64 can tell
                 return theta
         theta, value = theta - size * step, after
