@@ -50,13 +50,18 @@ $(VENV)/.kubectl: | $(VENV)/.development
 	@touch $@
 
 # What looks at a clock, or at what a burst costs, has the machine to itself. All else keeps both cores busy,
-# two files at a time.
+# two files at a time: what serves, and then what trains, builds or decodes, the longest first. Each of the
+# three has a model store of its own.
 TIMED := tests/security tests/http tests/service/test_cases.py tests/service/test_health.py \
 	tests/compose/test_failures.py tests/compose/test_remote.py tests/compose/test_strangers.py \
 	tests/deploy/test_like_a_container.py tests/deploy/test_split_scorer.py tests/test_probes.py
+LONG := tests/test_wheel.py tests/test_sbom.py tests/test_build.py tests/compose/test_built.py \
+	tests/compose/test_examples.py tests/training tests/photo tests/model tests/docs tests/cli
+TWO_AT_A_TIME := $(BIN)/python -m pytest --durations=20 -n 2 --dist loadfile --no-loadscope-reorder
 test: $(VENV)/.development $(VENV)/.kubectl ## run all tests
 	$(BIN)/python -m pytest --durations=20 $(TIMED)
-	$(BIN)/python -m pytest --durations=20 -n 2 --dist loadfile --no-loadscope-reorder $(TIMED:%=--ignore=%)
+	$(TWO_AT_A_TIME) $(TIMED:%=--ignore=%) $(LONG:%=--ignore=%)
+	$(TWO_AT_A_TIME) $(LONG)
 
 coverage: $(VENV)/.development $(VENV)/.kubectl ## run all tests, and hold what they cover to its floor
 	$(BIN)/python -m pytest --cov

@@ -64,17 +64,6 @@ photos: it starts a server, a browser or TensorFlow, builds a bento, or takes mo
 QUICK = ("compose/test_signature.py",)
 """And what it does not."""
 
-LONGEST = (
-    "test_wheel.py",
-    "test_sbom.py",
-    "test_build.py",
-    "compose/test_built.py",
-    "compose/test_examples.py",
-    "examples",
-    "training",
-)
-"""Come first: where several processes share the tests, none is left alone with one of them."""
-
 
 def pytest_configure(config: pytest.Config) -> None:
     """Give the session a Bento store of its own, before anything imports bentoml."""
@@ -100,7 +89,6 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: not item.nodeid.removeprefix("tests/").startswith(LONGEST))
     for item in items:
         real = "shared" in getattr(item, "fixturenames", ())
         if real or is_slow(item.nodeid.removeprefix("tests/")):

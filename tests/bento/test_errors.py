@@ -51,6 +51,7 @@ MAKING: dict[str, tuple[Callable[[], Any], dict[str, str], str]] = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:'plantood.service' found in sys.modules:RuntimeWarning")
 @pytest.mark.parametrize("mistake", MAKING)
 def test_it_is_an_error_of_both(mistake: str, monkeypatch: pytest.MonkeyPatch) -> None:
     make, variables, sentence = MAKING[mistake]

@@ -36,13 +36,6 @@ def test_what_serving_installs_decodes_heic_and_encodes_nothing() -> None:
     assert any("libde265" in name for name in info["decoders"])
 
 
-def test_old_installs_may_still_ask_for_the_extra() -> None:
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
-        "optional-dependencies"
-    ]
-    assert extras["heif"] == []
-
-
 def test_tiles_as_phones_write_them(picture: Image.Image) -> None:
     expected = np.asarray(picture.reduce(2))
     limits = Limits(shorter_side=480)

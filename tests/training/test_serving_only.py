@@ -64,8 +64,12 @@ def test_a_round_is_reviewed(mined: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-u", "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True
     ) as server:
-        assert any("Ctrl-C" in line for line in server.stdout)  # it serves
-        server.send_signal(signal.SIGINT)
+        try:
+            assert any("Ctrl-C" in line for line in server.stdout)  # it serves
+            server.send_signal(signal.SIGTERM)
+            server.wait(30)
+        finally:
+            server.kill()
 
 
 def test_negatives_are_cut(field: Path) -> None:
