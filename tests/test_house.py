@@ -20,6 +20,7 @@ from packaging.utils import canonicalize_name
 
 from plantood.cli import EXTRA
 from plantood.defaults import DEFAULT_GATE, GATE_NAME
+from tests.conftest import SLOW
 
 ROOT = Path(__file__).parents[1]
 MODULES = {
@@ -200,3 +201,10 @@ def foreign(path: Path) -> set[str]:
             names = [node.module]
         found.update(name.split(".")[0] for name in names)
     return found - sys.stdlib_module_names - OURS
+
+
+@pytest.mark.parametrize("slow", SLOW)
+def test_what_the_fast_loop_leaves_out_is_there(slow: str) -> None:
+    file, _, test = slow.partition("::")
+    assert list((ROOT / "tests").glob(f"{file}*"))
+    assert not test or f"def {test}" in (ROOT / "tests" / file).read_text(encoding="utf-8")
