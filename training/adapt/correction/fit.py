@@ -72,16 +72,17 @@ def fit_logistic(
         p = sigmoid(x @ theta)
         gradient = penalty * (theta - start) + x.T @ (weights * (p - targets))
         curvature = (x.T * (weights * p * (1 - p))) @ x + np.diag(penalty)
-        step = _solved(curvature, gradient)
-        promised, size = float(gradient @ step), 1.0
-        if promised < TOLERANCE:
-            if float(gradient @ _solved(steepest, gradient)) < TOLERANCE:
-                return np.asarray(theta - step)
-            size = 0.0
-        while size and (after := loss(theta - size * step)) > value - _SUFFICIENT * size * promised:
-            size = size / 2 if size > _SHORTEST else 0.0
-        if not size:
-            step, size = _solved(steepest, gradient), 1.0
+        step, size = _solved(curvature, gradient), 1.0
+        promised = float(gradient @ step)
+        while (after := loss(theta - size * step)) > value - _SUFFICIENT * size * promised:
+            size /= 2
+            if size < _SHORTEST:
+                break
+        if promised < TOLERANCE or size < _SHORTEST:
+            careful = _solved(steepest, gradient)
+            if float(gradient @ careful) < TOLERANCE:
+                return np.asarray(theta - step if promised < TOLERANCE else theta)
+            step, size = careful, 1.0
             if (after := loss(theta - step)) >= value:  # no lower by what float64 can tell
                 return theta
         theta, value = theta - size * step, after
