@@ -103,6 +103,10 @@ class Evaluation:
             **self.details,
         }
 
+    def loss(self, split: str) -> float:
+        """That of a split, as the figures have it."""
+        return float(self._summary(self.splits[split], 0.5)["loss"])
+
     def _summary(self, scored: Scored, threshold: float) -> dict[str, Any]:
         return summary(scored.labels, scored.probabilities, threshold, self.share_of_others)
 

@@ -139,10 +139,7 @@ def best_of(evaluations: Mapping[str, Evaluation]) -> str:
     Args:
         evaluations: by head, calibrated; each has the split ``val``.
     """
-    return min(
-        evaluations,
-        key=lambda head: evaluations[head].figures()["splits"]["val"]["at_half"]["loss"],
-    )
+    return min(evaluations, key=lambda head: evaluations[head].loss("val"))
 
 
 def evaluation_of(
