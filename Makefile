@@ -56,7 +56,7 @@ TIMED := tests/security tests/http tests/service/test_cases.py tests/service/tes
 	tests/compose/test_failures.py tests/compose/test_remote.py tests/compose/test_strangers.py \
 	tests/deploy/test_like_a_container.py tests/deploy/test_split_scorer.py tests/test_probes.py
 LONG := tests/test_wheel.py tests/test_sbom.py tests/test_build.py tests/compose/test_built.py \
-	tests/compose/test_examples.py tests/training tests/photo tests/model tests/docs tests/cli
+	tests/compose/test_examples.py tests/training tests/photo tests/model tests/docs
 TWO_AT_A_TIME := $(BIN)/python -m pytest --durations=20 -n 2 --dist loadfile --no-loadscope-reorder
 test: $(VENV)/.development $(VENV)/.kubectl ## run all tests
 	$(BIN)/python -m pytest --durations=20 $(TIMED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 import click
 
@@ -40,13 +41,10 @@ def models(as_json: bool) -> None:
     table.add_column("Created", no_wrap=True)
     for gate in gates:
         made_of = ", ".join(filter(None, (gate.backbone, gate.head, gate.quantization)))
-        figures = [
-            f"{gate.metrics[name]:.3f}" if name in gate.metrics else "-"
-            for name in ("accuracy", "f1")
-        ]
         table.add_row(
             Text(gate.tag).append(f"\n{made_of}", "dim"),
-            *figures,
+            Text(_figure(gate.metrics, "accuracy")).append(f"\n{_interval(gate.metrics)}", "dim"),
+            _figure(gate.metrics, "f1"),
             f"{gate.bytes / 1e6:.1f}",
             f"{gate.created:%Y-%m-%d}",
         )
@@ -54,3 +52,16 @@ def models(as_json: bool) -> None:
     for tag, what in damaged.items():
         if what:
             click.echo(f"{tag} cannot be used: {what}", err=True)
+
+
+def _figure(metrics: Mapping[str, float], name: str) -> str:
+    return f"{metrics[name]:.3f}" if name in metrics else "-"
+
+
+def _interval(metrics: Mapping[str, float]) -> str:
+    """Of the accuracy; gates of an earlier plantood say none."""
+    from plantood.model.manifest import ACCURACY_HIGH, ACCURACY_LOW
+
+    if not {ACCURACY_LOW, ACCURACY_HIGH} <= metrics.keys():
+        return ""
+    return f"({metrics[ACCURACY_LOW]:.3f} to {metrics[ACCURACY_HIGH]:.3f})"

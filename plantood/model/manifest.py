@@ -11,6 +11,8 @@ from plantood.model.calibration import Calibration
 from plantood.model.policy import Policy
 
 FORMAT_VERSION: Final = 1
+ACCURACY_LOW, ACCURACY_HIGH = "accuracy_low", "accuracy_high"
+"""Beside the accuracy in a summary of the figures: the ends of its 95 % interval."""
 
 
 class TrainingData(BaseModel):

@@ -16,7 +16,7 @@ from plantood.model.arrays import unit
 from plantood.training.common.settings import PENALTIES, CostSettings, FitSettings
 from plantood.training.fitting.features import FeatureCache
 from plantood.training.fitting.fit import FitResult, accuracy
-from plantood.training.fitting.losses import WeightedBinaryCrossentropy, mean_loss
+from plantood.training.fitting.losses import WeightedBinaryCrossentropy, loss_of, mean_loss
 from plantood.training.fitting.probe import Probe, fit_path
 from plantood.training.fitting.unseen import Said, judge_unseen
 from plantood.training.judging.decision.rule import Unseen
@@ -173,7 +173,7 @@ class LinearFits:
             head,
             self._rows(dataset.train),
             self._rows(dataset.val)._replace(weights=judging_weights(dataset.val, self.settings)),
-            loss=self._loss,
+            loss=loss_of(self.settings),
             penalties=self._penalties,
             description=description,
             from_start=from_start,
@@ -188,7 +188,7 @@ class LinearFits:
         """
         rows = self._rows(rest.train)
         plant = rows.labels == 1
-        weights = rows.weights * weights_of_classes(plant, self._loss)
+        weights = rows.weights * weights_of_classes(plant, loss_of(self.settings))
         judged = self.embeddings(photos)
         fits = fit_path(rows.embeddings, plant, weights, self._penalties)
         return Said(np.stack([probe.probabilities(judged) for probe in fits]))
@@ -209,10 +209,6 @@ class LinearFits:
     @property
     def _penalties(self) -> Sequence[float]:
         return [self.settings.penalty] if self.settings.penalty else PENALTIES
-
-    @property
-    def _loss(self) -> WeightedBinaryCrossentropy:
-        return WeightedBinaryCrossentropy(*self.settings.loss_weights)
 
     def _rows(self, photos: Photos) -> Rows:
         weights = sample_weights(photos, self.settings.balance)

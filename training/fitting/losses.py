@@ -13,6 +13,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import ArrayLike, NDArray
 
+from plantood.training.common.settings import FitSettings
 from plantood.training.judging.metrics import EPSILON, cross_entropy
 
 
@@ -57,6 +58,11 @@ class WeightedBinaryCrossentropy(keras.losses.Loss):  # type: ignore[misc] # Ker
             "reduction": self.reduction,
             "name": self.name,
         }
+
+
+def loss_of(settings: FitSettings) -> WeightedBinaryCrossentropy:
+    """The loss that a run asks for."""
+    return WeightedBinaryCrossentropy(*settings.loss_weights)
 
 
 def mean_loss(

@@ -31,7 +31,7 @@ from plantood.training.fitting.fit import (
     write_arrays,
 )
 from plantood.training.fitting.linear import LinearFits, chosen_for_linear, judging_weights
-from plantood.training.fitting.losses import WeightedBinaryCrossentropy
+from plantood.training.fitting.losses import loss_of
 from plantood.training.fitting.probe import Probe
 from plantood.training.fitting.unseen import UNSEEN, Said
 from plantood.training.judging.decision.rule import Unseen
@@ -224,10 +224,6 @@ class HeadTrainer:
             threads=usable_cpus(),
         )
 
-    @property
-    def _loss(self) -> WeightedBinaryCrossentropy:
-        return WeightedBinaryCrossentropy(*self.settings.loss_weights)
-
     def _fit(
         self,
         description: str,
@@ -245,7 +241,7 @@ class HeadTrainer:
                 model,
                 train,
                 val,
-                loss=self._loss,
+                loss=loss_of(self.settings),
                 epochs=epochs,
                 on_batch=lambda: bars.advance(task),
                 on_epoch=lambda figures: _show_epoch(bars, task, figures, len(train)),

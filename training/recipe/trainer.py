@@ -24,7 +24,7 @@ from plantood.training.fitting.extractor import Extractor
 from plantood.training.fitting.features import FeatureCache
 from plantood.training.fitting.fit import read_arrays, write_arrays
 from plantood.training.fitting.linear import embeddings_of, judging_weights, weights_of_classes
-from plantood.training.fitting.losses import WeightedBinaryCrossentropy, mean_loss
+from plantood.training.fitting.losses import loss_of, mean_loss
 from plantood.training.fitting.phases import SCORES, TrainedHead
 from plantood.training.fitting.probe import Probe, fit_probe
 from plantood.training.fitting.unseen import UNSEEN, Said, judge_unseen
@@ -136,7 +136,7 @@ class RecipeTrainer:
         weights = judging_weights(val, self.settings)
         return TrainedHead(
             model=build_classifier(self.backbone, head),
-            val_loss=mean_loss(self._loss, labels_of(val), scores["val"], weights),
+            val_loss=mean_loss(loss_of(self.settings), labels_of(val), scores["val"], weights),
             probabilities=scores,
             history={},
             tuned=False,
@@ -168,10 +168,6 @@ class RecipeTrainer:
     def _penalty(self) -> float:
         return self.settings.penalty or RECIPE_PENALTY
 
-    @property
-    def _loss(self) -> WeightedBinaryCrossentropy:
-        return WeightedBinaryCrossentropy(*self.settings.loss_weights)
-
     def _probe(self, name: str) -> Probe:
         file = self.folder / name / PROBE
         if not file.exists():
@@ -183,7 +179,7 @@ class RecipeTrainer:
 
     def _fit(self, name: str, weights: NDArray[np.float64]) -> Probe:
         plant = self.bank.plant
-        weights = weights * weights_of_classes(plant, self._loss)
+        weights = weights * weights_of_classes(plant, loss_of(self.settings))
         return fit_probe(self._bank_embeddings(name), plant, weights, self._penalty)
 
     def _logits(self, name: str, probe: Probe) -> NDArray[np.float32]:

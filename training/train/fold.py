@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from plantood.training.common.settings import FitSettings, TrainOptions
 from plantood.training.fitting.fit import read_arrays
 from plantood.training.fitting.linear import judging_weights
-from plantood.training.fitting.losses import WeightedBinaryCrossentropy, mean_loss
+from plantood.training.fitting.losses import loss_of, mean_loss
 from plantood.training.fitting.phases import SCORES, HeadTrainer
 from plantood.training.fitting.unseen import Said, read_said, unseen_of, write_said
 from plantood.training.judging.decision.rule import Rule, Unseen
@@ -116,7 +116,7 @@ def _rule(unseen: Unseen, val: Photos, of_val: NDArray[np.float32], options: Tra
 
 def _losses(val: Photos, of_val: NDArray[np.float32], fit: FitSettings) -> list[float]:
     """Of each candidate on validation photos."""
-    loss, weights = WeightedBinaryCrossentropy(*fit.loss_weights), judging_weights(val, fit)
+    loss, weights = loss_of(fit), judging_weights(val, fit)
     labels = [photo.label for photo in val]
     return [mean_loss(loss, labels, p, weights) for p in of_val]
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from plantood.model.calibration import Calibration, logit, sigmoid
 from plantood.model.entry import BACKBONE, HEAD, KERAS, write_entry
-from plantood.model.manifest import TrainingData
+from plantood.model.manifest import ACCURACY_HIGH, ACCURACY_LOW, TrainingData
 from plantood.model.memory import Memory
 from plantood.model.neighbours import Neighbours
 from plantood.model.policy import Policy
@@ -132,4 +132,6 @@ def as_served(memory: Memory, calibration: Calibration) -> Memory:
 def _summary(figures: dict[str, Any]) -> dict[str, float]:
     splits = figures["splits"]
     half = splits["test" if "test" in splits else "val"]["at_half"]
-    return {key: round(half[key], 6) for key in SUMMARY if half[key] is not None}
+    low, high = half["intervals"]["accuracy"]
+    shown = {key: half[key] for key in SUMMARY} | {ACCURACY_LOW: low, ACCURACY_HIGH: high}
+    return {key: round(value, 6) for key, value in shown.items() if value is not None}
