@@ -111,6 +111,7 @@ def finetune(
         seen_sentence,
     )
     from plantood.training.finetune.run import finetune as run
+    from plantood.training.train.judged import SHOWN, judged_facts
 
     result = run(options)
     judgement = result.judgement
@@ -121,6 +122,8 @@ def finetune(
         title = f"What changed, {comparison.split}"
         print_results(console_table(title, *change_table(comparison)))
     write_table(table_into, table_name, "finetune", judgement_markdown(judgement))
+    facts = dict(judged_facts(judgement.after))
+    print_results(*(f"The child's {name}: {facts[name]}" for name in SHOWN))
     print_results(f"Report: {result.folder / 'report.html'}", *judgement.objections)
     if result.tag is None:
         print_results("Nothing was saved: it is no other gate than its parent.")

@@ -54,9 +54,6 @@ WITHOUT_RECIPE = (
 )
 """Options that say how to train without a recipe: they are refused with one, unless they are 0."""
 
-SHOWN = ("share of others", "threshold")
-"""Facts of the report that the terminal has, too."""
-
 
 def train_options(values: dict[str, Any]) -> TrainOptions:
     """The options of a run from what stands on the command line."""
@@ -187,6 +184,7 @@ def train(table_into: Path | None, table_name: str | None, quantize: str, **valu
         source_table,
         summary_markdown,
     )
+    from plantood.training.train.judged import SHOWN
     from plantood.training.train.train import train_heads
 
     values["save"] = values["save"] or ("none" if values["leave_out"] else "best")

@@ -19,6 +19,8 @@ NOTHING = GuaranteeSettings()
 """Is promised of false accepts."""
 ALONE: Mapping[str, int] = MappingProxyType({})
 """No photo is grouped with another."""
+SHOWN = ("share of others", "threshold")
+"""Those of :func:`judged_facts` that the terminal has, too."""
 
 
 def calibrated(

@@ -210,6 +210,8 @@ def test_a_rule_that_was_chosen_on_sources_left_out_is_carried_over(
     assert "by the rule of its parent, which was chosen on" in child.card
     report = json.loads((tmp_path / "rule" / "report.json").read_text())
     assert report["facts"]["child's threshold"].startswith("0.7000, by the rule of its parent")
+    for name in ("child's threshold", "child's share of others"):
+        assert f"The {name}: {report['facts'][name]}" in ran.output
     for told in (ran.output, " ".join(report["notes"]), child.card):
         assert "but the bound was proved for the parent alone" in told
     bentoml.models.delete(child.tag)
