@@ -46,13 +46,16 @@ class FoldGate:
         return self.calibration.logits(self.probe.probabilities(embedding), margin)
 
 
-def gates_by_fold(shared: Path, cache: Path) -> Iterator[tuple[frozenset[str], FoldGate]]:
+def gates_by_fold(
+    shared: Path, cache: Path, always: frozenset[str] = frozenset()
+) -> Iterator[tuple[frozenset[str], FoldGate]]:
     """Each unit of sources, and the gate without it.
 
     Args:
         shared: folder of photos and weights.
         cache: folder that keeps the pictures of the recipe; minutes are saved if ``plantood
             starter`` had the same.
+        always: sources that none of the gates has seen.
     """
     manifest = shared / "data" / "manifest.csv"
     backbone = build_backbone(BACKBONE_NAME, shared / WEIGHTS)
@@ -61,8 +64,8 @@ def gates_by_fold(shared: Path, cache: Path) -> Iterator[tuple[frozenset[str], F
     bank, doubtful = starter_bank(starter_rows(manifest), extractor, cache)
     unseen = leave_each_out(bank.samples, partial(fold_says, bank, doubtful), TOGETHER)
     for unit in units_of(unseen.sources.tolist(), TOGETHER):
-        probe, memory = fit_fold(bank, doubtful, unit)
-        rule = unseen.rule(COSTS, without=unit).remembering(len(memory))
+        probe, memory = fit_fold(bank, doubtful, unit | always)
+        rule = unseen.rule(COSTS, without=unit | always).remembering(len(memory))
         calibration = rule.calibration.served or Calibration()
         yield (
             unit,

@@ -20,6 +20,8 @@ from plantood.model.arrays import Arrays, Floats, ensure_are, products, unit
 DIRECTIONS = 256
 PICTURES = 6000
 """What is kept at most: 3.8 MB for an embedding of 1280 channels."""
+DRAWN = " (drawn)"
+"""Behind the kind of a picture that was drawn for the training, where photos have their source."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,17 @@ class Memory(Arrays):
     def __len__(self) -> int:
         """Number of pictures."""
         return len(self.codes)
+
+    @property
+    def names(self) -> NDArray[np.str_]:
+        """Source of each picture, str [N]."""
+        named: NDArray[np.str_] = self.sources[self.source]
+        return named
+
+    @property
+    def drawn(self) -> NDArray[np.bool_]:
+        """Which pictures are of no source, since they were drawn for the training, bool [N]."""
+        return np.char.endswith(self.names, DRAWN)
 
     def first(self, pictures: int) -> Memory:
         """Its first pictures alone."""

@@ -47,7 +47,7 @@ def extended(memory: Memory, given: Given) -> Memory:
     codes, rest = memory.encode(given.scored.embedding)
     old, new = photo_weights(memory, given.scored.plant, REMEMBERED)
     names = np.unique([*memory.sources.tolist(), *(photo.source for photo in given.photos)])
-    sources = [*memory.sources[memory.source].tolist(), *(photo.source for photo in given.photos)]
+    sources = [*memory.names.tolist(), *(photo.source for photo in given.photos)]
     return Memory(
         mean=memory.mean,
         directions=memory.directions,

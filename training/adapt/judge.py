@@ -32,6 +32,7 @@ from plantood.training.judging.changes import (
 )
 from plantood.training.judging.decision.threshold import FEWEST, ChosenThreshold, choose_threshold
 from plantood.training.judging.metrics import calibration_error, cross_entropy, photo_weights
+from plantood.training.photos.division.units import telling
 
 NEW, KNOWN = "new photos", "memory"
 
@@ -120,7 +121,8 @@ def judge_child(
     """Compare a gate with what it becomes by a correction.
 
     The threshold of either is chosen on memory and new photos together. All sources of a class
-    count alike; its new photos are one more, as they are to the fit, unless they are too few.
+    count alike, and its new photos are one more; those of hardly any photos have no say, nor has
+    what was drawn for the training: kinds of drawn pictures are no sources.
 
     Args:
         memory: of the gate, without the new photos.
@@ -139,13 +141,12 @@ def judge_child(
         {name: Said(labels[name], sigmoid(logits[name] + terms.shift)) for name in labels}
         for logits in (before, after)
     )
-    known = memory.sources[memory.source].tolist()
-    choosing = enough_to_choose(photos)
-    by = [*known, *[NEW] * int(choosing.sum())]
+    choosing = {KNOWN: remembered_to_choose(memory), NEW: enough_to_choose(photos)}
+    by = [*memory.names[choosing[KNOWN]].tolist(), *[NEW] * int(choosing[NEW].sum())]
     at_before, at_after = (
         choose_threshold(
-            np.concatenate([labels[KNOWN], labels[NEW][choosing]]),
-            np.concatenate([said[KNOWN].probabilities, said[NEW].probabilities[choosing]]),
+            np.concatenate([labels[name][mine] for name, mine in choosing.items()]),
+            np.concatenate([said[name].probabilities[mine] for name, mine in choosing.items()]),
             **terms.costs.as_dict(),
             towards=terms.towards,
             sources=by,
@@ -159,7 +160,9 @@ def judge_child(
         for name in (NEW, KNOWN)
     )
     moved = [
-        change for change in of_memory.by_source(known) if change.newly_right or change.newly_wrong
+        change
+        for change in of_memory.by_source(memory.names.tolist())
+        if change.newly_right or change.newly_wrong
     ]
     return Judged(
         before=at_before,
@@ -179,6 +182,19 @@ def enough_to_choose(photos: NewPhotos) -> NDArray[np.bool_]:
         photos.plant, photos.scenes(True) >= FEWEST, photos.scenes(False) >= FEWEST
     )
     return enough
+
+
+def remembered_to_choose(memory: Memory) -> NDArray[np.bool_]:
+    """Whether each remembered picture, ``[N]``, has a say in the threshold; some of each class do.
+
+    Those that were drawn have none, unless a class has no others.
+    """
+    mine = ~memory.drawn
+    for plant in (True, False):
+        if not np.any(mine & (memory.plant == plant)):
+            mine |= memory.plant == plant
+    mine[mine] = telling(memory.plant[mine], memory.names[mine].tolist())
+    return mine
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 
 from plantood.model.memory import Memory
 from plantood.training.adapt.correction.correct import NewPhotos
-from plantood.training.adapt.judge import Figures, Judged, enough_to_choose
+from plantood.training.adapt.judge import Figures, Judged, enough_to_choose, remembered_to_choose
 from plantood.training.adapt.terms import Terms
 from plantood.training.common.intervals import FEWEST as FEWEST_FOR_A_SHARE
 from plantood.training.common.tables import Row, markdown
@@ -81,11 +81,12 @@ def told_of(
     counts = {name: int(np.sum(photos.plant == plant)) for name, plant in BOTH}
     scenes = {name: photos.scenes(plant) for name, plant in BOTH}
     choosing = int(enough_to_choose(photos).sum())
+    known = memory.names[remembered_to_choose(memory)]
     facts = (
         f"Compared on {counts['plants']} new plants and {counts['others']} new others, each judged "
         "without it and what looks like it, and on the memory. Thresholds are chosen by "
-        f"{choosing} of these photos and {len(memory)} remembered pictures of "
-        f"{len(memory.sources)} sources.",
+        f"{choosing} of these photos and {len(known)} remembered ones of {len(set(known))} "
+        "sources.",
         f"Threshold, by the same rule for both: {judged.before.threshold:.4f} before, "
         f"{judged.after.threshold:.4f} after; {parent} serves with {terms.served:.4f}.",
         f"Share of others: {terms.share_of_others:.1%}, {terms.origin}; P(plant), costs and the "

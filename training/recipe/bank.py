@@ -18,7 +18,7 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from plantood.model.arrays import unit
-from plantood.model.memory import Memory, remember
+from plantood.model.memory import DRAWN, Memory, remember
 from plantood.model.runtime import usable_cpus
 from plantood.training.files.atomic import write_text
 from plantood.training.files.disk import ensure_free
@@ -47,14 +47,14 @@ class Bank:
         return np.array([sample.plant for sample in self.samples])
 
     def memory(self, logits: NDArray[np.float32], weights: NDArray[np.float64]) -> Memory:
-        """What a gate remembers of it; what was made has its kind for a source.
+        """What a gate remembers of it; what was drawn has its kind in the place of a source.
 
         Args:
             logits: of P(plant) by the gate's head, ``[N]``.
             weights: how much each counted, ``[N]``, >= 0; those of 0 are not remembered.
         """
         names = [
-            sample.sources[0] if sample.kind in ("photo", "copy") else sample.kind
+            sample.sources[0] if sample.kind in ("photo", "copy") else sample.kind + DRAWN
             for sample in self.samples
         ]
         return remember(self.embeddings, logits, self.plant, names, weights)

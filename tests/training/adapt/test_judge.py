@@ -7,7 +7,7 @@ import pytest
 
 from plantood.model.calibration import sigmoid
 from plantood.model.correction import Correction
-from plantood.model.memory import Memory, remember
+from plantood.model.memory import DRAWN, Memory, remember
 from plantood.training.adapt.correction.correct import (
     NewPhotos,
     fit_correction,
@@ -16,7 +16,14 @@ from plantood.training.adapt.correction.correct import (
     none,
 )
 from plantood.training.adapt.correction.fit import Vector
-from plantood.training.adapt.judge import Compared, Judged, Said, enough_to_choose, judge_child
+from plantood.training.adapt.judge import (
+    Compared,
+    Judged,
+    Said,
+    enough_to_choose,
+    judge_child,
+    remembered_to_choose,
+)
 from plantood.training.adapt.terms import Terms
 from plantood.training.adapt.told import change_table, figures_table
 from plantood.training.common.settings import CostSettings
@@ -87,7 +94,7 @@ def test_both_thresholds_are_chosen_on_the_same_photos(memory: Memory) -> None:
     by = terms(memory, 0.4)
     found = judged(memory, new, by=by)
     after = fit_correction(memory, new, START)
-    names = [*memory.sources[memory.source].tolist(), *["the field"] * 30]
+    names = [*memory.names.tolist(), *["the field"] * 30]
     for chosen, old, own in (
         (found.before, memory.logit, new.logit),
         (found.after, memory_logits(memory, after), leave_each_out(memory, new, START)),
@@ -175,6 +182,24 @@ def test_few_new_photos_of_a_class_have_no_say_in_the_threshold(memory: Memory) 
     found = judged(memory, few)
     assert found.after.others == int(np.sum(~memory.plant))
     assert found.after.plants == int(np.sum(memory.plant)) + int(np.sum(few.plant))
+
+
+def test_neither_drawn_pictures_nor_stray_photos_are_sources_that_choose() -> None:
+    known = photos(300, 0)
+    sources = ["seam" + DRAWN if i % 3 == 0 else "field" for i in range(300)]
+    stray = int(np.flatnonzero(known.plant & np.array([name == "field" for name in sources]))[0])
+    sources[stray] = "one photo"
+    memory = remember(known.embedding, known.logit, known.plant, sources, np.ones(300))
+    mine = remembered_to_choose(memory)
+    assert set(memory.names[mine]) == {"field"}
+    assert np.sum(mine) == sources.count("field")
+    new = photos(30, 1, 2.0)
+    found = judged(memory, new, START, START.logit(new.logit, new.embedding))
+    assert found.before.plants == np.sum(mine & memory.plant) + np.sum(new.plant)
+    # A class of which all was drawn has no others to choose by.
+    frames = ["frame" + DRAWN if not plant else "field" for plant in known.plant]
+    drawn = remember(known.embedding, known.logit, known.plant, frames, np.ones(300))
+    assert remembered_to_choose(drawn).all()
 
 
 def test_sources_that_changed_are_told(memory: Memory) -> None:

@@ -246,7 +246,7 @@ def test_photos_that_teach_nothing_change_no_verdict(options: AdaptOptions, tmp_
 def test_what_is_told_of_too_few(options: AdaptOptions, few: Make, tmp_path: Path) -> None:
     told = adapt(replace(options, photos=(few(6, 3, name="six"),))).told
     assert "6 new plants and 3 new others" in told.facts[0]
-    assert "chosen by 6 of these photos and 120 remembered pictures of 6 sources" in told.facts[0]
+    assert "chosen by 6 of these photos and 120 remembered ones of 6 sources" in told.facts[0]
     assert told.notes[0].startswith("3 new others are too few to choose by (at least 5)")
     assert told.notes[1].startswith("Fewer than 30 new plants and others")
 
