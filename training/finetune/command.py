@@ -105,6 +105,7 @@ def finetune(
     import_tensorflow()
     from plantood.training.common.tables import AT, console_table
     from plantood.training.finetune.report import (
+        P_VALUES,
         both_figures,
         change_table,
         judgement_markdown,
@@ -121,6 +122,7 @@ def finetune(
     for comparison in judgement.comparisons:
         title = f"What changed, {comparison.split}"
         print_results(console_table(title, *change_table(comparison)))
+    print_results(P_VALUES)
     write_table(table_into, table_name, "finetune", judgement_markdown(judgement))
     facts = dict(judged_facts(judgement.after))
     print_results(*(f"The child's {name}: {facts[name]}" for name in SHOWN))

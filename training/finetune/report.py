@@ -22,8 +22,13 @@ from plantood.training.report.likeness import Like, spoken
 
 PHOTOS = 60
 """At most so many thumbnails of each kind."""
-HEADER = ("source", *CELLS, "p (McNemar)", "worse")
+HEADER = ("source", *CELLS, "p", "worse")
 """Of the table of changes."""
+P_VALUES = (
+    "p is that of McNemar's exact test; at as many false accepts or retakes, where a few photos "
+    "move the threshold, that of exchanging at random the ranks that the two gates give each photo."
+)
+"""In words, below that table."""
 
 
 def both_figures(before: Evaluation, after: Evaluation) -> tuple[Row, list[Row]]:
@@ -93,7 +98,7 @@ def judgement_markdown(judgement: Judgement) -> str:
         f"What changed, {comparison.split}:\n\n{markdown(*change_table(comparison))}"
         for comparison in judgement.comparisons
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([*parts, P_VALUES]) + "\n"
 
 
 def write_judgement(
@@ -121,7 +126,10 @@ def write_judgement(
         extra=extra,
         like=like,
         template="finetune/report.html.j2",
-        context={"changes": [_section(comparison, like) for comparison in judgement.comparisons]},
+        context={
+            "p_values": P_VALUES,
+            "changes": [_section(comparison, like) for comparison in judgement.comparisons],
+        },
     )
     text = judgement_markdown(judgement)
     write_text(folder / "table.md", text)

@@ -7,7 +7,7 @@ https://doi.org/10.1007/BF02295996).
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import comb, sqrt
 from typing import Any, Protocol
 
@@ -23,6 +23,11 @@ CELLS = ("error", "photos", "before", "after", "newly right", "newly wrong")
 """Headings of :meth:`Change.cells`, behind that of the source."""
 NOISE = 2.0
 """Standard errors by which the cost of all errors must have grown to speak against a child."""
+SIGNIFICANT = 0.05
+EXCHANGES = 2000
+"""Random ones, by which luck is told at fixed points."""
+ELEMENTS = 1_000_000
+"""Of an array of exchanges."""
 
 
 class Labelled(Protocol):
@@ -49,7 +54,7 @@ class Change:
         wrong_after: By the other.
         newly_wrong: Right before, wrong after.
         newly_right: Wrong before, right after.
-        p_value: Of McNemar's exact test.
+        p_value: Of McNemar's exact test, or as :func:`at_fixed_points` says.
         worse: Whether it is worse than the margin allows.
     """
 
@@ -113,44 +118,72 @@ def at_fixed_points(
     these photos themselves, for both in the same way, as on a ROC curve: they compare the order in
     which two gates put the photos, and are nothing to serve with. Of photos with the same
     probability all or none are let through, so that a few fewer may be.
+
+    The threshold hangs on a few photos of the other kind, and moves all verdicts together, so that
+    McNemar's test does not hold. If the gates are equally good, it is luck which of them put a
+    photo where: the p-value is the share of random exchanges of the ranks that the two give each
+    photo by which they differ as much (Venkatraman and Begg 1996, *A distribution-free procedure
+    for comparing receiver operating characteristic curves from a paired experiment*,
+    https://doi.org/10.1093/biomet/83.4.835). What is worse is so by more than the margin and at
+    p < 0.05.
     """
     wrong = wrong_verdicts(before, threshold)
-    plants, others = before.labels == 1, before.labels != 1
-    if not (plants.any() and others.any()):
+    plants = before.labels == 1
+    if not plants.any() or plants.all():
         return ()
-    let_through, sent_back = int(wrong[others].sum()), int(wrong[plants].sum())
-
-    def retakes(scored: Labelled) -> NDArray[np.bool_]:
-        p = scored.probabilities
-        wrong: NDArray[np.bool_] = p[plants] <= _exceeded_by(p[others], let_through)
-        return wrong
-
-    def accepts(scored: Labelled) -> NDArray[np.bool_]:
-        p = -scored.probabilities  # the same from the other side
-        wrong: NDArray[np.bool_] = p[others] <= _exceeded_by(p[plants], sent_back)
-        return wrong
-
+    let_through, sent_back = int(wrong[~plants].sum()), int(wrong[plants].sum())
+    ranks = np.stack([_ranks(before.probabilities), _ranks(after.probabilities)])
+    retakes = _changed_at(ranks, plants, let_through, margin, error_of(True))
+    accepts = _changed_at(-ranks, ~plants, sent_back, margin, error_of(False))
     return (
-        change_of(
-            f"{photos}, at {let_through} false accepts",
-            error_of(True),
-            retakes(before),
-            retakes(after),
-            margin,
-        ),
-        change_of(
-            f"{photos}, at {sent_back} false retakes",
-            error_of(False),
-            accepts(before),
-            accepts(after),
-            margin,
-        ),
+        replace(retakes, source=f"{photos}, at {let_through} false accepts"),
+        replace(accepts, source=f"{photos}, at {sent_back} false retakes"),
     )
 
 
-def _exceeded_by(scores: NDArray[np.floating], count: int) -> float:
-    """The lowest of these scores ``[N]`` that at most ``count`` of them exceed; else -infinity."""
-    return float(np.sort(scores)[::-1][count]) if count < len(scores) else -np.inf
+def _changed_at(
+    ranks: NDArray[np.float64], mine: NDArray[np.bool_], count: int, margin: float, error: str
+) -> Change:
+    """On photos that are ``mine``, where either gate puts ``count`` of the others above them.
+
+    ``ranks`` are those of the two gates, ``[2, N]``.
+    """
+    change = change_of("", error, *_wrong_at(ranks, mine, count), margin)
+    lost = change.newly_wrong - change.newly_right
+    p_value = _by_luck(ranks, mine, count, lost)
+    worse = lost > margin * change.count and p_value < SIGNIFICANT
+    return replace(change, p_value=p_value, worse=worse)
+
+
+def _by_luck(ranks: NDArray[np.float64], mine: NDArray[np.bool_], count: int, lost: int) -> float:
+    """The share of exchanges by which as many verdicts or more are lost or won, none as well."""
+    rng = np.random.default_rng(0)
+    as_far = 1
+    size = max(1, ELEMENTS // len(mine))
+    for done in range(0, EXCHANGES, size):
+        swapped = rng.random((min(size, EXCHANGES - done), len(mine))) < 0.5
+        before, after = (
+            _wrong_at(np.where(swapped, *pair), mine, count).sum(-1)
+            for pair in (ranks[::-1], ranks)
+        )
+        as_far += int(np.sum(np.abs(after - before) >= abs(lost)))
+    return as_far / (EXCHANGES + 1)
+
+
+def _wrong_at(ranks: NDArray[np.float64], mine: NDArray[np.bool_], count: int) -> NDArray[np.bool_]:
+    """Of ranks ``[..., N]`` those of mine that are not above all but ``count`` of the others."""
+    others = ranks[..., ~mine]
+    at = others.shape[-1] - 1 - count
+    limit = np.partition(others, at, axis=-1)[..., at, None] if at >= 0 else -np.inf
+    wrong: NDArray[np.bool_] = ranks[..., mine] <= limit
+    return wrong
+
+
+def _ranks(scores: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Ranks of scores, both ``[N]``; those of one value share the middle of theirs."""
+    _, of, sizes = np.unique(scores, return_inverse=True, return_counts=True)
+    middles: NDArray[np.float64] = np.cumsum(sizes) - (sizes - 1) / 2
+    return middles[of]
 
 
 def wrong_verdicts(scored: Labelled, threshold: float) -> NDArray[np.bool_]:

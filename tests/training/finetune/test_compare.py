@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+from plantood.model.calibration import sigmoid
 from plantood.training.common.settings import CostSettings
 from plantood.training.finetune.compare import Comparison, Judgement, compare_gates, judge
 from plantood.training.finetune.report import change_table, judgement_markdown
@@ -210,6 +211,40 @@ def test_another_threshold_is_no_other_gate_at_fixed_points() -> None:
     retakes, accepts = comparison.fixed  # up to the next photo of the other kind, so a few fewer
     assert 0 < retakes.wrong_before <= comparison.totals[1].wrong_before
     assert 0 < accepts.wrong_before <= comparison.totals[0].wrong_before
+
+
+@pytest.mark.parametrize(("noise", "centre"), [(0.7, 5.0), (1.5, 3.0)])
+def test_at_fixed_points_equally_good_gates_are_hardly_ever_told_apart(
+    noise: float, centre: float
+) -> None:
+    """Few others get through, so where the threshold lies is luck, and moves all plants together.
+
+    By McNemar's test p was below 0.05 for more than half of the pairs with the lesser noise.
+    """
+    rng = np.random.default_rng(0)
+    plants = np.arange(500) < 250
+    photos = tuple(make_photo(f"{n}", int(plant), "s") for n, plant in enumerate(plants))
+    told = []
+    for _ in range(40):
+        logits = rng.normal(np.where(plants, centre, -centre), 2.5)
+        pair = (Scored(photos, sigmoid(logits + rng.normal(0, noise, 500))) for _ in range(2))
+        told += at_fixed_points(*pair, 0.75, 0.02)
+    assert np.mean([one.p_value < 0.05 for one in told]) <= 0.08  # 80 of them: 0.05, and luck
+    assert np.mean([one.worse for one in told]) <= 0.05
+
+
+def test_at_fixed_points_a_gate_that_puts_plants_lower_is_told() -> None:
+    rng = np.random.default_rng(0)
+    plants = np.arange(800) < 400
+    photos = tuple(make_photo(f"{n}", int(plant), "s") for n, plant in enumerate(plants))
+    before, after = (
+        Scored(photos, sigmoid(rng.normal(np.where(plants, centre, -2), 2.0)))
+        for centre in (3.0, 1.0)
+    )
+    retakes, accepts = at_fixed_points(before, after, 0.5, 0.02)
+    for one in (retakes, accepts):
+        assert one.p_value < 0.01
+        assert one.worse
 
 
 def test_fixed_points_by_hand() -> None:
