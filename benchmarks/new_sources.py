@@ -103,7 +103,7 @@ def judged(fits: LinearFits, dataset: Dataset, folder: Path) -> dict[tuple[str, 
             unseen.only(penalty).rule(COSTS)
             if way[1] == LEFT_OUT
             else rule_of_validation(
-                Scored(dataset.val, val.probabilities[penalty]), COSTS, (1.0, 1.0)
+                Scored(dataset.val, val.probabilities[penalty]), COSTS, (1.0, 1.0), dataset.groups
             )
         )
         found[way] = [

@@ -208,7 +208,8 @@ class Bench:
             self.embeddings(dataset.train),
             logit(self.probabilities(weights, dataset.train)),
         )
-        evaluation = calibrated(evaluation_of(HEAD, trained, dataset, FIRST), CostSettings())
+        raw = evaluation_of(HEAD, trained, dataset, FIRST)
+        evaluation = calibrated(raw, CostSettings(), groups=dataset.groups)
         return Parent(dataset, evaluation, weights, memory)
 
     def child(

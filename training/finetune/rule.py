@@ -23,7 +23,7 @@ from plantood.training.judging.decision.rule import VALIDATION, Rule
 from plantood.training.judging.decision.threshold import ChosenThreshold, bayes_threshold
 from plantood.training.judging.evaluation import Evaluation
 from plantood.training.judging.outcomes import share_shift
-from plantood.training.train.judged import by_rule, calibrated
+from plantood.training.train.judged import ALONE, by_rule, calibrated
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,11 @@ class ParentRule:
 
 
 def judged_alike(
-    before: Evaluation, after: Evaluation, costs: CostSettings, own: ParentRule | None
+    before: Evaluation,
+    after: Evaluation,
+    costs: CostSettings,
+    own: ParentRule | None,
+    groups: Mapping[str, int] = ALONE,
 ) -> tuple[Evaluation, Evaluation]:
     """Parent and child with calibration and threshold by one rule.
 
@@ -90,9 +94,10 @@ def judged_alike(
         after: the child, likewise.
         costs: of the errors.
         own: the parent's rule, if it was chosen on sources left out.
+        groups: of the photos; see :class:`Dataset`.
     """
     if own is None:
-        return calibrated(before, costs), calibrated(after, costs)
+        return calibrated(before, costs, groups=groups), calibrated(after, costs, groups=groups)
     moved = own.moved(costs)
     of_parent, of_child = _line(before), _line(after)
     back = Calibration(1 / of_parent.slope, -of_parent.intercept / of_parent.slope)

@@ -237,7 +237,7 @@ def _judgement(
     own = evaluation_of(head, trained, gathered.dataset, options.fit)
     after = replace(own, name="after", splits=splits)
     # By one rule: another one, or other photos to choose by, would look like something learned.
-    pair = judged_alike(before, after, options.costs, rule)
+    pair = judged_alike(before, after, options.costs, rule, gathered.dataset.groups)
     return judge(
         *pair,
         options.margin,

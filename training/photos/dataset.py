@@ -27,6 +27,16 @@ def labels_of(photos: Sequence[LabelledPhoto]) -> NDArray[np.float32]:
     return np.array([photo.label for photo in photos], np.float32)
 
 
+def scenes_of(photos: Sequence[LabelledPhoto], groups: Mapping[str, int]) -> list[int]:
+    """For each photo a number, ``[N]``, that those which show one scene share.
+
+    Args:
+        photos: which.
+        groups: of them, where there are; see :class:`Dataset`.
+    """
+    return [groups.get(photo.sha256, -number) for number, photo in enumerate(photos, 1)]
+
+
 def labels_digest(photos: Iterable[LabelledPhoto]) -> str:
     """Digest of which photo is what, independent of paths, sources, splits and order."""
     lines = sorted(f"{photo.sha256} {CLASS_NAMES[photo.label]}" for photo in photos)

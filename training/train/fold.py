@@ -53,7 +53,7 @@ def by_validation(trainer: HeadTrainer, head: str, options: TrainOptions) -> Fol
     (folder / "phase1.npz").unlink(missing_ok=True)
     splits = scored_splits(trainer.dataset, read_arrays(folder / SCORES))
     raw = Evaluation(head, splits, threshold=0.5)
-    made = calibrated(raw, options.costs, options.fit.loss_weights)
+    made = calibrated(raw, options.costs, options.fit.loss_weights, groups=trainer.dataset.groups)
     return Fold(made.splits[LEFT_OUT], raw.splits[LEFT_OUT], made.threshold)
 
 
@@ -88,7 +88,7 @@ def by_the_others(
         # Nor has what shows the same, whatever its source, a say.
         akin = np.isin(digests, [photo.sha256 for photo in rest.aside])
         of_val = _part(said, slice(len(rest.left_out), None)).probabilities
-        rule = _rule(replace(unseen, told_only=mine | akin), rest.val, of_val, options)
+        rule = _rule(replace(unseen, told_only=mine | akin), rest, of_val, options)
         raw = Scored(
             rest.left_out,
             unseen.probabilities[rule.candidate][mine],
@@ -99,7 +99,9 @@ def by_the_others(
     return folds
 
 
-def _rule(unseen: Unseen, val: Photos, of_val: NDArray[np.float32], options: TrainOptions) -> Rule:
+def _rule(
+    unseen: Unseen, rest: Dataset, of_val: NDArray[np.float32], options: TrainOptions
+) -> Rule:
     """As `train` chooses: by sources left out what can be, by validation photos the rest."""
     costs, weights = options.costs, options.fit.loss_weights
     if unseen.margins is not None and unseen.enough:
@@ -107,10 +109,10 @@ def _rule(unseen: Unseen, val: Photos, of_val: NDArray[np.float32], options: Tra
     losses = (
         unseen.losses(costs, weights)
         if unseen.fewest >= COMPARED
-        else _losses(val, of_val, options.fit)
+        else _losses(rest.val, of_val, options.fit)
     )
     candidate = int(np.argmin(losses))
-    rule = rule_of_validation(Scored(val, of_val[candidate]), costs, weights)
+    rule = rule_of_validation(Scored(rest.val, of_val[candidate]), costs, weights, rest.groups)
     return replace(rule, candidate=candidate)
 
 

@@ -14,6 +14,7 @@ from plantood.training.judging.decision.guarantee import guaranteed_threshold
 from plantood.training.judging.decision.rule import LEFT_OUT, VALIDATION, Rule
 from plantood.training.judging.decision.threshold import ChosenThreshold, choose_threshold
 from plantood.training.judging.evaluation import Evaluation, Scored
+from plantood.training.photos.dataset import scenes_of
 
 NOTHING = GuaranteeSettings()
 """Is promised of false accepts."""
@@ -39,10 +40,11 @@ def calibrated(
         costs: of the errors, and the share of others to calibrate for.
         weights: of false accepts and false retakes in the loss.
         guarantee: what is to be promised of false accepts.
-        groups: of the photos; see :class:`Dataset`.
+        groups: of the photos, which count as one scene each; see :class:`Dataset`.
     """
     if evaluation.unseen is None or not evaluation.unseen.enough:
-        rule, chosen_on = rule_of_validation(evaluation.splits["val"], costs, weights), VALIDATION
+        val = evaluation.splits["val"]
+        rule, chosen_on = rule_of_validation(val, costs, weights, groups), VALIDATION
     else:
         rule, chosen_on = evaluation.unseen.rule(costs, weights), LEFT_OUT
     ruled = by_rule(evaluation, rule, chosen_on, costs.share_of_others)
@@ -80,13 +82,21 @@ def by_rule(
     )
 
 
-def rule_of_validation(val: Scored, costs: CostSettings, weights: tuple[float, float]) -> Rule:
-    """Calibration and threshold by validation photos, before calibration."""
+def rule_of_validation(
+    val: Scored, costs: CostSettings, weights: tuple[float, float], groups: Mapping[str, int]
+) -> Rule:
+    """Calibration and threshold by validation photos, before calibration; scenes count as one."""
+    scenes = scenes_of(val.photos, groups)
     fitted = fit_calibration(
-        val.labels, val.probabilities, share_of_others=costs.share_of_others, weights=weights
+        val.labels,
+        val.probabilities,
+        share_of_others=costs.share_of_others,
+        weights=weights,
+        groups=scenes,
     )
     calibrated = fitted.apply(val.probabilities)
-    return Rule(0, fitted, choose_threshold(val.labels, calibrated, **costs.as_dict()))
+    chosen = choose_threshold(val.labels, calibrated, **costs.as_dict(), groups=scenes)
+    return Rule(0, fitted, chosen)
 
 
 def with_guarantee(
@@ -105,7 +115,7 @@ def with_guarantee(
         test.probabilities,
         max_false_accept=guarantee.max_false_accept,
         confidence=guarantee.confidence,
-        scenes=[groups.get(photo.sha256, -number) for number, photo in enumerate(test.photos, 1)],
+        scenes=scenes_of(test.photos, groups),
         at_least=evaluation.threshold,
     )
     threshold = evaluation.threshold if promised.served is None else promised.served
@@ -132,7 +142,7 @@ def judged_facts(evaluation: Evaluation) -> list[tuple[str, str]]:
     fitted, kept = evaluation.calibration, chosen.get("carried_over", False)
     as_in = "as its parent's" if kept else f"as in {chosen_on}"
     given = "as given" if evaluation.share_of_others else as_in
-    rests = f"from {chosen['plants']} plants and {chosen['others']} others of {chosen_on}"
+    rests = f"from {ChosenThreshold.of(chosen).rests} of {chosen_on}"
     if kept:
         moved = "Bayes' of the costs, which the rule of its parent was not chosen for"
         rests = f"by the rule of its parent, {rests}" if chosen["confusion"] else moved

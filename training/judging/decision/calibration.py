@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
-from sklearn.model_selection import GroupKFold, LeaveOneGroupOut, StratifiedKFold
+from sklearn.model_selection import (
+    GroupKFold,
+    LeaveOneGroupOut,
+    StratifiedGroupKFold,
+    StratifiedKFold,
+)
 
 from plantood.model.calibration import Calibration, logit, sigmoid
 from plantood.training.judging.decision.threshold import FEWEST
@@ -94,7 +99,7 @@ def fit_calibration(
     share_of_others: float | None = None,
     weights: tuple[float, float] = (1.0, 1.0),
     sources: Sequence[str] | None = None,
-    groups: Sequence[str] | None = None,
+    groups: Sequence[Hashable] | None = None,
     margins: ArrayLike | None = None,
     methods: Sequence[Method] | None = None,
 ) -> FittedCalibration:
@@ -122,8 +127,9 @@ def fit_calibration(
         weights: of false accepts and false retakes in the loss that was trained with.
         sources: of each photo, ``[N]``, if the model has seen none of them: then all sources of a
             class count alike, and by default the classes, too.
-        groups: of each photo, ``[N]``, a name that sources share which belong together: no line is
-            judged on a group that it was fitted to. By default its source.
+        groups: of each photo, ``[N]``: no line is judged on a group that it was fitted to. With
+            sources, a name that those share which belong together, by default the source; without,
+            its scene, and it is scenes that have to be ``FEWEST``.
         margins: of each photo by a memory without its source, ``[N]``, -2..2.
         methods: to choose from; by default all that can be.
 
@@ -139,7 +145,10 @@ def fit_calibration(
     group = of if groups is None else np.asarray(groups)
     share = 0.5 if share_of_others is None else share_of_others
     counting = _counting(y, of, share)
-    enough = min(plants, others) >= FEWEST
+    told_apart = [plants, others]
+    if of is None and group is not None:
+        told_apart = [len({*group[y == one]}) for one in (True, False)]
+    enough = min(told_apart) >= FEWEST
     known = methods or (METHODS if margins is not None else METHODS[:-1])
     inputs = np.column_stack(
         [x, np.ones(len(y)), np.zeros(len(y)) if margins is None else np.ravel(margins)]
@@ -163,12 +172,12 @@ def _cross_fitted(
     sources: NDArray[np.str_] | None,
     share: float,
     *,
-    groups: NDArray[np.str_] | None,
+    groups: NDArray[Any] | None,
 ) -> dict[Method, float]:
     """Log loss by method, each photo judged by a line that was fitted without it."""
     total = dict.fromkeys(methods, 0.0)
     counting = _counting(y, sources, share)
-    for fitted, judged in _folds(y, groups):
+    for fitted, judged in _folds(y, sources, groups):
         # Balanced anew: without one of its sources, a class would seem rarer than it is.
         own = _counting(y[fitted], None if sources is None else sources[fitted], share)
         for method in list(total):
@@ -191,16 +200,22 @@ def _counting(
 
 
 def _folds(
-    y: NDArray[np.bool_], groups: NDArray[np.str_] | None
+    y: NDArray[np.bool_], sources: NDArray[np.str_] | None, groups: NDArray[Any] | None
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     """Photos to fit to and photos to judge, each photo judged once: by group if that is told."""
-    if groups is not None and all(len({*groups[y == one]}) > 1 for one in (0, 1)):
+    fewest = min(
+        len({*groups[y == one]}) if groups is not None else int(np.sum(y == one)) for one in (0, 1)
+    )
+    if sources is not None and groups is not None and fewest > 1:
         few = len({*groups}) <= SOURCE_FOLDS
         parts = LeaveOneGroupOut() if few else GroupKFold(SOURCE_FOLDS)
         yield from parts.split(y, groups=groups)
-        return
-    folds = StratifiedKFold(min(FOLDS, int(y.sum()), int((~y).sum())), shuffle=True, random_state=0)
-    yield from folds.split(y, y)
+    elif sources is None and groups is not None:
+        folds = StratifiedGroupKFold(min(FOLDS, fewest), shuffle=True, random_state=0)
+        yield from folds.split(y, y, groups)
+    else:
+        count = min(FOLDS, int(y.sum()), int((~y).sum()))
+        yield from StratifiedKFold(count, shuffle=True, random_state=0).split(y, y)
 
 
 def _fit(

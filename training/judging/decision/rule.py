@@ -119,14 +119,14 @@ class Unseen:
         labels, sources = self.plant[mine], self.sources[mine].tolist()
         probabilities = self.probabilities[candidate][mine]
         margins = None if self.margins is None else self.margins[mine]
-        share = self._share(costs, mine)
+        share, units = self._share(costs, mine), unit_names(sources, self.together)
         calibration = fit_calibration(
             labels,
             probabilities,
             share_of_others=share if 0 < share < 1 else None,
             weights=weights,
             sources=sources,
-            groups=unit_names(sources, self.together),
+            groups=units,
             margins=margins,
         )
         threshold = choose_threshold(
@@ -134,6 +134,7 @@ class Unseen:
             calibration.apply(probabilities, margins),
             **costs.as_dict() | {"share_of_others": share},
             sources=sources,
+            groups=units,
         )
         return Rule(candidate, calibration, threshold)
 

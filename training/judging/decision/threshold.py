@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -15,9 +16,9 @@ FALSE_ACCEPT_COST = 3.0
 """Cost of an *other* let through, in false retakes: the source project's weight, as it meant it."""
 FALSE_RETAKE_COST = 1.0
 FEWEST = 5
-"""Photos of a class below which nothing is chosen: the Bayes threshold is taken as it is."""
+"""Scenes of a class below which nothing is chosen: the Bayes threshold is taken as it is."""
 FEW = 50
-"""Photos of a class below which the choice is told to rest on too few."""
+"""Scenes of a class below which the choice is told to rest on too few."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,14 @@ class ChosenThreshold:
     share_of_others: float
     carried_over: bool = False
     """From a parent that chose it."""
+    scenes: tuple[int, int] | None = None
+    """That the plants and the others show, if photos of one scene counted as one."""
 
     @property
     def warning(self) -> str | None:
         """What to say of a threshold that rests on too few photos; None if there are enough."""
-        fewest = min(self.plants, self.others)
-        rests = f"{self.plants} plants and {self.others} others"
+        fewest = min(self.scenes or (self.plants, self.others))
+        rests = self.rests
         if fewest < FEWEST:
             return (
                 f"The threshold {self.threshold:.3f} is the one of the costs alone: {rests} are "
@@ -55,6 +58,14 @@ class ChosenThreshold:
                 "photos may move it."
             )
         return None
+
+    @property
+    def rests(self) -> str:
+        """On what it rests, in words."""
+        rests = f"{self.plants} plants and {self.others} others"
+        if self.scenes is None or tuple(self.scenes) == (self.plants, self.others):
+            return rests
+        return f"{rests} (of {self.scenes[0]} and {self.scenes[1]} scenes)"
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> ChosenThreshold:
@@ -76,6 +87,7 @@ def choose_threshold(
     standard_errors: float = 1.0,
     share_of_others: float | None = None,
     sources: Sequence[str] | None = None,
+    groups: Sequence[Hashable] | None = None,
 ) -> ChosenThreshold:
     """Of all thresholds that are as good as the best within the noise, the nearest to Bayes'.
 
@@ -93,10 +105,15 @@ def choose_threshold(
     between two neighbouring probabilities that is, which is as far as can be from changing a
     verdict. With fewer than ``FEWEST`` photos of a class the choice is ``towards`` in any case.
 
+    Photos of one scene are judged alike, right or wrong. With ``groups`` alone each scene counts
+    once, its photos sharing that, and it is scenes that have to be ``FEWEST``.
+
     Photos of sources that the model has not seen (leave-one-out scores, pooled) make a better
     choice than photos like those that it was trained on. With ``sources`` every source of a class
-    counts alike, since the next camera is one more source; such a rate is as uncertain as one of
-    ``(sum w)^2 / sum w^2`` photos that count alike (Kish 1965, *Survey Sampling*, section 11.7).
+    counts alike, since the next camera is one more source. Such a rate is at least as uncertain as
+    one of ``(sum w)^2 / sum w^2`` photos that count alike (Kish 1965, *Survey Sampling*, section
+    11.7), and as the sources differ: its variance is that of the mean of clusters, each source one,
+    or the group that it belongs to (Cochran 1977, *Sampling Techniques*, section 9A.2).
 
     Args:
         labels: ``[N]``, 1 = plant, 0 = other.
@@ -110,6 +127,7 @@ def choose_threshold(
         share_of_others: of the photos to come, 0..1; by default that of these photos.
         sources: of each photo, ``[N]``, if all of a class are to count alike; by default every
             photo counts alike.
+        groups: of each photo, ``[N]``: its scene; with ``sources``, what its source is one with.
 
     Raises:
         ValueError: without photos, with a cost that is not positive, or a share out of its range.
@@ -126,12 +144,20 @@ def choose_threshold(
         raise ValueError("the share of others must be between 0 and 1")
     bayes = bayes_threshold(false_accept_cost, false_retake_cost) if towards is None else towards
     costs = share * false_accept_cost, (1 - share) * false_retake_cost
-    counting = np.ones(len(y)) if sources is None else source_weights(y, sources)
+    if sources is None:
+        counting = np.ones(len(y)) if groups is None else _shared(y, groups)
+        worth, units = counting, None
+    else:
+        counting = source_weights(y, sources)
+        worth = np.where(y == 1, _effective(counting * (y == 1)), _effective(counting * (y != 1)))
+        units = np.unique(list(groups or sources), return_inverse=True)[1]
+    scenes = round(float(worth[y == 1].sum())), round(float(worth[y != 1].sum()))
+    counted = (plants, others) if sources is not None else scenes
     threshold = (
         bayes
-        if min(plants, others) < FEWEST
+        if min(counted) < FEWEST
         else _nearest_good_one(
-            y, p, counting, costs, towards=bayes, standard_errors=standard_errors
+            y, p, worth, costs, units=units, towards=bayes, standard_errors=standard_errors
         )
     )
     wrong = accepted(p, threshold) != (y == 1)
@@ -150,35 +176,37 @@ def choose_threshold(
         plants=plants,
         others=others,
         share_of_others=float(share),
+        scenes=None if sources is not None or groups is None else scenes,
     )
 
 
 def _nearest_good_one(
     y: NDArray[Any],
     p: NDArray[np.float64],
-    counting: NDArray[np.float64],
+    worth: NDArray[np.float64],
     costs: tuple[float, float],
     *,
+    units: NDArray[np.intp] | None,
     towards: float,
     standard_errors: float,
 ) -> float:
     """The choice of :func:`choose_threshold`.
 
-    ``counting`` says how much each photo counts within its class, and ``costs`` what each of the
-    two error rates does.
+    ``worth`` says how many photos each is worth, ``costs`` what each of the two error rates does,
+    and ``units`` what is wrong together.
     """
     values = np.unique(p)
     edges = np.concatenate(([min(0.0, values[0])], values, [max(1.0, values[-1])]))
     # Any threshold in (edges[i], edges[i + 1]] accepts exactly the photos from edges[i + 1] up.
     rank = np.searchsorted(values, p)
-    others, plants = (
-        np.bincount(rank[mine], _effective(counting[mine]), len(values)).astype(np.float64)
-        for mine in (y != 1, y == 1)
-    )
-    accepts, accepts_noise = _jeffreys(others.sum() - _running(others), others.sum())
-    retakes, retakes_noise = _jeffreys(_running(plants), plants.sum())
-    cost = costs[0] * accepts + costs[1] * retakes
-    noise = np.hypot(costs[0] * accepts_noise, costs[1] * retakes_noise)
+    cost, variance = np.zeros(len(edges) - 1), np.zeros(len(edges) - 1)
+    for price, plant in zip(costs, (False, True), strict=True):
+        mine = (y == 1) == plant
+        unit = np.zeros(int(mine.sum()), np.intp) if units is None else units[mine]
+        rate, noise = _rate(rank[mine], worth[mine], unit, len(values), plant=plant)
+        cost += price * rate
+        variance += np.square(price * noise)
+    noise = np.sqrt(variance)
     width = np.diff(edges)
     # An interval without width (a probability of exactly 0 or 1) holds no threshold of its own.
     lowest = int(np.argmin(np.where(width > 0, cost, np.inf)))
@@ -192,14 +220,42 @@ def _nearest_good_one(
     return float(middles[np.flatnonzero(distance == distance.min())[-1]])
 
 
+def _rate(
+    rank: NDArray[np.intp],
+    worth: NDArray[np.float64],
+    unit: NDArray[np.intp],
+    count: int,
+    *,
+    plant: bool,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Error rate of one class and its noise at each of ``count + 1`` thresholds.
+
+    At the i-th, photos ``[n]`` of rank i and above are accepted.
+    """
+    names, unit = np.unique(unit, return_inverse=True)
+    each = np.bincount(unit * count + rank, worth, len(names) * count).reshape(len(names), count)
+    below = np.concatenate([np.zeros((len(names), 1)), np.cumsum(each, axis=1)], axis=1)
+    size = below[:, -1:]
+    wrong = below if plant else size - below
+    rate, noise = _jeffreys(wrong.sum(0), float(size.sum()))
+    if len(names) > 1:
+        apart = (wrong - size * (wrong.sum(0) / size.sum())) / size.sum()
+        between = len(names) / (len(names) - 1) * np.square(apart).sum(0)
+        noise = np.maximum(noise, np.sqrt(between))
+    return rate, noise
+
+
+def _shared(y: NDArray[Any], groups: Sequence[Hashable]) -> NDArray[np.float64]:
+    """What each photo is worth if those of a class that are of one group are worth one, ``[N]``."""
+    cells = list(zip((y == 1).tolist(), groups, strict=True))
+    size = Counter(cells)
+    return np.array([1 / size[cell] for cell in cells])
+
+
 def _effective(counting: NDArray[np.float64]) -> NDArray[np.float64]:
     """The weights scaled so that their sum is the number of photos that they are worth."""
-    return np.asarray(counting * (counting.sum() / np.square(counting).sum()))
-
-
-def _running(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sums of the first 0, 1, 2 ... of them."""
-    return np.concatenate(([0.0], np.cumsum(counts)))
+    total = np.square(counting).sum()
+    return np.asarray(counting * (counting.sum() / total if total else 0.0))
 
 
 def _jeffreys(

@@ -8,6 +8,7 @@ from scipy.stats import beta
 from plantood.training.judging.decision.threshold import (
     FEW,
     FEWEST,
+    _rate,
     bayes_threshold,
     choose_threshold,
 )
@@ -191,9 +192,62 @@ def test_a_source_counts_as_much_as_any_other() -> None:
     assert chosen.others == 400
 
 
-def test_sources_of_one_size_change_nothing() -> None:
+def mixed(let_through: list[int]) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """400 plants, 27 % of them below 0.5, and eight sources of 50 others with some above 0.95."""
     rng = np.random.default_rng(0)
-    y = np.arange(200) % 2 == 0
-    p = np.clip(rng.normal(np.where(y, 0.7, 0.3), 0.2), 0, 1)
-    sources = np.where(y, "field", "floor") + (np.arange(200) // 2 % 4).astype(str)
-    assert choose_threshold(y, p, sources=sources.tolist()) == choose_threshold(y, p)
+    plants = np.where(np.arange(400) < 108, rng.uniform(0.3, 0.5, 400), rng.uniform(0.6, 0.9, 400))
+    others = rng.uniform(0, 0.25, (8, 50))
+    for p, count in zip(others, let_through, strict=True):
+        p[:count] = 0.95
+    names = [f"farm {i % 8}" for i in range(400)] + [f"floor {i // 50}" for i in range(400)]
+    return np.arange(800) < 400, np.concatenate([plants, others.ravel()]), names
+
+
+def test_sources_that_differ_are_more_noise_than_photos_that_do() -> None:
+    """As many errors of one source as of all: what is cheapest for these may not be for others."""
+    for errors, moves in (([6] * 8, True), ([48, *[0] * 7], False)):
+        y, p, names = mixed(errors)
+        assert choose_threshold(y, p, towards=0.5).threshold < 0.35  # by photos alone
+        chosen = choose_threshold(y, p, towards=0.5, sources=names)
+        assert (chosen.threshold < 0.35) == moves
+        assert moves or chosen.threshold == 0.5
+    # Those that belong together are one, and differ from the others as one.
+    y, p, names = mixed([24, 24, *[0] * 6])
+    pair = ["one" if name in ("floor 0", "floor 1") else name for name in names]
+    assert choose_threshold(y, p, towards=0.5, sources=names).threshold < 0.5
+    assert choose_threshold(y, p, towards=0.5, sources=names, groups=pair).threshold == 0.5
+
+
+def test_the_noise_of_sources_is_that_of_the_mean_of_clusters() -> None:
+    """Of sources that count alike it is their standard deviation by the root of their number."""
+    rng = np.random.default_rng(1)
+    unit, wrong = np.repeat(np.arange(6), 40), rng.random(240) < np.repeat(rng.random(6), 40)
+    rate, noise = _rate(np.where(wrong, 1, 0), np.ones(240), unit, 2, plant=False)
+    shares = wrong.reshape(6, 40).mean(1)
+    assert noise[1] == pytest.approx(np.std(shares, ddof=1) / np.sqrt(6))
+    assert rate[1] == pytest.approx((wrong.sum() + 0.5) / 241)
+
+
+def test_photos_of_a_scene_count_as_one() -> None:
+    """Each photo six times over: what is chosen is what they say once."""
+    for seed in range(4):
+        y, p = drawn(seed, 40)
+        once = choose_threshold(y, p)
+        again = choose_threshold(
+            np.repeat(y, 6), np.repeat(p, 6), groups=np.repeat(np.arange(40), 6).tolist()
+        )
+        assert again.threshold == once.threshold
+        assert again.scenes == (once.plants, once.others)
+        assert again.warning is not None
+        assert f"of {once.plants} and {once.others} scenes" in again.warning
+
+
+def test_a_burst_of_one_scene_chooses_nothing() -> None:
+    rng = np.random.default_rng(0)
+    p = np.concatenate([rng.uniform(0.3, 0.6, 60), rng.uniform(0.8, 0.9, 60)])
+    y = np.arange(120) < 60
+    assert choose_threshold(y, p).threshold != 0.75
+    chosen = choose_threshold(y, p, groups=[f"{i}" if i < 60 else "burst" for i in range(120)])
+    assert chosen.threshold == 0.75
+    assert chosen.scenes == (60, 1)
+    assert "60 plants and 60 others (of 60 and 1 scenes) are too few" in str(chosen.warning)
