@@ -1,6 +1,7 @@
 """Pages of the reference that are made of the code, whenever the site is built.
 
 A page is a function in :data:`PAGES` that returns Markdown; the Python API is mkdocstrings' work.
+In the repository a page of two sentences is in its place, so that links lead somewhere there, too.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ MADE = "*This page is made of the code when the site is built.*\n"
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages; mkdocs calls this."""
+    """Add the pages, in place of those of the repository; mkdocs calls this."""
     for name, page in PAGES.items():
+        if (of_the_repository := files.get_file_from_path(name)) is not None:
+            files.remove(of_the_repository)
         files.append(File.generated(config, name, content=page()))
     return files
 
@@ -132,7 +135,8 @@ def errors() -> str:
             f"All are `{BASE}`: `except plantood.{BASE}` catches what a user, an operator or a "
             "photo can cause, and `str(error)` is one sentence that may be shown. Those that say "
             "*public* are imported from `plantood`. The command line prints the sentence and ends "
-            "with status 1. [Troubleshooting](../troubleshooting.md) goes by the sentence.",
+            "with status 1 (`plantood check`: 2; after Ctrl-C: 130). "
+            "[Troubleshooting](../troubleshooting.md) goes by the sentence.",
             *tables,
             "## How a gate fails",
             "`kind` of `GateUnavailable`, and of the metric `plantood_gate_errors_total`:",

@@ -5,23 +5,19 @@ from __future__ import annotations
 import bentoml
 from bentoml.models import BentoModel
 from plantood import LoadedImage, to_model_input, usable_cpus
-from plantood.compose import ComposedGate, PlantScorer, gated, record_gate
+from plantood.compose import GatedService, PlantScorer, gated, record_gate
 
 from detector import MODEL_TAG, Detector, Diagnosis
 
-NO_PROBE = {"enabled": False, "timeout": 1, "period": 10}
-"""BentoML's own look at the scorer opens a connection each time; `__is_ready__` asks the gate."""
 
-
-@bentoml.service(name="MaizeDisease", runner_probe=NO_PROBE)
+@bentoml.service(name="MaizeDisease", service_class=GatedService)
 class MaizeDisease:
     """Names the disease of a maize leaf; photos that show no plant never reach the detector."""
 
     model = BentoModel(MODEL_TAG)
-    scorer = bentoml.depends(PlantScorer)
+    gate = bentoml.depends(PlantScorer)
 
     def __init__(self) -> None:
-        self.gate = ComposedGate(self.scorer)
         self.detector = Detector(self.model.path, threads=usable_cpus())
 
     @bentoml.api
@@ -39,10 +35,6 @@ class MaizeDisease:
     def _diagnose(self, photos: list[LoadedImage]) -> list[Diagnosis]:
         size = self.detector.input_size
         return self.detector.diagnose([to_model_input(photo, size) for photo in photos])
-
-    async def __is_ready__(self) -> bool:
-        """True if the gate can judge now."""
-        return await self.gate.is_ready()
 
 
 record_gate(MaizeDisease)

@@ -97,6 +97,26 @@ def test_the_manifests_in_the_document_are_valid() -> None:
                 assert backend["port"]["name"] in ports
 
 
+def test_the_document_says_where_the_name_of_the_service_stands() -> None:
+    """Who serves a bento of his own has to put another in its place, or it is neither bounded nor
+    watched.
+    """
+    document = (ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8")
+    section = document.partition("### A bento of your own")[2].partition("\n## ")[0]
+    rules = of_kind("production", "PrometheusRule")[0]["spec"]["groups"]
+    alerts = {
+        rule["alert"] for group in rules for rule in group["rules"] if "PlantGate" in rule["expr"]
+    }
+    files = {
+        path.name
+        for path in (ROOT / "deploy").rglob("*")
+        if path.suffix in (".yaml", ".json") and not path.name.endswith(".test.yaml")
+        if "PlantGate" in path.read_text(encoding="utf-8")
+    }
+    assert {"bentoml.yaml", "dashboard.json"} < files
+    assert not [name for name in alerts | files if name not in section]
+
+
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_every_kind_of_the_house_is_there(overlay: str) -> None:
     kinds = {manifest["kind"] for manifest in render(overlay)}

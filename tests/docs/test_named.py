@@ -23,6 +23,18 @@ def test_every_setting(name: str) -> None:
     assert name in TEXT
 
 
+def test_every_option_that_mining_may_change_on_a_finished_round() -> None:
+    from plantood.training.mining.command import mine
+    from plantood.training.mining.mine import SELECTION
+
+    document = (ROOT / "docs" / "mining.md").read_text(encoding="utf-8")
+    (told,) = re.findall(r"With another .*? it only chooses anew", document, re.DOTALL)
+    (helped,) = re.findall(r"With another .*? it only chooses\s+anew", mine.help or "", re.DOTALL)
+    options = {f"--{name.replace('_', '-')}" for name in SELECTION}
+    assert set(re.findall(r"--[a-z-]+", told)) == options
+    assert set(re.findall(r"--[a-z-]+", helped)) == options
+
+
 @pytest.mark.parametrize("code", list(ReasonCode))
 def test_every_reason(code: ReasonCode) -> None:
     table = (ROOT / "docs" / "quickstart.md").read_text(encoding="utf-8")

@@ -14,7 +14,9 @@ from click.testing import CliRunner
 from plantood import Gate
 from plantood.cli import main
 from plantood.cli.check import SAMPLES
+from plantood.judging.messages import Messages
 from plantood.model.starter import install_starter
+from plantood.verdict import ReasonCode
 from tests.docs.documents import README, ROOT, blocks
 
 QUICKSTART = ROOT / "docs" / "quickstart.md"
@@ -56,6 +58,17 @@ def test_the_verdict_that_is_shown_is_that_on_the_soil(file: Path, starter: str)
     for verdict in (shown, given):
         assert len(verdict.pop("timings_ms")) == 3
     assert shown == rounded(given)
+
+
+def test_the_messages_that_are_shown_are_a_file_that_is_taken(tmp_path: Path) -> None:
+    (shown,) = blocks("json", files=[ROOT / "docs" / "configuration.md"])
+    file = tmp_path / "messages.json"
+    file.write_text(shown.text, encoding="utf-8")
+    messages = Messages.load(file)
+    for language, sentences in json.loads(shown.text).items():
+        for code, sentence in sentences.items():
+            assert messages.text(ReasonCode(code), language) == sentence
+    assert messages.text(ReasonCode.TOO_SMALL, "lg") == messages.text(ReasonCode.TOO_SMALL, "en")
 
 
 def rounded(value: Any) -> Any:

@@ -17,7 +17,18 @@ from plantood.cli import main
 from tests.docs.documents import FILES, ROOT, Block, blocks, prose
 
 EXAMPLE = ROOT / "examples" / "maize_disease"
-ELSEWHERE = {"bentoml", "docker", "kubectl", "curl", "pip", "bash", "git", "apt-get", "crane"}
+ELSEWHERE = {
+    "bentoml",
+    "docker",
+    "kubectl",
+    "curl",
+    "pip",
+    "bash",
+    "git",
+    "apt-get",
+    "crane",
+    "kind",
+}
 """Programs of others."""
 OF_THE_READER = {"my_detector", "detector"}
 """Modules that stand for the reader's own; they are shown, or lie in examples/compose."""

@@ -7,11 +7,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from signal import SIGINT
 
 import pytest
 
 from plantood import __all__ as public
 from plantood.cli import COMMANDS
+from plantood.cli.check import EXIT_NOT_JUDGED
 from plantood.compose import __all__ as composing
 from plantood.errors import PlantoodError
 from plantood.judging.prometheus import COMPOSED_METRICS, METRICS
@@ -51,6 +53,8 @@ def test_the_reference_has_what_the_code_has(site: Path) -> None:
     assert not [name for name in metrics if name not in page("metrics.html")]
     errors = [error.__name__ for error in PlantoodError.__subclasses__()]
     assert not [name for name in errors if name not in page("errors.html")]
+    statuses = f"<code>plantood check</code>: {EXIT_NOT_JUDGED}; after Ctrl-C: {128 + SIGINT}"
+    assert statuses in page("errors.html")
     http = page("http.html")
     assert not [field for field in Verdict.model_fields if field not in http]
     assert '"/check"' in page("openapi.json")

@@ -119,8 +119,9 @@ def mine(**values: Any) -> None:
     A seeded sample is drawn and scored. The round's folder receives scores.jsonl, unreadable.csv,
     mined.csv with the photos to look at, most suspicious first, and copies of those. Run the same
     command again after an interruption: it goes on, scores nothing twice, and ends with the same
-    result. With another --at-most, --unlike, --margin, --audit or --skip-refused it only chooses
-    anew. Once the photos of the audit are reviewed, it tells what follows from them.
+    result. With another --at-most, --unlike, --margin, --audit, --skip-refused or
+    --near-duplicates it only chooses anew; --engine and --readers may change at any time. Once the
+    photos of the audit are reviewed, it tells what follows from them.
 
     \b
     plantood mine photos/ --sample 5000 --at-most 0.6 --out round-1/

@@ -48,6 +48,15 @@ def test_the_description_shows_both_outcomes(server: Server) -> None:
     assert {outcome["$ref"].rsplit("/", 1)[1] for outcome in outcomes} == {"Verdict", "Diagnosis"}
 
 
+def test_what_strangers_ask_for_is_bounded_as_by_the_gate(server: Server) -> None:
+    answer = httpx.get(f"{server.url}/nothing", timeout=60)
+    assert answer.status_code == 404
+    assert answer.json().keys() == {"error"}
+    measured = httpx.get(f"{server.url}/metrics", timeout=60).text
+    assert 'endpoint="other"' in measured
+    assert "/nothing" not in measured
+
+
 def test_while_the_gate_is_down_nothing_is_diagnosed_and_then_it_comes_back(
     server: Server,
 ) -> None:
