@@ -125,10 +125,11 @@ def _figures(one: Unseen, rule: Rule) -> tuple[float, ...]:
 
 
 def _mean(shares: list[Accepted], label: str) -> float:
-    """Of the sources of one class that have a say."""
-    mine = [one for one in shares if one.label == label]
-    told = [one for one in mine if one.count >= LEAST] or mine
-    return float(np.mean([one.share for one in told]))
+    """Of the units of one class that have a say."""
+    mine = {one.source: one for one in shares if one.label == label}
+    told = [name for name, one in mine.items() if one.count >= LEAST] or list(mine)
+    units = [[mine[name].share for name in unit & set(told)] for unit in units_of(told, TOGETHER)]
+    return float(np.mean([np.mean(unit) for unit in units]))
 
 
 def table(every: dict[int, dict[tuple[str, str], list[list[float]]]]) -> str:

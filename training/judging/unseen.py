@@ -1,20 +1,22 @@
 """Leave-one-source-out: what a gate is worth on cameras and fields that it has not seen.
 
 Each source is judged by a model that was trained without it. A source counts as much as any other,
-whatever its size, since the next camera is one more source, not some more photos.
+whatever its size, since the next camera is one more source, not some more photos; and sources that
+belong together count as one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from numpy.typing import ArrayLike
 
 from plantood.training.common.intervals import mean, share
 from plantood.training.common.tables import Row
 from plantood.training.judging.metrics import by_source
-from plantood.training.photos.division.units import LEAST
+from plantood.training.photos.division.units import LEAST, Together, units_of
 
 FIGURES = {"plant": "plants kept", "other": "false accepts"}
 """What the share of photos accepted is called, by class."""
@@ -56,7 +58,9 @@ def accepted_shares(
     ]
 
 
-def unseen_table(columns: Mapping[str, Sequence[Accepted]]) -> tuple[Row, list[Row]]:
+def unseen_table(
+    columns: Mapping[str, Sequence[Accepted]], together: Together = ()
+) -> tuple[Row, list[Row]]:
     """Plants kept and false accepts of each source, with the means over the sources.
 
     Beside each share stands its interval, of 95 %: Wilson's for a source, the bootstrap's over
@@ -64,6 +68,7 @@ def unseen_table(columns: Mapping[str, Sequence[Accepted]]) -> tuple[Row, list[R
 
     Args:
         columns: by their titles; all of the same sources.
+        together: sources that count as one in the means.
     """
     rows: list[Row] = []
     first = next(iter(columns.values()))
@@ -78,9 +83,17 @@ def unseen_table(columns: Mapping[str, Sequence[Accepted]]) -> tuple[Row, list[R
         ]
         if counts:
             told = [name for name in counts if counts[name] >= LEAST] or list(counts)
-            means = [mean([shares[name].share for name in told]) for shares in by_name]
-            rows.append([f"mean of {len(told)} sources", figure, "", *means])
+            units = [unit & set(told) for unit in units_of(told, together)]
+            means = [
+                mean([fmean(shares[name].share for name in unit) for unit in units])
+                for shares in by_name
+            ]
+            rows.append([_mean_of(len(units), len(told)), figure, "", *means])
     return ["source left out", "figure", "photos", *columns], rows
+
+
+def _mean_of(units: int, sources: int) -> str:
+    return f"mean of {sources} sources{'' if units == sources else f' in {units} units'}"
 
 
 def _told(one: Accepted) -> str:

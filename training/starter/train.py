@@ -87,7 +87,7 @@ def train_starter(
     unseen = leave_each_out(bank.samples, partial(fold_says, bank, doubtful), TOGETHER)
     probe, memory = fit_fold(bank, doubtful, frozenset())
     rule = unseen.rule(COSTS).remembering(len(memory))
-    header, table_rows = unseen_table({"starter": unseen.accepted(COSTS)})
+    header, table_rows = unseen_table({"starter": unseen.accepted(COSTS)}, TOGETHER)
     lines = [list(header), *map(list, table_rows)]
     details = {
         "settings": {

@@ -115,7 +115,7 @@ def leave_sources_out(options: TrainOptions) -> LeaveOneOutResult:
                     assert isinstance(trainer, HeadTrainer)  # a recipe is for linear heads only
                     of_title.append(by_validation(trainer, head, options))
         folds |= {title: by_the_others(rests, parts, options) for title, parts in said.items()}
-        header, rows = unseen_table(_shares(folds))
+        header, rows = unseen_table(_shares(folds), dataset.together)
         evaluations = [_pooled(title, of_title, options) for title, of_title in folds.items()]
         few = [note for one in evaluations for note in _few(one)]
         for note in few:

@@ -45,6 +45,14 @@ def test_means_are_over_sources_not_photos() -> None:
     assert rows[-1][3].startswith("75.0%")
 
 
+def test_sources_that_belong_together_are_one_in_a_mean() -> None:
+    kept = {"a": 1.0, "b": 0.8, "c": 0.6}
+    found = [Accepted(name, "plant", 100, share) for name, share in kept.items()]
+    _, rows = unseen_table({"a": found}, (frozenset({"a", "b"}),))
+    assert [row[0] for row in rows] == ["a", "b", "c", "mean of 3 sources in 2 units"]
+    assert rows[-1][3].startswith("75.0%")
+
+
 def test_the_table_shows_every_source_and_the_means() -> None:
     header, rows = unseen_table({"at half": shares(0.5), "strict": shares(0.7)})
     assert header == ["source left out", "figure", "photos", "at half", "strict"]
