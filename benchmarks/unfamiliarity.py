@@ -39,8 +39,10 @@ BESIDE = Path(__file__).with_name("ood_beside.py")
 TOLERANCE = 1e-3
 """Largest difference from pytorch-ood, in standard deviations of the scores; its ViM computes in
 float32."""
-LIMIT = 99.0
-"""Percentile of the known plants' scores from which on a plant would be called unfamiliar."""
+LIMIT = 0.99
+"""Share of the plants that are to be within a limit, those that it is chosen on."""
+SCALES = "known plants", "plants of other sources left out"
+"""On which a limit may be chosen."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,15 @@ class Fold:
     """The test split of all other sources."""
     scores: dict[str, NDArray[np.float64]]
     """By detector, of the left-out photos and then of the known ones; higher is less familiar."""
+
+    @property
+    def sources(self) -> list[str]:
+        """Those left out."""
+        return np.unique(self.left_out.source).tolist()
+
+    def has_plants(self, source: str) -> bool:
+        """Whether a source left out is one of plants."""
+        return bool(self.left_out.plant[self.left_out.source == source][0])
 
     def of(self, name: str, fused: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Scores of the left-out photos and of the known ones, in standard deviations of these."""
@@ -113,7 +124,7 @@ def sides(fold: Fold, name: str, source: str, fused: bool) -> tuple[NDArray, NDA
     """Labels (1 = plant) and familiarity of a left-out source and the known other class."""
     out, known = fold.of(name, fused)
     mine = fold.left_out.source == source
-    label = bool(fold.left_out.plant[mine][0])
+    label = fold.has_plants(source)
     against = fold.known.plant != label
     labels = np.concatenate([np.full(mine.sum(), label), fold.known.plant[against]])
     return labels.astype(int), -np.concatenate([out[mine], known[against]])
@@ -139,56 +150,80 @@ class Figures:
         )
 
 
-def limited(fold: Fold, name: str) -> dict[str, tuple[int, int, int]]:
-    """What a limit on one detector changes: by source, photos, accepted before, and with it.
+def limit_of(every: list[Fold], fold: Fold, name: str, scale: str) -> float:
+    """That of one detector for one fold: `LIMIT` of the plants are within it.
 
-    Accepted before is what the logit accepts at 0. The limit is a percentile of the plants of the
-    known test split.
+    Of the known ones of the test split, or of those that the other folds left out, each source
+    alike.
     """
-    out, known = fold.of(name, fused=False)
+    if scale == SCALES[0]:
+        return float(np.quantile(fold.of(name, fused=False)[1][fold.known.plant], LIMIT))
+    parts = [
+        other.of(name, fused=False)[0][other.left_out.source == source]
+        for other in every
+        if other is not fold
+        for source in other.sources
+        if other.has_plants(source)
+    ]
+    weights = np.concatenate([np.full(len(part), 1 / len(part)) for part in parts])
+    scores = np.concatenate(parts)
+    return float(np.quantile(scores, LIMIT, weights=weights, method="inverted_cdf"))
+
+
+def limited(fold: Fold, name: str, limit: float) -> dict[bool, tuple[float, float]]:
+    """Shares accepted without and with a limit on one detector, by class; means of its sources.
+
+    Accepted without is what the logit accepts at 0.
+    """
+    out, _ = fold.of(name, fused=False)
     accepted = -fold.scores["logit"][: len(out)] >= 0
-    familiar = out <= np.percentile(known[fold.known.plant], LIMIT)
-    counts = {}
-    for source in np.unique(fold.left_out.source):
+    shares: dict[bool, list[tuple[float, float]]] = {}
+    for source in fold.sources:
         mine = fold.left_out.source == source
-        both = int(np.sum(mine & accepted & familiar))
-        counts[str(source)] = (int(mine.sum()), int(np.sum(mine & accepted)), both)
-    return counts
+        pair = float(np.mean(accepted[mine])), float(np.mean((accepted & (out <= limit))[mine]))
+        shares.setdefault(fold.has_plants(source), []).append(pair)
+    return {label: tuple(np.mean(pairs, axis=0)) for label, pairs in shares.items()}
 
 
 def same_false_accepts(every: list[Fold], name: str, fused: bool, part: float) -> NDArray:
-    """Share of plants kept of each source, where on average so many others are let through.
+    """Share of plants kept of each unit, where on average so many others are let through.
 
-    Every source by what never saw it, all sources alike, one limit for all.
+    Every source by what never saw it, all units alike, one limit for all.
     """
     plants, others = [], []
     for fold in every:
         out, _ = fold.of(name, fused)
-        for source in np.unique(fold.left_out.source):
-            mine = fold.left_out.source == source
-            (plants if fold.left_out.plant[mine][0] else others).append(-out[mine])
-    limits = np.unique(np.concatenate(others))
-    let_through = np.mean([[np.mean(one >= limit) for limit in limits] for one in others], axis=0)
+        for label, units in ((True, plants), (False, others)):
+            if names := [source for source in fold.sources if fold.has_plants(source) == label]:
+                units.append([-out[fold.left_out.source == source] for source in names])
+
+    def passed(unit: list[NDArray], limit: float) -> float:
+        return float(np.mean([np.mean(one >= limit) for one in unit]))
+
+    limits = np.unique(np.concatenate([one for unit in others for one in unit]))
+    let_through = np.mean([[passed(unit, limit) for limit in limits] for unit in others], axis=0)
     allowed = limits[let_through <= part]
     limit = allowed[0] if len(allowed) else np.inf
-    return np.array([np.mean(one >= limit) for one in plants])
+    return np.array([passed(unit, limit) for unit in plants])
 
 
 def summary(every: list[Fold], fused: bool) -> str:
-    """All detectors, means over the sources of each class; shares with the interval of these."""
+    """All detectors, means over the units of each class; shares with the interval of these."""
     rows = []
     for name in DETECTORS:
         if fused and name == "logit":
             continue
         cells = [f"logit + {name}" if fused else name]
         for label in (False, True):
-            figures = [
-                Figures.of(*sides(fold, name, source, fused))
+            of_units = [
+                [
+                    list(vars(Figures.of(*sides(fold, name, source, fused))).values())
+                    for source in fold.sources
+                    if fold.has_plants(source) == label
+                ]
                 for fold in every
-                for source in np.unique(fold.left_out.source)
-                if fold.left_out.plant[fold.left_out.source == source][0] == label
             ]
-            by_figure = np.array([list(vars(one).values()) for one in figures]).T
+            by_figure = np.array([np.mean(unit, axis=0) for unit in of_units if unit]).T
             cells += [f"{np.mean(areas):.3f}" for areas in by_figure[:2]]
             cells += map(mean, by_figure[2:])
         cells += [mean(same_false_accepts(every, name, fused, part)) for part in (0.025, 0.05)]
@@ -203,9 +238,9 @@ def by_source(every: list[Fold], names: list[str]) -> str:
     """AUROC and FPR at 95 % TPR of each source, alone and added to the logit."""
     rows = []
     for fold in every:
-        for source in np.unique(fold.left_out.source):
-            mine = fold.left_out.source == source
-            row = [source, "plant" if fold.left_out.plant[mine][0] else "other", str(mine.sum())]
+        for source in fold.sources:
+            count = int(np.sum(fold.left_out.source == source))
+            row = [source, "plant" if fold.has_plants(source) else "other", str(count)]
             for name in names:
                 for fused in (False,) if name == "logit" else (False, True):
                     labels, familiarity = sides(fold, name, source, fused)
@@ -226,15 +261,17 @@ def switched_on(every: list[Fold]) -> str:
     for name in DETECTORS:
         if name in ("logit", "energy"):
             continue
-        shares: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
-        for fold in every:
-            for source, (count, before, after) in limited(fold, name).items():
-                label = bool(fold.left_out.plant[fold.left_out.source == source][0])
-                shares[label].append((before / count, after / count))
-        columns = [*np.array(shares[True]).T, *np.array(shares[False]).T]
-        columns.append(same_false_accepts(every, "logit", False, float(columns[-1].mean())))
-        rows.append([name, *map(mean, columns)])
-    header = ["limit on", "plants kept without", "with", "false accepts without", "with"]
+        for scale in SCALES:
+            found = [limited(one, name, limit_of(every, one, name, scale)) for one in every]
+            columns = [
+                column
+                for label in (True, False)
+                for column in np.array([one[label] for one in found if label in one]).T
+            ]
+            columns.append(same_false_accepts(every, "logit", False, float(columns[-1].mean())))
+            rows.append([name, scale, *map(mean, columns)])
+    header = ["limit on", "chosen on", "plants kept without", "with"]
+    header += ["false accepts without", "with"]
     header += ["plants kept by a higher threshold instead"]
     return markdown(header, rows)
 
