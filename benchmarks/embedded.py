@@ -2,8 +2,8 @@
 
 Without those of ``val`` and ``test`` that show what a training photo shows, as `train` has it.
 
-Its backbone was trained on ImageNet alone and then frozen, so the embedding of a photo has seen
-nothing of its source; only its head has.
+Its backbone was trained on ImageNet alone and then frozen, so what it makes of a photo has seen
+nothing of its source, unless that is of ImageNet; only its head has.
 """
 
 from __future__ import annotations
