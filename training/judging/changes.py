@@ -148,35 +148,53 @@ def _changed_at(
 
     ``ranks`` are those of the two gates, ``[2, N]``.
     """
-    change = change_of("", error, *_wrong_at(ranks, mine, count), margin)
+    own, others = ranks[:, mine], ranks[:, ~mine]
+    change = change_of("", error, *_wrong_at(own, others, count), margin)
     lost = change.newly_wrong - change.newly_right
-    p_value = _by_luck(ranks, mine, count, lost)
+    p_value = _by_luck(own, others, count, lost) if lost else 1.0
     worse = lost > margin * change.count and p_value < SIGNIFICANT
     return replace(change, p_value=p_value, worse=worse)
 
 
-def _by_luck(ranks: NDArray[np.float64], mine: NDArray[np.bool_], count: int, lost: int) -> float:
+def _by_luck(own: NDArray[np.float64], others: NDArray[np.float64], count: int, lost: int) -> float:
     """The share of exchanges by which as many verdicts or more are lost or won, none as well."""
+    # Whatever is exchanged, the limit lies between these two: only what may be on either side of
+    # it, and what may be it, is exchanged.
+    lowest, highest = _limit(others.min(0), count), _limit(others.max(0), count)
+    own = own[:, (own.min(0) <= highest) & (own.max(0) > lowest)]
+    others = others[:, others.max(0) >= lowest]
     rng = np.random.default_rng(0)
     as_far = 1
-    size = max(1, ELEMENTS // len(mine))
+    size = max(1, ELEMENTS // (own.shape[1] + others.shape[1]))
     for done in range(0, EXCHANGES, size):
-        swapped = rng.random((min(size, EXCHANGES - done), len(mine))) < 0.5
+        of = min(size, EXCHANGES - done)
+        swaps = [rng.random((of, part.shape[1])) < 0.5 for part in (own, others)]
         before, after = (
-            _wrong_at(np.where(swapped, *pair), mine, count).sum(-1)
-            for pair in (ranks[::-1], ranks)
+            _wrong_at(
+                *(np.where(s, *part[order]) for s, part in zip(swaps, (own, others), strict=True)),
+                count,
+            ).sum(-1)
+            for order in ([1, 0], [0, 1])
         )
         as_far += int(np.sum(np.abs(after - before) >= abs(lost)))
     return as_far / (EXCHANGES + 1)
 
 
-def _wrong_at(ranks: NDArray[np.float64], mine: NDArray[np.bool_], count: int) -> NDArray[np.bool_]:
-    """Of ranks ``[..., N]`` those of mine that are not above all but ``count`` of the others."""
-    others = ranks[..., ~mine]
-    at = others.shape[-1] - 1 - count
-    limit = np.partition(others, at, axis=-1)[..., at, None] if at >= 0 else -np.inf
-    wrong: NDArray[np.bool_] = ranks[..., mine] <= limit
+def _wrong_at(
+    own: NDArray[np.float64], others: NDArray[np.float64], count: int
+) -> NDArray[np.bool_]:
+    """Which ranks ``[..., P]`` are not above all but ``count`` of the others' ``[..., O]``."""
+    wrong: NDArray[np.bool_] = own <= _limit(others, count)[..., None]
     return wrong
+
+
+def _limit(others: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    """The rank that ``count`` of the others' ``[..., O]`` are above or level with."""
+    at = others.shape[-1] - 1 - count
+    if at < 0:
+        return np.full(others.shape[:-1], -np.inf)
+    found: NDArray[np.float64] = np.partition(others, at, axis=-1)[..., at]
+    return found
 
 
 def _ranks(scores: NDArray[np.floating]) -> NDArray[np.float64]:
