@@ -116,7 +116,8 @@ def mine(**values: Any) -> None:
     (s3://, gs://, file:// and whatever else fsspec knows), or the folder that the service keeps
     captured photos in.
 
-    A seeded sample is drawn and scored. The round's folder receives scores.jsonl, unreadable.csv,
+    A seeded sample is drawn and scored, and judged as the service would, by PLANTOOD_POLICY and
+    its limits on photos. The round's folder receives scores.jsonl, unreadable.csv,
     mined.csv with the photos to look at, most suspicious first, and copies of those. Run the same
     command again after an interruption: it goes on, scores nothing twice, and ends with the same
     result. With another --at-most, --unlike, --margin, --audit or --skip-refused it only chooses

@@ -92,15 +92,15 @@ def entries(source: str, leave_out: LeaveOut = lambda *_: None) -> Iterator[Entr
         raise SourceError(f"{source} cannot be listed ({error}).") from error
 
 
-def read(path: str) -> bytes:
-    """The bytes of one photo, `MOST_BYTES` at most; a URL is tried several times.
+def read(path: str, max_bytes: int = MOST_BYTES) -> bytes:
+    """The bytes of one photo, one above ``max_bytes`` at most; a URL is tried several times.
 
     Raises:
         FetchError: They cannot be had; the message says why.
     """
     if not is_url(path):
         try:
-            return read_file(existing(path))
+            return read_file(existing(path), max_bytes)
         except (OSError, ValueError) as error:
             raise FetchError(_why(error)) from error
     for attempt in range(ATTEMPTS):
@@ -108,7 +108,7 @@ def read(path: str) -> bytes:
             filesystem, name = open_filesystem(path)
             # Not `cat_file` of a range: over HTTP that is the whole file where a server likes.
             with filesystem.open(name, "rb") as file:
-                content: bytes = file.read(MOST_BYTES)
+                content: bytes = file.read(max_bytes + 1)
         except (FileNotFoundError, PermissionError, IsADirectoryError, SourceError) as error:
             raise FetchError(_why(error)) from error
         except Exception as error:  # each kind of storage has errors of its own
