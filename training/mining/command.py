@@ -72,7 +72,8 @@ class SampleSize(click.ParamType):  # type: ignore[type-arg]  # no generic befor
     show_default=True,
     metavar="N",
     help="Draw N of all scored photos besides, each as likely as any other: once they are "
-    "reviewed, they tell how many photos of the source are others, and how often the gate errs.",
+    "reviewed, they tell how many photos of the source, without those of --labelled, are others, "
+    "and how often the gate errs.",
 )
 @click.option(
     "--skip-refused",

@@ -56,7 +56,8 @@ def select_photos(
     ``near_duplicates`` says that they are to stay.
 
     Besides, ``audit`` photos are drawn from all that were scored, each as likely as any other,
-    whatever else is chosen; what is to be estimated from them holds for all photos of the source.
+    whatever else is chosen; what is to be estimated from them holds for all photos of the source
+    that were not left out as labelled.
 
     Args:
         round_: Whose photos are all scored.
