@@ -10,7 +10,6 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks import quality_cues, review_page
-from benchmarks.flywheel.rounds import funnel
 from plantood.training.rounds.labels import Decision
 from plantood.training.rounds.layout import Round
 from tests.training.review.rounds import INFO, numbered_log
@@ -36,6 +35,8 @@ def test_what_cannot_be_measured_is_left_out_in_one_sentence(
 
 
 def test_the_funnel_counts_no_label_of_the_random_audit(tmp_path: Path) -> None:
+    from benchmarks.flywheel.rounds import funnel  # with TensorFlow
+
     round_ = numbered_log(tmp_path, [0.1] * 5).round
     drawn = [("at_most",), ("at_most", "audit"), ("audit",), ("audit",), ("at_most",)]
     photos = [
