@@ -250,16 +250,21 @@ def _parquet_rows(file: Any, given: str) -> Iterator[tuple[str, str]]:
     try:
         table = ParquetFile(file)
         names = table.schema_arrow.names
-        if lacking := columns("path")(names):
+        wanted = ["path", "source"] if "source" in names else ["path"]
+        lacking = columns("path")(names)
+        if twice := [name for name in wanted if names.count(name) > 1]:
+            lacking = f"one meaning, as it has the column {twice[0]} twice"
+        if lacking:
             found = ", ".join(names) or "none"
             raise SourceError(f"{given} lacks {lacking} (it has: {found}); {_REMEDY}")
-        wanted = ["path", "source"] if "source" in names else ["path"]
         for batch in table.iter_batches(batch_size=4096, columns=wanted):
-            for row in batch.to_pylist():
-                if row["path"]:
-                    yield str(row["path"]), str(row.get("source") or "")
+            # As text, whatever it is: many writers leave text as bytes.
+            texts = (batch.column(name).cast("string").to_pylist() for name in wanted)
+            for path, *source in zip(*texts, strict=True):
+                if path:
+                    yield path, "".join(filter(None, source))
     except ArrowException as error:
-        raise SourceError(f"{given} is no Parquet file ({error}).") from error
+        raise SourceError(f"{given} is no Parquet file with texts ({error}).") from error
 
 
 def _protocols(filesystem: Any) -> tuple[str, ...]:
