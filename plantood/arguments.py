@@ -6,6 +6,8 @@ What is wrong would otherwise be found by the first photo, if at all, and on a f
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Mapping
 from http import HTTPStatus
 from numbers import Integral, Real
 from typing import Any
@@ -41,6 +43,35 @@ def ensure_status_of_refusals(name: str, value: Any) -> None:
     """
     fits = value is None or (_is(Integral, value) and value in _REFUSALS)
     _ensure(name, value, fits, "200, or an error status that HTTP knows, from 400 to 599")
+
+
+def ensure_headers(name: str, value: Any) -> None:
+    """Refuse what no request can have among its headers (RFC 9110, section 5); None is not given.
+
+    No value is told: it may be a secret.
+
+    Raises:
+        SettingsError: It is no mapping of texts, or one of them cannot be sent.
+    """
+    if value is None:
+        return
+    if not isinstance(value, Mapping):
+        raise SettingsError(f"{name} cannot be used; allowed is a mapping of names to values.")
+    for header, content in value.items():
+        if not (isinstance(header, str) and _FIELD_NAME.fullmatch(header)):
+            allowed = "a name of letters, digits and signs of ASCII, without a space"
+        elif header.lower() in _OF_THE_BODY:
+            allowed = "any header but those that tell where a photo ends"
+        elif not (isinstance(content, str) and _FIELD_VALUE.fullmatch(content)):
+            allowed = "a text of ASCII on one line, with no space or line's end around it"
+        else:
+            continue
+        raise SettingsError(f"{name}[{header!r}] cannot be used; allowed is {allowed}.")
+
+
+_FIELD_NAME = re.compile("[-!#$%&'*+.^_`|~0-9A-Za-z]+")
+_FIELD_VALUE = re.compile("([!-~]([\t -~]*[!-~])?)?")
+_OF_THE_BODY = {"content-length", "transfer-encoding"}
 
 
 _REFUSALS = {HTTPStatus.OK, *(one for one in HTTPStatus if one >= HTTPStatus.BAD_REQUEST)}

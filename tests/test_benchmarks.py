@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -9,6 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks import quality_cues, review_page
+from plantood.training.rounds.labels import Decision
+from plantood.training.rounds.layout import Round
+from tests.training.review.rounds import INFO, numbered_log
 
 
 @pytest.mark.parametrize(
@@ -28,3 +32,23 @@ def test_what_cannot_be_measured_is_left_out_in_one_sentence(
     assert sentence.startswith("Left out, since")
     assert missing in sentence
     assert quality_cues.DOCUMENT.read_bytes() == before
+
+
+def test_the_funnel_counts_no_label_of_the_random_audit(tmp_path: Path) -> None:
+    from benchmarks.flywheel.rounds import funnel  # with TensorFlow
+
+    round_ = numbered_log(tmp_path, [0.1] * 5).round
+    drawn = [("at_most",), ("at_most", "audit"), ("audit",), ("audit",), ("at_most",)]
+    photos = [
+        replace(photo, selected_by=selected_by)
+        for photo, selected_by in zip(round_.mined(), drawn, strict=True)
+    ]
+    round_.write_mined(photos)
+    Round.create(tmp_path, INFO.model_copy(update={"counts": {"sampled": 9, "at_most": 3}}))
+    labels = ("other", "plant", "plant", "other", "unsure")
+    round_.append_decisions(
+        Decision(reviewer="ann", id=photo.id, label=label)
+        for photo, label in zip(photos, labels, strict=True)
+    )
+    ours = [line.strip("| ").split(" | ")[-1] for line in funnel(tmp_path).splitlines()[2:]]
+    assert ours == ["9", "3", "1", "1", "1"]

@@ -8,7 +8,7 @@ import re
 import sys
 import tomllib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from graphlib import CycleError, TopologicalSorter
 from importlib import import_module
 from importlib.metadata import packages_distributions
@@ -18,7 +18,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from plantood.cli import EXTRA
+from plantood.cli import EXTRA, IMPROVING
 from plantood.defaults import DEFAULT_GATE, GATE_NAME
 from tests.conftest import SLOW
 
@@ -166,22 +166,56 @@ ELSEWHERE = {"benchmarks/ood_beside.py": {"torch", "pytorch_ood"}}
 """Imported in an environment of its own."""
 
 
+NOT_CALLED = {
+    "training/common/intervals.py": {"scipy"},
+    "training/judging/metrics.py": {"sklearn"},
+    "training/judging/wrong_labels.py": {"sklearn"},
+    "training/photos/hashes.py": {"scipy"},
+    "training/mining/engines/ray_engine.py": {"ray"},  # it says how Ray is installed
+    "training/mining/sources.py": {"pyarrow"},  # likewise
+}
+"""Imported within functions that no command of a serving installation calls without its extra."""
+
+
+def undeclared(paths: Iterable[Path], extras: tuple[str, ...]) -> dict[str, set[str]]:
+    """By file, the modules of packages that neither serving nor these extras ask for."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    listed = list(project["dependencies"])
+    listed += [line for name in extras for line in project["optional-dependencies"][name]]
+    declared = {canonicalize_name(Requirement(line).name) for line in listed}
+    of_module = modules()
+    found = {
+        str(path.relative_to(ROOT)): {
+            module
+            for module in foreign(path)
+            if not declared & set(map(canonicalize_name, of_module.get(module, [module])))
+        }
+        for path in paths
+    }
+    return {path: missing for path, missing in found.items() if missing}
+
+
 @pytest.mark.parametrize("place", EXTRAS_OF)
 def test_what_is_imported_is_declared(place: str) -> None:
     """And not only there because another package needs it."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras = project["optional-dependencies"]
-    listed = list(project["dependencies"])
-    listed += [line for name in EXTRAS_OF[place] for line in extras[name]]
-    declared = {canonicalize_name(Requirement(line).name) for line in listed}
-    of_module = modules()
-    missing = {
-        (module, str(path.relative_to(ROOT)))
-        for path in (ROOT / place).rglob("*.py")
-        for module in foreign(path) - ELSEWHERE.get(str(path.relative_to(ROOT)), set())
-        if not declared & set(map(canonicalize_name, of_module.get(module, [module])))
-    }
-    assert not missing
+    missing = undeclared((ROOT / place).rglob("*.py"), EXTRAS_OF[place])
+    assert missing == {path: names for path, names in ELSEWHERE.items() if path.startswith(place)}
+
+
+def test_what_improving_a_gate_imports_is_a_dependency_of_serving() -> None:
+    """Commands that need no more than serving, whatever package of another brings it along."""
+    reached: set[str] = set()
+    waiting = set(IMPROVING.values())
+    while waiting:
+        reached |= waiting
+        waiting = {
+            other if other in MODULES else f"{other}.__init__"
+            for module in waiting
+            for other in imported(module)
+        } - reached
+    assert undeclared({MODULES[module] for module in reached}, ()) == NOT_CALLED
+    for path, names in NOT_CALLED.items():
+        assert not names & foreign(ROOT / path, at_once=True)
 
 
 def test_whatever_of_the_extra_is_missing_is_said_in_one_sentence() -> None:
@@ -192,10 +226,11 @@ def test_whatever_of_the_extra_is_missing_is_said_in_one_sentence() -> None:
     assert {canonicalize_name(of_module[module][0]) for module in EXTRA} == declared
 
 
-def foreign(path: Path) -> set[str]:
-    """Names of the modules of others that a file imports, up to the first dot."""
+def foreign(path: Path, *, at_once: bool = False) -> set[str]:
+    """Modules of others, up to the first dot, that a file imports, or only as it is imported."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in tree.body if at_once else ast.walk(tree):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names = [node.module]

@@ -145,9 +145,11 @@ def photo_sets(round_1: Path, last: Sequence[GateModel], cache: Path) -> dict[st
 
 
 def funnel(round_1: Path) -> str:
-    """From the sample to what the reviewer said, beside the source's."""
+    """From the sample to what the reviewer said of the suspicious, beside the source's."""
     opened = Round.open(round_1)
-    said = Counter(label.label for label in opened.labels().values())
+    labels = opened.labels()
+    suspicious = {photo.id for photo in opened.mined() if "at_most" in photo.selected_by}
+    said = Counter(labels[photo].label for photo in labels.keys() & suspicious)
     counts = opened.info.counts
     steps = ("sampled", "P(plant) <= 0.6", "labelled other", "labelled plant")
     ours = (counts["sampled"], counts["at_most"], said["other"], said["plant"])

@@ -24,7 +24,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 INTERRUPTED = "Interrupted. Run the same command again: it goes on from what is finished."
 EXTRA = (
     *("tensorflow", "keras", "h5py", "onnx", "tf2onnx"),
-    *("h11", "jinja2", "markupsafe", "matplotlib"),
+    *("jinja2", "markupsafe", "matplotlib"),
     *("scipy", "sklearn", "threadpoolctl"),
 )
 """What is imported of the extra `training`."""

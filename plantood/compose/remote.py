@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 from pydantic import ValidationError
 
-from plantood.arguments import ensure_count, ensure_seconds
+from plantood.arguments import ensure_count, ensure_headers, ensure_seconds
 from plantood.errors import PhotoTooLarge, SettingsError, UnreadablePhoto
 from plantood.judging.failures import FailureKind, GateUnavailable, WrongAnswer, as_gate_failure
 from plantood.judging.messages import shortened
@@ -96,12 +96,8 @@ class RemoteGate:
         headers: Mapping[str, str] | None,
         settings: Settings,
     ) -> None:
-        try:
-            address = httpx.URL(url)
-        except httpx.InvalidURL as error:
-            raise SettingsError(f"{url!r} is no address of a gate: {error}.") from error
-        if address.scheme not in ("http", "https") or not address.host:
-            raise SettingsError(f"{url!r} is no address of a gate; give http://host:port.")
+        address = _address(url)
+        ensure_headers("headers", headers)
         self.url, self.timeout_s, self.retries = url, timeout_s, retries
         self._max_bytes = settings.limits.max_bytes
         self._client = _client(address, httpx.Headers(dict(headers or {})))
@@ -168,6 +164,25 @@ class RemoteGate:
                     raise
                 await asyncio.sleep(FIRST_PAUSE * 2**attempt)
         raise AssertionError  # the last attempt returns or raises
+
+
+def _address(url: str) -> httpx.URL:
+    """The address of a web service.
+
+    Raises:
+        SettingsError: It is none, or one that no connection can be made to.
+    """
+    because = ""
+    try:
+        address = httpx.URL(url)
+        address.raw_host.decode().encode("idna")  # as whoever asks for the host's address does
+        host, port = address.host, address.port
+        is_one = address.scheme in ("http", "https") and host and ("%" not in host or ":" in host)
+        if is_one and (port is None or 0 < port < 65536):
+            return address
+    except (httpx.InvalidURL, UnicodeError, TypeError) as error:
+        because = f" ({error})"
+    raise SettingsError(f"{url!r} is no address of a gate{because}; give http://host:port.")
 
 
 def _client(address: httpx.URL, headers: httpx.Headers) -> httpx.AsyncClient:

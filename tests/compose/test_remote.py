@@ -293,10 +293,80 @@ def test_a_proxy_that_is_none_is_said_in_one_sentence(
         RemoteGate("http://gate:3000")
 
 
-def test_what_cannot_be_an_address_is_refused_at_once() -> None:
-    for url in ("plantood:3000", "file:///gate", "http://", "http://gate:port", ""):
-        with pytest.raises(SettingsError, match="no address of a gate"):
-            RemoteGate(url)
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("plantood:3000", "file:///gate", "http://", "http://gate:port", ""),
+        *("http://gate:0", "http://gate:65536", "http://gate:99999", "http://gate:-1"),
+        *("http://my gate", "http://a..b", f"http://{'a' * 64}.example", "http://gate\n"),
+        *(5, None, b"http://gate"),
+    ],
+)
+def test_what_cannot_be_an_address_is_refused_at_once(url: object) -> None:
+    with pytest.raises(SettingsError, match="no address of a gate"):
+        RemoteGate(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://gate:1",
+        "https://gate:65535/under",
+        "http://[::1]:80",
+        "http://my_gate.",
+        "http://bücher",
+    ],
+)
+def test_what_can_be_an_address_is_taken(url: str) -> None:
+    assert RemoteGate(url).url == url
+
+
+@pytest.mark.parametrize(
+    ("headers", "named"),
+    [
+        ({"Authorization": "Bearer hush\n"}, "headers['Authorization']"),
+        ({"Authorization": " Bearer hush"}, "headers['Authorization']"),
+        ({"A": "hush\r\nB: 2"}, "headers['A']"),
+        ({"A": "hush\x00"}, "headers['A']"),
+        ({"A": "hush €"}, "headers['A']"),
+        ({"A": 5}, "headers['A']"),
+        ({"A": None}, "headers['A']"),
+        ({"A": b"hush"}, "headers['A']"),
+        ({"A b": "hush"}, "headers['A b']"),
+        ({"A:": "hush"}, "headers['A:']"),
+        ({"": "hush"}, "headers['']"),
+        ({"Ä": "hush"}, "headers['Ä']"),
+        ({5: "hush"}, "headers[5]"),
+        ({"Content-Length": "5"}, "headers['Content-Length']"),
+        ({"transfer-encoding": "gzip"}, "headers['transfer-encoding']"),
+        ("Authorization: hush", "headers"),
+        ([("A", "hush")], "headers"),
+    ],
+)
+def test_headers_that_no_request_can_have_are_refused_at_once(headers: object, named: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        RemoteGate("http://gate:3000", headers=headers)
+    sentence = str(caught.value)
+    assert sentence.startswith(f"{named} cannot be used; allowed is ")
+    assert "hush" not in sentence  # a token is a secret, and this is printed
+
+
+def test_headers_that_a_request_can_have_are_sent() -> None:
+    headers = {"Authorization": "Bearer a b==", "X-Empty": "", "x_~!1": '"\t~'}
+    seen: list[bytes] = []
+
+    async def looking(
+        number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        seen.append(await reader.readuntil(b"\r\n\r\n"))
+
+    async def run() -> None:
+        async with answering(looking) as (url, _):
+            await RemoteGate(url, headers=headers).is_ready()
+
+    asyncio.run(run())
+    lines = seen[0].decode().split("\r\n")
+    assert {f"{name}: {value}" for name, value in headers.items()} <= set(lines)
 
 
 def test_every_form_of_a_photo_arrives(elsewhere: Server) -> None:

@@ -5,6 +5,7 @@ That `adapt` does is tested where it is.
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from plantood.cli import COMMANDS, IMPROVING, TRAINING, main
+from plantood.training.review.client import ReviewClient
 from tests.photos import encode, scene
 from tests.service.server import ROOT, SAMPLES
 from tests.training.adapt.test_serving_only import ABSENT, WITHOUT, run_without
@@ -59,13 +61,21 @@ def test_labels_go_out_and_come_back(mined: Path, field: Path) -> None:
 
 
 def test_a_round_is_reviewed(mined: Path) -> None:
+    """By two on the same photo, so that there is an agreement to be told."""
     arguments = ["review", str(mined), "--no-browser", "--port", "0"]
     code = WITHOUT.format(absent=ABSENT, arguments=arguments)
     with subprocess.Popen(
         [sys.executable, "-u", "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True
     ) as server:
         try:
-            assert any("Ctrl-C" in line for line in server.stdout)  # it serves
+            until_it_serves = list(itertools.takewhile(lambda s: "Ctrl-C" not in s, server.stdout))
+            (url,) = (line.strip() for line in until_it_serves if line.startswith("http"))
+            for reviewer in ("anna", "ben"):
+                with ReviewClient(url, reviewer) as review:
+                    review.label(review.photos()[0]["id"], "plant")
+                    summary = review.summary()
+            (pair,) = summary["agreement"]
+            assert (pair["photos"], pair["now"]["share"]) == (1, 1)
             server.send_signal(signal.SIGTERM)
             server.wait(30)
         finally:

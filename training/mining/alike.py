@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from plantood.errors import UnreadablePhoto
 from plantood.model.runtime import Scorer
-from plantood.photo.images import load_image, to_model_input
+from plantood.photo.images import Limits, load_image, to_model_input
 from plantood.training.fitting.features import batches_of
 from plantood.training.mining.engines.scoring import BATCH
 from plantood.training.photos.hashes import (
@@ -64,12 +64,16 @@ class Fingerprints:
         return np.stack(self.embeddings[start : start + BLOCK]).astype(np.float32)
 
 
-def fingerprints(files: Sequence[Path], scorer: Scorer, description: str) -> Fingerprints:
-    """Decode and embed photos; files that cannot be read are passed over."""
+def fingerprints(
+    files: Sequence[Path], scorer: Scorer, limits: Limits, description: str
+) -> Fingerprints:
+    """Decode and embed photos; files that cannot be read, or are above limits, are passed over."""
     found = Fingerprints()
 
     def decoded() -> Iterator[NDArray[np.uint8]]:
-        read = map_in_order(lambda file: _decoded(file, scorer.input_size), files, ahead=4 * BATCH)
+        read = map_in_order(
+            lambda file: _decoded(file, scorer.input_size, limits), files, ahead=4 * BATCH
+        )
         for file, one in zip(files, track(read, len(files), description), strict=True):
             if one is not None:
                 look, pixels = one
@@ -84,9 +88,9 @@ def fingerprints(files: Sequence[Path], scorer: Scorer, description: str) -> Fin
     return found
 
 
-def _decoded(file: Path, size: int) -> tuple[bytes, NDArray[np.uint8]] | None:
+def _decoded(file: Path, size: int, limits: Limits) -> tuple[bytes, NDArray[np.uint8]] | None:
     try:
-        image = load_image(read_file(file))
+        image = load_image(read_file(file, limits.max_bytes), limits)
     except (OSError, UnreadablePhoto):
         return None
     return look_of(image.pixels), to_model_input(image, size)

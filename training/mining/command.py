@@ -72,7 +72,8 @@ class SampleSize(click.ParamType):  # type: ignore[type-arg]  # no generic befor
     show_default=True,
     metavar="N",
     help="Draw N of all scored photos besides, each as likely as any other: once they are "
-    "reviewed, they tell how many photos of the source are others, and how often the gate errs.",
+    "reviewed, they tell how many photos of the source, without those of --labelled, are others, "
+    "and how often the gate errs.",
 )
 @click.option(
     "--skip-refused",
@@ -116,7 +117,8 @@ def mine(**values: Any) -> None:
     (s3://, gs://, file:// and whatever else fsspec knows), or the folder that the service keeps
     captured photos in.
 
-    A seeded sample is drawn and scored. The round's folder receives scores.jsonl, unreadable.csv,
+    A seeded sample is drawn and scored, and judged as the service would, by PLANTOOD_POLICY and
+    its limits on photos. The round's folder receives scores.jsonl, unreadable.csv,
     mined.csv with the photos to look at, most suspicious first, and copies of those. Run the same
     command again after an interruption: it goes on, scores nothing twice, and ends with the same
     result. With another --at-most, --unlike, --margin, --audit, --skip-refused or

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from plantood.errors import GateModelError, RoundError
 from plantood.model.entry import MANIFEST, GateModel, sha256
+from plantood.model.policy import Policy, with_overrides
 from plantood.model.runtime import usable_cpus
-from plantood.settings import Settings
+from plantood.photo.images import Limits
+from plantood.settings import Settings, naming
 from plantood.training.common.gates import find_gate
 from plantood.training.files.paths import spelled
 from plantood.training.mining.alike import fingerprints
@@ -79,32 +81,35 @@ def mine_photos(options: MineOptions) -> Round:
         GateModelError: The gate cannot be used, or remembers no pictures for ``unlike``.
         SettingsError: Another process mines into the same folder, or ``PLANTOOD_*`` is wrong.
     """
-    gate = find_gate(_tag(options))
+    settings = Settings.from_environment()
+    gate = find_gate(_tag(options, settings))
+    with naming("policy"):
+        policy = with_overrides(gate.manifest.policy, settings.policy)
     if options.unlike and gate.memory() is None:
         raise GateModelError(
             f"{gate.tag} remembers no picture, so nothing is known to be unlike its training "
             "photos; mine without --unlike, or with a gate that train saved."
         )
     with hold(options.out):
-        round_ = _open(options, gate)
+        round_ = _open(options, gate, policy, settings.limits)
         counts = round_.info.counts
         if "scored" not in counts:
-            counts = draw_photos(round_, _engine(options, gate))
+            counts = draw_photos(round_, _engine(options, gate, policy, settings.limits))
             round_ = _with_counts(round_, counts)
         if "mined" not in counts:
             scorer = gate.scorer()
             chosen = select_photos(
                 round_,
-                gate.manifest.policy.plant_threshold,
-                lambda files, what: fingerprints(files, scorer, what),
+                policy.plant_threshold,
+                lambda files, what: fingerprints(files, scorer, settings.limits, what),
             )
             round_ = _with_counts(round_, counts | chosen)
     return round_
 
 
-def _tag(options: MineOptions) -> str:
+def _tag(options: MineOptions, settings: Settings) -> str:
     """The gate asked for; a round that was begun with the latest one goes on with that one."""
-    asked = options.gate or Settings.from_environment().gate
+    asked = options.gate or settings.gate
     name, _, version = asked.partition(":")
     if version in ("", "latest") and (options.out / INFO).exists():
         begun = Round.open(options.out).info.gate
@@ -113,7 +118,7 @@ def _tag(options: MineOptions) -> str:
     return asked
 
 
-def _open(options: MineOptions, gate: GateModel) -> Round:
+def _open(options: MineOptions, gate: GateModel, policy: Policy, limits: Limits) -> Round:
     """Begin the round, or open it if it is the same; another selection is made anew."""
     info = RoundInfo(
         gate=gate.tag,
@@ -123,6 +128,8 @@ def _open(options: MineOptions, gate: GateModel) -> Round:
         at_most=options.at_most,
         seed=options.seed,
         labelled=list(map(spelled, options.labelled)),
+        policy=policy.model_dump(),
+        limits=limits,
         options={
             "unlike": options.unlike,
             "margin": options.margin,
@@ -134,6 +141,9 @@ def _open(options: MineOptions, gate: GateModel) -> Round:
     if not (options.out / INFO).exists():
         return Round.create(options.out, info)
     round_ = Round.open(options.out)
+    if not round_.info.policy:
+        known = {"policy": gate.manifest.policy.model_dump()}
+        round_ = Round(round_.path, round_.info.model_copy(update=known))
     before, now = _choices(round_.info), _choices(info)
     selected = (
         {name: before.pop(name, None) for name in SELECTION},
@@ -161,19 +171,22 @@ def _open(options: MineOptions, gate: GateModel) -> Round:
 
 def _choices(info: RoundInfo) -> dict[str, object]:
     """All that the result depends on, by name."""
-    return info.model_dump(exclude={"counts", "options"}) | info.options
+    plain = info.model_dump(exclude={"counts", "options", "policy", "limits"})
+    return plain | info.options | info.policy | asdict(info.limits)
 
 
 def _with_counts(round_: Round, counts: dict[str, int]) -> Round:
     return Round.create(round_.path, round_.info.model_copy(update={"counts": counts}))
 
 
-def _engine(options: MineOptions, gate: GateModel) -> Engine:
+def _engine(options: MineOptions, gate: GateModel, policy: Policy, limits: Limits) -> Engine:
     readers = options.readers or usable_cpus()
     if is_url(options.source) and not options.readers:
         readers = max(REMOTE_READERS, readers)
     if options.engine == "ray":
         from plantood.training.mining.engines.ray_engine import score_on_ray
 
-        return partial(score_on_ray, gate, readers=readers)
-    return lambda tasks, is_new, _: score_locally(gate, tasks, is_new, readers)
+        return partial(score_on_ray, gate, policy=policy, limits=limits, readers=readers)
+    return lambda tasks, is_new, _: score_locally(
+        gate, tasks, is_new, policy=policy, limits=limits, readers=readers
+    )

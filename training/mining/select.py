@@ -56,11 +56,12 @@ def select_photos(
     ``near_duplicates`` says that they are to stay.
 
     Besides, ``audit`` photos are drawn from all that were scored, each as likely as any other,
-    whatever else is chosen; what is to be estimated from them holds for all photos of the source.
+    whatever else is chosen; what is to be estimated from them holds for all photos of the source
+    that were not left out as labelled.
 
     Args:
         round_: Whose photos are all scored.
-        threshold: The gate's, of P(plant).
+        threshold: That of P(plant) in force.
         fingerprint: Makes photos comparable; takes files and what to call that.
 
     Returns:
@@ -172,7 +173,8 @@ def _copy_all(
         "GROUP BY id ORDER BY plant_probability, id"
     )
     photos = (_mined(json.loads(line), reasons) for line, reasons in rows)
-    copies = map_in_order(lambda photo: (photo, _copy(round_.path, photo)), photos)
+    most = round_.info.limits.max_bytes
+    copies = map_in_order(lambda photo: (photo, _copy(round_.path, photo, most)), photos)
     failures = FetchFailures()
     for photo, why in track(copies, total, "Copying the photos"):
         failures.count(not why, why, photo.path)
@@ -205,13 +207,13 @@ def _nearest(line: Mapping[str, Any]) -> list[tuple[Literal["plant", "other"], s
     return line.get("nearest") or []
 
 
-def _copy(round_: Path, photo: MinedPhoto) -> str:
+def _copy(round_: Path, photo: MinedPhoto, max_bytes: int) -> str:
     """Copy a photo into the round, unless it is there; say why, if it cannot be."""
     file = round_ / photo.file
     if file.exists():
         return ""
     try:
-        data = read(photo.path)
+        data = read(photo.path, max_bytes)
     except FetchError as error:
         return f"scored, but gone since: {error}"
     if hashlib.sha256(data).hexdigest() != photo.id:

@@ -92,15 +92,15 @@ def entries(source: str, leave_out: LeaveOut = lambda *_: None) -> Iterator[Entr
         raise SourceError(f"{source} cannot be listed ({error}).") from error
 
 
-def read(path: str) -> bytes:
-    """The bytes of one photo, `MOST_BYTES` at most; a URL is tried several times.
+def read(path: str, max_bytes: int = MOST_BYTES) -> bytes:
+    """The bytes of one photo, one above ``max_bytes`` at most; a URL is tried several times.
 
     Raises:
         FetchError: They cannot be had; the message says why.
     """
     if not is_url(path):
         try:
-            return read_file(existing(path))
+            return read_file(existing(path), max_bytes)
         except (OSError, ValueError) as error:
             raise FetchError(_why(error)) from error
     for attempt in range(ATTEMPTS):
@@ -108,7 +108,7 @@ def read(path: str) -> bytes:
             filesystem, name = open_filesystem(path)
             # Not `cat_file` of a range: over HTTP that is the whole file where a server likes.
             with filesystem.open(name, "rb") as file:
-                content: bytes = file.read(MOST_BYTES)
+                content: bytes = file.read(max_bytes + 1)
         except (FileNotFoundError, PermissionError, IsADirectoryError, SourceError) as error:
             raise FetchError(_why(error)) from error
         except Exception as error:  # each kind of storage has errors of its own
@@ -250,16 +250,21 @@ def _parquet_rows(file: Any, given: str) -> Iterator[tuple[str, str]]:
     try:
         table = ParquetFile(file)
         names = table.schema_arrow.names
-        if lacking := columns("path")(names):
+        wanted = ["path", "source"] if "source" in names else ["path"]
+        lacking = columns("path")(names)
+        if twice := [name for name in wanted if names.count(name) > 1]:
+            lacking = f"one meaning, as it has the column {twice[0]} twice"
+        if lacking:
             found = ", ".join(names) or "none"
             raise SourceError(f"{given} lacks {lacking} (it has: {found}); {_REMEDY}")
-        wanted = ["path", "source"] if "source" in names else ["path"]
         for batch in table.iter_batches(batch_size=4096, columns=wanted):
-            for row in batch.to_pylist():
-                if row["path"]:
-                    yield str(row["path"]), str(row.get("source") or "")
+            # As text, whatever it is: many writers leave text as bytes.
+            texts = (batch.column(name).cast("string").to_pylist() for name in wanted)
+            for path, *source in zip(*texts, strict=True):
+                if path:
+                    yield path, "".join(filter(None, source))
     except ArrowException as error:
-        raise SourceError(f"{given} is no Parquet file ({error}).") from error
+        raise SourceError(f"{given} is no Parquet file with texts ({error}).") from error
 
 
 def _protocols(filesystem: Any) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -52,11 +53,13 @@ def agreement_of(one: Sequence[str], other: Sequence[str]) -> Agreement:
         one: Labels, at least one.
         other: As many labels, in the same order.
     """
-    from sklearn.metrics import cohen_kappa_score  # slow: not before it is asked
-
-    kappa = float(cohen_kappa_score(one, other)) if len({*one, *other}) > 1 else None
+    count = len(one)
     alike = sum(label == said for label, said in zip(one, other, strict=True))
-    return Agreement(alike / len(one), wilson(alike, len(one)), kappa)
+    of_the_other = Counter(other)
+    # Chance, in photos squared: whole numbers, so that full agreement by chance is found exactly.
+    chance = sum(times * of_the_other[label] for label, times in Counter(one).items())
+    kappa = (count * alike - chance) / (count**2 - chance) if chance < count**2 else None
+    return Agreement(alike / count, wilson(alike, count), kappa)
 
 
 def pairs(log: DecisionLog) -> list[Pair]:

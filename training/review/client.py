@@ -7,7 +7,8 @@ from typing import Any
 
 import httpx
 
-from plantood.errors import PlantoodError
+from plantood.arguments import ensure_headers
+from plantood.errors import PlantoodError, SettingsError
 from plantood.training.rounds.labels import Kind, Label
 
 
@@ -31,7 +32,8 @@ class ReviewClient:
         timeout: Seconds for one request.
 
     Raises:
-        ReviewRefused: ``url`` is no address, or the proxy that the environment names is none.
+        ReviewRefused: ``url`` is no address, ``token`` cannot be sent, or the proxy that the
+            environment names is none.
     """
 
     def __init__(
@@ -41,12 +43,13 @@ class ReviewClient:
         try:
             address = httpx.URL(url)
             token = token or address.params.get("token")
+            headers = {"Authorization": f"Bearer {token}"} if token else {}
+            ensure_headers("headers", headers)
             self._http = httpx.Client(
-                base_url=address.copy_with(query=None),
-                headers={"Authorization": f"Bearer {token}"} if token else {},
-                timeout=timeout,
+                base_url=address.copy_with(query=None), headers=headers, timeout=timeout
             )
-        except (httpx.InvalidURL, ValueError, ImportError) as error:  # the latter of SOCKS
+        except (httpx.InvalidURL, SettingsError, TypeError, ValueError, ImportError) as error:
+            # the last of SOCKS
             raise ReviewRefused(
                 f"{url!r} cannot be asked ({error}); give the address that "
                 "`plantood review` prints."

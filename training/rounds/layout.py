@@ -23,6 +23,7 @@ from typing import IO, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from plantood.errors import RoundError
+from plantood.photo.images import Limits
 from plantood.training.common.validation import first_problem
 from plantood.training.files.atomic import write_csv, write_json
 from plantood.training.rounds import journal
@@ -60,6 +61,12 @@ class RoundInfo(BaseModel):
     at_most: float = Field(default=0.6, description="Photos up to this plant probability.")
     seed: int = 0
     labelled: list[str] = Field(default_factory=list, description="Left out, as it was given.")
+    policy: dict[str, float] = Field(
+        default_factory=dict,
+        description="Thresholds of the verdicts; empty in a round of an earlier plantood, whose "
+        "verdicts are by those of its gate.",
+    )
+    limits: Limits = Field(default=Limits(), description="What a photo could cost, or be refused.")
     options: dict[str, Any] = Field(default_factory=dict, description="All other choices.")
     counts: dict[str, int] = Field(default_factory=dict, description="The funnel, when finished.")
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from plantood.photo.images import Limits
 
-MOST_BYTES = Limits().max_bytes + 1
-"""That are read of a photo: one more than it may have, so that who decodes it refuses it."""
+MOST_BYTES = Limits().max_bytes
+"""That a photo may have, unless its reader says otherwise."""
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 _FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW  # a pipe does not block then
@@ -52,10 +52,13 @@ def open_file(path: str | os.PathLike[str]) -> BufferedReader:
     return _only_a_file(os.open(path, _FILE & ~os.O_NOFOLLOW))
 
 
-def read_file(path: str | os.PathLike[str]) -> bytes:
-    """The content of a photo's file, opened as by :func:`open_file`; its first `MOST_BYTES`."""
+def read_file(path: str | os.PathLike[str], max_bytes: int = MOST_BYTES) -> bytes:
+    """The content of a photo's file, opened as by :func:`open_file`.
+
+    Of one with more than ``max_bytes`` it is one byte more, so that who decodes it refuses it.
+    """
     with open_file(path) as file:
-        return file.read(MOST_BYTES)
+        return file.read(max_bytes + 1)
 
 
 def _only_a_file(opened: int) -> BufferedReader:

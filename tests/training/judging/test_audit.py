@@ -59,6 +59,22 @@ def test_shares_have_intervals(reviewed: Round) -> None:
     assert lines[3] == "  without a label, not counted: 2"
 
 
+def test_it_is_of_the_source_only_where_nothing_of_it_was_left_out(reviewed: Round) -> None:
+    """What was labelled in earlier rounds was mostly others: their share among the rest is low."""
+    for counts in ({}, {"already_labelled": 0}):
+        info = reviewed.info.model_copy(update={"counts": counts})
+        first, *others = audit_lines(Round(reviewed.path, info))
+        assert "Of all photos there, with 95 % intervals:" in first
+        assert "--share-of-others" not in " ".join(others)
+    info = reviewed.info.model_copy(update={"counts": {"already_labelled": 1200}})
+    first, *_, last = audit_lines(Round(reviewed.path, info))
+    assert "Of the photos not labelled before, with 95 % intervals:" in first
+    assert last == (
+        "  labelled before, left out: 1,200; so this share of others is not that of the source, "
+        "and nothing to give as --share-of-others"
+    )
+
+
 def test_before_anybody_has_looked_nothing_is_said(tmp_path: Path) -> None:
     round_ = Round.create(tmp_path, RoundInfo(gate="g:1", gate_sha256="0", source="pool"))
     round_.write_mined([])

@@ -35,7 +35,7 @@ def test_a_source_that_goes_away_stops_the_work_and_is_taken_up_again(
     whole = mine_photos(options(source, "whole", sample=None))
     calls = 0
 
-    def failing(path: str) -> bytes:
+    def failing(path: str, max_bytes: int) -> bytes:
         nonlocal calls
         calls += 1
         if calls > 20:

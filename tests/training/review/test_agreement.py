@@ -2,7 +2,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from sklearn.metrics import cohen_kappa_score
 
 from plantood.training.review.agreement import agreement_of, pairs
 from tests.training.review.rounds import numbered_log, say
@@ -25,6 +27,17 @@ def test_kappa_of_three_labels_worked_out_by_hand() -> None:
     found = agreement_of(one, other)
     assert found.share == pytest.approx(2 / 3)
     assert found.kappa == pytest.approx((2 / 3 - 1 / 3) / (1 - 1 / 3))
+
+
+def test_kappa_is_that_of_scikit_learn() -> None:
+    draw = np.random.default_rng(0)
+    for count in (1, 2, 7, 40):
+        for labels in (["plant", "other"], ["plant", "other", "unsure"]):
+            for _ in range(20):
+                one, other = draw.choice(labels, (2, count)).tolist()
+                if len({*one, *other}) > 1:
+                    found = agreement_of(one, other).kappa
+                    assert found == pytest.approx(cohen_kappa_score(one, other))
 
 
 def test_kappa_is_none_where_chance_alone_agrees() -> None:

@@ -7,10 +7,17 @@ import pytest
 from plantood.training.review.client import ReviewClient, ReviewRefused
 
 
-@pytest.mark.parametrize("url", ["http://[::1", "http://review:port"])
-def test_what_is_no_address_is_refused_in_a_sentence(url: str) -> None:
+@pytest.mark.parametrize("url", ["http://[::1", "http://review:port", 5])
+def test_what_is_no_address_is_refused_in_a_sentence(url: object) -> None:
     with pytest.raises(ReviewRefused, match=r"cannot be asked .*; give the address that"):
         ReviewClient(url, "anna")
+
+
+@pytest.mark.parametrize("token", ["hush\n", "hush ü"])
+def test_what_is_no_token_is_refused_in_a_sentence_without_it(token: str) -> None:
+    with pytest.raises(ReviewRefused, match=r"cannot be asked .*'Authorization'") as caught:
+        ReviewClient("http://review:8400", "anna", token=token)
+    assert "hush" not in str(caught.value)
 
 
 def test_a_proxy_that_is_none_is_refused_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

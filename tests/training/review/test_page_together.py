@@ -89,6 +89,32 @@ def test_two_reviewers_look_blindly_and_then_agree(page: Page, server: ReviewSer
         assert Round.open(server.round).labels()[photos[3]].label == "plant"
 
 
+def test_the_page_works_without_the_summary(page: Page, server: ReviewServer) -> None:
+    page.driver.execute_cdp_cmd("Network.enable", {})
+    page.driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*/api/summary*"]})
+    try:
+        page.open(server.url)
+        page.shows(12)
+        page.label("p")
+        assert page.labelled == 1
+        assert page.text("kappa") == "not known"
+        page.press("a")
+        assert page.find("unknown").text == (
+            "The agreement is not known for now. The review server does not answer."
+        )
+        assert not page.find("alone").is_displayed()
+        page.press(Keys.ESCAPE)
+        page.press("s")
+        page.shows(0)
+    finally:
+        page.driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": []})
+    page.press("r")  # makes the list anew, and asks again
+    page.until(lambda: page.text("kappa") == "")
+    page.press("a")
+    assert page.find("alone").is_displayed()
+    assert not page.find("unknown").is_displayed()
+
+
 def test_another_reviewer_takes_over_in_the_same_tab(page: Page, server: ReviewServer) -> None:
     page.open(server.url)
     page.label("p")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator
 
 from plantood.model.entry import GateModel
+from plantood.model.policy import Policy
 from plantood.photo.images import Limits
 from plantood.training.mining.engines.scoring import BATCH, Decoded, Judge, Outcome, decode
 from plantood.training.mining.worklist import Task
@@ -18,6 +19,9 @@ def score_locally(
     gate: GateModel,
     tasks: Iterable[Task],
     is_new: Callable[[str], bool],
+    *,
+    policy: Policy,
+    limits: Limits,
     readers: int,
 ) -> Generator[Outcome]:
     """Score photos in their order, in full batches; at most four batches are ahead in memory.
@@ -27,10 +31,12 @@ def score_locally(
         tasks: The photos; consumed as they are needed.
         is_new: Asked with the id of every readable photo before it costs a forward pass; if it
             says no, the outcome has no score.
+        policy: Thresholds of the verdicts.
+        limits: What a photo may cost; above them it is unreadable.
         readers: Photos fetched and decoded at a time.
     """
-    judge = Judge(gate.scorer(), gate.memory(), gate.manifest.policy)
-    size, limits = gate.manifest.input_size, Limits()
+    judge = Judge(gate.scorer(), gate.memory(), policy)
+    size = gate.manifest.input_size
     decoded = map_in_order(
         lambda task: decode(task, size, limits), tasks, readers, ahead=max(4 * BATCH, 2 * readers)
     )

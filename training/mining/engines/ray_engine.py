@@ -29,6 +29,7 @@ from plantood.defaults import with_extra
 from plantood.errors import SettingsError
 from plantood.model.entry import BACKBONE, CORRECTION, HEAD, MEMORY, GateModel
 from plantood.model.manifest import GateManifest
+from plantood.model.policy import Policy
 from plantood.photo.images import Limits
 from plantood.training.mining.engines.scoring import BATCH, Decoded, Judge, Outcome, decode
 from plantood.training.mining.worklist import Task
@@ -50,6 +51,8 @@ def score_on_ray(
     is_new: Callable[[str], bool],
     wanted: int,
     *,
+    policy: Policy,
+    limits: Limits,
     readers: int,
 ) -> Generator[Outcome]:
     """Score photos in their order on the cluster of ``RAY_ADDRESS``, or on one of this machine.
@@ -59,6 +62,8 @@ def score_on_ray(
         tasks: The photos.
         is_new: Whether an id needs a score; asked too late to spare a forward pass here.
         wanted: So many are probably enough; more are only begun if they are asked for.
+        policy: Thresholds of the verdicts.
+        limits: What a photo may cost; above them it is unreadable.
         readers: Photos that one decoding task fetches at a time.
 
     Raises:
@@ -66,16 +71,19 @@ def score_on_ray(
     """
     tasks = iter(tasks)
     with _cluster() as ray:
-        files = ray.put(_files(gate))
+        size = gate.manifest.input_size
+        decode_rows = partial(_decode_rows, size=size, limits=limits, readers=readers)
+        texts = [gate.manifest.model_dump_json(), policy.model_dump_json()]
+        judge = [ray.put(_files(gate)), *texts]
         while chunk := list(itertools.islice(tasks, min(wanted, CHUNK))):
-            yield from _score(ray, gate.manifest, files, chunk, readers)
+            yield from _score(ray, decode_rows, judge, chunk)
             wanted = max(BATCH, wanted - len(chunk))
 
 
 def _score(
-    ray: Any, manifest: GateManifest, files: Any, tasks: list[Task], readers: int
+    ray: Any, decode_rows: Callable[..., dict[str, Any]], judge: list[Any], tasks: list[Task]
 ) -> Generator[Outcome]:
-    """One Ray Data job."""
+    """One Ray Data job: what decodes its rows, and the arguments of :class:`_ScoreRows`."""
     rows = ray.data.from_items(
         [{"path": task.path, "source": task.source} for task in tasks],
         override_num_blocks=-(-len(tasks) // BLOCK),
@@ -83,14 +91,10 @@ def _score(
     rows.context.execution_options.preserve_order = True
     rows.context.enable_progress_bars = False
     workers = max(1, int(ray.cluster_resources().get("CPU", 1)))
-    decoded = rows.map_batches(
-        partial(_decode_rows, size=manifest.input_size, readers=readers),
-        batch_size=BLOCK,
-        num_cpus=DECODE_CPUS,
-    )
+    decoded = rows.map_batches(decode_rows, batch_size=BLOCK, num_cpus=DECODE_CPUS)
     outcomes = decoded.map_batches(
         _ScoreRows,
-        fn_constructor_args=[files, manifest.model_dump_json()],
+        fn_constructor_args=judge,
         batch_size=BATCH,
         compute=ray.data.ActorPoolStrategy(min_size=1, max_size=workers),
         num_cpus=SCORE_CPUS,
@@ -100,10 +104,12 @@ def _score(
         yield Outcome(task, row["id"], score, row["error"])
 
 
-def _decode_rows(rows: Mapping[str, np.ndarray], size: int, readers: int) -> dict[str, Any]:
+def _decode_rows(
+    rows: Mapping[str, np.ndarray], size: int, limits: Limits, readers: int
+) -> dict[str, Any]:
     """:func:`decode` on rows of Ray Data, on whichever machine."""
     tasks = map(Task, rows["path"].tolist(), rows["source"].tolist())
-    photos = list(map_in_order(lambda task: decode(task, size, Limits()), tasks, readers))
+    photos = list(map_in_order(lambda task: decode(task, size, limits), tasks, readers))
     blank = np.zeros((size, size, 3), np.uint8)
     return {
         **rows,
@@ -117,7 +123,7 @@ def _decode_rows(rows: Mapping[str, np.ndarray], size: int, readers: int) -> dic
 class _ScoreRows:
     """:class:`Judge` on batches of rows; one in each scoring actor."""
 
-    def __init__(self, files: Any, manifest: str) -> None:
+    def __init__(self, files: Any, manifest: str, policy: str) -> None:
         import ray
 
         with tempfile.TemporaryDirectory() as folder:
@@ -125,7 +131,8 @@ class _ScoreRows:
                 Path(folder, name).write_bytes(content)
             about = GateManifest.model_validate_json(manifest)
             gate = GateModel("", Path(folder), about, metrics={}, card="")
-            self.judge = Judge(gate.scorer(threads=1), gate.memory(), about.policy)
+            in_force = Policy.model_validate_json(policy)
+            self.judge = Judge(gate.scorer(threads=1), gate.memory(), in_force)
 
     def __call__(self, rows: Mapping[str, np.ndarray]) -> dict[str, list[str]]:
         """Rows of :func:`_decode_rows` to their ids, scores (JSON) and errors."""

@@ -79,7 +79,7 @@ def decode(task: Task, size: int, limits: Limits) -> Decoded | Outcome:
         limits: Bounds on bytes and pixels.
     """
     try:
-        data = read(task.path)
+        data = read(task.path, limits.max_bytes)
     except FetchError as error:
         return Outcome(task, error=f"the file cannot be read: {error}")
     identity = hashlib.sha256(data).hexdigest()

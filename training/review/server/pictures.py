@@ -46,8 +46,9 @@ class Pictures:
     files within the round is opened.
     """
 
-    def __init__(self, round_: Round) -> None:
+    def __init__(self, round_: Round, limits: Limits | None = None) -> None:
         self.round = round_
+        self.limits = limits or Limits()
         self.folder = round_.path / THUMBNAILS
         self.threads = usable_cpus()
         self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="pictures")
@@ -107,7 +108,7 @@ class Pictures:
 
     def _load(self, photo: str) -> Image.Image:
         """The pixels of a photo, already reduced."""
-        limits = Limits()
+        limits = self.limits
         with self.round.open_photo(photo) as file:
             if (size := os.fstat(file.fileno()).st_size) > limits.max_bytes:
                 raise PhotoTooLarge(f"The photo has {size:,} bytes, too many to be shown.")

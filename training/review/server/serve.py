@@ -16,6 +16,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from plantood.errors import RoundError, SettingsError
+from plantood.settings import Settings
 from plantood.training.review.log import DecisionLog
 from plantood.training.review.server.app import ReviewApp
 from plantood.training.review.server.connection import CONNECTIONS, HEADER_BYTES, Connection
@@ -49,7 +50,8 @@ def serve_review(
 
     Raises:
         RoundError: The round is not mined to its end, cannot be written, or a line is damaged.
-        SettingsError: The address cannot be listened on, or the token is too short or odd.
+        SettingsError: The address cannot be listened on, the token is too short or odd, or a
+            variable ``PLANTOOD_*`` cannot be used.
     """
     if token is not None and len(token) < MIN_TOKEN:
         raise SettingsError(f"The token is too short; it needs {MIN_TOKEN} characters or more.")
@@ -57,6 +59,7 @@ def serve_review(
         raise SettingsError(
             "The token cannot stand in a header; take letters, digits and signs of ASCII alone."
         )
+    limits = Settings.from_environment().limits
     if token is None and not is_loopback(host):
         token = new_token()
     try:
@@ -65,7 +68,7 @@ def serve_review(
         raise RoundError(
             f"No labels can be written into {round_.path} ({error.strerror}); make it writable."
         ) from error
-    app = ReviewApp(log, Pictures(round_), reviewer).asgi(token, (*names, host))
+    app = ReviewApp(log, Pictures(round_, limits), reviewer).asgi(token, (*names, host))
     with listen(host, port) as listening:
         urls = addresses(host, listening.getsockname()[1], token)
         announce(log, urls)

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from plantood.errors import SettingsError
 from plantood.training.mining.mine import MineOptions, mine_photos
-from tests.training.conftest import write_photo
+from tests.training.conftest import draw, write_photo
 
 ray = pytest.importorskip("ray", reason='Ray is not installed (pip install "plantood[ray]")')
 pytest.importorskip("ray.data", reason='Ray Data is not installed (pip install "plantood[ray]")')
@@ -87,6 +88,29 @@ def test_a_worker_dies_and_the_result_is_that_of_the_local_engine(
     assert (out / "unreadable.csv").read_text() == (local.path / "unreadable.csv").read_text()
     assert lines(out / "scores.jsonl") == lines(local.path / "scores.jsonl")
     assert len(lines(out / "scores.jsonl")) == PHOTOS
+
+
+def test_thresholds_and_limits_reach_workers_that_have_another_environment(
+    cluster: Any, tmp_path: Path, gate: str
+) -> None:
+    for i in range(9):
+        write_photo(tmp_path / "photos" / f"{i}.jpg", i % 2, i)
+    Image.fromarray(draw(1, 1, 1100)).save(tmp_path / "photos" / "wide.jpg")
+    set_here = {
+        "PLANTOOD_POLICY": "plant_threshold=0.02,min_sharpness=0.27",
+        "PLANTOOD_MAX_MEGAPIXELS": "1",
+    }
+
+    def mined(out: str, *options: str, **environment: str) -> list[dict[str, Any]]:
+        command = [sys.executable, "-m", "plantood", "mine", str(tmp_path / "photos")]
+        command += ["--gate", gate, "--out", str(tmp_path / out), *options]
+        subprocess.run(command, env=os.environ | environment, check=True, timeout=240)
+        return lines(tmp_path / out / "scores.jsonl")
+
+    local = mined("local", **set_here)
+    assert len(local) == 9
+    assert mined("ray", "--engine", "ray", **set_here, RAY_ADDRESS=cluster.address) == local
+    assert [line for line in mined("usual") if not line["path"].endswith("wide.jpg")] != local
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
+import httpx
 import pytest
 from PIL import Image
 
@@ -13,6 +14,7 @@ from plantood.training.review.server.pictures import SIDE, THUMBNAILS, Pictures
 from plantood.training.rounds.layout import NoPhoto, Round
 from tests.photos import encode, scene
 from tests.training.review.rounds import make_round
+from tests.training.review.serving import reviewing
 
 
 @pytest.fixture
@@ -94,6 +96,16 @@ def test_a_photo_with_too_many_bytes_is_not_decoded(round_: Round) -> None:
     os.truncate(round_.photo_path(photo), 21 * 2**20)
     with pytest.raises(PhotoTooLarge, match="22,020,096 bytes"):
         Pictures(round_).preview(photo).result()
+
+
+def test_a_photo_may_have_as_many_bytes_as_the_limits_in_force_allow(round_: Round) -> None:
+    """Or what was mined under them could not be reviewed."""
+    photo = replace_first(round_, encode(scene(300, 200)))
+    os.truncate(round_.photo_path(photo), 21 * 2**20)
+    with reviewing(round_.path, PLANTOOD_MAX_UPLOAD_MB="22") as server:
+        answer = httpx.get(f"{server.url}previews/{photo}")
+        assert answer.status_code == 200, answer.text
+        assert opened(answer.content).size == (300, 200)
 
 
 def looks(round_: Round, photo: str) -> list[Callable[[], object]]:

@@ -2,7 +2,7 @@
 
 import { getDecisions, getRound, getSummary, persist, Refused, tryNow } from "./api.js";
 import { Board, meaning, TITLES } from "./board.js";
-import { askName, keepReviewer, openHelp, showAgreement, storedReviewer } from "./dialogs.js";
+import { askName, keepReviewer, openHelp, showAgreement, showNoAgreement, storedReviewer } from "./dialogs.js";
 import { fillFilters, filters, isBlind, keepBlind, recallBlind } from "./filters.js";
 import { Grid } from "./grid.js";
 import { onKeys } from "./keys.js";
@@ -137,7 +137,7 @@ function hear(answer) {
   if (changed.length) {
     showProgress();
     clearTimeout(hear.timer);
-    hear.timer = setTimeout(() => summarize().catch(() => {}), 1000);
+    hear.timer = setTimeout(summarize, 1000);
   }
 }
 
@@ -213,8 +213,15 @@ async function showInAnyList(id) {
   await refresh(id);
 }
 
+// Labelling does not need the summary: where there is none, it says so in its own place.
 async function summarize() {
-  const summary = await getSummary(board.reviewer);
+  let summary;
+  try {
+    summary = await getSummary(board.reviewer);
+  } catch (error) {
+    showNoAgreement(error instanceof Refused ? error.message : "The review server does not answer.");
+    return;
+  }
   secondLooks = summary.second_looks;
   const option = $("view").querySelector("[value=second]");
   option.textContent = `Second look (${secondLooks.length})`;
@@ -243,7 +250,7 @@ async function changeReviewer() {
   await refresh();
   $("reviewer").textContent = board.reviewer;
   $("grid").focus();
-  await summarize().catch(() => {});
+  await summarize();
 }
 
 function toggleZoom() {

@@ -63,6 +63,7 @@ const between = ({ share, interval: [low, high] }) =>
 const kappa = (value) => value === null ? "–" : value.toFixed(2);
 
 export function showAgreement(pairs, reviewer) {
+  $("unknown").hidden = true;
   $("alone").hidden = pairs.length > 0;
   $("pairs").hidden = pairs.length === 0;
   $("pairs").tBodies[0].replaceChildren(...pairs.map((pair) => {
@@ -80,6 +81,13 @@ export function showAgreement(pairs, reviewer) {
   const other = own[0]?.reviewers.find((name) => name !== reviewer);
   $("kappa").textContent = own.length
     ? `with ${other}: ${percent(own[0].now.share)}, κ ${kappa(own[0].now.kappa)}` : "";
+}
+
+export function showNoAgreement(why) {
+  $("unknown").textContent = `The agreement is not known for now. ${why}`;
+  $("unknown").hidden = false;
+  $("alone").hidden = $("pairs").hidden = true;
+  $("kappa").textContent = "not known";
 }
 
 export const lettersAreShortcuts = () => localStorage.getItem(LETTERS) !== "off";
