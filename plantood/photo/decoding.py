@@ -81,8 +81,13 @@ class Decoders:
             work: Called with an `Admit`, which it asks before it takes memory. It may be called
                 twice: again when it is its turn.
         """
+
+        def settle(done: Future[Result]) -> None:
+            if done.cancelled():  # those behind it may have room
+                self._next_turns()
+
         answer: Future[Result] = Future()
-        answer.add_done_callback(lambda done: done.cancelled() and self._next_turns())
+        answer.add_done_callback(settle)
         self._begin(work, answer, 0)
         return answer
 
