@@ -55,10 +55,9 @@ def _absolute(place: str | None) -> str | None:
 
 def _tag(text: str) -> str:
     try:
-        tag_of(text)
+        return str(tag_of(text))
     except GateModelError:
         raise ValueError("no tag; a file is imported first: bentoml models import FILE") from None
-    return text
 
 
 _IN_WORDS: dict[Any, str] = {_absolute: "an absolute path, or a URL", _tag: FORMS}
@@ -110,7 +109,8 @@ class Settings(BaseSettings):
         default=Limits.max_bytes // MEBIBYTE,
         ge=1,
         le=1000,
-        description="Largest photo in MiB; a larger one is a 413.",
+        description="Largest photo in MiB; a larger one is `too_large`, or 413 as an upload of its "
+        "own.",
     )
     max_megapixels: int = Field(
         default=Limits.max_pixels // MEGAPIXEL,
@@ -131,9 +131,10 @@ class Settings(BaseSettings):
         default=int(Limits.max_memory / HEAVY_SHARE) // MEBIBYTE,
         ge=64,
         le=100_000,
-        description="Memory in MiB that all photos being decoded by one worker may take together. "
-        "One photo may take three quarters of it, a larger one is `too_large`: 110 megapixels as a "
-        "JPEG, 70 as an HEIC of a phone, 90 as a PNG, 23 as a WebP.",
+        description="Memory in MiB that all photos being decoded by one worker, or by one `Gate` "
+        "of a program, may take together. One photo may take three quarters of it, a larger one is "
+        "`too_large`: 110 megapixels as a JPEG, 70 as an HEIC of a phone, 90 as a PNG, 23 as a "
+        "WebP.",
     )
     max_photos: int = Field(
         default=16, ge=1, le=MOST_PHOTOS, description="Most photos in one `POST /check_batch`."
@@ -149,8 +150,8 @@ class Settings(BaseSettings):
         default=None,
         ge=1,
         le=256,
-        description="Photos that one worker decodes at a time. This bounds its memory. Default: "
-        "the cores that it may use.",
+        description="Photos that one worker, or one `Gate` of a program, decodes at a time. This "
+        "bounds its memory. Default: the cores that it may use.",
     )
     scorer_threads: int | None = Field(
         default=None,
@@ -159,7 +160,11 @@ class Settings(BaseSettings):
         description="Threads of the network's forward pass. Default: the cores that it may use.",
     )
     max_batch_size: int = Field(
-        default=8, ge=2, le=MOST_PHOTOS, description="Most photos in one forward pass."
+        default=8,
+        ge=2,
+        le=MOST_PHOTOS,
+        description="Most photos in one forward pass of a service. `plantood check` and "
+        "`Gate.check_many` are no service: they have 16, or as many as the program says.",
     )
     max_latency_ms: int = Field(
         default=10_000,
@@ -200,7 +205,8 @@ class Settings(BaseSettings):
         default=None,
         description="Folder (absolute path) or URL (`s3://bucket/captured`, or whatever else "
         "fsspec knows) to which photos go that were refused or are near the threshold, without "
-        "their metadata, with their verdict as JSON. Default: no photo is kept.",
+        "their metadata, with their verdict as JSON. Default: no photo is kept. Services keep "
+        "photos, also those with the gate in front; `plantood check` and `Gate.check` do not.",
     )
     capture_margin: float = Field(
         default=0.1,

@@ -3,9 +3,12 @@ from __future__ import annotations
 import bentoml
 import pytest
 
+from plantood.bento.gate_reference import gate_model
+from plantood.defaults import DEFAULT_GATE
 from plantood.errors import GateModelError
 from plantood.model.starter import starter_dir
 from plantood.model.store import load_gate, save_gate
+from plantood.settings import Settings
 from plantood.tags import tag_of
 
 NO_TAGS = ["", "bad tag!", "./my.bentomodel", "/models/gate", "gate:", ":v1", "a:b:c", "x" * 64]
@@ -27,7 +30,15 @@ def test_a_gate_is_not_saved_under_what_is_no_tag() -> None:
             save_gate(starter_dir(), name=name, version=version)
 
 
-@pytest.mark.parametrize("text", ["plantood-gate", "plantood-gate:latest", "a:v1.2_3-4"])
+@pytest.mark.parametrize("text", ["plantood-gate:latest", "a:v1.2_3-4"])
 def test_a_tag_is_read(text: str) -> None:
     assert str(tag_of(text)) == text
     assert tag_of(bentoml.Tag("a", "b")) == bentoml.Tag("a", "b")
+
+
+def test_a_name_alone_means_the_latest(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert str(tag_of("plantood-gate")) == DEFAULT_GATE
+    assert tag_of(bentoml.Tag("a")) == bentoml.Tag("a", "latest")
+    monkeypatch.setenv("PLANTOOD_GATE", "plantood-gate")
+    assert Settings.from_environment().gate == DEFAULT_GATE
+    assert gate_model().tag == gate_model(DEFAULT_GATE).tag == tag_of(DEFAULT_GATE)

@@ -13,9 +13,16 @@ from plantood.defaults import DEFAULT_GATE, GATE_NAME
 from plantood.errors import GateModelError, PlantoodError
 from plantood.model.entry import GateModel
 from plantood.model.starter import install_starter
-from plantood.model.store import STARTER_VERSION, list_gates, load_gate, newest_gate
-from plantood.settings import Settings, variable
-from plantood.tags import tag_of
+from plantood.model.store import (
+    STARTER_VERSION,
+    StoreUnusable,
+    load_gate,
+    newest_gate,
+    not_stored,
+    usable_store,
+)
+from plantood.settings import Settings
+from plantood.tags import LATEST, tag_of
 
 STARTER = f"{GATE_NAME}:{STARTER_VERSION}"
 
@@ -46,21 +53,26 @@ class GateReference(BentoModel):
         """The model in the store, or None."""
         if str(self.tag) in (DEFAULT_GATE, STARTER):
             install_starter(self.tag.name, always=str(self.tag) == STARTER)
-        if self.tag.version in (None, "latest") and (newest := newest_gate(self.tag.name)):
+        if self.tag.version == LATEST and (newest := newest_gate(self.tag.name)):
             return bentoml.models.get(newest)
         return super().stored
 
+    @usable_store()
     def resolve(self, *args: Any, **kwargs: Any) -> bentoml.Model:
         """The model in the store.
 
         Raises:
             GateModelNotFound: There is none with this tag, here or in BentoCloud.
+            GateModelError: The store cannot be used.
         """
         try:
             return super().resolve(*args, **kwargs)
+        except StoreUnusable:
+            raise
         except BentoMLException as error:
             raise self._not_found() from error
 
+    @usable_store()
     def to_info(self, alias: str | None = None) -> Any:
         """What a bento records of the model, once it has been verified.
 
@@ -70,6 +82,8 @@ class GateReference(BentoModel):
         """
         try:
             info = super().to_info(alias)
+        except StoreUnusable:
+            raise
         except BentoMLException as error:
             raise self._not_found() from error
         if self.stored is not None:
@@ -80,25 +94,7 @@ class GateReference(BentoModel):
         return info
 
     def _not_found(self) -> GateModelNotStored:
-        known = ", ".join(gate.tag for gate in list_gates()) or "none"
-        return GateModelNotStored(
-            f"The Bento model store has no gate model {self.tag} (gates there: {known}). Name "
-            f"another in {variable('gate')}, import one (bentoml models import FILE), train one, "
-            f"or unset {variable('gate')}: then the starter gate is installed."
-        )
-
-
-def open_store(tag: str) -> str:
-    """The full tag of a gate model in the store; the starter is installed if it is what is meant.
-
-    Args:
-        tag: ``name:version``, ``name:latest`` or ``name``.
-
-    Raises:
-        GateModelNotFound: The store has no such model.
-        GateModelError: It is no tag.
-    """
-    return str(GateReference(tag).resolve().tag)
+        return GateModelNotStored(not_stored(self.tag))
 
 
 def gate_of(settings: Settings, tag: str | None = None) -> GateModel:
@@ -110,9 +106,11 @@ def gate_of(settings: Settings, tag: str | None = None) -> GateModel:
 
     Raises:
         GateModelNotFound: The store has no such model.
-        GateModelError: It is damaged, another one is pinned, or ``tag`` is none.
+        GateModelError: It is damaged, another one is pinned, ``tag`` is none, or the store cannot
+            be used.
     """
-    return load_gate(open_store(settings.gate if tag is None else tag), pin=settings.gate_sha256)
+    stored = GateReference(settings.gate if tag is None else tag).resolve()
+    return load_gate(stored.tag, pin=settings.gate_sha256)
 
 
 def gate_model(tag: str | None = None) -> GateReference:

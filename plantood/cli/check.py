@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from plantood.cli.output import rounded, usable_store
+from plantood.cli.output import rounded
 from plantood.defaults import DEFAULT_LANGUAGE
 from plantood.errors import PlantoodError
 
@@ -104,7 +104,7 @@ def check(
     accepted = 0
     if names:
         judge = _load(gate, messages, policy, language)
-        most = judge.limits.max_bytes + 1  # what has more is refused, and may have no end
+        most = judge.rules.limits.max_bytes + 1  # what has more is refused, and may have no end
         read = (sys.stdin.buffer.read(most) if name == _STDIN else name for name in names)
         show = _print_json if as_json else _print_verdicts
         judged: Iterable[Judged]
@@ -162,11 +162,10 @@ def _load(
     from plantood.judging.gate import Gate
 
     thresholds = _thresholds(policy) if policy else None
-    with usable_store():
-        gate = Gate.load(tag, messages=messages, policy=thresholds)
+    gate = Gate.load(tag, messages=messages, policy=thresholds)
     if language is not None:
         try:
-            gate.messages.ensure_known(language)
+            gate.rules.messages.ensure_known(language)
         except SettingsError as error:
             raise SettingsError(f"--language: {error}.") from error
     return gate

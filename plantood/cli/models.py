@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import click
 
-from plantood.cli.output import rounded, usable_store
+from plantood.cli.output import rounded
 
 
 @click.command()
@@ -18,8 +18,7 @@ def models(as_json: bool) -> None:
 
     from plantood.model.store import damage, list_gates
 
-    with usable_store():
-        gates = list_gates()
+    gates = list_gates()
     damaged = {gate.tag: damage(gate.tag) for gate in gates}
     if as_json:
         listed = [asdict(gate) | {"damage": damaged[gate.tag]} for gate in gates]

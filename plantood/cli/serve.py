@@ -10,7 +10,6 @@ import tempfile
 
 import click
 
-from plantood.cli.output import usable_store
 from plantood.errors import PlantoodError
 
 LONGEST_TMPDIR = 60
@@ -73,8 +72,7 @@ def _ensure_servable(gate: str | None, port: int) -> None:
             f"{variable('metrics_port')}={port} is the port on which photos are answered; name "
             "another, or unset it: then metrics are answered there, too."
         )
-    with usable_store():
-        servable_gate(settings, gate)
+    servable_gate(settings, gate)
 
 
 def _ensure_short_sockets() -> None:

@@ -111,9 +111,9 @@ class ServiceDoor:
             return answer.status == 200
 
 
-def _judge(score: Score, settings: Settings, describe: Describe) -> Judge:
-    """A judge by the gate model that the settings name, with its scorer elsewhere."""
-    model = gate_of(settings)
+def _judge(score: Score, settings: Settings, describe: Describe, tag: str | None = None) -> Judge:
+    """A judge with its scorer elsewhere, by the gate model of a tag, or the settings' own."""
+    model = gate_of(settings, tag)
     prometheus.announce(model.tag, model.manifest.backbone, model.manifest.head)
     return _until_the_end(Judge(Rules.of(model, settings), score, settings, describe))
 
@@ -133,22 +133,14 @@ def _judge_by_runner(runner: Any, settings: Settings) -> Judge:
     async def describe() -> dict[str, Any]:
         return await with_one_more_try(runner.describe.async_run)
 
-    return _judge(score, settings, describe)
+    return _judge(score, settings, describe, tag=runner.runnable_init_params.get("tag"))
 
 
 def _judge_in_process(gate: Gate, settings: Settings) -> Judge:
     async def score(images: NDArray[np.uint8]) -> NDArray[np.float32]:
         return (await asyncio.to_thread(gate.scorer.score, images)).rows()
 
-    rules = Rules(
-        tag=gate.tag,
-        input_size=gate.scorer.input_size,
-        policy=gate.policy,
-        messages=gate.messages,
-        language=gate.language,
-        limits=gate.limits,
-    )
-    return _until_the_end(Judge(rules, score, settings))
+    return _until_the_end(Judge(gate.rules, score, settings))
 
 
 def _until_the_end(judge: Judge) -> Judge:

@@ -26,6 +26,7 @@ from plantood.http.body import why_not_the_farmer
 from plantood.judging.failures import GateUnavailable
 from plantood.judging.judge import Judged
 from plantood.judging.prepare import code_of
+from plantood.photo.decoding import Decoders
 from plantood.photo.forms import Form, PhotoInput, as_wanted
 from plantood.refusals import RequestRefused
 from plantood.verdict import Verdict
@@ -97,7 +98,9 @@ class Front:
             )
             accepted = [outcome for outcome in outcomes if isinstance(outcome, _Accepted)]
             if accepted if signature.many else len(accepted) == len(outcomes):
-                convert = functools.partial(self._convert, gate, accepted, cleanup)
+                convert = functools.partial(
+                    self._convert, gate, gates.decoders(gate), accepted, cleanup
+                )
                 await self._run(gates, service, given, accepted, convert)
         return self._answer(given, outcomes)
 
@@ -135,7 +138,11 @@ class Front:
         return _Accepted(name, photo=sent.photo, language=language, judged=judged)
 
     def _convert(
-        self, gate: ComposedGate, accepted: list[_Accepted], cleanup: contextlib.AsyncExitStack
+        self,
+        gate: ComposedGate,
+        decoders: Decoders,
+        accepted: list[_Accepted],
+        cleanup: contextlib.AsyncExitStack,
     ) -> dict[str, Any]:
         """The arguments that the accepted photos become; empty if none of them can be decoded.
 
@@ -148,8 +155,11 @@ class Front:
             folder = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="plantood-")))
         for outcome in list(accepted):
             form, seen = signature.photos[outcome.parameter], outcome.judged.image
+            wanted = functools.partial(
+                as_wanted, outcome.photo, form, seen, gate.limits, folder=folder
+            )
             try:
-                photos.append(as_wanted(outcome.photo, form, seen, gate.limits, folder))
+                photos.append(decoders.submit(wanted).result())
             except UnreadablePhoto as error:
                 outcome.result = gate.refusal(code_of(error), outcome.language, str(error))
                 accepted.remove(outcome)

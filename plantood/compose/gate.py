@@ -18,8 +18,8 @@ from plantood.judging.failures import FailureKind, WrongAnswer, as_gate_failure
 from plantood.judging.judge import Judge, Judged
 from plantood.judging.messages import Messages
 from plantood.judging.prepare import code_of
-from plantood.photo.forms import PhotoInput, close, ensure_photo, portable, read
-from plantood.photo.images import Limits, Photo
+from plantood.photo.forms import PhotoInput, close, portable, read
+from plantood.photo.images import Limits, Photo, ensure_photo
 from plantood.settings import Settings, naming
 from plantood.verdict import ReasonCode, Verdict
 
@@ -43,6 +43,7 @@ class ComposedGate:
         *,
         on_gate_error: OnGateError | None = None,
         timeout_s: float | None = None,
+        settings: Settings | None = None,
     ) -> None:
         """Judge through ``source``.
 
@@ -57,6 +58,7 @@ class ComposedGate:
                 ``PLANTOOD_GATE_TIMEOUT_S``. A gate or scorer in another process is not told: it
                 still gives up by its own ``PLANTOOD_GATE_TIMEOUT_S`` and
                 ``PLANTOOD_MAX_LATENCY_MS``, and works on for nobody where those are longer.
+            settings: Those of the environment, where the caller has read them.
 
         Raises:
             SettingsError: An argument or an environment variable cannot be used.
@@ -65,7 +67,9 @@ class ComposedGate:
         ensure_outcome(on_gate_error)
         ensure_seconds("timeout_s", timeout_s)
         inherited = source if isinstance(source, ComposedGate) else None
-        self.settings: Settings = inherited.settings if inherited else Settings.from_environment()
+        self.settings: Settings = (
+            inherited.settings if inherited else settings or Settings.from_environment()
+        )
         with naming("messages_file"):
             self.messages: Messages = (
                 inherited.messages if inherited else Messages.load(self.settings.messages_file)
@@ -92,6 +96,7 @@ class ComposedGate:
             PhotoFileError: No photo can be read at this path: a mistake of the program's, about
                 which the message for a farmer would mislead.
             TypeError: ``photo`` is of none of these types.
+            ValueError: It is an array of another shape.
         """
         judged = await self.examine(photo, language)
         if isinstance(judged.error, PhotoFileError):

@@ -15,14 +15,17 @@ import bentoml
 
 from plantood.bento.ending import SENTENCES, answer_for_workers, end_the_server
 from plantood.bento.errors import SetupError
-from plantood.bento.gate_reference import GateReference
+from plantood.bento.gate_reference import GateReference, gate_of
 from plantood.bento.packing import served_gate
 from plantood.bentoml_private import is_startup_hook, look_at_services, service_of
 from plantood.compose.doors import way_to
 from plantood.compose.gate import ComposedGate
 from plantood.errors import PlantoodError, SettingsError
 from plantood.judging.gate import Gate
-from plantood.model.runtime import usable_cpus
+from plantood.judging.judge import Judge
+from plantood.judging.rules import decode_threads, decoders
+from plantood.photo.decoding import Decoders
+from plantood.settings import Settings
 
 if TYPE_CHECKING:
     from plantood.compose.front import Front
@@ -41,7 +44,6 @@ class ServiceGates:
         self.threads = anyio.CapacityLimiter(
             bento_service.config.get("threads", 1) if bento_service else 1
         )
-        self.converters = anyio.CapacityLimiter(usable_cpus())
         self._by_attribute: dict[str, ComposedGate] = {}
         self._by_front: dict[Front, ComposedGate] = {}
         self._lock = asyncio.Lock()
@@ -53,6 +55,31 @@ class ServiceGates:
         if gates is None:
             gates = service._service_gates = cls(service)
         return gates
+
+    @functools.cached_property
+    def settings(self) -> Settings:
+        """Those of the environment, read once.
+
+        Raises:
+            SettingsError: One cannot be used.
+        """
+        return Settings.from_environment()
+
+    @functools.cached_property
+    def converters(self) -> anyio.CapacityLimiter:
+        """As many accepted photos at a time are made what an async method takes."""
+        return anyio.CapacityLimiter(decode_threads(self.settings))
+
+    def decoders(self, gate: ComposedGate) -> Decoders:
+        """The threads in which accepted photos are decoded: the gate's, if it is in this process.
+
+        So all that is decoded here has the memory that the settings allow, together.
+        """
+        return gate.door.decoders if isinstance(gate.door, Judge) else self._own_decoders
+
+    @functools.cached_property
+    def _own_decoders(self) -> Decoders:
+        return decoders(self.settings, self.settings.limits)
 
     async def all(self) -> list[ComposedGate]:
         """Those in front of all methods of the service.
@@ -83,7 +110,8 @@ class ServiceGates:
             if isinstance(source, GateReference):
                 bento_service = service_of(self._service)
                 bento = bento_service.bento if bento_service else None
-                source = Gate.load(served_gate(str(source.tag), bento))
+                model = gate_of(self.settings, served_gate(str(source.tag), bento))
+                source = Gate(model, settings=self.settings)
             else:
                 source = getattr(self._service, front.attribute)
         except AttributeError:
@@ -92,7 +120,7 @@ class ServiceGates:
             raise _unusable(owner, front, error) from error
         try:
             if front.attribute not in self._by_attribute:
-                self._by_attribute[front.attribute] = ComposedGate(source)
+                self._by_attribute[front.attribute] = ComposedGate(source, settings=self.settings)
             return ComposedGate(
                 self._by_attribute[front.attribute],
                 on_gate_error=front.on_gate_error,

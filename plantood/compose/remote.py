@@ -15,8 +15,8 @@ from plantood.arguments import ensure_count, ensure_headers, ensure_seconds
 from plantood.errors import PhotoTooLarge, SettingsError, UnreadablePhoto
 from plantood.judging.failures import FailureKind, GateUnavailable, WrongAnswer, as_gate_failure
 from plantood.judging.messages import shortened
-from plantood.photo.forms import as_file, ensure_photo, portable
-from plantood.photo.images import Photo
+from plantood.photo.forms import as_file, portable
+from plantood.photo.images import Photo, ensure_photo
 from plantood.settings import Settings
 from plantood.verdict import Verdict
 
@@ -115,6 +115,7 @@ class RemoteGate:
             GateUnavailable: There is no verdict; its ``kind`` says why: no connection, no answer
                 in time, an error, or an answer that is no verdict; or this client is closed.
             TypeError: ``photo`` is of none of these types.
+            ValueError: It is an array of another shape.
         """
         ensure_photo(photo)
         if self._client.is_closed:

@@ -17,6 +17,7 @@ from plantood.bentoml_private import keeping
 from plantood.compose.signature import Signature
 from plantood.http.admission import ensure_plain
 from plantood.http.inputs import PhotoFile, PhotosInput, is_of_the_bento
+from plantood.http.room import settings_of_process
 from plantood.http.uploads import bounded
 from plantood.photo.forms import PhotoInput
 from plantood.refusals import RequestRefused
@@ -53,7 +54,7 @@ class GatedInput(
             return cls.with_each_photo(given, functools.partial(Sent, language=language))
         try:
             ensure_plain(request.scope)
-            return cls.model_validate(await cls._read_bounded(request, _settings()))
+            return cls.model_validate(await cls._read_bounded(request, settings_of_process()))
         except RequestRefused as refused:
             return cls._refused(refused)
         except ClientDisconnect:
@@ -119,11 +120,6 @@ def _ensure_files(name: str, value: Any) -> None:
             raise RequestRefused(
                 f"The field `{name}` holds text, not a file (a missing @?).", HTTPStatus.BAD_REQUEST
             )
-
-
-@functools.cache
-def _settings() -> Settings:
-    return Settings.from_environment()
 
 
 def input_of(signature: Signature) -> type[GatedInput]:

@@ -9,12 +9,16 @@ import bentoml
 import numpy as np
 
 from plantood.bento.errors import SetupError
+from plantood.bentoml_private import is_worker
 from plantood.errors import PlantoodError
 from plantood.judging.rules import servable_gate
 from plantood.model.store import load_gate
-from plantood.settings import Settings, variable
+from plantood.settings import Settings
 
 NAME = "plant-scorer"
+TAG_VARIABLE = "_PLANT_SCORER_TAG_OF_{}"
+"""Environment variable by which a server's processes know the gate model of the runner of a name:
+``latest`` may come to mean another one while the service runs."""
 
 
 class ScorerRunnable(bentoml.legacy.Runnable):
@@ -40,6 +44,11 @@ class ScorerRunnable(bentoml.legacy.Runnable):
         return {"model": self.tag, "input_size": self.scorer.input_size}
 
 
+def _fixed(name: str) -> str | None:
+    """The tag that the server's first process found for a runner; None in that process itself."""
+    return os.environ.get(TAG_VARIABLE.format(name)) if is_worker() else None
+
+
 def gate_runner(tag: str | None = None, name: str = NAME) -> bentoml.legacy.Runner:
     """The scorer as a runner, with the gate model attached, so that ``bentoml build`` packs it.
 
@@ -50,8 +59,10 @@ def gate_runner(tag: str | None = None, name: str = NAME) -> bentoml.legacy.Runn
         gate = ComposedGate(runner)
 
     Args:
-        tag: Of the gate model; by default ``PLANTOOD_GATE``. There is one in a process: the photos
-            of this service are judged by the rules of the same model.
+        tag: Of the gate model; by default ``PLANTOOD_GATE``. The photos of a `ComposedGate` of this
+            runner are judged by the rules of the same model. Its version is fixed when the service
+            starts: BentoML imports the service anew in each of its processes, and hands them
+            nothing but environment variables, so the tag is kept in one (`TAG_VARIABLE`).
         name: Of the runner.
 
     Raises:
@@ -59,11 +70,10 @@ def gate_runner(tag: str | None = None, name: str = NAME) -> bentoml.legacy.Runn
     """
     try:
         settings = Settings.from_environment()
-        gate = servable_gate(settings, tag)
+        gate = servable_gate(settings, _fixed(name) or tag)
     except PlantoodError as error:
         raise SetupError(str(error)) from None
-    # `latest` may come to mean another model while the service runs
-    os.environ[variable("gate")] = gate.tag
+    os.environ[TAG_VARIABLE.format(name)] = gate.tag
     return bentoml.legacy.Runner(
         ScorerRunnable,
         name=name,

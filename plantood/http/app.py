@@ -68,14 +68,11 @@ class EdgeApp(ServiceAppFactory):
         super().__init__(service, is_main=is_main)
         self._known_paths: set[str] = set()
 
-    @cached_property
+    @property
     def settings(self) -> Settings:
-        """Those of this process, read once.
-
-        Raises:
-            SettingsError: One cannot be used.
-        """
-        return Settings.from_environment()
+        """Those that the service was made with."""
+        settings: Settings = self.service.settings
+        return settings
 
     def __call__(self) -> Starlette:
         """Build the application."""
@@ -175,15 +172,16 @@ class EdgeService(Service):  # type: ignore[misc]  # without types, see pyprojec
     application: type[EdgeApp] = EdgeApp
 
     def __attrs_post_init__(self) -> None:
-        """Give a request the time that the settings say, where the service names no other.
+        """Read the settings; they say how long a request may take, unless the service itself does.
 
         Raises:
             SetupError: A setting cannot be used.
         """
         try:
-            timeout = Settings.from_environment().timeout_s
+            self.settings = Settings.from_environment()
         except SettingsError as error:  # BentoML's commands print their own kind as one sentence
             raise SetupError(str(error)) from None
+        timeout = self.settings.timeout_s
         self.config["traffic"] = {"timeout": timeout, **(self.config.get("traffic") or {})}
         super().__attrs_post_init__()
         answer_for_workers()

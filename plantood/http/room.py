@@ -127,6 +127,12 @@ class PhotoFile(SpooledTemporaryFile[bytes]):
 
 
 @functools.cache
+def settings_of_process() -> Settings:
+    """Those by which this process reads requests, read at the first of them."""
+    return Settings.from_environment()
+
+
+@functools.cache
 def uploads_of_process() -> Uploads:
     """The one count of this process."""
-    return Uploads(Settings.from_environment().max_uploads_bytes)
+    return Uploads(settings_of_process().max_uploads_bytes)

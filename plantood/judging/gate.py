@@ -17,53 +17,60 @@ import itertools
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from plantood.arguments import ensure_count
 from plantood.bento.gate_reference import gate_of
 from plantood.bento.packing import ensure_packed
-from plantood.defaults import DEFAULT_GATE, DEFAULT_LANGUAGE
+from plantood.defaults import DEFAULT_GATE
 from plantood.errors import GateModelError, PhotoFileError
 from plantood.judging.messages import Messages
 from plantood.judging.prepare import Prepared, finish, ms_since, prepare_photo
+from plantood.judging.rules import Rules, decoders
 from plantood.model.entry import GateModel
 from plantood.model.neighbours import NEAREST, Neighbour, Neighbours
-from plantood.model.policy import with_overrides
-from plantood.model.runtime import usable_cpus
-from plantood.photo.images import Limits, Photo, load_image, to_model_input
-from plantood.settings import Settings, naming
+from plantood.photo.decoding import Work
+from plantood.photo.images import Admit, Limits, Photo, load_image, to_model_input
+from plantood.settings import Settings
 from plantood.verdict import Verdict
 
 
 class Gate:
-    """A gate model, ready to judge. May be shared between threads."""
+    """A gate model, ready to judge.
+
+    May be shared between threads; a process that is forked from its own loads one for itself.
+    """
 
     def __init__(
         self,
         model: GateModel,
         *,
+        settings: Settings | None = None,
         threads: int | None = None,
         policy: Mapping[str, Any] | None = None,
         limits: Limits | None = None,
         messages: Messages | str | Path | None = None,
-        language: str = DEFAULT_LANGUAGE,
+        language: str | None = None,
     ) -> None:
-        """Start the scorer of a gate model; the arguments are those of :meth:`load`."""
+        """Start the scorer of a gate model; the arguments are those of :meth:`load`.
+
+        What is not given is what ``settings`` say, by default as if no variable were set.
+        """
         if threads is not None:
             ensure_count("threads", threads, least=1)
-        self.tag = model.tag
-        self.language = language
-        self.policy = with_overrides(model.manifest.policy, policy)
-        self.limits = limits or Limits()
-        self.messages = messages if isinstance(messages, Messages) else Messages.load(messages)
-        self.messages.ensure_known(language)
-        self.scorer = model.scorer(threads)
+        settings = settings or Settings.model_construct()  # which reads no environment
+        self.rules = Rules.of(
+            model, settings, policy=policy, messages=messages, language=language, limits=limits
+        )
+        self.scorer = model.scorer(settings.scorer_threads if threads is None else threads)
         self._model = model
+        self._decoders = decoders(settings, self.rules.limits)
 
     @classmethod
     def load(
@@ -83,7 +90,8 @@ class Gate:
 
         Args:
             tag: Its tag there; by default ``PLANTOOD_GATE``.
-            threads: Threads of the forward pass; by default the cores that the process may use.
+            threads: Threads of the forward pass; by default ``PLANTOOD_SCORER_THREADS``, or the
+                cores that the process may use.
             policy: Thresholds that replace, by name, those of ``PLANTOOD_POLICY``, which replace
                 those saved with the model.
             limits: Bounds on bytes, pixels and memory of a photo.
@@ -94,30 +102,27 @@ class Gate:
             GateModelNotFound: The store has no such gate; or none is named, in a bento that packs
                 none.
             GateModelCorrupt: One of its files is missing or was changed.
-            GateModelError: ``PLANTOOD_GATE_SHA256`` pins another one, or ``tag`` is none.
+            GateModelError: ``PLANTOOD_GATE_SHA256`` pins another one, ``tag`` is none, or the store
+                cannot be used.
             SettingsError: Another argument or a variable cannot be used.
         """
         settings = Settings.from_environment()
         if tag is None and settings.gate == DEFAULT_GATE:
             ensure_packed(Path.cwd())
-        model = gate_of(settings, tag)
-        with naming("policy"):
-            with_overrides(model.manifest.policy, settings.policy)
-        if messages is None:
-            with naming("messages_file"):
-                messages = Messages.load(settings.messages_file)
-        elif not isinstance(messages, Messages):
-            messages = Messages.load(messages)
-        with naming("language"):
-            messages.ensure_known(settings.language)
         return cls(
-            model,
-            threads=settings.scorer_threads if threads is None else threads,
-            policy={**settings.policy, **(policy or {})},
-            limits=limits or settings.limits,
+            gate_of(settings, tag),
+            settings=settings,
+            threads=threads,
+            policy=policy,
+            limits=limits,
             messages=messages,
-            language=settings.language if language is None else language,
+            language=language,
         )
+
+    @property
+    def tag(self) -> str:
+        """Of the gate model."""
+        return self.rules.tag
 
     def check(self, photo: Photo, language: str | None = None) -> Verdict:
         """Judge one photo.
@@ -133,7 +138,7 @@ class Gate:
             ValueError: It is an array of another shape.
         """
         language = self._language(language)
-        prepared = self._prepare(photo, language)
+        prepared = self._decoders.submit(self._preparing(photo, language)).result()
         if isinstance(prepared.error, PhotoFileError):
             raise prepared.error  # a mistake of the program's, for which no farmer is to blame
         ((verdict, _),) = self._finish([prepared], language, k=0)
@@ -215,7 +220,12 @@ class Gate:
             ValueError: It is an array of another shape, or ``k`` is below 1.
         """
         self._ensure_memory(k)
-        pixels = to_model_input(load_image(photo, self.limits), self.scorer.input_size)
+
+        def decode(admit: Admit) -> NDArray[np.uint8]:
+            image = load_image(photo, self.rules.limits, admit)
+            return to_model_input(image, self.rules.input_size)
+
+        pixels = self._decoders.submit(decode).result()
         return self._neighbours.nearest(self.scorer.score(pixels[np.newaxis]).embedding, k)[0]
 
     def _ensure_memory(self, k: int) -> None:
@@ -240,13 +250,12 @@ class Gate:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
         language = self._language(language)
         photos = iter(photos)
-        pool = ThreadPoolExecutor(usable_cpus(), thread_name_prefix="decode")
         decoding: deque[Future[Prepared]] = deque()
         batch: list[Prepared] = []
         try:
             while True:
                 for photo in itertools.islice(photos, 2 * batch_size - len(decoding)):
-                    decoding.append(pool.submit(self._prepare, photo, language))
+                    decoding.append(self._decoders.submit(self._preparing(photo, language)))
                 if not decoding:
                     break
                 batch.append(decoding.popleft().result())
@@ -256,20 +265,23 @@ class Gate:
                     batch = []
             yield from self._finish(batch, language, k)
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            for unwanted in decoding:
+                unwanted.cancel()
 
     def _language(self, wanted: str | None) -> str:
-        return self.messages.negotiate(wanted, self.language)
+        return self.rules.messages.negotiate(wanted, self.rules.language)
 
-    def _prepare(self, photo: Photo, language: str) -> Prepared:
-        return prepare_photo(
+    def _preparing(self, photo: Photo, language: str) -> Work[Prepared]:
+        """What a decoding thread has to do for a photo."""
+        return lambda admit: prepare_photo(
             photo,
-            policy=self.policy,
-            limits=self.limits,
-            messages=self.messages,
+            policy=self.rules.policy,
+            limits=self.rules.limits,
+            messages=self.rules.messages,
             language=language,
             model=self.tag,
-            input_size=self.scorer.input_size,
+            input_size=self.rules.input_size,
+            admit=admit,
         )
 
     def _finish(
@@ -294,8 +306,8 @@ class Gate:
                 finish(
                     p,
                     next(probabilities),
-                    policy=self.policy,
-                    messages=self.messages,
+                    policy=self.rules.policy,
+                    messages=self.rules.messages,
                     language=language,
                     model=self.tag,
                     score_ms=score_ms,

@@ -15,7 +15,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,9 +37,7 @@ from plantood.judging.failures import (
 from plantood.judging.overload import Queue
 from plantood.judging.prepare import Prepared, finish, prepare_photo
 from plantood.judging.probe import Probe
-from plantood.judging.rules import Rules
-from plantood.model.runtime import usable_cpus
-from plantood.photo.decoding import Decoders
+from plantood.judging.rules import Rules, decoders
 from plantood.photo.forms import PhotoInput, close, read
 from plantood.photo.images import Admit, LoadedImage, Photo
 from plantood.settings import Settings
@@ -99,9 +98,7 @@ class Judge:
         self._describe = describe
         self._described_at = float("-inf")
         self._seconds = settings.gate_timeout_s
-        self._decoders = Decoders(
-            settings.decode_threads or usable_cpus(), settings.decode_memory_bytes
-        )
+        self.decoders = decoders(settings, rules.limits)
         self._queue = Queue(settings.max_latency_ms / 1000)
         self._preparing = 0
         self._rows = Coalescer(
@@ -113,7 +110,7 @@ class Judge:
 
     def close(self) -> None:
         """Let the decoding threads end, and write what is still to be captured."""
-        self._decoders.close()
+        self.decoders.close()
         if self._capture is not None:
             self._capture.close()
 
@@ -156,7 +153,7 @@ class Judge:
             "model": self.rules.tag,
         }
         prepared = None
-        with self._queue.place():
+        with self._place():
             try:
                 async with asyncio.timeout_at(deadline):
                     prepared, data = await self._prepared(photo, keep, context)
@@ -169,6 +166,18 @@ class Judge:
         if self._capture is not None:
             self._capture.offer(data, verdict)
         return Judged(verdict, prepared.image, prepared.error)
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        """A place in the queue; a photo for which there is none is counted as without a score."""
+        with ExitStack() as until_judged:
+            try:
+                until_judged.enter_context(self._queue.place())
+            except GateUnavailable as full:
+                prometheus.SCORER_ERRORS.inc()
+                logger.warning("The photo was turned away at once: %s", full.detail)
+                raise
+            yield
 
     async def _prepared(
         self, photo: PhotoInput, keep: bool, context: dict[str, Any]
@@ -183,7 +192,7 @@ class Judge:
 
         self._preparing += 1
         try:
-            prepared = await self._decoders.run(prepare_now)
+            prepared = await self.decoders.run(prepare_now)
         finally:
             self._preparing -= 1
         prometheus.STAGE_SECONDS.labels(stage="wait").observe(started - submitted)
@@ -243,7 +252,7 @@ class Judge:
         self._described_at = float("-inf")
         try:
             async with asyncio.timeout(PASS_SECONDS) as answered:
-                await self._decoders.run(lambda admit: None)
+                await self.decoders.run(lambda admit: None)
                 await self._row(np.zeros((size, size, 3), np.uint8), answered.when() or 0.0)
         except Exception as error:
             self._described_at = float("-inf")
@@ -253,7 +262,7 @@ class Judge:
 
     def is_alive(self) -> bool:
         """False if only a restart can help: a decoding thread hangs."""
-        return not self._decoders.is_stuck()
+        return not self.decoders.is_stuck()
 
     def _prepare(
         self, photo: PhotoInput, keep: bool, context: dict[str, Any], admit: Admit

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from plantood.errors import PhotoTooLarge, UnreadablePhoto
 from plantood.judging.messages import Messages
-from plantood.model.policy import Policy, explain, quality_reasons, score_reasons
+from plantood.model.policy import Policy, explain, reasons_to_retake
 from plantood.photo.images import Admit, Limits, LoadedImage, Photo, load_image, to_model_input
 from plantood.photo.quality import measure
 from plantood.verdict import Quality, ReasonCode, Verdict
@@ -87,7 +87,7 @@ def prepare_photo(
     started = time.perf_counter()
     quality = measure(image)
     timings["quality"] = ms_since(started)
-    if reasons := quality_reasons(quality, policy):
+    if reasons := reasons_to_retake(quality, policy):
         verdict = Verdict(
             verdict="retake",
             reasons=[
@@ -134,7 +134,8 @@ def finish(
         model: Tag of the gate model, for the verdict.
         score_ms: Milliseconds that the photo spent at the scorer.
     """
-    reasons = score_reasons(plant_probability, policy)
+    assert prepared.quality is not None  # of what has no verdict
+    reasons = reasons_to_retake(prepared.quality, policy, plant_probability)
     return Verdict(
         verdict="retake" if reasons else "accept",
         reasons=[messages.reason(code, language) for code in reasons],

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from plantood.bento.gate_reference import gate_of
 from plantood.judging import prometheus
@@ -10,6 +14,8 @@ from plantood.judging.capture.destination import ensure_usable
 from plantood.judging.messages import Messages
 from plantood.model.entry import GateModel
 from plantood.model.policy import Policy, with_overrides
+from plantood.model.runtime import usable_cpus
+from plantood.photo.decoding import HEAVY_SHARE, Decoders
 from plantood.photo.images import Limits
 from plantood.settings import Settings, naming
 
@@ -35,26 +41,64 @@ class Rules:
     limits: Limits
 
     @classmethod
-    def of(cls, model: GateModel, settings: Settings) -> Rules:
-        """Those of a stored gate model under an operator's settings.
+    def of(
+        cls,
+        model: GateModel,
+        settings: Settings,
+        *,
+        policy: Mapping[str, Any] | None = None,
+        messages: Messages | str | Path | None = None,
+        language: str | None = None,
+        limits: Limits | None = None,
+    ) -> Rules:
+        """Those of a stored gate model under an operator's settings, and what a program names.
+
+        Args:
+            model: The gate model.
+            settings: In force where nothing else is named.
+            policy: Thresholds that replace, by name, those of the settings.
+            messages: Messages, or the path of a file of them.
+            language: Of the messages, if none is asked for that is known.
+            limits: Bounds on bytes, pixels and memory of a photo.
 
         Raises:
-            SettingsError: The settings' policy or messages cannot be used.
+            SettingsError: Policy, messages or language cannot be used.
         """
         with naming("policy"):
-            policy = with_overrides(model.manifest.policy, settings.policy)
-        with naming("messages_file"):
-            messages = Messages.load(settings.messages_file)
+            in_force = with_overrides(model.manifest.policy, settings.policy)
+        if messages is None:
+            with naming("messages_file"):
+                messages = Messages.load(settings.messages_file)
+        elif not isinstance(messages, Messages):
+            messages = Messages.load(messages)
         with naming("language"):
             messages.ensure_known(settings.language)
+        if language is not None:
+            messages.ensure_known(language)
         return cls(
             tag=model.tag,
             input_size=model.manifest.input_size,
-            policy=policy,
+            policy=with_overrides(in_force, policy),
             messages=messages,
-            language=settings.language,
-            limits=settings.limits,
+            language=settings.language if language is None else language,
+            limits=limits or settings.limits,
         )
+
+
+def decode_threads(settings: Settings) -> int:
+    """How many photos a process decodes at a time."""
+    return settings.decode_threads or usable_cpus()
+
+
+def decoders(settings: Settings, limits: Limits) -> Decoders:
+    """The threads in which a process decodes photos, and the memory that these may take.
+
+    Args:
+        settings: How many, and how much.
+        limits: Of one photo. If a program allows one more than the settings do, that one has room.
+    """
+    memory = max(settings.decode_memory_bytes, math.ceil(limits.max_memory / HEAVY_SHARE))
+    return Decoders(decode_threads(settings), memory)
 
 
 def servable_gate(settings: Settings, tag: str | None = None) -> GateModel:

@@ -78,6 +78,22 @@ def score_reasons(plant_probability: float, policy: Policy) -> list[ReasonCode]:
     return []
 
 
+def reasons_to_retake(
+    quality: Quality, policy: Policy, plant_probability: float | None = None
+) -> list[ReasonCode]:
+    """Return why a photo has to be taken again; empty if it is accepted.
+
+    Args:
+        quality: What was measured. If it is bad, P(plant) is not asked.
+        policy: Thresholds.
+        plant_probability: 0 to 1; None before the network has seen the photo.
+    """
+    found = quality_reasons(quality, policy)
+    if found or plant_probability is None:
+        return found
+    return score_reasons(plant_probability, policy)
+
+
 def with_overrides(policy: Policy, overrides: Mapping[str, Any] | None) -> Policy:
     """Return a policy with some thresholds replaced.
 

@@ -7,14 +7,15 @@ Written with `bentoml.models.create`, so that BentoML's own `bentoml models list
 from __future__ import annotations
 
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import bentoml
-from bentoml.exceptions import BentoMLException, NotFound
+from bentoml.exceptions import BentoMLConfigException, BentoMLException, NotFound
 
 from plantood.bentoml_private import model_store
 from plantood.defaults import DEFAULT_GATE, GATE_NAME
@@ -22,7 +23,7 @@ from plantood.errors import GateModelError, GateModelNotFound
 from plantood.model.entry import KERAS, MANIFEST, GateModel, corrupt, open_gate, sha256
 from plantood.model.manifest import GateManifest
 from plantood.settings import variable
-from plantood.tags import tag_of
+from plantood.tags import LATEST, tag_of
 
 STARTER_VERSION = "starter"
 """Version of the gate that ships. It is never the latest beside another one, whenever either came
@@ -44,6 +45,27 @@ class GateSummary:
     parent: str | None
     metrics: dict[str, float]
     bytes: int
+
+
+class StoreUnusable(GateModelError, BentoMLConfigException):
+    """The Bento model store cannot be read or written; BentoML's commands print the sentence."""
+
+
+@contextmanager
+def usable_store() -> Iterator[None]:
+    """Say in one sentence what would otherwise be a stack trace out of BentoML.
+
+    Raises:
+        StoreUnusable: The Bento model store cannot be read or written.
+    """
+    try:
+        yield
+    except OSError as error:
+        why = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or error
+        raise StoreUnusable(
+            f"The Bento model store cannot be used ({why}); set BENTOML_HOME to a folder that you "
+            "may read and write."
+        ) from error
 
 
 def store_dir() -> Path:
@@ -155,6 +177,7 @@ def newest_gate(name: str = GATE_NAME) -> str | None:
     return (own or gates)[0].tag if gates else None
 
 
+@usable_store()
 def verify_gate(tag: str | bentoml.Tag) -> GateModel:
     """Read and verify a gate model of the Bento model store, whichever one is pinned.
 
@@ -167,22 +190,17 @@ def verify_gate(tag: str | bentoml.Tag) -> GateModel:
         GateModelError: It is no tag, or BentoML's record of the model is damaged.
     """
     wanted = tag_of(tag)
+    newest = newest_gate(wanted.name) if wanted.version == LATEST else None
     try:
-        newest = newest_gate(wanted.name) if wanted.version in (None, "latest") else None
         model = bentoml.models.get(newest or wanted)
     except NotFound as error:
-        known = ", ".join(gate.tag for gate in list_gates()) or "none yet"
-        raise GateModelNotFound(
-            f"The Bento model store has no gate model {tag} (it has: {known}); train or import "
-            "one, or run `plantood check`, which installs the starter gate."
-        ) from error
+        raise GateModelNotFound(not_stored(tag)) from error
     except Exception as error:  # of a record that a kill cut off, each parser raises its own kind
         raise GateModelError(f"BentoML could not read {tag}: {error}") from error
     if model.info.labels.get("kind") != _KIND["kind"]:
-        known = ", ".join(gate.tag for gate in list_gates()) or "none yet"
         raise GateModelNotFound(
             f"{model.tag} is a model of {model.info.module or 'another kind'}, not a gate; gates "
-            f"in the store: {known}."
+            f"in the store: {_known()}."
         )
     path = Path(model.path)
     # BentoML's own record of the entry holds the digest of the manifest, which holds the others'.
@@ -190,6 +208,19 @@ def verify_gate(tag: str | bentoml.Tag) -> GateModel:
     if (path / MANIFEST).is_file() and sha256(path / MANIFEST) != expected:
         raise corrupt(path / MANIFEST, "differs from the digest written when it was saved")
     return open_gate(path, str(model.tag))
+
+
+def not_stored(tag: str | bentoml.Tag) -> str:
+    """That the store has no gate model of this tag, and what to do, in two sentences."""
+    return (
+        f"The Bento model store has no gate model {tag} (gates there: {_known()}). Name another, "
+        "import one (bentoml models import FILE), or train one; where neither --gate nor "
+        f"{variable('gate')} names any, the starter gate is installed."
+    )
+
+
+def _known() -> str:
+    return ", ".join(gate.tag for gate in list_gates()) or "none"
 
 
 def damage(tag: str | bentoml.Tag) -> str | None:
@@ -211,6 +242,7 @@ def _ensure_pinned(gate: GateModel, pin: str) -> None:
         )
 
 
+@usable_store()
 def list_gates(name: str | None = None) -> list[GateSummary]:
     """List the gate models of the Bento model store, newest first, without reading their files.
 

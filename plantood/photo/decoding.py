@@ -13,9 +13,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from plantood.photo.images import Admit
 
@@ -39,7 +39,7 @@ class _HasToWait(BaseException):
 
 
 class Decoders:
-    """Runs work in threads, within a bound on memory. Belongs to one event loop."""
+    """Runs work in threads, within a bound on memory. May be shared between threads."""
 
     def __init__(self, threads: int, memory: int) -> None:
         """Start no thread yet.
@@ -53,7 +53,7 @@ class Decoders:
         self._memory = memory
         self._lock = threading.Lock()
         self._taken = self._heavy_taken = self._heavy_running = 0
-        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._waiting: deque[tuple[int, Work[Any], Future[Any]]] = deque()
         self._started: dict[int, float] = {}
 
     @property
@@ -71,34 +71,56 @@ class Decoders:
         return time.monotonic() - oldest > STUCK_SECONDS
 
     async def run(self, work: Work[Result]) -> Result:
-        """Do a piece of work in a thread.
+        """What comes of :meth:`submit`, for an event loop."""
+        return await asyncio.wrap_future(self.submit(work))
+
+    def submit(self, work: Work[Result]) -> Future[Result]:
+        """Do a piece of work in a thread. Whoever cancels the future waits for it no longer.
 
         Args:
             work: Called with an `Admit`, which it asks before it takes memory. It may be called
                 twice: again when it is its turn.
         """
-        try:
-            return await self._submit(work, 0)
-        except _HasToWait as waits:
-            memory = waits.memory
-        await self._turn(memory)
-        return await self._submit(work, memory)
-
-    async def _submit(self, work: Work[Result], granted: int) -> Result:
-        """Do it in a thread, with memory that is already taken; it is given back there."""
-        loop = asyncio.get_running_loop()
-        future: Future[Result] = self._pool.submit(self._do, work, granted)
 
         def settle(done: Future[Result]) -> None:
-            if granted and done.cancelled():  # it was never begun
-                self._give_back(granted, heavy=True)
-            with suppress(RuntimeError):  # the loop has ended
-                loop.call_soon_threadsafe(self._next_turns)
+            if done.cancelled():  # those behind it may have room
+                self._next_turns()
 
-        future.add_done_callback(settle)
-        return await asyncio.wrap_future(future)
+        answer: Future[Result] = Future()
+        answer.add_done_callback(settle)
+        self._begin(work, answer, 0)
+        return answer
 
-    def _do(self, work: Work[Result], granted: int) -> Result:
+    def _begin(self, work: Work[Result], answer: Future[Result], granted: int) -> None:
+        """Do it in a thread, with memory that is already taken; it is given back there."""
+
+        def settle(done: Future[None]) -> None:
+            if done.cancelled():  # all threads end, and it was never begun
+                self._give_back(granted, heavy=bool(granted))
+                answer.cancel()
+
+        try:
+            self._pool.submit(self._answer, work, answer, granted).add_done_callback(settle)
+        except RuntimeError as error:  # they have ended
+            self._give_back(granted, heavy=bool(granted))
+            with suppress(InvalidStateError):
+                answer.set_exception(error)
+
+    def _answer(self, work: Work[Result], answer: Future[Result], granted: int) -> None:
+        """Do it and say what came of it, unless it was given up; or let it wait for its turn."""
+        with suppress(InvalidStateError):  # given up meanwhile
+            try:
+                result = self._do(work, answer, granted)
+            except _HasToWait as waits:
+                with self._lock:
+                    self._waiting.append((waits.memory, work, answer))
+            except BaseException as error:
+                answer.set_exception(error)
+            else:
+                answer.set_result(result)
+        self._next_turns()
+
+    def _do(self, work: Work[Result], answer: Future[Result], granted: int) -> Result:
         held = 0
 
         def admit(memory: int) -> None:
@@ -112,6 +134,8 @@ class Decoders:
         key = threading.get_ident()
         self._started[key] = time.monotonic()
         try:
+            if answer.cancelled():
+                raise CancelledError
             return work(admit)
         finally:
             del self._started[key]
@@ -131,37 +155,28 @@ class Decoders:
             self._heavy_taken -= memory if heavy else 0
             self._heavy_running -= heavy
 
-    async def _turn(self, memory: int) -> None:
-        """Wait until a photo may take so much memory; it has taken it then."""
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((memory, turn))
-        self._next_turns()
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():  # it came at the same moment
-                self._give_back(memory, heavy=True)
-            self._next_turns()
-            raise
-
     def _next_turns(self) -> None:
         """Let those go on for whom there is room now, first come, first served."""
-        while self._waiting:
-            memory, turn = self._waiting[0]
-            if turn.cancelled():
+        while turn := self._next_turn():
+            self._begin(*turn)
+
+    def _next_turn(self) -> tuple[Work[Any], Future[Any], int] | None:
+        """The first of those that wait, if there is room; its memory is taken then."""
+        with self._lock:
+            while self._waiting and self._waiting[0][2].cancelled():
                 self._waiting.popleft()
-                continue
-            with self._lock:
-                fits = (
-                    self._heavy_running < self._heavy_threads
-                    and self._heavy_taken + memory <= self.largest
-                    and self._taken + memory <= self._memory
-                )
-                if fits:
-                    self._taken += memory
-                    self._heavy_taken += memory
-                    self._heavy_running += 1
+            if not self._waiting:
+                return None
+            memory, work, answer = self._waiting[0]
+            fits = (
+                self._heavy_running < self._heavy_threads
+                and self._heavy_taken + memory <= self.largest
+                and self._taken + memory <= self._memory
+            )
             if not fits:
-                return
+                return None
             self._waiting.popleft()
-            turn.set_result(None)
+            self._taken += memory
+            self._heavy_taken += memory
+            self._heavy_running += 1
+            return work, answer, memory

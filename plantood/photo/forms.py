@@ -18,7 +18,15 @@ from PIL import Image, ImageOps
 from starlette.datastructures import UploadFile
 
 from plantood.photo.formats.signatures import format_of
-from plantood.photo.images import Limits, LoadedImage, Photo, file_error, load_image, load_whole
+from plantood.photo.images import (
+    Admit,
+    Limits,
+    LoadedImage,
+    Photo,
+    file_error,
+    load_image,
+    load_whole,
+)
 
 PhotoInput: TypeAlias = Photo | UploadFile
 
@@ -30,25 +38,6 @@ class Form(Enum):
     PATH = Path
     BYTES = bytes
     LOADED = LoadedImage  # upright and reduced, as the gate saw it
-
-
-def ensure_photo(photo: Any) -> None:
-    """Refuse what is no photo, and what nobody can decode or send as one.
-
-    Raises:
-        TypeError: It is of a type that is no photo, or an array of another dtype or shape.
-    """
-    if isinstance(photo, np.ndarray):
-        channels = photo.shape[2] if photo.ndim == 3 else 1
-        if photo.dtype != np.uint8 or photo.ndim not in (2, 3) or channels not in (1, 3, 4):
-            raise TypeError(
-                f"a photo as an array is uint8 [H, W, 3], not {photo.dtype} {list(photo.shape)}"
-            )
-    elif not isinstance(photo, (bytes, bytearray, memoryview, str, os.PathLike, Image.Image)):
-        raise TypeError(
-            "a photo is given as bytes, a path, a Pillow image or a NumPy array, "
-            f"not as {type(photo).__name__}"
-        )
 
 
 def read(photo: PhotoInput) -> Photo:
@@ -147,7 +136,13 @@ def as_file(photo: Photo) -> bytes:
 
 
 def as_wanted(
-    photo: PhotoInput, form: Form, seen: LoadedImage | None, limits: Limits, folder: Path | None
+    photo: PhotoInput,
+    form: Form,
+    seen: LoadedImage | None,
+    limits: Limits,
+    admit: Admit | None = None,
+    *,
+    folder: Path | None,
 ) -> Any:
     """An accepted photo as a detector takes it. Blocks, so it belongs into a thread.
 
@@ -156,18 +151,19 @@ def as_wanted(
         form: As it is wanted.
         seen: The photo as the gate decoded it, if it did so in this process.
         limits: Bounds on bytes and pixels.
+        admit: As `load_image` takes it.
         folder: Where a file may be written, if it is wanted as a path.
 
     Raises:
         UnreadablePhoto: It cannot be decoded; only if no gate has seen it.
     """
     if form is Form.LOADED:
-        return seen or load_image(read(photo), limits)
+        return seen or load_image(read(photo), limits, admit)
     if form is Form.PATH and isinstance(photo, (str, os.PathLike)):
         return Path(photo)
     given = read(photo)
     if form is Form.PIL:
-        return load_whole(given, limits)
+        return load_whole(given, limits, admit)
     data = as_file(given)
     if form is Form.BYTES:
         return data

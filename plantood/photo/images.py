@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,7 @@ __all__ = [
     "Limits",
     "LoadedImage",
     "Photo",
+    "ensure_photo",
     "load_image",
     "load_whole",
     "to_model_input",
@@ -100,10 +101,28 @@ def load_image(
     return LoadedImage(np.asarray(rgb), width, height, format)
 
 
-def load_whole(photo: Photo, limits: Limits | None = None) -> Image.Image:
+def load_whole(
+    photo: Photo, limits: Limits | None = None, admit: Admit | None = None
+) -> Image.Image:
     """All of a photo, upright, RGB; arguments and errors as of :func:`load_image`."""
     full = replace(limits or Limits(), shorter_side=None)
-    return _load(photo, full, _anything)[0]
+    return _load(photo, full, admit or _anything)[0]
+
+
+def ensure_photo(photo: Any) -> None:
+    """Refuse what is no photo; whether it can be decoded is not asked.
+
+    Raises:
+        TypeError: It is of no type that is taken, or an array of another dtype.
+        ValueError: It is an array of another shape.
+    """
+    if isinstance(photo, np.ndarray):
+        pixels.ensure_array(photo)
+    elif not isinstance(photo, (bytes, bytearray, memoryview, str, os.PathLike, Image.Image)):
+        raise TypeError(
+            "a photo is given as bytes, a path, a Pillow image or a NumPy array, "
+            f"not as {type(photo).__name__}"
+        )
 
 
 def _anything(_: int) -> None:
@@ -112,6 +131,7 @@ def _anything(_: int) -> None:
 
 def _load(photo: Photo, limits: Limits, admit: Admit) -> tuple[Image.Image, int, int, str | None]:
     """The upright photo in RGB, its size before the reduction, and its format."""
+    ensure_photo(photo)
     if isinstance(photo, np.ndarray):
         return _finish(pixels.from_array(photo), limits)
     if isinstance(photo, Image.Image):
@@ -122,16 +142,11 @@ def _load(photo: Photo, limits: Limits, admit: Admit) -> tuple[Image.Image, int,
     if isinstance(photo, (bytes, bytearray, memoryview)):
         cost.ensure_size(memoryview(photo).nbytes, limits)
         return _decode(bytes(photo), limits, admit)
-    if isinstance(photo, (str, os.PathLike)):
-        path = Path(photo)
-        try:
-            return _decode(_read(path, limits), limits, admit)
-        except UnreadablePhoto as error:
-            raise type(error)(f"{path}: {error}") from error
-    raise TypeError(
-        "a photo is given as bytes, a path, a Pillow image or a NumPy array, "
-        f"not as {type(photo).__name__}"
-    )
+    path = Path(photo)
+    try:
+        return _decode(_read(path, limits), limits, admit)
+    except UnreadablePhoto as error:
+        raise type(error)(f"{path}: {error}") from error
 
 
 def to_model_input(image: LoadedImage | NDArray[np.uint8], size: int = 224) -> NDArray[np.uint8]:

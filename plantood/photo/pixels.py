@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,23 +25,28 @@ _BAND = 1 << 20
 """Pixels that are converted and reduced at a time."""
 
 
+def ensure_array(array: NDArray[Any]) -> None:
+    """Refuse an array that is no picture.
+
+    Raises:
+        TypeError: Its numbers are not uint8.
+        ValueError: Its shape is none of those that :func:`from_array` takes.
+    """
+    if array.dtype != np.uint8:
+        raise TypeError(f"a photo as an array must be uint8 (0 to 255), not {array.dtype}")
+    if array.ndim != 2 and not (array.ndim == 3 and array.shape[2] in (1, 3, 4)):
+        raise ValueError(f"a photo as an array has shape [H, W], or [H, W, 1|3|4]: {array.shape}")
+
+
 def from_array(array: NDArray[np.uint8]) -> Image.Image:
     """uint8 ``[H, W]``, ``[H, W, 1]``, ``[H, W, 3]`` (RGB) or ``[H, W, 4]`` (RGBA) as a picture.
 
     Raises:
-        TypeError: It is of another dtype.
-        ValueError: It has another shape.
         UnreadablePhoto: It has no pixels.
     """
-    if array.dtype != np.uint8:
-        raise TypeError(f"a photo as an array must be uint8 (0 to 255), not {array.dtype}")
-    if array.ndim == 3 and array.shape[2] == 1:
-        array = array[:, :, 0]
-    if array.ndim != 2 and not (array.ndim == 3 and array.shape[2] in (3, 4)):
-        raise ValueError(f"a photo as an array has shape [H, W], or [H, W, 1|3|4]: {array.shape}")
     if not array.size:
         raise UnreadablePhoto("the array has no pixels")
-    return Image.fromarray(array)
+    return Image.fromarray(array[:, :, 0] if array.shape[2:] == (1,) else array)
 
 
 def turned(image: Image.Image, orientation: int) -> Image.Image:

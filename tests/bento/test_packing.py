@@ -157,6 +157,8 @@ def test_a_bento_serves_the_gate_that_it_packs(
     bento = _build(tmp_path)
     assert bento.info.labels[GATE_LABEL] == tag
     assert served_gate(DEFAULT_GATE, bento) == tag
+    monkeypatch.setenv("PLANTOOD_GATE", "plantood-gate")  # no other than the latest
+    assert served_gate(Settings.from_environment().gate, bento) == tag
     assert served_gate("another:gate", bento) == "another:gate"
     assert served_gate(DEFAULT_GATE, None) == DEFAULT_GATE
 

@@ -21,6 +21,7 @@ from tests.cli.commands import (
     plantood,
     run,
 )
+from tests.service.server import start
 
 
 @pytest.mark.parametrize(
@@ -78,6 +79,57 @@ def test_a_store_that_cannot_be_used_is_one_sentence(arguments: list[str], tmp_p
         assert full.stderr.startswith("Error: ")
         assert "Traceback" not in full.stderr
         assert full.stderr.count("\n") == 1
+
+
+IN_PYTHON = {
+    "Gate.load": "from plantood import Gate; Gate.load()",
+    "gate_runner": "from plantood.compose import gate_runner; gate_runner()",
+    "gate_model": "from plantood.compose import gate_model; gate_model().resolve()",
+    "find_gate": "from plantood.training.common.gates import find_gate; find_gate('a:b')",
+    "list_gates": "from plantood.model.store import list_gates; list_gates()",
+}
+
+
+@pytest.mark.parametrize("way", IN_PYTHON)
+def test_a_store_that_cannot_be_used_is_an_error_of_ours(way: str, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    code = (
+        f"import plantood\ntry:\n    {IN_PYTHON[way]}\n"
+        "except plantood.PlantoodError as error:\n    print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"BENTOML_HOME": str(file)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == (
+        f"The Bento model store cannot be used ({file} is not a directory); set BENTOML_HOME to a "
+        "folder that you may read and write.\n"
+    ), done.stderr
+
+
+def test_a_store_that_cannot_be_used_ends_bentoml_s_serve_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "plantood-gate").write_text("in the way")
+    with start(tmp_path) as server:
+        assert server.supervisor.wait(60) == 1
+    assert "The Bento model store cannot be used" in server.output
+    assert "Traceback" not in server.output
+
+
+@pytest.mark.parametrize("named", [["--gate", "plantood-gate"], []], ids=["option", "variable"])
+def test_a_name_alone_is_the_latest_which_a_fresh_machine_has(
+    named: list[str], tmp_path: Path
+) -> None:
+    variables = {"BENTOML_HOME": str(tmp_path)} | (
+        {} if named else {"PLANTOOD_GATE": "plantood-gate"}
+    )
+    done = plantood("check", MAIZE, *named, **variables)
+    assert done.returncode == EXIT_OK, done.stderr
+    assert "1 of 1 accepted by plantood-gate:starter" in done.stdout
 
 
 @pytest.mark.parametrize("columns", ["40", "80"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -9,11 +10,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import bentoml
 import httpx
 import pytest
 
 from plantood.cli.output import rounded
+from plantood.compose import ComposedGate
 from plantood.model.entry import MANIFEST, sha256
+from plantood.settings import MEBIBYTE
 from plantood.verdict import Verdict
 from tests.photos import encode, scene
 from tests.service import tiny_gate
@@ -21,6 +25,12 @@ from tests.service.server import ROOT, SAMPLES, Server, environment, serving
 
 PLANT = SAMPLES / "maize_leaf.jpg"
 MESSAGES = {"not_a_plant": "Montrez-nous la plante.", "too_large": "Moins grande, la photo."}
+LIMITS = {
+    "pixels": "more than the limit of 6,000,000 pixels",
+    "bytes": "more than the limit of 1,048,576 bytes",
+    "memory": "take more memory in this format than the limit",
+}
+"""What is said of the photo that is above each."""
 IN_PROCESS = """
 import sys
 from plantood import Gate
@@ -47,16 +57,23 @@ def settings(home: Path) -> dict[str, str]:
         "PLANTOOD_POLICY": "plant_threshold=0.9999",
         "PLANTOOD_LANGUAGE": "fr",
         "PLANTOOD_MESSAGES_FILE": str(messages),
-        "PLANTOOD_MAX_MEGAPIXELS": "2",
+        "PLANTOOD_MAX_MEGAPIXELS": "6",
+        "PLANTOOD_MAX_UPLOAD_MB": "1",
+        "PLANTOOD_DECODE_MEMORY_MB": "64",
     }
 
 
 @pytest.fixture(scope="module")
 def photos(home: Path) -> dict[str, Path]:
-    """One that the network sees, and one above the limit."""
-    large = home / "large.jpg"
-    large.write_bytes(encode(scene(1600, 1300)))
-    return {"plant": PLANT, "large": large}
+    """One that the network sees, and one above each of the limits."""
+    made = {
+        "pixels": encode(scene(3000, 2100), quality=20),
+        "bytes": PLANT.read_bytes().ljust(MEBIBYTE + 1, b"\0"),  # of a path, no more is read
+        "memory": encode(scene(2400, 2000), "WEBP", quality=10),
+    }
+    for name, photo in made.items():
+        (home / name).write_bytes(photo)
+    return {"plant": PLANT} | {name: home / name for name in made}
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +103,18 @@ def _run(request: pytest.FixtureRequest, *command: str) -> Any:
     return json.loads(done.stdout)
 
 
+def _by_http(request: pytest.FixtureRequest, photo: Path) -> Any:
+    """Among several: a photo of too many bytes that comes alone is a 413."""
+    (verdict,) = _post(request.getfixturevalue("gate"), "check_batch", "images", photo)
+    return verdict
+
+
+def _by_client(request: pytest.FixtureRequest, photo: Path) -> Any:
+    with bentoml.SyncHTTPClient(request.getfixturevalue("gate").url) as client:
+        verdict = asyncio.run(ComposedGate(client).check(photo.read_bytes()))
+    return verdict.model_dump(mode="json")
+
+
 def _post(server: Server, path: str, field: str, photo: Path, **data: str) -> Any:
     files = {field: ("photo.jpg", photo.read_bytes(), "image/jpeg")}
     answer = httpx.post(f"{server.url}/{path}", files=files, data=data, timeout=60)
@@ -110,7 +139,8 @@ WAYS: dict[str, Ask] = {
     "command": lambda request, photo: _run(
         request, "-m", "plantood", "check", "--json", str(photo)
     ),
-    "http": lambda request, photo: _post(request.getfixturevalue("gate"), "check", "image", photo),
+    "http": _by_http,
+    "client of bentoml": _by_client,
     "depends on the gate": _by_detector("service"),
     "depends on the scorer": _by_detector("scorer"),
     "depends on a url": _by_detector("url"),
@@ -118,6 +148,8 @@ WAYS: dict[str, Ask] = {
     "gate in the service's process": _by_detector("process"),
     "decorator": _by_decorator("by_scorer"),
     "decorator, gate_model": _by_decorator("by_model"),
+    "decorator, depends on the gate": _by_decorator("by_service"),
+    "decorator, depends on a url": _by_decorator("by_url"),
     "legacy runner": lambda request, photo: (
         httpx.post(
             f"{request.getfixturevalue('legacy').url}/verdict",
@@ -148,17 +180,18 @@ def verdicts(request: pytest.FixtureRequest, photos: dict[str, Path]) -> dict[st
 
 def test_the_first_way_obeys_it(verdicts: dict[str, Any]) -> None:
     about = {"verdict": "retake", "threshold": 0.9999, "model": "plantood-gate:tiny"}
-    plant, large = verdicts["plant"], verdicts["large"]
-    assert about.items() <= plant.items()
-    assert about.items() <= large.items()
-    assert (plant["plant_probability"], large["plant_probability"]) == (0.9454, None)
-    (unlike,), (too_large,) = plant["reasons"], large["reasons"]
+    assert verdicts["plant"]["plant_probability"] == 0.9454
+    (unlike,) = verdicts["plant"]["reasons"]
     assert (unlike["code"], unlike["message"]) == ("not_a_plant", MESSAGES["not_a_plant"])
-    assert (too_large["code"], too_large["message"]) == ("too_large", MESSAGES["too_large"])
-    assert "more than the limit of 2,000,000 pixels" in too_large["detail"]
+    for name, limit in LIMITS.items():
+        (too_large,) = verdicts[name]["reasons"]
+        assert verdicts[name]["plant_probability"] is None
+        assert (too_large["code"], too_large["message"]) == ("too_large", MESSAGES["too_large"])
+        assert limit in too_large["detail"]
+    assert all(about.items() <= verdict.items() for verdict in verdicts.values())
 
 
-@pytest.mark.parametrize("photo", ["plant", "large"])
+@pytest.mark.parametrize("photo", ["plant", *LIMITS])
 @pytest.mark.parametrize("way", list(WAYS)[1:])
 def test_all_ways_say_the_same(
     way: str,

@@ -15,7 +15,7 @@ from PIL.Image import Image
 from pydantic import BaseModel, Field
 
 from plantood import Gate
-from plantood.compose import ComposedGate, Verdict, gated
+from plantood.compose import ComposedGate, RemoteGate, Verdict, gated
 from plantood.compose.signature import read_signature
 from plantood.errors import PhotoNotFound, SettingsError, UnreadablePhoto
 from plantood.judging.failures import GateUnavailable
@@ -265,26 +265,29 @@ def test_an_answer_that_is_no_verdict_is_a_failure() -> None:
 
 def test_what_the_gate_has_decoded_is_not_decoded_again() -> None:
     seen = load_image(PLANT)
-    assert as_wanted(b"no photo at all", Form.LOADED, seen, Limits(), None) is seen
+    assert as_wanted(b"no photo at all", Form.LOADED, seen, Limits(), folder=None) is seen
     with pytest.raises(UnreadablePhoto):
-        as_wanted(b"no photo at all", Form.LOADED, None, Limits(), None)
+        as_wanted(b"no photo at all", Form.LOADED, None, Limits(), folder=None)
 
 
 @pytest.mark.parametrize(
     ("data", "suffix"), [(PLANT.read_bytes(), ".jpeg"), (b"no photo at all", "")]
 )
 def test_a_file_has_the_suffix_of_its_format(tmp_path: Path, data: bytes, suffix: str) -> None:
-    path = as_wanted(data, Form.PATH, None, Limits(), tmp_path)
+    path = as_wanted(data, Form.PATH, None, Limits(), folder=tmp_path)
     assert (path.suffix, path.read_bytes()) == (suffix, data)
-    assert as_wanted(path, Form.PATH, None, Limits(), tmp_path) == path
+    assert as_wanted(path, Form.PATH, None, Limits(), folder=tmp_path) == path
 
 
 @pytest.mark.parametrize("photo", [3, None, np.zeros((4, 4, 3)), np.zeros((4, 4, 2), np.uint8)])
 def test_what_is_no_photo_at_all_is_the_callers_error(photo: Any) -> None:
-    for gate in (GATE, Broken()):
-        composed = ComposedGate(gate, on_gate_error="accept")
-        with pytest.raises(TypeError, match="a photo"):
-            asyncio.run(composed.check(photo))
+    with pytest.raises((TypeError, ValueError), match="a photo") as known:
+        GATE.check(photo)
+    composed = (ComposedGate(gate, on_gate_error="accept") for gate in (GATE, Broken()))
+    for gate in (*composed, RemoteGate("http://127.0.0.1:1")):
+        with pytest.raises(known.type) as caught:
+            asyncio.run(gate.check(photo))
+        assert str(caught.value) == str(known.value)
 
 
 def test_what_is_no_gate_is_refused_with_the_list_of_those_that_are() -> None:

@@ -53,9 +53,9 @@ def test_a_plant_is_accepted(gate: Gate) -> None:
     verdict = gate.check(MAIZE)
     assert verdict.accepted
     assert verdict.reasons == []
-    assert verdict.plant_probability > verdict.threshold == gate.policy.plant_threshold
+    assert verdict.plant_probability > verdict.threshold == gate.rules.policy.plant_threshold
     assert verdict.model == "starter:gate"
-    assert verdict.quality.sharpness > gate.policy.min_sharpness
+    assert verdict.quality.sharpness > gate.rules.policy.min_sharpness
     assert set(verdict.timings_ms) == {"decode", "quality", "score"}
 
 

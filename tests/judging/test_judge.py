@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from bentoml.exceptions import ServiceUnavailable
+from PIL import Image
 
 from plantood.judging.failures import FailureKind, GateUnavailable, with_one_more_try
 from plantood.judging.gate import Gate
@@ -20,9 +21,11 @@ from plantood.judging.rules import Rules
 from plantood.model.entry import open_gate
 from plantood.model.starter import starter_dir
 from plantood.photo import decoding
-from plantood.photo.images import LoadedImage
+from plantood.photo.images import Limits, LoadedImage
 from plantood.settings import Settings
+from plantood.verdict import Verdict
 from tests.conftest import SAMPLES
+from tests.photos import encode
 
 PLANT, SOIL = SAMPLES / "maize_leaf.jpg", SAMPLES / "bare_soil.jpg"
 QUICK = Settings(gate_timeout_s=1)
@@ -242,6 +245,56 @@ def test_a_photo_that_is_not_decoded_in_time_is_no_failure_of_the_scorer(
     assert "not decoded in time" in caplog.text
     assert SCORER_ERRORS._value.get() == failed
     assert len(described) == 1
+
+
+def test_a_photo_that_is_turned_away_is_counted_and_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    described = []
+
+    async def describe() -> dict[str, Any]:
+        described.append(1)
+        return {"model": RULES.tag}
+
+    async def slow(images: np.ndarray) -> np.ndarray:
+        await asyncio.sleep(0.5)
+        return await real(images)
+
+    async def run() -> None:
+        judge = Judge(RULES, slow, Settings(max_latency_ms=100), describe)
+        first = asyncio.create_task(judge.check(PLANT))
+        await asyncio.sleep(0.3)
+        with pytest.raises(GateUnavailable) as caught:
+            await judge.check(PLANT)
+        assert caught.value.kind == FailureKind.UNAVAILABLE
+        assert (await first).accepted
+        assert (await judge.check(PLANT)).accepted
+        judge.close()
+
+    failed = SCORER_ERRORS._value.get()
+    with caplog.at_level("WARNING", "bentoml.plantood"):
+        asyncio.run(run())
+    assert SCORER_ERRORS._value.get() == failed + 1
+    assert "turned away at once: 1 photos are in hand" in caplog.text
+    assert len(described) == 1  # no more work for a scorer that has too much
+
+
+def test_a_photo_that_a_program_allows_has_room_whatever_the_settings_say() -> None:
+    heavy = np.random.default_rng(0).integers(0, 255, (4000, 4000, 3), np.uint8)
+    photo = encode(Image.fromarray(heavy), "PNG")
+    limits = Limits(max_bytes=len(photo))
+    rules = Rules.of(open_gate(starter_dir()), Settings(), limits=limits)
+
+    async def run() -> Verdict:
+        judge = Judge(rules, real, Settings(decode_memory_mb=64, gate_timeout_s=5))
+        try:
+            return await judge.check(photo)
+        finally:
+            judge.close()
+
+    assert asyncio.run(run()).quality.width == 4000
+    small = Gate(open_gate(starter_dir()), settings=Settings(decode_memory_mb=64), limits=limits)
+    assert small.check(photo).quality.width == 4000
 
 
 def test_decoding_threads_that_hang_make_it_not_ready_and_then_not_alive(

@@ -95,6 +95,36 @@ def test_together_they_never_take_more_than_the_memory() -> None:
     assert decoders._taken == 0
 
 
+def test_without_an_event_loop_the_same_holds(decoders: Decoders) -> None:
+    first, second, third = (Work(LARGE, 1) for _ in range(3))
+    given = [decoders.submit(work) for work in (first, second, third)]
+    assert first.begun.wait(5)
+    assert decoders.submit(Work(SMALL)).result(5) == SMALL
+    assert not second.begun.is_set()
+    assert given[1].cancel()
+    first.may_end.set()
+    assert third.begun.wait(5)
+    third.may_end.set()
+    assert (given[0].result(5), given[2].result(5)) == (LARGE, LARGE)
+    assert not second.begun.is_set()
+
+
+def test_at_the_end_nobody_waits_for_ever(decoders: Decoders) -> None:
+    first, second = Work(LARGE, 1), Work(LARGE)
+    running, waiting = decoders.submit(first), decoders.submit(second)
+    assert first.begun.wait(5)
+    while not decoders._waiting:
+        time.sleep(0.01)
+    decoders.close()
+    first.may_end.set()
+    assert running.result(5) == LARGE
+    with pytest.raises(RuntimeError, match="shutdown"):
+        waiting.result(5)
+    with pytest.raises(RuntimeError, match="shutdown"):
+        decoders.submit(second).result(5)
+    assert decoders._taken == decoders._heavy_running == 0
+
+
 def test_one_that_is_given_up_while_it_waits_takes_nothing(decoders: Decoders) -> None:
     async def scenario() -> None:
         first, second, third = (Work(LARGE, 1) for _ in range(3))

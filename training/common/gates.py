@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from plantood.defaults import GATE_NAME
+from plantood.bento.gate_reference import gate_of
 from plantood.model.entry import GateModel
-from plantood.model.starter import install_starter
-from plantood.model.store import STARTER_VERSION, load_gate
 from plantood.settings import Settings
 
 
@@ -14,10 +12,7 @@ def find_gate(tag: str) -> GateModel:
 
     Raises:
         GateModelNotFound: The store has no such model.
-        GateModelError: It is damaged, or another one is pinned.
+        GateModelError: It is damaged, another one is pinned, or the store cannot be used.
         SettingsError: A variable ``PLANTOOD_*`` cannot be used.
     """
-    name, _, version = tag.partition(":")
-    if name == GATE_NAME and version in ("", "latest", STARTER_VERSION):
-        install_starter(name, always=version == STARTER_VERSION)
-    return load_gate(tag, pin=Settings.from_environment().gate_sha256)
+    return gate_of(Settings.from_environment(), tag)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plantood.model.entry import GateModel
-from plantood.model.policy import Policy, quality_reasons, score_reasons
+from plantood.model.policy import Policy, reasons_to_retake
 from plantood.photo.images import load_image, to_model_input
 from plantood.photo.quality import measure
 from plantood.training.common.intervals import share
@@ -68,7 +68,7 @@ def serve(
     ) -> list[tuple[float, tuple[ReasonCode, ...]]]:
         scores = scorer.score(np.stack([pixels for pixels, _ in batch]))
         return [
-            (p, tuple(quality_reasons(quality, policy) or score_reasons(p, policy)))
+            (p, tuple(reasons_to_retake(quality, policy, p)))
             for (_, quality), p in zip(batch, scores.plant_probability.tolist(), strict=True)
         ]
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from plantood.errors import UnreadablePhoto
 from plantood.model.memory import Memory
 from plantood.model.neighbours import Neighbour, Neighbours
-from plantood.model.policy import Policy, quality_reasons, score_reasons
+from plantood.model.policy import Policy, reasons_to_retake
 from plantood.model.runtime import MAX_BATCH, Scorer
 from plantood.photo.images import Limits, load_image, to_model_input
 from plantood.photo.quality import measure
@@ -120,9 +120,7 @@ class Judge:
         self, photo: Decoded, plant_probability: float, nearest: Sequence[Neighbour]
     ) -> dict[str, Any]:
         plant_probability = round(plant_probability, DECIMALS)
-        reasons = quality_reasons(photo.quality, self.policy) or score_reasons(
-            plant_probability, self.policy
-        )
+        reasons = reasons_to_retake(photo.quality, self.policy, plant_probability)
         line = {
             "id": photo.id,
             "path": photo.task.path,
