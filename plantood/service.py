@@ -29,7 +29,7 @@ from plantood.bento.renewal import RenewConnections
 from plantood.bentoml_private import has_trace_exporter
 from plantood.errors import PlantoodError, SettingsError
 from plantood.http.body import why_not_the_farmer
-from plantood.http.gate_app import GateService
+from plantood.http.gate_app import PlantGateService
 from plantood.http.inputs import CheckBatchInput, CheckInput
 from plantood.http.scorer_app import NoInput, ScoreInput, ScorerService
 from plantood.judging import prometheus
@@ -138,7 +138,7 @@ class PlantScorer:
     # BentoML's own look at the scorer opens a connection each time and answers 500 if there is
     # none; __is_ready__ proves more
     runner_probe={"enabled": False, "timeout": 1, "period": 10},
-    service_class=GateService,
+    service_class=PlantGateService,
 )
 class PlantGate:
     """The gate: a photo in, `accept` or `retake` out."""

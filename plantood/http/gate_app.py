@@ -49,7 +49,7 @@ EXPLORER_HEADERS = PAGE_HEADERS | {
 }
 
 
-class GateApp(EdgeApp):
+class PlantGateApp(EdgeApp):
     """The application of `PlantGate`, with the model and the page."""
 
     @property
@@ -94,10 +94,10 @@ class GateApp(EdgeApp):
         return openapi.complete(super().openapi_document())
 
 
-class GateService(EdgeService):
-    """A BentoML service whose web application is :class:`GateApp`."""
+class PlantGateService(EdgeService):
+    """A BentoML service whose web application is :class:`PlantGateApp`."""
 
-    application = GateApp
+    application = PlantGateApp
 
 
 def _file(name: str, headers: dict[str, str]) -> Callable[[Request], Awaitable[Response]]:

@@ -21,7 +21,7 @@ from plantood.training.photos.dataset import Photos, write_bad
 from plantood.training.photos.division.splits import FRACTIONS, Division, divide
 from plantood.training.report.html import write_report
 from plantood.training.report.likeness import by_gate
-from plantood.training.train.served import reasons_table, serve
+from plantood.training.train.served import judge_served, reasons_table
 
 ALL = "all"
 """Name of the split of photos that belong to none."""
@@ -64,7 +64,7 @@ def evaluate_gate(
     policy = gate.manifest.policy
     if threshold is not None:
         policy = policy.model_copy(update={"plant_threshold": threshold})
-    served = serve(gate, by_split, policy)
+    served = judge_served(gate, by_split, policy)
     share = share_of_others(gate)
     evaluations = [
         Evaluation(

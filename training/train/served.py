@@ -46,7 +46,7 @@ class Served:
         return Scored(self.photos, np.where(refused, np.float32(0), self.probabilities))
 
 
-def serve(
+def judge_served(
     gate: GateModel, by_split: Mapping[str, Photos], policy: Policy | None = None
 ) -> dict[str, Served]:
     """Judge photos as the service does, but for its limits on the size of an upload.

@@ -15,7 +15,7 @@ from plantood.training.judging.seen import Seen
 from plantood.training.photos.data import LabelledPhoto
 from plantood.training.photos.division.splits import Division
 from plantood.training.train.evaluate import CHOSEN_ON, TRAINED_ON, sides_of
-from plantood.training.train.served import Served, reasons_table, serve
+from plantood.training.train.served import Served, judge_served, reasons_table
 from plantood.verdict import ReasonCode
 from tests.training.conftest import draw, make_photo
 
@@ -39,7 +39,7 @@ def photos(tmp_path: Path) -> tuple[LabelledPhoto, ...]:
 
 
 def test_verdicts_are_those_of_the_gate(gate: str, photos: tuple[LabelledPhoto, ...]) -> None:
-    served = serve(load_gate(gate), {"test": photos})["test"]
+    served = judge_served(load_gate(gate), {"test": photos})["test"]
     live = Gate(load_gate(gate))
     for photo, reasons in zip(photos, served.reasons, strict=True):
         assert [reason.value for reason in reasons] == [
