@@ -149,7 +149,8 @@ def _changed_at(
     ``ranks`` are those of the two gates, ``[2, N]``.
     """
     own, others = ranks[:, mine], ranks[:, ~mine]
-    change = change_of("", error, *_wrong_at(own, others, count), margin)
+    before, after = _wrong_at(own, others, count)
+    change = change_of("", error, before, after, margin)
     lost = change.newly_wrong - change.newly_right
     p_value = _by_luck(own, others, count, lost) if lost else 1.0
     worse = lost > margin * change.count and p_value < SIGNIFICANT
@@ -168,16 +169,18 @@ def _by_luck(own: NDArray[np.float64], others: NDArray[np.float64], count: int, 
     size = max(1, ELEMENTS // (own.shape[1] + others.shape[1]))
     for done in range(0, EXCHANGES, size):
         of = min(size, EXCHANGES - done)
-        swaps = [rng.random((of, part.shape[1])) < 0.5 for part in (own, others)]
-        before, after = (
-            _wrong_at(
-                *(np.where(s, *part[order]) for s, part in zip(swaps, (own, others), strict=True)),
-                count,
-            ).sum(-1)
-            for order in ([1, 0], [0, 1])
-        )
+        pairs = zip(_exchanged(own, of, rng), _exchanged(others, of, rng), strict=True)
+        before, after = (_wrong_at(mine, theirs, count).sum(-1) for mine, theirs in pairs)
         as_far += int(np.sum(np.abs(after - before) >= abs(lost)))
     return as_far / (EXCHANGES + 1)
+
+
+def _exchanged(
+    ranks: NDArray[np.float64], times: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Ranks ``[2, n]``, those of either gate given to the other by luck, ``[times, n]`` each."""
+    swapped = rng.random((times, ranks.shape[1])) < 0.5
+    return np.where(swapped, ranks[1], ranks[0]), np.where(swapped, ranks[0], ranks[1])
 
 
 def _wrong_at(
