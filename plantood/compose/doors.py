@@ -140,6 +140,7 @@ def _judge_in_process(gate: Gate, settings: Settings) -> Judge:
     async def score(images: NDArray[np.uint8]) -> NDArray[np.float32]:
         return (await asyncio.to_thread(gate.scorer.score, images)).rows()
 
+    gate.announce()
     return _until_the_end(Judge(gate.rules, score, settings))
 
 

@@ -30,6 +30,7 @@ from plantood.bento.gate_reference import gate_of
 from plantood.bento.packing import ensure_packed
 from plantood.defaults import DEFAULT_GATE
 from plantood.errors import GateModelError, PhotoFileError
+from plantood.judging import prometheus
 from plantood.judging.messages import Messages
 from plantood.judging.prepare import Prepared, finish, ms_since, prepare_photo
 from plantood.judging.rules import Rules, decoders
@@ -123,6 +124,11 @@ class Gate:
     def tag(self) -> str:
         """Of the gate model."""
         return self.rules.tag
+
+    def announce(self) -> None:
+        """Say in the metrics of this process which gate model judges."""
+        manifest = self._model.manifest
+        prometheus.announce(self.tag, manifest.backbone, manifest.head)
 
     def check(self, photo: Photo, language: str | None = None) -> Verdict:
         """Judge one photo.

@@ -44,4 +44,8 @@ def assert_it_judges(name: str, server: Server) -> None:
         assert plant.keys() == {"disease", "share"}
     assert Verdict.model_validate(soil).reasons[0].code == "not_a_plant"
     assert Verdict.model_validate(broken).reasons[0].code == "unreadable"
+    named = [key for key in server.metrics() if key.startswith("plantood_gate_info{")]
+    # A gate elsewhere names itself there.
+    assert bool(named) == (name != "elsewhere")
+    assert all('model="plantood-gate:starter"' in key for key in named)
     assert "Traceback" not in server.output
