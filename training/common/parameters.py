@@ -42,7 +42,7 @@ class GateName(click.ParamType):  # type: ignore[type-arg]  # no generic before 
             tag = tag_of(value)
         except PlantoodError as error:
             self.fail(str(error), param, ctx)
-        if tag.version:
+        if ":" in value:
             self.fail(f"{value!r} has a version; give a name alone.", param, ctx)
         return tag.name
 
