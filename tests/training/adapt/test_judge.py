@@ -164,7 +164,7 @@ def test_a_threshold_that_was_served_with_says_nothing_of_what_was_learned(memor
     poor, good = (judged(memory, new, by=terms(memory, served)) for served in (0.999, 0.75))
     for one in (poor, good):
         wrong = sum(change.wrong_before for change in one.known[:2])
-        assert wrong < 60  # at 0.999 nearly all of the 150 plants are sent back
+        assert wrong < 75  # at 0.999 nearly all of the 150 plants are sent back
 
 
 def test_few_new_photos_of_a_class_have_no_say_in_the_threshold(memory: Memory) -> None:

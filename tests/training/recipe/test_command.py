@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from plantood.cli import main
+from plantood.model.memory import DRAWN
 from plantood.model.store import load_gate
 from tests.training.killed import kill_when
 from tests.training.recipe.pictures import SOIL, TABLE, ellipse, leaf_photo, save, textured
@@ -79,7 +80,8 @@ def test_the_gate_is_judged_and_saved_as_any_other(whole: Path) -> None:
     assert gate.manifest.head == report["best"]
     memory = gate.memory()
     assert memory is not None
-    assert {"planted", "seam", "bare", "ground", "scans", "soil"} <= set(memory.sources)
+    drawn = {kind + DRAWN for kind in ("planted", "seam", "bare", "ground")}
+    assert {*drawn, "scans", "soil"} <= set(memory.sources)
 
 
 def test_killed_while_it_draws_it_goes_on_to_the_same_gate(
