@@ -37,7 +37,7 @@ def test_verdicts_are_by_the_thresholds_in_force(
     for path, (verdict, reasons) in verdicts(round_).items():
         answer = judge.check(path)
         assert (verdict, reasons) == (answer.verdict, [one.code.value for one in answer.reasons])
-    assert round_.info.policy == judge.policy.model_dump()
+    assert round_.info.policy == judge.rules.policy.model_dump()
     nearest = sorted(
         round_.scores(), key=lambda line: (abs(line["plant_probability"] - 0.02), line["id"])
     )[:4]
