@@ -185,14 +185,18 @@ def limited(fold: Fold, name: str, limit: float) -> dict[bool, tuple[float, floa
     return {label: tuple(np.mean(pairs, axis=0)) for label, pairs in shares.items()}
 
 
-def same_false_accepts(every: list[Fold], name: str, fused: bool, part: float) -> NDArray:
+def same_false_accepts(every: list[Fold], scores: list[NDArray], part: float) -> NDArray:
     """Share of plants kept of each unit, where on average so many others are let through.
 
     Every source by what never saw it, all units alike, one limit for all.
+
+    Args:
+        every: the folds.
+        scores: of what each left out; lower is more familiar.
+        part: of the others that are let through.
     """
     plants, others = [], []
-    for fold in every:
-        out, _ = fold.of(name, fused)
+    for fold, out in zip(every, scores, strict=True):
         for label, units in ((True, plants), (False, others)):
             if names := [source for source in fold.sources if fold.has_plants(source) == label]:
                 units.append([-out[fold.left_out.source == source] for source in names])
@@ -226,7 +230,8 @@ def summary(every: list[Fold], fused: bool) -> str:
             by_figure = np.array([np.mean(unit, axis=0) for unit in of_units if unit]).T
             cells += [f"{np.mean(areas):.3f}" for areas in by_figure[:2]]
             cells += map(mean, by_figure[2:])
-        cells += [mean(same_false_accepts(every, name, fused, part)) for part in (0.025, 0.05)]
+        scores = [fold.of(name, fused)[0] for fold in every]
+        cells += [mean(same_false_accepts(every, scores, part)) for part in (0.025, 0.05)]
         rows.append(cells)
     header = ["detector"]
     for what in ("others never seen", "plants never seen"):
@@ -258,6 +263,7 @@ def by_source(every: list[Fold], names: list[str]) -> str:
 def switched_on(every: list[Fold]) -> str:
     """What a limit beside the threshold of P(plant) does to sources never seen."""
     rows = []
+    logits = [fold.scores["logit"][: len(fold.left_out)] for fold in every]  # as they are accepted
     for name in DETECTORS:
         if name in ("logit", "energy"):
             continue
@@ -268,7 +274,7 @@ def switched_on(every: list[Fold]) -> str:
                 for label in (True, False)
                 for column in np.array([one[label] for one in found if label in one]).T
             ]
-            columns.append(same_false_accepts(every, "logit", False, float(columns[-1].mean())))
+            columns.append(same_false_accepts(every, logits, float(columns[-1].mean())))
             rows.append([name, scale, *map(mean, columns)])
     header = ["limit on", "chosen on", "plants kept without", "with"]
     header += ["false accepts without", "with"]
