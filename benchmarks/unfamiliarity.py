@@ -18,6 +18,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import click
@@ -43,6 +44,8 @@ LIMIT = 0.99
 """Share of the plants that are to be within a limit, those that it is chosen on."""
 SCALES = "known plants", "plants of other sources left out"
 """On which a limit may be chosen."""
+SERVED = "plants against others, by the memory"
+"""What a gate that is served adds to its logit."""
 
 
 @dataclass(frozen=True)
@@ -170,45 +173,53 @@ def limit_of(every: list[Fold], fold: Fold, name: str, scale: str) -> float:
     return float(np.quantile(scores, LIMIT, weights=weights, method="inverted_cdf"))
 
 
-def limited(fold: Fold, name: str, limit: float) -> dict[bool, tuple[float, float]]:
-    """Shares accepted without and with a limit on one detector, by class; means of its sources.
-
-    Accepted without is what the logit accepts at 0.
-    """
-    out, _ = fold.of(name, fused=False)
-    accepted = -fold.scores["logit"][: len(out)] >= 0
-    shares: dict[bool, list[tuple[float, float]]] = {}
-    for source in fold.sources:
-        mine = fold.left_out.source == source
-        pair = float(np.mean(accepted[mine])), float(np.mean((accepted & (out <= limit))[mine]))
-        shares.setdefault(fold.has_plants(source), []).append(pair)
-    return {label: tuple(np.mean(pairs, axis=0)) for label, pairs in shares.items()}
-
-
-def same_false_accepts(every: list[Fold], scores: list[NDArray], part: float) -> NDArray:
-    """Share of plants kept of each unit, where on average so many others are let through.
-
-    Every source by what never saw it, all units alike, one limit for all.
+def accepted_by_unit(
+    every: list[Fold], accepted: list[NDArray[np.bool_]], *, plants: bool
+) -> NDArray[np.float64]:
+    """Share of a class that is accepted of each unit, the mean of its sources.
 
     Args:
         every: the folds.
-        scores: of what each left out; lower is more familiar.
-        part: of the others that are let through.
+        accepted: of what each left out.
+        plants: which class.
     """
-    plants, others = [], []
-    for fold, out in zip(every, scores, strict=True):
-        for label, units in ((True, plants), (False, others)):
-            if names := [source for source in fold.sources if fold.has_plants(source) == label]:
-                units.append([-out[fold.left_out.source == source] for source in names])
+    shares = [
+        [
+            np.mean(mine[fold.left_out.source == source])
+            for source in fold.sources
+            if fold.has_plants(source) == plants
+        ]
+        for fold, mine in zip(every, accepted, strict=True)
+    ]
+    return np.array([np.mean(unit) for unit in shares if unit])
 
-    def passed(unit: list[NDArray], limit: float) -> float:
-        return float(np.mean([np.mean(one >= limit) for one in unit]))
 
-    limits = np.unique(np.concatenate([one for unit in others for one in unit]))
-    let_through = np.mean([[passed(unit, limit) for limit in limits] for unit in others], axis=0)
-    allowed = limits[let_through <= part]
-    limit = allowed[0] if len(allowed) else np.inf
-    return np.array([passed(unit, limit) for unit in plants])
+def limit_at(every: list[Fold], scores: list[NDArray], part: float) -> float:
+    """The highest score up to which, on average over units, at most so many others are accepted.
+
+    Args:
+        every: the folds.
+        scores: of what each left out; lower is more familiar. One limit holds for all.
+        part: of the others.
+    """
+    others = zip(every, scores, strict=True)
+    found = np.unique(np.concatenate([score[~fold.left_out.plant] for fold, score in others]))
+
+    def accepts(limit: float) -> float:
+        within = [score <= limit for score in scores]
+        return float(accepted_by_unit(every, within, plants=False).mean())
+
+    low, high = 0, len(found)  # the more is accepted the higher the limit
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (middle + 1, high) if accepts(found[middle]) <= part else (low, middle)
+    return float(found[low - 1]) if low else -np.inf
+
+
+def same_false_accepts(every: list[Fold], scores: list[NDArray], part: float) -> NDArray:
+    """Share of plants kept of each unit, where on average so many others are let through."""
+    limit = limit_at(every, scores, part)
+    return accepted_by_unit(every, [score <= limit for score in scores], plants=True)
 
 
 def summary(every: list[Fold], fused: bool) -> str:
@@ -261,24 +272,36 @@ def by_source(every: list[Fold], names: list[str]) -> str:
 
 
 def switched_on(every: list[Fold]) -> str:
-    """What a limit beside the threshold of P(plant) does to sources never seen."""
+    """What a limit beside the threshold of P(plant) does to sources never seen.
+
+    Beside the logit, accepted from 0 on; and beside the logit with what the memory says, as a gate
+    is served, accepted from where as many others are let through.
+    """
+    logits = [fold.scores["logit"][: len(fold.left_out)] for fold in every]
+    served = [fold.of(SERVED, fused=True)[0] for fold in every]
+    others = accepted_by_unit(every, [score <= 0 for score in logits], plants=False).mean()
     rows = []
-    logits = [fold.scores["logit"][: len(fold.left_out)] for fold in every]  # as they are accepted
-    for name in DETECTORS:
-        if name in ("logit", "energy"):
-            continue
-        for scale in SCALES:
-            found = [limited(one, name, limit_of(every, one, name, scale)) for one in every]
-            columns = [
-                column
-                for label in (True, False)
-                for column in np.array([one[label] for one in found if label in one]).T
+    for what, scores, limit, scales in (
+        ("logit", logits, 0.0, SCALES),
+        ("logit + memory", served, limit_at(every, served, float(others)), SCALES[1:]),
+    ):
+        without = [score <= limit for score in scores]
+        for name, scale in product(DETECTORS, scales):
+            if name in ("logit", "energy"):
+                continue
+            both = [
+                mine & (fold.of(name, fused=False)[0] <= limit_of(every, fold, name, scale))
+                for fold, mine in zip(every, without, strict=True)
             ]
-            columns.append(same_false_accepts(every, logits, float(columns[-1].mean())))
-            rows.append([name, scale, *map(mean, columns)])
-    header = ["limit on", "chosen on", "plants kept without", "with"]
-    header += ["false accepts without", "with"]
-    header += ["plants kept by a higher threshold instead"]
+            columns = [
+                accepted_by_unit(every, accepted, plants=plants)
+                for plants in (True, False)
+                for accepted in (without, both)
+            ]
+            columns.append(same_false_accepts(every, scores, float(columns[-1].mean())))
+            rows.append([what, name, scale, *map(mean, columns)])
+    header = ["beside", "limit on", "chosen on", "plants kept without", "with"]
+    header += ["false accepts without", "with", "plants kept by a higher threshold instead"]
     return markdown(header, rows)
 
 
