@@ -141,7 +141,7 @@ def photos_by_split(
         split: only this one. If it is train, val or test, photos that name no split are divided as
             `train` divides them; else these form the split `ALL`.
         known: what a gate has learned from: such photos, and those that show the same, stand in
-            splits of their own, the last.
+            splits of their own, the first: of the last one tables tell every source.
 
     Raises:
         TrainingDataError: if there is nothing to evaluate on.
@@ -164,7 +164,7 @@ def photos_by_split(
             f"No usable photo in the split {split} of {data} ({len(bad)} could not be used{why}); "
             f"it has the splits {', '.join(found)}."
         )
-    order = [name for name in (*FRACTIONS, ALL, CHOSEN_ON, TRAINED_ON) if name in parts]
+    order = [name for name in (TRAINED_ON, CHOSEN_ON, *FRACTIONS, ALL) if name in parts]
     return {name: tuple(parts[name]) for name in order}, bad
 
 

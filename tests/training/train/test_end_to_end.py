@@ -151,8 +151,9 @@ def test_evaluate_gives_the_figures_of_training(
     whole, alone = report["models"]
     assert (whole["name"], alone["name"]) == ("gate", "network alone")
     assert "| network alone |" in table.read_text()
+    assert "By source, all:" in table.read_text()  # no source is told of by what was learned
     # Photos that it has learned from are apart; the rest is the test split of training.
-    assert list(alone["splits"]) == ["all", "chosen on", "trained on"]
+    assert list(alone["splits"]) == ["trained on", "chosen on", "all"]
     assert sum(split["at_half"]["count"] for split in alone["splits"].values()) == 56
     assert alone["threshold"] == best["threshold"]
     for name, split in (("all", "test"), ("chosen on", "val")):

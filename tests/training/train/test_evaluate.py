@@ -133,6 +133,7 @@ def test_what_shows_the_same_as_a_training_photo_stands_with_it(
         "test": ["2.jpg"],
         TRAINED_ON: ["1.jpg"],
     }
+    assert list(found)[-1] == "test"  # of the last one tables tell every source
 
 
 def test_the_test_split_of_its_own_folder_is_what_training_reported(
