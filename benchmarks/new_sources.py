@@ -13,6 +13,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from types import SimpleNamespace
 
 import click
@@ -28,7 +29,7 @@ from plantood.training.fitting.unseen import UNSEEN, judge_unseen, unseen_of
 from plantood.training.judging.decision.rule import Rule, Unseen
 from plantood.training.judging.evaluation import Scored
 from plantood.training.judging.metrics import cross_entropy
-from plantood.training.judging.unseen import LEAST, Accepted, accepted_shares
+from plantood.training.judging.unseen import Accepted, accepted_shares, by_unit
 from plantood.training.photos.data import LabelledPhoto
 from plantood.training.photos.dataset import Dataset, Photos
 from plantood.training.photos.division.units import units_of
@@ -126,10 +127,8 @@ def _figures(one: Unseen, rule: Rule) -> tuple[float, ...]:
 
 def _mean(shares: list[Accepted], label: str) -> float:
     """Of the units of one class that have a say."""
-    mine = {one.source: one for one in shares if one.label == label}
-    told = [name for name, one in mine.items() if one.count >= LEAST] or list(mine)
-    units = [[mine[name].share for name in unit & set(told)] for unit in units_of(told, TOGETHER)]
-    return float(np.mean([np.mean(unit) for unit in units]))
+    units = by_unit([one for one in shares if one.label == label], TOGETHER)
+    return fmean(map(fmean, units))
 
 
 def table(every: dict[int, dict[tuple[str, str], list[list[float]]]]) -> str:

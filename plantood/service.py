@@ -153,7 +153,7 @@ class PlantGate:
         rules = Rules.of(self.gate, settings)
         self.judge = Judge(rules, self.network.score, settings, self.network.describe)
         self.scorer_lives = Probe(self._scorer_answers, LIFE_SECONDS)
-        prometheus.announce(self.gate.tag, self.gate.manifest.backbone, self.gate.manifest.head)
+        prometheus.announce(self.gate)
 
     @bentoml.on_startup
     def end_before_the_scorer(self) -> None:

@@ -114,7 +114,7 @@ class ServiceDoor:
 def _judge(score: Score, settings: Settings, describe: Describe, tag: str | None = None) -> Judge:
     """A judge with its scorer elsewhere, by the gate model of a tag, or the settings' own."""
     model = gate_of(settings, tag)
-    prometheus.announce(model.tag, model.manifest.backbone, model.manifest.head)
+    prometheus.announce(model)
     return _until_the_end(Judge(Rules.of(model, settings), score, settings, describe))
 
 

@@ -127,8 +127,7 @@ class Gate:
 
     def announce(self) -> None:
         """Say in the metrics of this process which gate model judges."""
-        manifest = self._model.manifest
-        prometheus.announce(self.tag, manifest.backbone, manifest.head)
+        prometheus.announce(self._model)
 
     def check(self, photo: Photo, language: str | None = None) -> Verdict:
         """Judge one photo.

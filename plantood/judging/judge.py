@@ -15,8 +15,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -167,17 +167,14 @@ class Judge:
             self._capture.offer(data, verdict)
         return Judged(verdict, prepared.image, prepared.error)
 
-    @contextmanager
-    def _place(self) -> Iterator[None]:
+    def _place(self) -> AbstractContextManager[None]:
         """A place in the queue; a photo for which there is none is counted as without a score."""
-        with ExitStack() as until_judged:
-            try:
-                until_judged.enter_context(self._queue.place())
-            except GateUnavailable as full:
-                prometheus.SCORER_ERRORS.inc()
-                logger.warning("The photo was turned away at once: %s", full.detail)
-                raise
-            yield
+        try:
+            return self._queue.place()
+        except GateUnavailable as full:
+            prometheus.SCORER_ERRORS.inc()
+            logger.warning("The photo was turned away at once: %s", full.detail)
+            raise
 
     async def _prepared(
         self, photo: PhotoInput, keep: bool, context: dict[str, Any]

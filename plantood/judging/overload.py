@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from plantood.judging.failures import FailureKind, GateUnavailable
 
@@ -31,9 +31,8 @@ class Queue:
         """Seconds that a photo would take which came now."""
         return (self._in_hand + 1) * self._seconds_a_photo
 
-    @contextmanager
-    def place(self) -> Iterator[None]:
-        """One photo's place, for as long as it is being judged.
+    def place(self) -> AbstractContextManager[None]:
+        """One photo's place, to be taken at once, for as long as it is being judged.
 
         Raises:
             GateUnavailable: It would have to wait too long.
@@ -48,6 +47,10 @@ class Queue:
                 f"{self._in_hand} photos are in hand, {self._seconds_a_photo:.3f} s each, and the "
                 f"last one left {standstill:.1f} s ago",
             )
+        return self._taken(came)
+
+    @contextmanager
+    def _taken(self, came: float) -> Iterator[None]:
         self._in_hand += 1
         try:
             yield

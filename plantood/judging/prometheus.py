@@ -20,6 +20,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 
 from plantood.bentoml_private import count_in, metrics_folder
 from plantood.errors import SettingsError
+from plantood.model.entry import GateModel
 from plantood.settings import variable
 from plantood.verdict import ReasonCode, Verdict
 
@@ -78,12 +79,13 @@ COMPOSED_METRICS: tuple[MetricWrapperBase, ...] = (GATE_ERRORS,)
 """Of a service with the gate in front."""
 
 
-def announce(model: str, backbone: str, head: str) -> None:
+def announce(gate: GateModel) -> None:
     """Say which gate model judges, and start every verdict's count at zero.
 
     Without the zeros the first refusal of a kind would be invisible to ``rate()``.
     """
-    GATE_INFO.labels(model=model, backbone=backbone, head=head).set(1)
+    about = gate.manifest
+    GATE_INFO.labels(model=gate.tag, backbone=about.backbone, head=about.head).set(1)
     VERDICTS.labels(verdict="accept", reason=NO_REASON)
     for code in set(ReasonCode) - {ReasonCode.GATE_UNAVAILABLE}:  # no photo was judged so
         VERDICTS.labels(verdict="retake", reason=code.value)

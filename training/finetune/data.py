@@ -226,7 +226,7 @@ def gather(
         left_out=sides.left_out,
         bad=tuple(bad),
         crossings=division.crossings,
-        groups=dict(zip((p.sha256 for p in division.photos), division.groups, strict=True)),
+        groups=division.group_of,
     )
     return Gathered(
         dataset=dataset,

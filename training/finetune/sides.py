@@ -62,7 +62,7 @@ def split_sides(
                 for name in ("train", "val")
             )
         )
-    groups = dict(zip((p.sha256 for p in division.photos), division.groups, strict=True))
+    groups = division.group_of
     set_aside = {groups[digest] for digest in aside}
     trained, chosen = set(), set()
     for photo in division.photos:

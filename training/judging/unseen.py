@@ -7,7 +7,7 @@ belong together count as one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -82,18 +82,30 @@ def unseen_table(
             for source in sorted(counts)
         ]
         if counts:
-            told = [name for name in counts if counts[name] >= LEAST] or list(counts)
-            units = [unit & set(told) for unit in units_of(told, together)]
-            means = [
-                mean([fmean(shares[name].share for name in unit) for unit in units])
-                for shares in by_name
-            ]
-            rows.append([_mean_of(len(units), len(told)), figure, "", *means])
+            units = [by_unit(shares.values(), together) for shares in by_name]
+            means = [mean(list(map(fmean, of_units))) for of_units in units]
+            rows.append([_mean_of(units[0]), figure, "", *means])
     return ["source left out", "figure", "photos", *columns], rows
 
 
-def _mean_of(units: int, sources: int) -> str:
-    return f"mean of {sources} sources{'' if units == sources else f' in {units} units'}"
+def by_unit(shares: Collection[Accepted], together: Together) -> list[list[float]]:
+    """Shares of the sources of one class, those that count as one together.
+
+    Sources of hardly any photos are left out, unless there are no others.
+    """
+    share_of = {one.source: one.share for one in shares if one.count >= LEAST} or {
+        one.source: one.share for one in shares
+    }
+    return [
+        [share_of[name] for name in sorted(unit & share_of.keys())]
+        for unit in units_of(share_of, together)
+    ]
+
+
+def _mean_of(units: Sequence[Sequence[float]]) -> str:
+    sources = sum(map(len, units))
+    of_units = "" if len(units) == sources else f" in {len(units)} units"
+    return f"mean of {sources} sources{of_units}"
 
 
 def _told(one: Accepted) -> str:

@@ -13,6 +13,7 @@ from plantood.model.policy import Policy, with_overrides
 from plantood.model.runtime import usable_cpus
 from plantood.photo.images import Limits
 from plantood.settings import Settings, naming
+from plantood.tags import LATEST, tag_of
 from plantood.training.common.gates import find_gate
 from plantood.training.files.paths import spelled
 from plantood.training.mining.alike import fingerprints
@@ -109,13 +110,12 @@ def mine_photos(options: MineOptions) -> Round:
 
 def _tag(options: MineOptions, settings: Settings) -> str:
     """The gate asked for; a round that was begun with the latest one goes on with that one."""
-    asked = options.gate or settings.gate
-    name, _, version = asked.partition(":")
-    if version in ("", "latest") and (options.out / INFO).exists():
+    asked = tag_of(options.gate or settings.gate)
+    if asked.version == LATEST and (options.out / INFO).exists():
         begun = Round.open(options.out).info.gate
-        if begun.partition(":")[0] == name:
+        if tag_of(begun).name == asked.name:
             return begun
-    return asked
+    return str(asked)
 
 
 def _open(options: MineOptions, gate: GateModel, policy: Policy, limits: Limits) -> Round:

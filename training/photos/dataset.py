@@ -198,7 +198,7 @@ def load_dataset(data: str | Path, settings: DataSettings, cache: Path) -> Datas
         bad=tuple(bad),
         crossings=division.crossings,
         crossed=crossed,
-        groups=dict(zip((photo.sha256 for photo in division.photos), division.groups, strict=True)),
+        groups=division.group_of,
         together=settings.together,
     )
     if settings.left_out:

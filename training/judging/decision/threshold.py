@@ -151,11 +151,12 @@ def choose_threshold(
         counting = source_weights(y, sources)
         worth = np.where(y == 1, _effective(counting * (y == 1)), _effective(counting * (y != 1)))
         units = np.unique(list(groups or sources), return_inverse=True)[1]
-    scenes = round(float(worth[y == 1].sum())), round(float(worth[y != 1].sum()))
-    counted = (plants, others) if sources is not None else scenes
+    scenes = None
+    if groups is not None and sources is None:
+        scenes = round(float(worth[y == 1].sum())), round(float(worth[y != 1].sum()))
     threshold = (
         bayes
-        if min(counted) < FEWEST
+        if min(scenes or (plants, others)) < FEWEST
         else _nearest_good_one(
             y, p, worth, costs, units=units, towards=bayes, standard_errors=standard_errors
         )
@@ -176,7 +177,7 @@ def choose_threshold(
         plants=plants,
         others=others,
         share_of_others=float(share),
-        scenes=None if sources is not None or groups is None else scenes,
+        scenes=scenes,
     )
 
 

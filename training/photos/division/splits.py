@@ -26,6 +26,11 @@ class Division:
     groups: tuple[int, ...]
     """Number of the group of each of the photos: near-duplicates and what shares a `group`."""
 
+    @property
+    def group_of(self) -> dict[str, int]:
+        """The same by the digest of the photo."""
+        return {p.sha256: group for p, group in zip(self.photos, self.groups, strict=True)}
+
 
 def split_of(digest: str) -> str:
     """The split that a content digest falls into; the same on every machine and for ever.
