@@ -52,10 +52,16 @@ def folder(module: str, depth: int) -> str:
     return ".".join(module.removesuffix(".__init__").split(".")[:depth])
 
 
+WHOLE = 9
+"""A depth that no module reaches."""
+
+
 @pytest.mark.parametrize(
-    ("within", "depth"), [("plantood", 2), ("plantood.training", 3)], ids=["plantood", "training"]
+    ("within", "depth"),
+    [("plantood", 2), ("plantood.training", 3), ("plantood", WHOLE)],
+    ids=["plantood", "training", "modules"],
 )
-def test_no_two_folders_import_each_other(within: str, depth: int) -> None:
+def test_no_two_import_each_other(within: str, depth: int) -> None:
     below: dict[str, set[str]] = defaultdict(set)
     for module in MODULES:
         for other in imported(module):

@@ -12,12 +12,13 @@ import bentoml
 
 from plantood.arguments import ensure_seconds, ensure_status_of_refusals
 from plantood.bentoml_private import APIMethod
+from plantood.compose.call import call_gated
 from plantood.compose.front import Front
 from plantood.compose.gate import OnGateError, ensure_outcome
 from plantood.compose.gates import look_for_gates
-from plantood.compose.request import input_of
-from plantood.compose.response import output_of, own_output, status_of_refusals
-from plantood.compose.signature import Signature, read_signature
+from plantood.compose.method.request import input_of
+from plantood.compose.method.response import output_of, own_output, status_of_refusals
+from plantood.compose.method.signature import Signature, read_signature
 from plantood.http.protocol import bound_connections
 from plantood.judging import prometheus
 from plantood.verdict import Verdict
@@ -153,7 +154,7 @@ def gated(
 
     async def checked_first(self: Any, *args: Any, **kwargs: Any) -> Any:
         given = signature.given(args, kwargs)
-        return await front.call(self, given, signature.language_named(args, kwargs))
+        return await call_gated(front, self, given, signature.language_named(args, kwargs))
 
     method: Any = functools.update_wrapper(checked_first, func)
     method.front = front

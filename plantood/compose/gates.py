@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import anyio
 import bentoml
@@ -19,6 +19,7 @@ from plantood.bento.gate_reference import GateReference, gate_of
 from plantood.bento.packing import served_gate
 from plantood.bentoml_private import is_startup_hook, look_at_services, service_of
 from plantood.compose.doors import way_to
+from plantood.compose.front import Front
 from plantood.compose.gate import ComposedGate
 from plantood.errors import PlantoodError, SettingsError
 from plantood.judging.gate import Gate
@@ -26,9 +27,6 @@ from plantood.judging.judge import Judge
 from plantood.judging.rules import decode_threads, decoders
 from plantood.photo.decoding import Decoders
 from plantood.settings import Settings
-
-if TYPE_CHECKING:
-    from plantood.compose.front import Front
 
 _HOOK = "~gates"
 """BentoML runs hooks in the order of their names: this one after all that may make a gate."""

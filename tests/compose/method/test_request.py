@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 
-from plantood.compose.request import GatedInput, Sent, input_of
-from plantood.compose.signature import read_signature
+from plantood.compose.method.request import GatedInput, Sent, input_of
+from plantood.compose.method.signature import read_signature
 from plantood.refusals import RequestRefused
 from tests.strangers import FORMS, KINDS, request
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field
 
 from plantood import Gate
 from plantood.compose import ComposedGate, RemoteGate, Verdict, gated
-from plantood.compose.signature import read_signature
+from plantood.compose.method.signature import read_signature
 from plantood.errors import PhotoNotFound, SettingsError, UnreadablePhoto
 from plantood.judging.failures import GateUnavailable
 from plantood.model.entry import open_gate

@@ -11,7 +11,7 @@ import pytest
 from bentoml import IODescriptor
 from pydantic import BaseModel
 
-from plantood.compose.response import output_of, own_output
+from plantood.compose.method.response import output_of, own_output
 from plantood.verdict import Verdict
 
 RETAKE = Verdict(verdict="retake", model="plantood-gate:later").model_dump(mode="json")

@@ -14,7 +14,7 @@ from starlette.datastructures import UploadFile
 from starlette.requests import ClientDisconnect, Request
 
 from plantood.bentoml_private import keeping
-from plantood.compose.signature import Signature
+from plantood.compose.method.signature import Signature
 from plantood.http.admission import ensure_plain
 from plantood.http.inputs import PhotoFile, PhotosInput, is_of_the_bento
 from plantood.http.room import settings_of_process

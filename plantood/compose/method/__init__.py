@@ -1,0 +1,1 @@
+"""A gated method as others see it: its parameters, its request and its response."""
