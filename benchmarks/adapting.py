@@ -39,10 +39,10 @@ from numpy.typing import NDArray
 from benchmarks.embedded import Embedded, embedded_photos
 from benchmarks.starter_folds import FoldGate, gates_by_fold
 from plantood.defaults import GATE_NAME
-from plantood.model.calibration import logit
-from plantood.model.correction import Correction
 from plantood.model.entry import open_gate
-from plantood.model.memory import Memory, unit
+from plantood.model.parts.calibration import logit
+from plantood.model.parts.correction import Correction
+from plantood.model.parts.memory import Memory, unit
 from plantood.model.starter import starter_dir
 from plantood.training.adapt.correction.correct import (
     NewPhotos,

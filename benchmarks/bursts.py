@@ -23,7 +23,7 @@ from plantood.model.starter import starter_dir
 from plantood.photo.images import load_image, to_model_input
 from plantood.training.common.intervals import share
 from plantood.training.common.tables import markdown, write_between_markers
-from plantood.training.fitting.features import batches_of
+from plantood.training.features.cache import batches_of
 from plantood.training.mining.alike import LEAST_CORRELATION, LEAST_COSINE
 from plantood.training.photos.data import LabelledPhoto
 from plantood.training.photos.hashes import (

@@ -16,14 +16,14 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from plantood.model.calibration import logit
 from plantood.model.entry import open_gate
-from plantood.model.memory import unit
+from plantood.model.parts.calibration import logit
+from plantood.model.parts.memory import unit
 from plantood.model.starter import starter_dir
 from plantood.training.common.settings import DataSettings
 from plantood.training.common.shared import shared_dir
+from plantood.training.features.scoring import score_photos
 from plantood.training.files.atomic import write_atomic
-from plantood.training.fitting.scoring import score_photos
 from plantood.training.photos.data import LABELS, LabelledPhoto
 from plantood.training.photos.dataset import load_dataset
 

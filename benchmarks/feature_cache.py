@@ -82,9 +82,9 @@ def main(photos: int, backbone: str, loop_epochs: int, write: Path | None) -> No
 
 def measure(count: int, backbone_name: str, loop_epochs: int, folder: Path) -> str:
     """The table, as Markdown."""
-    from plantood.training.fitting.extractor import open_extractor
+    from plantood.training.features.extractor import open_extractor
+    from plantood.training.features.scoring import some_photos
     from plantood.training.fitting.phases import HeadTrainer
-    from plantood.training.fitting.scoring import some_photos
     from plantood.training.network.backbones import BACKBONES, build_backbone
     from plantood.training.photos.dataset import Dataset
     from plantood.training.process.determinism import make_deterministic

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.embedded import embedded_public
-from plantood.model.calibration import sigmoid
+from plantood.model.parts.calibration import sigmoid
 from plantood.training.common.intervals import share
 from plantood.training.common.tables import markdown, write_between_markers
 from plantood.training.judging.decision.guarantee import guaranteed_threshold

@@ -22,8 +22,8 @@ from plantood.model.starter import starter_dir
 from plantood.training.common.intervals import share
 from plantood.training.common.shared import VARIABLE, shared_dir
 from plantood.training.common.tables import markdown, write_between_markers
+from plantood.training.features.scoring import score_photos
 from plantood.training.files.atomic import write_bytes
-from plantood.training.fitting.scoring import score_photos
 from plantood.training.judging.wrong_labels import find_label_errors
 from plantood.training.photos.data import LabelledPhoto, find_data
 from plantood.training.photos.division.splits import joined_groups

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from plantood.model.memory import remember
-from plantood.model.neighbours import Neighbours
+from plantood.model.parts.memory import remember
+from plantood.model.parts.neighbours import Neighbours
 
 Vectors = NDArray[np.float64]
 Score = Callable[[Vectors], Vectors]
@@ -100,7 +100,7 @@ def plants_against_others(known: Known) -> Score:
 
 
 def plants_against_others_remembered(known: Known) -> Score:
-    """The same by the memory of a gate, see :mod:`plantood.model.neighbours`."""
+    """The same by the memory of a gate, see :mod:`plantood.model.parts.neighbours`."""
     memory = remember(
         known.x, known.logits(known.x), known.plant, known.source.tolist(), known.weights
     )

@@ -10,7 +10,7 @@ from PIL import Image
 from rich.progress import track
 
 from benchmarks import bad_photos, overlays
-from plantood.model.policy import Policy, quality_reasons
+from plantood.model.parts.policy import Policy, quality_reasons
 from plantood.photo.images import LoadedImage, load_image, load_whole
 from plantood.photo.quality import SIDE, highlights, measure, reduced, shadows, sharpness
 from plantood.training.common.intervals import share

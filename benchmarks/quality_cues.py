@@ -22,7 +22,7 @@ from rich.progress import track
 
 from benchmarks import bad_photos
 from benchmarks.quality_around import at_phone_size, caught_around, lost_around, reasons
-from plantood.model.policy import Policy, quality_reasons
+from plantood.model.parts.policy import Policy, quality_reasons
 from plantood.photo.images import LoadedImage, load_image
 from plantood.photo.quality import measure
 from plantood.training.common.intervals import share

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from plantood.model.calibration import Calibration
-from plantood.model.memory import Memory
-from plantood.model.neighbours import Neighbours
+from plantood.model.parts.calibration import Calibration
+from plantood.model.parts.memory import Memory
+from plantood.model.parts.neighbours import Neighbours
 from plantood.training.common.settings import DataSettings
-from plantood.training.fitting.extractor import extractor_for
+from plantood.training.features.extractor import extractor_for
 from plantood.training.fitting.probe import Probe
 from plantood.training.judging.decision.rule import Rule
 from plantood.training.network.backbones import build_backbone

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     )
     from plantood.judging.failures import GateUnavailable
     from plantood.judging.gate import Gate
-    from plantood.model.neighbours import Neighbour
+    from plantood.model.parts.neighbours import Neighbour
     from plantood.model.runtime import usable_cpus
     from plantood.model.starter import starter_dir
     from plantood.photo.images import Limits, LoadedImage, load_image, to_model_input
@@ -45,7 +45,7 @@ _HOMES = {
     "GateUnavailable": "plantood.judging.failures",
     "Limits": "plantood.photo.images",
     "LoadedImage": "plantood.photo.images",
-    "Neighbour": "plantood.model.neighbours",
+    "Neighbour": "plantood.model.parts.neighbours",
     "PhotoFileError": "plantood.errors",
     "PhotoNotFound": "plantood.errors",
     "PhotoTooLarge": "plantood.errors",

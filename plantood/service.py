@@ -28,10 +28,10 @@ from plantood.bento.packing import pin_packed_gate, served_gate
 from plantood.bento.renewal import RenewConnections
 from plantood.bentoml_private import has_trace_exporter
 from plantood.errors import PlantoodError, SettingsError
+from plantood.http.apps.gate import PlantGateService
+from plantood.http.apps.scorer import NoInput, ScoreInput, ScorerService
 from plantood.http.body import why_not_the_farmer
-from plantood.http.gate_app import PlantGateService
 from plantood.http.inputs import CheckBatchInput, CheckInput
-from plantood.http.scorer_app import NoInput, ScoreInput, ScorerService
 from plantood.judging import prometheus
 from plantood.judging.judge import Judge, ServiceScorer
 from plantood.judging.probe import Probe

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from plantood.model.entry import MANIFEST, MEMORY, GateModel, open_gate, sha256
-from plantood.model.memory import remember
+from plantood.model.parts.memory import remember
 from plantood.model.starter import starter_dir
 from plantood.photo.images import Photo, load_image, to_model_input
 

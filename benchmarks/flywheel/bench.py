@@ -19,16 +19,16 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from plantood.model.calibration import logit
-from plantood.model.memory import Memory
-from plantood.model.neighbours import Neighbours
+from plantood.model.parts.calibration import logit
+from plantood.model.parts.memory import Memory
+from plantood.model.parts.neighbours import Neighbours
 from plantood.training.common.settings import CostSettings, DataSettings, FitSettings
 from plantood.training.common.shared import VARIABLE, shared_dir
 from plantood.training.common.tables import write_between_markers
+from plantood.training.features.extractor import Extractor, extractor_for
 from plantood.training.finetune import data as collections
 from plantood.training.finetune.rule import ParentRule, judged_alike
 from plantood.training.finetune.settings import held_like_parent
-from plantood.training.fitting.extractor import Extractor, extractor_for
 from plantood.training.fitting.phases import HeadTrainer
 from plantood.training.judging.evaluation import Evaluation, Scored
 from plantood.training.judging.outcomes import confusion

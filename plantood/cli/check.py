@@ -17,7 +17,7 @@ from plantood.errors import PlantoodError
 
 if TYPE_CHECKING:
     from plantood.judging.gate import Gate
-    from plantood.model.neighbours import Neighbour
+    from plantood.model.parts.neighbours import Neighbour
     from plantood.verdict import Reason, Verdict
 
     Judged = tuple[Verdict, tuple[Neighbour, ...] | None]

@@ -14,7 +14,7 @@ from plantood.bentoml_private import object_of
 from plantood.compose.front import Front
 from plantood.compose.gate import ComposedGate
 from plantood.compose.gates import ServiceGates, fronts_of
-from plantood.http.app import EdgeApp, EdgeService
+from plantood.http.apps.edge import EdgeApp, EdgeService
 from plantood.http.openapi import Gated, complete_gated
 
 GATES = ("PlantGate", "PlantScorer")

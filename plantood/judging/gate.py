@@ -35,7 +35,7 @@ from plantood.judging.messages import Messages
 from plantood.judging.prepare import Prepared, finish, ms_since, prepare_photo
 from plantood.judging.rules import Rules, decoders
 from plantood.model.entry import GateModel
-from plantood.model.neighbours import NEAREST, Neighbour, Neighbours
+from plantood.model.parts.neighbours import NEAREST, Neighbour, Neighbours
 from plantood.photo.decoding import Work
 from plantood.photo.images import Admit, Limits, Photo, load_image, to_model_input
 from plantood.settings import Settings

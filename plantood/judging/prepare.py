@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from plantood.errors import PhotoTooLarge, UnreadablePhoto
 from plantood.judging.messages import Messages
-from plantood.model.policy import Policy, explain, reasons_to_retake
+from plantood.model.parts.policy import Policy, explain, reasons_to_retake
 from plantood.photo.images import Admit, Limits, LoadedImage, Photo, load_image, to_model_input
 from plantood.photo.quality import measure
 from plantood.verdict import Quality, ReasonCode, Verdict

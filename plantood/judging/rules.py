@@ -13,7 +13,7 @@ from plantood.judging import prometheus
 from plantood.judging.capture.destination import ensure_usable
 from plantood.judging.messages import Messages
 from plantood.model.entry import GateModel
-from plantood.model.policy import Policy, with_overrides
+from plantood.model.parts.policy import Policy, with_overrides
 from plantood.model.runtime import usable_cpus
 from plantood.photo.decoding import HEAVY_SHARE, Decoders
 from plantood.photo.images import Limits

@@ -19,13 +19,13 @@ from typing import Any, Literal, TypeVar
 from pydantic import ValidationError
 
 from plantood.errors import GateModelCorrupt, GateModelError, GateModelNotFound
-from plantood.model.arrays import MOST_BYTES
-from plantood.model.calibration import Calibration
-from plantood.model.correction import Correction
 from plantood.model.manifest import GateManifest, TrainingData
-from plantood.model.memory import Memory
-from plantood.model.neighbours import Neighbours
-from plantood.model.policy import Policy
+from plantood.model.parts.arrays import MOST_BYTES
+from plantood.model.parts.calibration import Calibration
+from plantood.model.parts.correction import Correction
+from plantood.model.parts.memory import Memory
+from plantood.model.parts.neighbours import Neighbours
+from plantood.model.parts.policy import Policy
 from plantood.model.runtime import Scorer
 
 T = TypeVar("T")

@@ -7,8 +7,8 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from plantood.model.calibration import Calibration
-from plantood.model.policy import Policy
+from plantood.model.parts.calibration import Calibration
+from plantood.model.parts.policy import Policy
 
 FORMAT_VERSION: Final = 1
 ACCURACY_LOW, ACCURACY_HIGH = "accuracy_low", "accuracy_high"

@@ -17,9 +17,9 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # its official builds repor
 import onnxruntime as ort
 
 from plantood.errors import GateModelCorrupt
-from plantood.model.calibration import Calibration
-from plantood.model.correction import Correction
-from plantood.model.neighbours import Neighbours
+from plantood.model.parts.calibration import Calibration
+from plantood.model.parts.correction import Correction
+from plantood.model.parts.neighbours import Neighbours
 
 #: Photos per forward pass. Beyond it the time per photo no longer falls and the memory, which
 #: the runtime keeps, only grows; larger batches are scored in pieces.

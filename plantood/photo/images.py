@@ -34,7 +34,7 @@ from plantood.photo import cost, pixels
 from plantood.photo.cost import SHORTER_SIDE, Admit, Limits
 from plantood.photo.formats import exif, jpeg, signatures
 from plantood.photo.formats.bare import Bare
-from plantood.photo.formats.strip import bare
+from plantood.photo.strip import bare
 
 __all__ = [
     "FORMATS",

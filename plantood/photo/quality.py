@@ -1,8 +1,9 @@
 """What can be measured on a photo before the network sees it: pixels in, numbers out.
 
 Every cue is measured on luma at one size (longest side ``SIDE``), so that an original and a copy
-reduced to a few hundred pixels give the same number. Thresholds are the policy's
-(:mod:`plantood.model.policy`); ``docs/quality.md`` says how often each refuses good and bad photos.
+reduced to a few hundred pixels give the same number. Thresholds are those of
+the policy (:mod:`plantood.model.parts.policy`); ``docs/quality.md`` says how often each refuses
+good and bad photos.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ SERVICE = """
 import os
 import bentoml
 from plantood import PlantoodError
-from plantood.http.app import EdgeService
+from plantood.http.apps.edge import EdgeService
 
 @bentoml.service(service_class=EdgeService, workers=2)
 class Detector:

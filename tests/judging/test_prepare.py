@@ -3,7 +3,7 @@ from __future__ import annotations
 from plantood.errors import PhotoTooLarge, UnreadablePhoto
 from plantood.judging.messages import Messages
 from plantood.judging.prepare import finish, prepare_photo
-from plantood.model.policy import Policy
+from plantood.model.parts.policy import Policy
 from plantood.photo.images import Limits
 from plantood.verdict import ReasonCode
 from tests.conftest import SAMPLES

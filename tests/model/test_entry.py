@@ -14,8 +14,6 @@ import pytest
 
 from plantood.errors import GateModelCorrupt, GateModelError, GateModelNotFound
 from plantood.judging.gate import Gate
-from plantood.model.calibration import Calibration
-from plantood.model.correction import Correction
 from plantood.model.entry import (
     BACKBONE,
     CARD,
@@ -32,9 +30,11 @@ from plantood.model.entry import (
     write_entry,
 )
 from plantood.model.manifest import TrainingData
-from plantood.model.memory import Memory, remember
-from plantood.model.neighbours import Neighbours
-from plantood.model.policy import Policy
+from plantood.model.parts.calibration import Calibration
+from plantood.model.parts.correction import Correction
+from plantood.model.parts.memory import Memory, remember
+from plantood.model.parts.neighbours import Neighbours
+from plantood.model.parts.policy import Policy
 from plantood.model.starter import starter_dir
 from plantood.model.store import load_gate, save_gate
 from tests.conftest import SAMPLES

@@ -157,7 +157,7 @@ def test_vnni_is_read_from_the_cpus_flags(tmp_path: Path) -> None:
 
 def test_it_needs_only_onnxruntime_and_numpy() -> None:
     code = (
-        "import sys, plantood.model.runtime, plantood.model.neighbours\n"
+        "import sys, plantood.model.runtime, plantood.model.parts.neighbours\n"
         "heavy = ('bentoml', 'tensorflow', 'keras', 'PIL', 'pydantic', 'onnx')\n"
         "print([m for m in heavy if m in sys.modules])"
     )

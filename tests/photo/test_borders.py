@@ -9,7 +9,7 @@ from PIL import Image
 from benchmarks import bad_photos, overlays
 from benchmarks.overlays import CASES, Overlay
 from benchmarks.quality_around import reasons
-from plantood.model.policy import Policy, quality_reasons
+from plantood.model.parts.policy import Policy, quality_reasons
 from plantood.photo.borders import border, captions, picture_box, strokes
 from plantood.photo.images import load_image
 from plantood.photo.quality import measure

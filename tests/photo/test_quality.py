@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from benchmarks import bad_photos
-from plantood.model.policy import Policy, quality_reasons
+from plantood.model.parts.policy import Policy, quality_reasons
 from plantood.photo.images import load_image
 from plantood.photo.quality import (
     SIDE,

@@ -12,7 +12,7 @@ import httpx
 import numpy as np
 import pytest
 
-from plantood.http.scorer_app import ScoreInput
+from plantood.http.apps.scorer import ScoreInput
 from tests.security.payloads import Evil, forged_array, large_memo
 from tests.service.server import GATE, ROOT, Server, environment, launch
 

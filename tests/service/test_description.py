@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 
-from plantood.model.policy import Policy
+from plantood.model.parts.policy import Policy
 from plantood.verdict import Verdict
 from tests.service import openapi
 

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from plantood.model.entry import open_gate, write_entry
-from plantood.model.memory import remember
-from plantood.model.policy import Policy
+from plantood.model.parts.memory import remember
+from plantood.model.parts.policy import Policy
 from plantood.model.store import save_gate
 from plantood.training.photos.data import LabelledPhoto
 from plantood.training.photos.hashes import LOOK

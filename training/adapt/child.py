@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from plantood.errors import TrainingDataError
-from plantood.model.correction import Correction
 from plantood.model.entry import BACKBONE, HEAD, KERAS, GateModel, write_entry
-from plantood.model.memory import Memory
+from plantood.model.parts.correction import Correction
+from plantood.model.parts.memory import Memory
 from plantood.training.adapt.correction.correct import photo_weights
 from plantood.training.adapt.judge import Judged
 from plantood.training.adapt.photos import Given

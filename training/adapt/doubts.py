@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from plantood.model.calibration import sigmoid
 from plantood.model.entry import MANIFEST, GateModel, sha256
+from plantood.model.parts.calibration import sigmoid
 from plantood.training.adapt.correction.fit import Vector
 from plantood.training.adapt.photos import Given, alike
 from plantood.training.judging.relabel import WRONG_LABELS, contradictory_twins, write_doubted

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from plantood.model.calibration import sigmoid
-from plantood.model.correction import Correction
-from plantood.model.memory import Memory
+from plantood.model.parts.calibration import sigmoid
+from plantood.model.parts.correction import Correction
+from plantood.model.parts.memory import Memory
 from plantood.training.adapt.correction.correct import NewPhotos, memory_logits
 from plantood.training.adapt.correction.fit import Vector
 from plantood.training.adapt.terms import Terms

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plantood.errors import TrainingDataError
-from plantood.model.calibration import logit
 from plantood.model.entry import GateModel
 from plantood.model.manifest import TrainingData
+from plantood.model.parts.calibration import logit
 from plantood.training.adapt.correction.correct import NewPhotos
+from plantood.training.features.cache import BATCH, batches_of, read_input
 from plantood.training.files.paths import spelled
-from plantood.training.fitting.features import BATCH, batches_of, read_input
 from plantood.training.judging.seen import seen_by
 from plantood.training.photos.account import ensure_photos, read_usable
 from plantood.training.photos.data import Found, LabelledPhoto

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from plantood.model.calibration import logit, sigmoid
-from plantood.model.correction import Correction
 from plantood.model.entry import GateModel
-from plantood.model.memory import Memory
+from plantood.model.parts.calibration import logit, sigmoid
+from plantood.model.parts.correction import Correction
+from plantood.model.parts.memory import Memory
 from plantood.training.common.settings import CostSettings
 from plantood.training.judging.decision.threshold import bayes_threshold
 from plantood.training.judging.outcomes import share_shift

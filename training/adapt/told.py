@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from plantood.model.memory import Memory
+from plantood.model.parts.memory import Memory
 from plantood.training.adapt.correction.correct import NewPhotos
 from plantood.training.adapt.judge import Figures, Judged, enough_to_choose, remembered_to_choose
 from plantood.training.adapt.terms import Terms

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from plantood.model.calibration import Calibration
 from plantood.model.entry import GateModel
+from plantood.model.parts.calibration import Calibration
 from plantood.training.common.settings import CostSettings
 from plantood.training.judging.decision.calibration import FittedCalibration, fit_calibration
 from plantood.training.judging.decision.rule import VALIDATION, Rule

@@ -14,6 +14,9 @@ from plantood.model.entry import MANIFEST, GateModel, sha256
 from plantood.model.runtime import Scorer
 from plantood.model.store import finish_save, store_dir
 from plantood.training.common.gates import find_gate
+from plantood.training.features.extractor import Extractor, extractor_for
+from plantood.training.features.room import ensure_room, ensure_room_to_save
+from plantood.training.features.scoring import score_splits
 from plantood.training.files.disk import ensure_writable
 from plantood.training.finetune.child import publish_child, quantization
 from plantood.training.finetune.compare import Judgement, judge
@@ -27,11 +30,8 @@ from plantood.training.finetune.data import (
 from plantood.training.finetune.report import promise_notes, write_judgement
 from plantood.training.finetune.rule import ParentRule, judged_alike
 from plantood.training.finetune.settings import REJECTED, FinetuneOptions, held_like_parent
-from plantood.training.fitting.extractor import Extractor, extractor_for
 from plantood.training.fitting.fit import read_arrays, write_arrays
 from plantood.training.fitting.phases import HeadTrainer, TrainedHead
-from plantood.training.fitting.room import ensure_room, ensure_room_to_save
-from plantood.training.fitting.scoring import score_splits
 from plantood.training.judging.audit import audit_lines
 from plantood.training.judging.evaluation import Evaluation, Scored, scored_splits
 from plantood.training.judging.relabel import WRONG_LABELS, write_wrong_labels

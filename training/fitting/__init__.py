@@ -1,1 +1,1 @@
-"""From photos to features, and from features to a head."""
+"""From the features of photos to a head."""

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from plantood.training.common.settings import FitSettings
+from plantood.training.features.cache import FeatureRows
 from plantood.training.files.atomic import write_atomic
-from plantood.training.fitting.features import FeatureRows
 from plantood.training.fitting.losses import WeightedBinaryCrossentropy, mean_loss
 from plantood.training.judging.outcomes import confusion
 from plantood.training.process.parallel import map_in_order

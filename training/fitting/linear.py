@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plantood.errors import TrainingDataError
-from plantood.model.arrays import unit
+from plantood.model.parts.arrays import unit
 from plantood.training.common.settings import PENALTIES, CostSettings, FitSettings
-from plantood.training.fitting.features import FeatureCache
+from plantood.training.features.cache import FeatureCache
 from plantood.training.fitting.fit import FitResult, accuracy
 from plantood.training.fitting.losses import WeightedBinaryCrossentropy, loss_of, mean_loss
 from plantood.training.fitting.probe import Probe, fit_path

@@ -16,7 +16,7 @@ from plantood.errors import TrainingDataError
 from plantood.model.runtime import usable_cpus
 from plantood.photo.images import load_image, to_model_input
 from plantood.training.common.settings import LEARNING_RATES, LINEAR_HEADS, FitSettings
-from plantood.training.fitting.features import FeatureCache, read_input
+from plantood.training.features.cache import FeatureCache, read_input
 from plantood.training.fitting.fit import (
     Batches,
     FitResult,

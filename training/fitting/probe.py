@@ -22,7 +22,7 @@ from scipy.optimize import minimize
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from plantood.model.calibration import sigmoid
+from plantood.model.parts.calibration import sigmoid
 
 Vectors = NDArray[np.float32]
 PENALTY = 0.3

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from plantood.errors import UnreadablePhoto
 from plantood.model.runtime import Scorer
 from plantood.photo.images import Limits, load_image, to_model_input
-from plantood.training.fitting.features import batches_of
+from plantood.training.features.cache import batches_of
 from plantood.training.mining.engines.scoring import BATCH
 from plantood.training.photos.hashes import (
     BLOCK,

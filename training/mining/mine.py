@@ -9,7 +9,7 @@ from typing import Literal
 
 from plantood.errors import GateModelError, RoundError
 from plantood.model.entry import MANIFEST, GateModel, sha256
-from plantood.model.policy import Policy, with_overrides
+from plantood.model.parts.policy import Policy, with_overrides
 from plantood.model.runtime import usable_cpus
 from plantood.photo.images import Limits
 from plantood.settings import Settings, naming

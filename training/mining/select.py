@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from plantood.errors import RoundError
-from plantood.model.neighbours import Neighbour
+from plantood.model.parts.neighbours import Neighbour
 from plantood.training.files.atomic import write_bytes, write_csv
 from plantood.training.judging.audit import AUDIT
 from plantood.training.mining.alike import Fingerprints, alike_to_earlier

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from plantood.model.policy import Policy, explain, quality_reasons
+from plantood.model.parts.policy import Policy, explain, quality_reasons
 from plantood.photo.images import load_image
 from plantood.photo.quality import measure
 from plantood.training.negatives.windows import Square, empty_squares

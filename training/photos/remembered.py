@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from plantood.model.memory import Memory, remember
+from plantood.model.parts.memory import Memory, remember
 from plantood.training.photos.dataset import Photos, labels_of
 from plantood.training.photos.division.balance import sample_weights
 

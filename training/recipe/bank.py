@@ -17,13 +17,13 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from plantood.model.arrays import unit
-from plantood.model.memory import DRAWN, Memory, remember
+from plantood.model.parts.arrays import unit
+from plantood.model.parts.memory import DRAWN, Memory, remember
 from plantood.model.runtime import usable_cpus
+from plantood.training.features.cache import embed
+from plantood.training.features.extractor import Extractor
 from plantood.training.files.atomic import write_text
 from plantood.training.files.disk import ensure_free
-from plantood.training.fitting.extractor import Extractor
-from plantood.training.fitting.features import embed
 from plantood.training.process.progress import track
 from plantood.training.recipe.draw import draw_picture
 from plantood.training.recipe.roles import Cuts

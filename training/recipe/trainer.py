@@ -12,16 +12,16 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from plantood.model.memory import Memory
-from plantood.model.neighbours import Neighbours
+from plantood.model.parts.memory import Memory
+from plantood.model.parts.neighbours import Neighbours
 from plantood.training.common.settings import (
     RECIPE_PENALTY,
     FitSettings,
     RecipeSettings,
     TrainOptions,
 )
-from plantood.training.fitting.extractor import Extractor
-from plantood.training.fitting.features import FeatureCache
+from plantood.training.features.cache import FeatureCache
+from plantood.training.features.extractor import Extractor
 from plantood.training.fitting.fit import read_arrays, write_arrays
 from plantood.training.fitting.linear import embeddings_of, judging_weights, weights_of_classes
 from plantood.training.fitting.losses import loss_of, mean_loss

@@ -9,8 +9,8 @@ import numpy as np
 
 from plantood.judging.gate import Gate
 from plantood.model.entry import GateModel
-from plantood.model.neighbours import Neighbour, Neighbours
-from plantood.training.fitting.features import FeatureCache
+from plantood.model.parts.neighbours import Neighbour, Neighbours
+from plantood.training.features.cache import FeatureCache
 from plantood.training.photos.data import LabelledPhoto
 from plantood.training.photos.dataset import Photos, labels_of
 from plantood.training.photos.remembered import remember_photos

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plantood.errors import RoundError
-from plantood.model.neighbours import Neighbour
+from plantood.model.parts.neighbours import Neighbour
 from plantood.training.files.atomic import write_csv
 
 COLUMNS = (

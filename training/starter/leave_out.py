@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from plantood.model.calibration import sigmoid
+from plantood.model.parts.calibration import sigmoid
 from plantood.training.common.settings import CostSettings
 from plantood.training.judging.decision.rule import Unseen
 from plantood.training.photos.division.units import Together, units_of

@@ -11,8 +11,8 @@ from typing import Any
 from plantood.errors import TrainingDataError
 from plantood.model.entry import GateModel
 from plantood.training.common.gates import find_gate
+from plantood.training.features.scoring import score_splits
 from plantood.training.files.disk import ensure_writable
-from plantood.training.fitting.scoring import score_splits
 from plantood.training.judging.evaluation import Evaluation
 from plantood.training.judging.seen import Seen, seen_by
 from plantood.training.photos.account import Account, read_usable

@@ -15,11 +15,11 @@ import numpy as np
 from plantood.errors import TrainingDataError
 from plantood.training.common.settings import LINEAR_HEADS, CostSettings, TrainOptions
 from plantood.training.common.tables import Row, markdown
+from plantood.training.features.extractor import extractor_for
+from plantood.training.features.room import ensure_room
 from plantood.training.files.atomic import write_text
 from plantood.training.files.disk import ensure_writable
-from plantood.training.fitting.extractor import extractor_for
 from plantood.training.fitting.phases import HeadTrainer
-from plantood.training.fitting.room import ensure_room
 from plantood.training.fitting.unseen import Said
 from plantood.training.judging.decision.threshold import ChosenThreshold
 from plantood.training.judging.evaluation import Evaluation, Scored

@@ -11,14 +11,14 @@ from typing import Any, Literal, TypeVar
 import keras
 import numpy as np
 
-from plantood.model.calibration import Calibration, logit, sigmoid
 from plantood.model.entry import BACKBONE, HEAD, KERAS, write_entry
 from plantood.model.manifest import ACCURACY_HIGH, ACCURACY_LOW, TrainingData
-from plantood.model.memory import Memory
-from plantood.model.neighbours import Neighbours
-from plantood.model.policy import Policy
+from plantood.model.parts.calibration import Calibration, logit, sigmoid
+from plantood.model.parts.memory import Memory
+from plantood.model.parts.neighbours import Neighbours
+from plantood.model.parts.policy import Policy
 from plantood.model.runtime import Scorer
-from plantood.training.fitting.scoring import CHECK_PHOTOS, score_photos, some_photos
+from plantood.training.features.scoring import CHECK_PHOTOS, score_photos, some_photos
 from plantood.training.judging.evaluation import Evaluation
 from plantood.training.network.backbones import BACKBONES
 from plantood.training.network.export import export_gate

@@ -9,16 +9,16 @@ from pathlib import Path
 
 from plantood.model.entry import BACKBONE, HEAD
 from plantood.model.manifest import TrainingData
-from plantood.model.memory import Memory
-from plantood.model.neighbours import Neighbours
+from plantood.model.parts.memory import Memory
+from plantood.model.parts.neighbours import Neighbours
 from plantood.model.runtime import Scorer
 from plantood.model.store import list_gates, save_gate, verify_gate
 from plantood.training.common.settings import CostSettings, GuaranteeSettings, TrainOptions
+from plantood.training.features.scoring import score_splits
 from plantood.training.files.atomic import write_json
 from plantood.training.files.paths import spelled
 from plantood.training.fitting.fit import read_arrays, write_arrays
 from plantood.training.fitting.phases import HeadTrainer
-from plantood.training.fitting.scoring import score_splits
 from plantood.training.judging.evaluation import Evaluation, Scored
 from plantood.training.judging.seen import Seen
 from plantood.training.photos.dataset import Dataset, Photos, labels_digest

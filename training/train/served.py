@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plantood.model.entry import GateModel
-from plantood.model.policy import Policy, reasons_to_retake
+from plantood.model.parts.policy import Policy, reasons_to_retake
 from plantood.photo.images import load_image, to_model_input
 from plantood.photo.quality import measure
 from plantood.training.common.intervals import share
 from plantood.training.common.tables import Row
-from plantood.training.fitting.features import BATCH
+from plantood.training.features.cache import BATCH
 from plantood.training.judging.evaluation import Scored
 from plantood.training.photos.data import CLASS_NAMES, LabelledPhoto
 from plantood.training.photos.dataset import Photos, labels_of

@@ -9,10 +9,10 @@ from typing import Any
 
 from plantood.model.store import store_dir
 from plantood.training.common.settings import FitSettings, TrainOptions
+from plantood.training.features.extractor import Extractor, extractor_for
+from plantood.training.features.room import ensure_room, ensure_room_to_save
 from plantood.training.files.disk import ensure_writable
-from plantood.training.fitting.extractor import Extractor, extractor_for
 from plantood.training.fitting.phases import HeadTrainer, TrainedHead
-from plantood.training.fitting.room import ensure_room, ensure_room_to_save
 from plantood.training.judging.evaluation import Evaluation, scored_splits
 from plantood.training.judging.relabel import WRONG_LABELS, write_wrong_labels
 from plantood.training.network.backbones import build_backbone

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from plantood.model.calibration import Calibration, logit
 from plantood.model.entry import BACKBONE, HEAD, open_gate, write_entry
-from plantood.model.memory import remember
-from plantood.model.neighbours import Neighbours
-from plantood.model.policy import Policy
+from plantood.model.parts.calibration import Calibration, logit
+from plantood.model.parts.memory import remember
+from plantood.model.parts.neighbours import Neighbours
+from plantood.model.parts.policy import Policy
 from plantood.model.runtime import Scorer
 from plantood.model.store import save_gate
 from plantood.photo.images import to_model_input

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from plantood.model.calibration import sigmoid
-from plantood.model.correction import Correction
-from plantood.model.memory import DRAWN, Memory, remember
+from plantood.model.parts.calibration import sigmoid
+from plantood.model.parts.correction import Correction
+from plantood.model.parts.memory import DRAWN, Memory, remember
 from plantood.training.adapt.correction.correct import (
     NewPhotos,
     fit_correction,

@@ -16,8 +16,8 @@ from click.testing import CliRunner
 
 from plantood.cli import main
 from plantood.errors import TrainingDataError
-from plantood.model.calibration import logit, sigmoid
 from plantood.model.entry import MEMORY, open_gate, write_entry
+from plantood.model.parts.calibration import logit, sigmoid
 from plantood.model.store import damage, list_gates, load_gate, save_gate, store_dir
 from plantood.photo.images import to_model_input
 from plantood.training.adapt.child import memory_of
@@ -26,7 +26,7 @@ from plantood.training.adapt.run import adapt
 from plantood.training.adapt.settings import AdaptOptions
 from plantood.training.adapt.terms import Terms
 from plantood.training.common.settings import CostSettings
-from plantood.training.fitting.features import read_input
+from plantood.training.features.cache import read_input
 from plantood.training.judging.decision.guarantee import guaranteed_threshold
 from plantood.training.rounds.labels import Decision
 from tests.service.tiny_gate import SIZE

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from plantood.model.calibration import sigmoid
-from plantood.model.memory import Memory, remember
+from plantood.model.parts.calibration import sigmoid
+from plantood.model.parts.memory import Memory, remember
 from plantood.training.adapt.correction.correct import none
 from plantood.training.adapt.terms import Terms
 from plantood.training.common.settings import CostSettings

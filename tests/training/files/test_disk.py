@@ -20,9 +20,9 @@ from click.testing import CliRunner, Result
 from plantood.cli import INTERRUPTED, main
 from plantood.errors import SettingsError
 from plantood.training.common.settings import TrainOptions
+from plantood.training.features.room import ensure_room, ensure_room_for_graphs, ensure_room_to_save
 from plantood.training.files import disk
 from plantood.training.files.disk import ensure_writable
-from plantood.training.fitting.room import ensure_room, ensure_room_for_graphs, ensure_room_to_save
 from plantood.training.process.run import hold
 from plantood.training.review.log import DecisionLog
 from plantood.training.train.evaluate import evaluate_gate

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from plantood.model.calibration import sigmoid
+from plantood.model.parts.calibration import sigmoid
 from plantood.training.common.settings import CostSettings
 from plantood.training.finetune.compare import Comparison, Judgement, compare_gates, judge
 from plantood.training.finetune.report import change_table, judgement_markdown

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from plantood.model.calibration import Calibration, logit
 from plantood.model.entry import BACKBONE, HEAD, write_entry
+from plantood.model.parts.calibration import Calibration, logit
 from plantood.model.runtime import Scorer
 from plantood.model.store import load_gate, save_gate
 from plantood.training.common.settings import FitSettings
+from plantood.training.features.scoring import score_photos
 from plantood.training.finetune.run import finetune
 from plantood.training.finetune.settings import FinetuneOptions
-from plantood.training.fitting.scoring import score_photos
 from tests.training.finetune.conftest import Flywheel
 
 

@@ -18,13 +18,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from plantood.cli import main
-from plantood.model.calibration import Calibration
 from plantood.model.entry import BACKBONE, HEAD, KERAS, write_entry
-from plantood.model.policy import Policy
+from plantood.model.parts.calibration import Calibration
+from plantood.model.parts.policy import Policy
 from plantood.model.runtime import Scorer
 from plantood.model.store import list_gates, load_gate, save_gate
 from plantood.training.common.settings import PENALTIES
-from plantood.training.fitting.scoring import score_photos
+from plantood.training.features.scoring import score_photos
 from plantood.training.judging.decision.rule import LEFT_OUT
 from plantood.training.judging.seen import seen_by
 from plantood.training.photos.data import CLASS_NAMES, find_data

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from plantood.model.calibration import Calibration
+from plantood.model.parts.calibration import Calibration
 from plantood.training.common.intervals import FEWEST
 from plantood.training.judging.decision.calibration import FittedCalibration
 from plantood.training.judging.decision.guarantee import Guarantee, guaranteed_threshold

@@ -17,7 +17,7 @@ from plantood.cli import main
 from plantood.errors import GateModelNotFound, SettingsError
 from plantood.model.entry import BACKBONE, HEAD, KERAS, write_entry
 from plantood.model.manifest import TrainingData
-from plantood.model.policy import Policy
+from plantood.model.parts.policy import Policy
 from plantood.model.starter import starter_dir
 from plantood.model.store import save_gate
 from plantood.training.judging.evaluation import Evaluation, Scored

@@ -19,7 +19,7 @@ class Shrunk:
 
 @dataclass(frozen=True)
 class TinyExtractor:
-    """As much of `plantood.training.fitting.extractor.Extractor` as the bank uses."""
+    """As much of `plantood.training.features.extractor.Extractor` as the bank uses."""
 
     digest: str = "tiny"
     scorer: Shrunk = field(default_factory=Shrunk)

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from plantood.cli import main
-from plantood.model.memory import DRAWN
+from plantood.model.parts.memory import DRAWN
 from plantood.model.store import load_gate
 from tests.training.killed import kill_when
 from tests.training.recipe.pictures import SOIL, TABLE, ellipse, leaf_photo, save, textured

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from plantood.cli import main
 from plantood.model.store import load_gate
 from plantood.training.common.settings import DataSettings
-from plantood.training.fitting.scoring import score_photos
+from plantood.training.features.scoring import score_photos
 from plantood.training.judging.decision.rule import LEFT_OUT
 from plantood.training.judging.metrics import cross_entropy
 from plantood.training.photos.dataset import labels_of, load_dataset

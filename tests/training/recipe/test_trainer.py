@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from plantood.errors import UnreadablePhoto
-from plantood.model.neighbours import Neighbours
+from plantood.model.parts.neighbours import Neighbours
 from plantood.training.common.settings import FitSettings, RecipeSettings, TrainOptions
 from plantood.training.photos.dataset import Dataset, Photos
 from plantood.training.photos.division.folds import source_folds

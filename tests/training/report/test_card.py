@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from plantood.model.calibration import Calibration
+from plantood.model.parts.calibration import Calibration
 from plantood.training.common.settings import CostSettings
 from plantood.training.finetune.rule import ParentRule, judged_alike
 from plantood.training.judging.decision.rule import LEFT_OUT

@@ -10,7 +10,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from plantood.model.calibration import Calibration
+from plantood.model.parts.calibration import Calibration
 from plantood.training.judging.decision.calibration import FittedCalibration
 from plantood.training.judging.evaluation import Evaluation, Scored
 from plantood.training.report import charts

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from plantood.model.neighbours import Neighbour
+from plantood.model.parts.neighbours import Neighbour
 from plantood.training.common.output import print_results
 from plantood.training.common.settings import DataSettings
 from plantood.training.common.tables import AT, console_table

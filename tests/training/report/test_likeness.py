@@ -7,7 +7,7 @@ import numpy as np
 
 from plantood.model.entry import open_gate
 from plantood.model.store import load_gate
-from plantood.training.fitting.features import FeatureCache
+from plantood.training.features.cache import FeatureCache
 from plantood.training.report.likeness import SHOWN, by_features, by_gate, spoken
 from tests.service.tiny_gate import build
 from tests.training.conftest import make_photo, write_photo

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from plantood.model.neighbours import Neighbour
+from plantood.model.parts.neighbours import Neighbour
 from plantood.training.review.log import DecisionLog
 from plantood.training.review.tally import Entry
 from plantood.training.rounds.labels import Decision

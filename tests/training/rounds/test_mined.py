@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from plantood.errors import RoundError
-from plantood.model.neighbours import Neighbour
+from plantood.model.parts.neighbours import Neighbour
 from plantood.training.rounds.mined import read_mined, write_mined
 from tests.training.rounds.photos import photo
 

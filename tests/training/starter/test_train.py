@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from plantood.model.arrays import unit
-from plantood.model.calibration import logit
 from plantood.model.entry import KERAS, open_gate, sha256
+from plantood.model.parts.arrays import unit
+from plantood.model.parts.calibration import logit
 from plantood.model.starter import starter_dir
 from plantood.training.common.settings import DataSettings
-from plantood.training.fitting.features import read_input
+from plantood.training.features.cache import read_input
 from plantood.training.fitting.probe import Probe
 from plantood.training.judging.seen import seen_by
 from plantood.training.photos.dataset import load_dataset

@@ -15,9 +15,9 @@ from plantood.training.common.settings import (
     GuaranteeSettings,
     TrainOptions,
 )
-from plantood.training.fitting.features import read_input
+from plantood.training.features.cache import read_input
+from plantood.training.features.scoring import score_splits
 from plantood.training.fitting.fit import read_arrays
-from plantood.training.fitting.scoring import score_splits
 from plantood.training.judging import metrics
 from plantood.training.judging.evaluation import Evaluation, Scored
 from plantood.training.judging.seen import seen_by

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from plantood.model.calibration import sigmoid
+from plantood.model.parts.calibration import sigmoid
 from plantood.training.common.settings import CostSettings
 from plantood.training.judging.evaluation import Evaluation, Scored
 from plantood.training.judging.metrics import cross_entropy

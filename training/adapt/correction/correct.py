@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from plantood.model.arrays import Floats
-from plantood.model.calibration import sigmoid
-from plantood.model.correction import Correction
-from plantood.model.memory import Memory
+from plantood.model.parts.arrays import Floats
+from plantood.model.parts.calibration import sigmoid
+from plantood.model.parts.correction import Correction
+from plantood.model.parts.memory import Memory
 from plantood.training.adapt.correction.fit import Vector, fit_logistic
 
 SHARE = 0.5

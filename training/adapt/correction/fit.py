@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from plantood.model.calibration import sigmoid
+from plantood.model.parts.calibration import sigmoid
 
 Vector = NDArray[np.float64]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from plantood.model.calibration import sigmoid
-from plantood.model.correction import Correction
-from plantood.model.memory import Memory
+from plantood.model.parts.calibration import sigmoid
+from plantood.model.parts.correction import Correction
+from plantood.model.parts.memory import Memory
 from plantood.training.adapt.correction.correct import PENALTY, NewPhotos, fit_correction
 from plantood.training.judging.decision.threshold import FEWEST
 from plantood.training.judging.metrics import cross_entropy

@@ -17,7 +17,7 @@ from sklearn.model_selection import (
     StratifiedKFold,
 )
 
-from plantood.model.calibration import Calibration, logit, sigmoid
+from plantood.model.parts.calibration import Calibration, logit, sigmoid
 from plantood.training.judging.decision.threshold import FEWEST
 from plantood.training.judging.metrics import cross_entropy
 from plantood.training.judging.outcomes import share_shift, source_weights

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator
 
 from plantood.model.entry import GateModel
-from plantood.model.policy import Policy
+from plantood.model.parts.policy import Policy
 from plantood.photo.images import Limits
 from plantood.training.mining.engines.scoring import BATCH, Decoded, Judge, Outcome, decode
 from plantood.training.mining.worklist import Task

@@ -29,7 +29,7 @@ from plantood.defaults import with_extra
 from plantood.errors import SettingsError
 from plantood.model.entry import BACKBONE, CORRECTION, HEAD, MEMORY, GateModel
 from plantood.model.manifest import GateManifest
-from plantood.model.policy import Policy
+from plantood.model.parts.policy import Policy
 from plantood.photo.images import Limits
 from plantood.training.mining.engines.scoring import BATCH, Decoded, Judge, Outcome, decode
 from plantood.training.mining.worklist import Task

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plantood.errors import UnreadablePhoto
-from plantood.model.memory import Memory
-from plantood.model.neighbours import Neighbour, Neighbours
-from plantood.model.policy import Policy, reasons_to_retake
+from plantood.model.parts.memory import Memory
+from plantood.model.parts.neighbours import Neighbour, Neighbours
+from plantood.model.parts.policy import Policy, reasons_to_retake
 from plantood.model.runtime import MAX_BATCH, Scorer
 from plantood.photo.images import Limits, load_image, to_model_input
 from plantood.photo.quality import measure

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from plantood.model.correction import Correction
-from plantood.model.memory import Memory, remember, unit
+from plantood.model.parts.correction import Correction
+from plantood.model.parts.memory import Memory, remember, unit
 from plantood.training.adapt.correction.correct import (
     SHARE,
     NewPhotos,

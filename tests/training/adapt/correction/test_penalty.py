@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from plantood.model.memory import Memory, remember
+from plantood.model.parts.memory import Memory, remember
 from plantood.training.adapt.correction.correct import fit_correction, none
 from plantood.training.adapt.correction.penalty import FOLDS, PENALTIES, choose_penalty, parts
 from tests.training.adapt.correction.test_correct import CHANNELS, kept, photos

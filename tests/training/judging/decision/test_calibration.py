@@ -5,7 +5,7 @@ import pytest
 from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
-from plantood.model.calibration import Calibration
+from plantood.model.parts.calibration import Calibration
 from plantood.training.judging.decision.calibration import fit_calibration
 from plantood.training.judging.decision.threshold import FEWEST
 from plantood.training.judging.metrics import calibration_error

@@ -8,7 +8,7 @@ import bentoml
 import pytest
 
 from plantood.bento.errors import SetupError
-from plantood.http.app import EdgeService
+from plantood.http.apps.edge import EdgeService
 
 
 def timeout(**config: Any) -> Any:

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from plantood.bentoml_private import never_wait
-from plantood.http import scorer_app
-from plantood.http.scorer_app import ScoreInput
+from plantood.http.apps import scorer
+from plantood.http.apps.scorer import ScoreInput
 from plantood.refusals import RequestRefused
 from plantood.settings import MOST_PHOTOS
 from tests.damage import damaged
@@ -110,7 +110,7 @@ READ = """
 import resource, sys
 from plantood.refusals import RequestRefused
 from plantood.settings import MOST_PHOTOS
-from tests.http.test_scorer_app import received
+from tests.http.apps.test_scorer import received
 
 resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -141,7 +141,7 @@ def test_a_pickle_is_never_read() -> None:
 
 
 def test_nothing_around_the_scorer_knows_of_unpickling() -> None:
-    assert not {"pickle", "loads", "Unpickler"} & set(vars(scorer_app))
+    assert not {"pickle", "loads", "Unpickler"} & set(vars(scorer))
 
 
 async def _lone_ms(dispatcher: CorkDispatcher[Any, Any], burst: int) -> float:

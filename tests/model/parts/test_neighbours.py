@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.neighbors import NearestNeighbors
 
-from plantood.model.memory import Memory, remember, unit
-from plantood.model.neighbours import Neighbours
+from plantood.model.parts.memory import Memory, remember, unit
+from plantood.model.parts.neighbours import Neighbours
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from plantood.model.neighbours import Neighbours
+from plantood.model.parts.neighbours import Neighbours
 from plantood.model.runtime import Scorer, Scores
-from plantood.training.fitting.features import BATCH, batches_of, read_input
+from plantood.training.features.cache import BATCH, batches_of, read_input
 from plantood.training.judging.evaluation import Scored
 from plantood.training.photos.dataset import Photos
 from plantood.training.process.parallel import map_in_order

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from plantood.model.entry import BACKBONE, HEAD
 from plantood.model.runtime import Scorer
-from plantood.training.fitting.features import FeatureCache, weights_digest
-from plantood.training.fitting.room import ensure_room_for_graphs
-from plantood.training.fitting.scoring import CHECK_PHOTOS, some_photos
+from plantood.training.features.cache import FeatureCache, weights_digest
+from plantood.training.features.room import ensure_room_for_graphs
+from plantood.training.features.scoring import CHECK_PHOTOS, some_photos
 from plantood.training.network.backbones import BACKBONES
 from plantood.training.network.classifier import build_classifier
 from plantood.training.network.export import export_gate

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from plantood.model.arrays import Arrays, Floats, ensure_are, products, unit
-from plantood.model.calibration import logit, sigmoid
+from plantood.model.parts.arrays import Arrays, Floats, ensure_are, products, unit
+from plantood.model.parts.calibration import logit, sigmoid
 
 
 @dataclass(frozen=True)

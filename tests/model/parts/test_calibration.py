@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from plantood.model.calibration import EPSILON, Calibration
+from plantood.model.parts.calibration import EPSILON, Calibration
 
 
 def test_a_straight_line_in_the_logit() -> None:

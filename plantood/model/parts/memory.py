@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from plantood.model.arrays import Arrays, Floats, ensure_are, products, unit
+from plantood.model.parts.arrays import Arrays, Floats, ensure_are, products, unit
 
 DIRECTIONS = 256
 PICTURES = 6000

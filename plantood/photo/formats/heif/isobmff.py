@@ -11,8 +11,8 @@ from __future__ import annotations
 import struct
 
 from plantood.errors import UnreadablePhoto
-from plantood.photo.formats import av1, boxes
 from plantood.photo.formats.bare import Bare
+from plantood.photo.formats.heif import av1, boxes
 
 _METADATA = (b"Exif", b"mime", b"uri ")
 _UNKNOWN = b"none"

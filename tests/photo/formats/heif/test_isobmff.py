@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from plantood.errors import PhotoTooLarge, UnreadablePhoto
-from plantood.photo.formats import exif, isobmff
+from plantood.photo.formats import exif
+from plantood.photo.formats.heif import isobmff
 from plantood.photo.images import load_image
 from tests.photos import encode, heic, scene
 from tests.security import payloads

@@ -5,8 +5,9 @@ from __future__ import annotations
 from PIL import UnidentifiedImageError
 
 from plantood.errors import UnreadablePhoto
-from plantood.photo.formats import gif_bmp, isobmff, png, signatures, tiff, webp
+from plantood.photo.formats import gif_bmp, png, signatures, tiff, webp
 from plantood.photo.formats.bare import Bare
+from plantood.photo.formats.heif import isobmff
 
 
 def bare(data: bytes) -> Bare:

@@ -25,7 +25,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 
 from plantood.bentoml_private import PickleSerde, never_wait, object_of
-from plantood.http.app import EdgeApp, EdgeService
+from plantood.http.apps.edge import EdgeApp, EdgeService
 from plantood.http.inputs import is_of_the_bento
 from plantood.http.uploads import UploadLimit
 from plantood.refusals import RequestRefused

@@ -6,7 +6,13 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from plantood.errors import SettingsError
-from plantood.model.policy import Policy, explain, quality_reasons, score_reasons, with_overrides
+from plantood.model.parts.policy import (
+    Policy,
+    explain,
+    quality_reasons,
+    score_reasons,
+    with_overrides,
+)
 from plantood.settings import Settings
 from plantood.verdict import Quality, ReasonCode
 

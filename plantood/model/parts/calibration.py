@@ -17,7 +17,7 @@ class Calibration:
     """``logit' = slope * logit + margin * m + intercept``.
 
     The margin ``m`` says how much nearer a photo is to the plants that the gate remembers than to
-    all else (:attr:`plantood.model.neighbours.Distances.margin`). Without it the order of the
+    all else (:attr:`plantood.model.parts.neighbours.Distances.margin`). Without it the order of the
     photos stays what it was.
 
     Attributes:

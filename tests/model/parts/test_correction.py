@@ -7,8 +7,8 @@ from zipfile import BadZipFile
 import numpy as np
 import pytest
 
-from plantood.model import correction
-from plantood.model.correction import Correction
+from plantood.model.parts import correction
+from plantood.model.parts.correction import Correction
 
 
 def made(gain: float = 1.0, kernel: tuple[float, ...] = (0, 0), bias: float = 0.0) -> Correction:

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from plantood.training.fitting import features
-from plantood.training.fitting.features import FeatureCache, embed, weights_digest
+from plantood.training.features import cache as cache_module
+from plantood.training.features.cache import FeatureCache, embed, weights_digest
 from tests.training.conftest import SIZE, draw, make_photo, write_photo
 
 SHAPE = (2, 2, 3)
@@ -72,8 +72,8 @@ def test_infinite_features_are_bounded(tmp_path: Path) -> None:
 def test_fill_computes_only_what_is_missing_and_goes_on_after_a_kill(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(features, "BATCH", 2)
-    monkeypatch.setattr(features, "BLOCK", 4)
+    monkeypatch.setattr(cache_module, "BATCH", 2)
+    monkeypatch.setattr(cache_module, "BLOCK", 4)
     photos = [make_photo(f"{i}") for i in range(11)]
     photos = [
         type(p)(write_photo(tmp_path / f"{p.sha256}.png", 1, int(p.sha256)), 1, "s", None, p.sha256)

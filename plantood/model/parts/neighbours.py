@@ -13,8 +13,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from plantood.model.arrays import Floats, products
-from plantood.model.memory import Memory
+from plantood.model.parts.arrays import Floats, products
+from plantood.model.parts.memory import Memory
 
 NEIGHBOURS = 10
 PIECE = 1024

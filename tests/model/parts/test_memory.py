@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from plantood.model import memory
-from plantood.model.memory import Memory, remember, sample, unit
+from plantood.model.parts import memory
+from plantood.model.parts.memory import Memory, remember, sample, unit
 
 
 @pytest.fixture

@@ -17,10 +17,10 @@ from starlette.routing import BaseRoute, Route
 
 from plantood.bentoml_private import object_of
 from plantood.http import openapi
-from plantood.http.app import EdgeApp, EdgeService
+from plantood.http.apps.edge import EdgeApp, EdgeService
 from plantood.http.uploads import UploadLimit
 
-WEB = Path(__file__).parent / "web"
+WEB = Path(__file__).parents[1] / "web"
 
 
 def _inline_script() -> str:

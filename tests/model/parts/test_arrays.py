@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 
-from plantood.model.arrays import products
+from plantood.model.parts.arrays import products
 
 RNG = np.random.default_rng(0)
 ROWS = RNG.normal(size=(30, 16)).astype(np.float32)
@@ -32,9 +32,9 @@ def test_products_do_not_depend_on_who_else_is_asked_for() -> None:
 ASKED = """
 import json, time
 import numpy as np
-from plantood.model.correction import Correction
-from plantood.model.memory import remember
-from plantood.model.neighbours import Neighbours
+from plantood.model.parts.correction import Correction
+from plantood.model.parts.memory import remember
+from plantood.model.parts.neighbours import Neighbours
 
 rng = np.random.default_rng(0)
 rows = rng.normal(size=(3000, 512)).astype(np.float32)

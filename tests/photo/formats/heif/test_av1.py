@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plantood.errors import PhotoTooLarge, UnreadablePhoto
-from plantood.photo.formats import av1, isobmff
+from plantood.photo.formats.heif import av1, isobmff
 from plantood.photo.images import load_image
 from tests.photos import encode, scene
 from tests.security import payloads

@@ -1,0 +1,1 @@
+"""What a gate model has beside its graph."""

@@ -1,0 +1,1 @@
+"""HEIC and AVIF: boxes, and the tiles that a picture is made of."""

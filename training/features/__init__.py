@@ -1,0 +1,1 @@
+"""Photos to features of the frozen backbone, computed once."""
