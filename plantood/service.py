@@ -25,6 +25,7 @@ from plantood.bento.gate_reference import GateReference
 from plantood.bento.graceful import keep_sockets, outlive_other_services, remove_sockets_at_exit
 from plantood.bento.liveness import answers, runs_beside
 from plantood.bento.packing import pin_packed_gate, served_gate
+from plantood.bento.probe import Probe
 from plantood.bento.renewal import RenewConnections
 from plantood.bentoml_private import has_trace_exporter
 from plantood.errors import PlantoodError, SettingsError
@@ -34,7 +35,6 @@ from plantood.http.body import why_not_the_farmer
 from plantood.http.inputs import CheckBatchInput, CheckInput
 from plantood.judging import prometheus
 from plantood.judging.judge import Judge, ServiceScorer
-from plantood.judging.probe import Probe
 from plantood.judging.rules import Rules, servable_gate
 from plantood.model.store import load_gate
 from plantood.photo.forms import PhotoInput

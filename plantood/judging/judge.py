@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from plantood.bento.probe import Probe
 from plantood.errors import UnreadablePhoto
 from plantood.judging import prometheus
 from plantood.judging.capture.queue import Capture
@@ -36,7 +37,6 @@ from plantood.judging.failures import (
 )
 from plantood.judging.overload import Queue
 from plantood.judging.prepare import Prepared, finish, prepare_photo
-from plantood.judging.probe import Probe
 from plantood.judging.rules import Rules, decoders
 from plantood.photo.forms import PhotoInput, close, read
 from plantood.photo.images import Admit, LoadedImage, Photo

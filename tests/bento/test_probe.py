@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from plantood.judging.probe import Probe
+from plantood.bento.probe import Probe
 
 
 class Look:
