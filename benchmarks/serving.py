@@ -76,7 +76,7 @@ def save_gates(directory: Path, calibration: np.ndarray) -> dict[str, str]:
 
     from plantood.model.entry import write_entry
     from plantood.model.parts.policy import Policy
-    from plantood.model.store import save_gate
+    from plantood.model.saving import save_gate
     from plantood.training.network.backbones import BACKBONES, build_backbone
     from plantood.training.network.classifier import build_classifier
     from plantood.training.network.export import export_gate

@@ -15,6 +15,7 @@ import functools
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -255,6 +256,12 @@ PRIVATE = {
         ),
         "Where BentoML keeps what it keeps, and where each service of the bento answers.",
     ),
+    "ModelStore": Piece(
+        "bentoml._internal.models.model",
+        (),
+        "`create_in`: BentoML copies a model into the store file by file, and a kill leaves half "
+        "of one, which its list fails on. The parameter for another store is private, too.",
+    ),
     "HttpToolsProtocol": Piece(
         "uvicorn.protocols.http.httptools_impl",
         (
@@ -349,18 +356,18 @@ HABITS = {
         "bentoml._internal.models.model",
         'MODEL_YAML_FILENAME = "model.yaml"',
         "`plantood.model.store` lists gates by it, also beside one that a kill cut off, where "
-        "`bentoml.models.list` fails as a whole (`tests.model.test_store`).",
+        "`bentoml.models.list` fails as a whole, and writes it last (`tests.model.test_store`).",
     ),
     "the store is a folder for each name, with one for each version": Habit(
         "bentoml._internal.store",
         "item_path = _tag.path()",
-        "`plantood.model.store` looks for gates there, and removes one that a kill left half "
-        "copied (`tests.model.test_store`).",
+        "`plantood.model.store` looks for gates there, puts a whole one there at once, and removes "
+        "one that a kill left half copied (`tests.model.test_store`).",
     ),
     "a file beside the versions names the latest": Habit(
         "bentoml._internal.store",
         "(self._path / _tag.latest_path()).read_text().strip()",
-        "`plantood.model.store.finish_save` writes it after a kill (`tests.model.test_store`).",
+        "`plantood.model.store` writes it when a gate is put there (`tests.model.test_store`).",
     ),
     "it takes the beginning of a version for the version": Habit(
         "bentoml._internal.store",
@@ -371,7 +378,7 @@ HABITS = {
     "it makes a model in a temporary folder": Habit(
         "bentoml._internal.models.model",
         "model_fs = tempfile.mkdtemp(",
-        "`plantood.model.store.save_gate` removes it, also where making failed "
+        "`plantood.model.saving.save_gate` removes it, also where making failed "
         "(`tests.model.test_store.test_a_failed_copy_leaves_nothing`).",
     ),
     "the folder of a bento has its record": Habit(
@@ -464,6 +471,13 @@ def _container() -> _BentoMLContainerClass:
 def model_store() -> Path:
     """The folder of the Bento model store, which `bentoml.models` does not name."""
     return Path(_container().model_store_dir.get())
+
+
+def create_in(
+    folder: Path, tag: bentoml.Tag, **record: Any
+) -> AbstractContextManager[bentoml.Model]:
+    """`bentoml.models.create`, into a store in a folder of its own."""
+    return bentoml.models.create(tag, _model_store=_piece("ModelStore")(folder), **record)
 
 
 def address_of(service: str) -> str:

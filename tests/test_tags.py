@@ -6,8 +6,9 @@ import pytest
 from plantood.bento.gate_reference import gate_model
 from plantood.defaults import DEFAULT_GATE
 from plantood.errors import GateModelError
+from plantood.model.saving import save_gate
 from plantood.model.starter import starter_dir
-from plantood.model.store import load_gate, save_gate
+from plantood.model.store import load_gate
 from plantood.settings import Settings
 from plantood.tags import tag_of
 

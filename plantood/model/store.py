@@ -1,27 +1,21 @@
-"""Gate models in the Bento model store. Imports no TensorFlow.
-
-Written with `bentoml.models.create`, so that BentoML's own `bentoml models list`, `get`,
-`export`, `import` and `delete` work on gate models as on any other.
-"""
+"""Gate models in the Bento model store: found, listed and read. Imports no TensorFlow."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import bentoml
-from bentoml.exceptions import BentoMLConfigException, BentoMLException, NotFound
+from bentoml.exceptions import BentoMLConfigException, NotFound
 
 from plantood.bentoml_private import model_store
 from plantood.defaults import DEFAULT_GATE, GATE_NAME
 from plantood.errors import GateModelError, GateModelNotFound
-from plantood.model.entry import KERAS, MANIFEST, GateModel, corrupt, open_gate, sha256
-from plantood.model.manifest import GateManifest
+from plantood.model.entry import MANIFEST, GateModel, corrupt, open_gate, sha256
 from plantood.settings import variable
 from plantood.tags import LATEST, tag_of
 
@@ -30,7 +24,10 @@ STARTER_VERSION = "starter"
 into the store: whoever has a gate of their own means that."""
 SHA256_VARIABLE = variable("gate_sha256")
 """Environment variable with the SHA-256 of the ``gate.json`` that may judge; empty: any may."""
-_KIND = {"kind": GATE_NAME}
+KIND = {"kind": GATE_NAME}
+"""Label of an entry that is a gate model."""
+RECORD = "model.yaml"
+"""BentoML's record of an entry."""
 
 
 @dataclass(frozen=True)
@@ -71,84 +68,6 @@ def usable_store() -> Iterator[None]:
 def store_dir() -> Path:
     """The Bento model store."""
     return model_store()
-
-
-def save_gate(
-    directory: str | Path, *, name: str = GATE_NAME, version: str | None = None
-) -> bentoml.Tag:
-    """Copy an entry into the Bento model store. A failed or interrupted copy leaves nothing.
-
-    Args:
-        directory: An entry, completed by `write_entry`.
-        name: Name in the store.
-        version: Version in the store; default ``BACKBONE-HEAD-`` and BentoML's unique suffix, so
-            that `bentoml models list` says what each is.
-
-    Returns:
-        The tag, name and version.
-
-    Raises:
-        GateModelCorrupt: A file differs from its digest.
-        GateModelError: The store has this tag already, or refuses it, or it is no tag, or the entry
-            is a copy for serving only.
-    """
-    wanted = tag_of(f"{name}:{version}" if version else name)
-    if version and _in_store(wanted):  # before all files are hashed
-        raise GateModelError(f"The store has {wanted} already; give another version or delete it.")
-    source = open_gate(directory)
-    files = {name: source.path / name for name in (*source.manifest.files, MANIFEST)}
-    files[KERAS] = source.keras_path
-    tag = wanted if version else _new_tag(name, source.manifest)
-    manifest = source.manifest
-    created = bentoml.models.create(
-        tag,
-        module="plantood",
-        labels={**_KIND, "backbone": manifest.backbone, "head": manifest.head},
-        metadata=_store_metadata(source),
-    )
-    staging = None
-    try:
-        with created as entry:
-            staging = Path(entry.path)
-            for file, path in files.items():
-                shutil.copyfile(path, staging / file)
-    except KeyboardInterrupt:  # BentoML only cleans up after exceptions
-        with suppress(BentoMLException):
-            bentoml.models.delete(tag)
-        raise
-    except BentoMLException as error:
-        raise GateModelError(f"BentoML could not save {tag}: {error}") from error
-    finally:
-        if staging is not None:  # BentoML leaves its staging directory behind
-            shutil.rmtree(staging, ignore_errors=True)
-    return tag
-
-
-def finish_save(tag: bentoml.Tag) -> bool:
-    """Make good what a kill in the middle of `save_gate` left behind.
-
-    A kill while the files are copied leaves some of them: they are removed, so that the tag is
-    free. A kill after that leaves an older entry as the latest: the newest becomes it.
-
-    Returns:
-        Whether the store has exactly this gate model, whole.
-    """
-    place = store_dir() / tag.name / str(tag.version)
-    if not place.is_dir():
-        return False
-    try:
-        verify_gate(tag)
-    except GateModelError:
-        shutil.rmtree(place)
-        return False
-    created = bentoml.models.get(tag).creation_time
-    try:
-        newest = bentoml.models.get(tag.name).creation_time
-    except Exception:  # as above
-        newest = created
-    if created >= newest:
-        place.with_name("latest").write_text(place.name)
-    return True
 
 
 def load_gate(tag: str | bentoml.Tag = DEFAULT_GATE, *, pin: str | None = None) -> GateModel:
@@ -197,7 +116,7 @@ def verify_gate(tag: str | bentoml.Tag) -> GateModel:
         raise GateModelNotFound(not_stored(tag)) from error
     except Exception as error:  # of a record that a kill cut off, each parser raises its own kind
         raise GateModelError(f"BentoML could not read {tag}: {error}") from error
-    if model.info.labels.get("kind") != _KIND["kind"]:
+    if model.info.labels.get("kind") != KIND["kind"]:
         raise GateModelNotFound(
             f"{model.tag} is a model of {model.info.module or 'another kind'}, not a gate; gates "
             f"in the store: {_known()}."
@@ -252,14 +171,14 @@ def list_gates(name: str | None = None) -> list[GateSummary]:
     gates = []
     # Not `bentoml.models.list`: it fails as a whole while another process is saving a model, and
     # for ever after one was killed doing so.
-    for record in store_dir().glob(f"{name or '*'}/*/model.yaml"):
+    for record in store_dir().glob(f"{name or '*'}/*/{RECORD}"):
         try:
             model = bentoml.models.get(f"{record.parent.parent.name}:{record.parent.name}")
         except Exception:  # cut off by a kill, it is no YAML, or no record, or half of one
             continue
         info = model.info
         metadata: dict[str, Any] = {**info.metadata}
-        if info.labels.get("kind") != _KIND["kind"]:
+        if info.labels.get("kind") != KIND["kind"]:
             continue
         gates.append(
             GateSummary(
@@ -274,29 +193,3 @@ def list_gates(name: str | None = None) -> list[GateSummary]:
             )
         )
     return sorted(gates, key=lambda gate: gate.created, reverse=True)
-
-
-def _store_metadata(gate: GateModel) -> dict[str, Any]:
-    manifest = gate.manifest
-    known = {
-        "metrics": manifest.metrics_summary,
-        "plant_threshold": manifest.policy.plant_threshold,
-        "input_size": manifest.input_size,
-        "quantization": manifest.quantization,
-        "parent": manifest.parent,
-        "classes": manifest.classes,
-        "manifest_sha256": sha256(gate.path / MANIFEST),
-    }
-    return {key: value for key, value in known.items() if value is not None}  # BentoML has no None
-
-
-def _new_tag(name: str, manifest: GateManifest) -> bentoml.Tag:
-    unique = bentoml.Tag(name, None).make_new_version().version
-    return bentoml.Tag(name, f"{manifest.backbone}-{manifest.head}-{unique}")
-
-
-def _in_store(tag: bentoml.Tag) -> bool:
-    try:
-        return bentoml.models.get(tag).tag == tag  # BentoML also finds unique prefixes
-    except BentoMLException:
-        return False

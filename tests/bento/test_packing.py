@@ -22,8 +22,9 @@ from plantood.bento.packing import (
 from plantood.defaults import DEFAULT_GATE
 from plantood.errors import GateModelError, GateModelNotFound
 from plantood.model.entry import HEAD, MANIFEST, sha256
+from plantood.model.saving import save_gate
 from plantood.model.starter import starter_dir
-from plantood.model.store import load_gate, save_gate, verify_gate
+from plantood.model.store import load_gate, verify_gate
 from plantood.settings import Settings
 
 NAME = "packed-gate"

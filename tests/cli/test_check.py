@@ -12,7 +12,7 @@ import pytest
 
 from plantood.cli.check import SAMPLES
 from plantood.judging.gate import Gate
-from plantood.model.store import save_gate
+from plantood.model.saving import save_gate
 from plantood.verdict import Verdict
 from tests.cli.commands import (
     BROKEN,

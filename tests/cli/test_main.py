@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from plantood.cli import main
+from plantood.model.saving import save_gate
 from plantood.model.starter import starter_dir
-from plantood.model.store import save_gate
 from tests.cli.commands import (
     BROKEN,
     EXIT_ERROR,

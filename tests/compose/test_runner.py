@@ -12,8 +12,8 @@ import pytest
 from plantood import Gate
 from plantood.compose import ComposedGate, gate_runner
 from plantood.compose.runner import TAG_VARIABLE
+from plantood.model.saving import save_gate
 from plantood.model.starter import starter_dir
-from plantood.model.store import save_gate
 
 NAME = "runner-gate"
 

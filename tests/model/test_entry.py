@@ -35,8 +35,9 @@ from plantood.model.parts.correction import Correction
 from plantood.model.parts.memory import Memory, remember
 from plantood.model.parts.neighbours import Neighbours
 from plantood.model.parts.policy import Policy
+from plantood.model.saving import save_gate
 from plantood.model.starter import starter_dir
-from plantood.model.store import load_gate, save_gate
+from plantood.model.store import load_gate
 from tests.conftest import SAMPLES
 
 ABOUT = {

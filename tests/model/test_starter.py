@@ -14,8 +14,9 @@ from bentoml.exceptions import NotFound
 from plantood.errors import GateModelCorrupt
 from plantood.model import starter
 from plantood.model.entry import open_gate
+from plantood.model.saving import save_gate
 from plantood.model.starter import install_starter, starter_backbone, starter_dir
-from plantood.model.store import list_gates, load_gate, save_gate
+from plantood.model.store import list_gates, load_gate
 
 NAME = "starter-under-test"
 LIMIT = 19 * 10**6

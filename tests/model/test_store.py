@@ -6,26 +6,23 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import bentoml
 import pytest
-from bentoml.exceptions import NotFound
 
 from plantood.errors import GateModelCorrupt, GateModelError, GateModelNotFound, SettingsError
-from plantood.model.entry import HEAD, KERAS, MANIFEST, open_gate, sha256
+from plantood.model.entry import HEAD, KERAS, MANIFEST, sha256
+from plantood.model.saving import finish_save, save_gate
 from plantood.model.starter import starter_dir
 from plantood.model.store import (
     SHA256_VARIABLE,
     STARTER_VERSION,
     damage,
-    finish_save,
     list_gates,
     load_gate,
     newest_gate,
-    save_gate,
 )
 from plantood.settings import Settings
 
@@ -47,34 +44,6 @@ def _bentoml(*arguments: str | Path, home: Path | None = None) -> str:
     run = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert run.returncode == 0, run.stderr
     return run.stdout
-
-
-def _left_in_store(name: str) -> list[bentoml.Model]:
-    try:
-        return bentoml.models.list(name)
-    except NotFound:
-        return []
-
-
-@pytest.fixture
-def staging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where BentoML makes its staging directories, empty."""
-    directory = tmp_path / "staging"
-    directory.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(directory))
-    return directory
-
-
-def test_save_and_load(staging: Path, tag: bentoml.Tag) -> None:
-    gate = load_gate(tag)
-    original = open_gate(starter_dir())
-    assert gate.tag == str(tag)
-    assert gate.manifest == original.manifest
-    assert gate.metrics == original.metrics
-    assert gate.card == original.card
-    assert gate.keras_path.is_file()
-    assert load_gate(f"{NAME}:latest").tag == load_gate(NAME).tag == str(tag)
-    assert list(staging.iterdir()) == []
 
 
 def test_the_version_says_what_it_is(tag: bentoml.Tag) -> None:
@@ -155,17 +124,6 @@ def test_a_model_of_another_kind_is_no_gate() -> None:
         bentoml.models.delete(model.tag)
 
 
-def test_a_version_is_never_overwritten(staging: Path) -> None:
-    save_gate(starter_dir(), name=NAME, version="v1")
-    try:
-        with pytest.raises(GateModelError, match=f"{NAME}:v1 already"):
-            save_gate(starter_dir(), name=NAME, version="v1")
-        assert load_gate(f"{NAME}:v1").tag == f"{NAME}:v1"
-        assert list(staging.iterdir()) == []
-    finally:
-        bentoml.models.delete(f"{NAME}:v1")
-
-
 def test_the_newest_comes_first_and_is_the_latest() -> None:
     tags = [str(save_gate(starter_dir(), name=NAME, version=v)) for v in ("zulu", "alpha")]
     try:
@@ -174,34 +132,6 @@ def test_the_newest_comes_first_and_is_the_latest() -> None:
     finally:
         for tag in tags:
             bentoml.models.delete(tag)
-
-
-def test_a_damaged_entry_is_not_saved(tmp_path: Path) -> None:
-    entry = shutil.copytree(starter_dir(), tmp_path / "entry")
-    (entry / KERAS).write_bytes(b"broken")
-    with pytest.raises(GateModelCorrupt, match=r"model\.keras"):
-        save_gate(entry, name=NAME)
-    assert _left_in_store(NAME) == []
-
-
-@pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])
-@pytest.mark.parametrize("function", ["copyfile", "copytree"])
-def test_a_failed_copy_leaves_nothing(
-    function: str, error: BaseException, staging: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whether it fails in our copy to BentoML's staging (files) or in BentoML's own (tree)."""
-    original = getattr(shutil, function)
-
-    def copy_a_little_and_fail(source: Path, target: Path, **options: object) -> None:
-        original(source, target, **options)
-        raise error
-
-    monkeypatch.setattr(shutil, function, copy_a_little_and_fail)
-    with pytest.raises(type(error)):
-        save_gate(starter_dir(), name=NAME)
-    monkeypatch.undo()
-    assert _left_in_store(NAME) == []
-    assert list(staging.iterdir()) == []
 
 
 def test_list_gates(tag: bentoml.Tag) -> None:
@@ -271,37 +201,6 @@ def test_the_store_needs_no_tensorflow() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
-
-
-def test_a_copy_that_a_kill_left_half_done_is_removed(tag: bentoml.Tag) -> None:
-    half = bentoml.Tag(NAME, "half")
-    place = Path(bentoml.models.get(tag).path).with_name("half")
-    for kept in (["model.yaml"], [MANIFEST], []):
-        place.mkdir()
-        for name in kept:
-            shutil.copy(Path(bentoml.models.get(tag).path) / name, place)
-        assert not finish_save(half)
-        assert not place.exists()
-    assert save_gate(starter_dir(), name=NAME, version="half") == half
-    assert finish_save(half)
-    bentoml.models.delete(half)
-
-
-def test_an_entry_that_was_saved_last_is_the_latest_also_after_a_kill(tag: bentoml.Tag) -> None:
-    newer = save_gate(starter_dir(), name=NAME, version="newer")
-    latest = Path(bentoml.models.get(newer).path).with_name("latest")
-    latest.write_text(str(tag.version))  # as if killed before it was written anew
-    assert finish_save(tag)
-    assert bentoml.models.get(NAME).tag == tag
-    assert finish_save(newer)
-    assert bentoml.models.get(NAME).tag == newer
-    assert finish_save(tag)
-    assert bentoml.models.get(NAME).tag == newer
-    bentoml.models.delete(newer)
-
-
-def test_a_prefix_is_not_the_entry(tag: bentoml.Tag) -> None:
-    assert not finish_save(bentoml.Tag(NAME, str(tag.version)[:-2]))
 
 
 def test_the_starter_is_never_the_latest_beside_another_gate(tag: bentoml.Tag) -> None:

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from plantood.model.entry import write_entry
 from plantood.model.manifest import TrainingData
 from plantood.model.parts.policy import Policy
-from plantood.model.store import save_gate
+from plantood.model.saving import save_gate
 from tests.service.server import ROOT, environment
 
 SIZE = 96

@@ -12,7 +12,7 @@ from PIL import Image
 from plantood.model.entry import open_gate, write_entry
 from plantood.model.parts.memory import remember
 from plantood.model.parts.policy import Policy
-from plantood.model.store import save_gate
+from plantood.model.saving import save_gate
 from plantood.training.photos.data import LabelledPhoto
 from plantood.training.photos.hashes import LOOK
 from tests.service.tiny_gate import build

@@ -9,7 +9,8 @@ from pathlib import Path
 import bentoml
 
 from plantood.model.entry import MANIFEST, GateModel, sha256
-from plantood.model.store import finish_save, save_gate, store_dir
+from plantood.model.saving import finish_save, save_gate
+from plantood.model.store import store_dir
 from plantood.training.adapt.child import memory_of, write_child
 from plantood.training.adapt.correction.correct import fit_correction, leave_each_out, none
 from plantood.training.adapt.correction.penalty import choose_penalty

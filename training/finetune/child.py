@@ -11,7 +11,7 @@ import bentoml
 
 from plantood.model.entry import GateModel
 from plantood.model.runtime import Scorer
-from plantood.model.store import save_gate
+from plantood.model.saving import save_gate
 from plantood.training.finetune.compare import Judgement
 from plantood.training.finetune.data import Gathered
 from plantood.training.finetune.report import judgement_markdown, promise_notes

@@ -12,7 +12,8 @@ import bentoml
 from plantood.errors import TrainingDataError
 from plantood.model.entry import MANIFEST, GateModel, sha256
 from plantood.model.runtime import Scorer
-from plantood.model.store import finish_save, store_dir
+from plantood.model.saving import finish_save
+from plantood.model.store import store_dir
 from plantood.training.common.gates import find_gate
 from plantood.training.features.extractor import Extractor, extractor_for
 from plantood.training.features.room import ensure_room, ensure_room_to_save

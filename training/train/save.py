@@ -12,7 +12,8 @@ from plantood.model.manifest import TrainingData
 from plantood.model.parts.memory import Memory
 from plantood.model.parts.neighbours import Neighbours
 from plantood.model.runtime import Scorer
-from plantood.model.store import list_gates, save_gate, verify_gate
+from plantood.model.saving import save_gate
+from plantood.model.store import list_gates, verify_gate
 from plantood.training.common.settings import CostSettings, GuaranteeSettings, TrainOptions
 from plantood.training.features.scoring import score_splits
 from plantood.training.files.atomic import write_json

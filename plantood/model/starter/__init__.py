@@ -12,7 +12,8 @@ from plantood.defaults import GATE_NAME
 from plantood.errors import GateModelCorrupt, GateModelError
 from plantood.model.entry import MANIFEST
 from plantood.model.manifest import GateManifest
-from plantood.model.store import STARTER_VERSION, newest_gate, save_gate, verify_gate
+from plantood.model.saving import save_gate
+from plantood.model.store import STARTER_VERSION, newest_gate, verify_gate
 
 COPY_SECONDS = 5.0
 """How long another process may take to copy the starter."""

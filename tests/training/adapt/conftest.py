@@ -14,7 +14,7 @@ from plantood.model.parts.memory import remember
 from plantood.model.parts.neighbours import Neighbours
 from plantood.model.parts.policy import Policy
 from plantood.model.runtime import Scorer
-from plantood.model.store import save_gate
+from plantood.model.saving import save_gate
 from plantood.photo.images import to_model_input
 from tests.service.tiny_gate import SIZE, build
 from tests.training.conftest import draw

@@ -18,7 +18,8 @@ from plantood.cli import main
 from plantood.errors import TrainingDataError
 from plantood.model.entry import MEMORY, open_gate, write_entry
 from plantood.model.parts.calibration import logit, sigmoid
-from plantood.model.store import damage, list_gates, load_gate, save_gate, store_dir
+from plantood.model.saving import save_gate
+from plantood.model.store import damage, list_gates, load_gate, store_dir
 from plantood.photo.images import to_model_input
 from plantood.training.adapt.child import memory_of
 from plantood.training.adapt.photos import read_photos

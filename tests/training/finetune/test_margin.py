@@ -12,7 +12,8 @@ import pytest
 from plantood.model.entry import BACKBONE, HEAD, write_entry
 from plantood.model.parts.calibration import Calibration, logit
 from plantood.model.runtime import Scorer
-from plantood.model.store import load_gate, save_gate
+from plantood.model.saving import save_gate
+from plantood.model.store import load_gate
 from plantood.training.common.settings import FitSettings
 from plantood.training.features.scoring import score_photos
 from plantood.training.finetune.run import finetune

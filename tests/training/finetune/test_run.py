@@ -22,7 +22,8 @@ from plantood.model.entry import BACKBONE, HEAD, KERAS, write_entry
 from plantood.model.parts.calibration import Calibration
 from plantood.model.parts.policy import Policy
 from plantood.model.runtime import Scorer
-from plantood.model.store import list_gates, load_gate, save_gate
+from plantood.model.saving import save_gate
+from plantood.model.store import list_gates, load_gate
 from plantood.training.common.settings import PENALTIES
 from plantood.training.features.scoring import score_photos
 from plantood.training.judging.decision.rule import LEFT_OUT

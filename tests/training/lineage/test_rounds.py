@@ -18,8 +18,8 @@ from plantood.errors import GateModelNotFound, SettingsError
 from plantood.model.entry import BACKBONE, HEAD, KERAS, write_entry
 from plantood.model.manifest import TrainingData
 from plantood.model.parts.policy import Policy
+from plantood.model.saving import save_gate
 from plantood.model.starter import starter_dir
-from plantood.model.store import save_gate
 from plantood.training.judging.evaluation import Evaluation, Scored
 from plantood.training.judging.seen import Seen
 from plantood.training.lineage.chain import lineage

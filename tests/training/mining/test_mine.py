@@ -12,7 +12,8 @@ import pytest
 
 from plantood.errors import GateModelError, RoundError, SettingsError, SourceError
 from plantood.judging.gate import Gate
-from plantood.model.store import load_gate, save_gate
+from plantood.model.saving import save_gate
+from plantood.model.store import load_gate
 from plantood.training.mining import draw
 from plantood.training.mining.engines import local
 from plantood.training.mining.mine import mine_photos

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from plantood.cli import main
-from plantood.model.store import save_gate
+from plantood.model.saving import save_gate
 from plantood.training.common.settings import DataSettings, FitSettings, TrainOptions
 from plantood.training.judging.seen import DIGITS, Seen
 from plantood.training.photos.dataset import load_dataset
