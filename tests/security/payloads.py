@@ -214,7 +214,7 @@ def boxed(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I4s", 8 + len(content), kind) + content
 
 
-def _with_item(photo: bytes, change: Callable[[bytes], bytes]) -> bytes:
+def with_item(photo: bytes, change: Callable[[bytes], bytes]) -> bytes:
     """An HEIC or AVIF of one picture, whose data, the last box, are changed."""
     start = photo.index(b"mdat") + 4
     before, after = photo[start:], change(photo[start:])
@@ -234,7 +234,7 @@ def avif_of_two_sizes(said: int, width: int, height: int) -> bytes:
         header = stream[stream.index(b"\x0a") :]  # its kind; then come its length and what it says
         return header[: 2 + header[1]] + large
 
-    return _with_item(small, both)
+    return with_item(small, both)
 
 
 def heic_of_two_sizes(said: int, width: int, height: int) -> bytes:
@@ -249,7 +249,7 @@ def heic_of_two_sizes(said: int, width: int, height: int) -> bytes:
             parameters.append(struct.pack(">I", size) + large[place + 2 : place + 2 + size])
             place += 2 + size
     picture = b"".join([*parameters, large[large.index(b"mdat") + 4 :]])
-    return _with_item(heic(Image.new("RGB", (said, said)), quality=10), lambda _: picture)
+    return with_item(heic(Image.new("RGB", (said, said)), quality=10), lambda _: picture)
 
 
 def heic_of_large_tiles(said: int, tiles: int, side: int) -> bytes:

@@ -31,10 +31,12 @@ class Frames:
     Attributes:
         pixels: Of the largest frame, at most.
         count: Frames that are decoded.
+        units: Pieces that the decoder reads.
     """
 
     pixels: int
     count: int
+    units: int
 
 
 @dataclass(frozen=True)
@@ -54,11 +56,12 @@ def frames(picture: bytes) -> Frames:
     Raises:
         UnreadablePhoto: It is not the picture of an AVIF.
     """
-    sequence, pixels, count, position = None, 0, 0, 0
+    sequence, pixels, count, units, position = None, 0, 0, 0, 0
     try:
         for _ in range(MAX_UNITS):
             if position >= len(picture):
                 break
+            units += 1
             bits = _Bits(picture[position : position + _LOOK_AT])
             bits.read(1)
             kind, has_extension, has_size = bits.read(4), bits.read(1), bits.read(1)
@@ -78,7 +81,7 @@ def frames(picture: bytes) -> Frames:
         pixels = 0
     if not pixels:
         raise UnreadablePhoto("the AVIF has no picture that can be read")
-    return Frames(pixels, max(count, 1))
+    return Frames(pixels, max(count, 1), units)
 
 
 def _sequence(bits: _Bits) -> _Sequence:

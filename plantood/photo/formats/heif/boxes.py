@@ -151,6 +151,21 @@ def sizes(data: bytes, box: Box) -> Sizes:
     return found
 
 
+def properties(data: bytes, box: Box, kind: bytes) -> list[Box]:
+    """All properties of a kind, whosever they are (section 8.11.14).
+
+    Raises:
+        UnreadablePhoto: As of :func:`boxes_in`.
+    """
+    return [
+        property
+        for part in boxes_in(data, box.start, box.end)
+        if part.type == b"ipco"
+        for property in boxes_in(data, part.start, part.end, MAX_ITEMS)
+        if property.type == kind
+    ]
+
+
 def _area(reader: _Reader) -> int:
     reader.number(4)
     return reader.number(4) * reader.number(4)

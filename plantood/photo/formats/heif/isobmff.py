@@ -12,14 +12,17 @@ import struct
 
 from plantood.errors import UnreadablePhoto
 from plantood.photo.formats.bare import Bare
-from plantood.photo.formats.heif import av1, boxes
+from plantood.photo.formats.heif import av1, boxes, hevc
 
 _METADATA = (b"Exif", b"mime", b"uri ")
+_FILM = b"moov"
 _UNKNOWN = b"none"
 _CODED = (b"hvc1", b"hev1", b"av01")
 _MADE_OF = {b"grid": _CODED, b"iden": (*_CODED, b"grid")}
 """Pictures that are put together of others, by tiles or turned, and of which."""
 _LISTS = frozenset({b"iloc", b"iinf", b"pitm", b"iref", b"iprp", b"idat"})
+_UNITS_A_PICTURE, _UNITS = 8, 64
+"""Pieces of coded pictures, in all: a tile has one to six."""
 _SHARED = 1 << 20
 """Bytes that items may have beyond those of the file: tiles of one colour share theirs."""
 
@@ -28,9 +31,9 @@ def bare(data: bytes) -> Bare:
     """Hide the metadata, and count what there is to decode.
 
     Returns:
-        The file; its pixels and work are 0 if there is no picture. AV1 is counted by itself, and
-        not by its container. (A picture in HEVC that is larger than said is refused by its
-        decoder.)
+        The file; its pixels and work are 0 if there is no picture. What is coded is counted by
+        itself, and not by its container. (A picture in HEVC that is larger than said is refused by
+        its decoder.)
 
     Raises:
         UnreadablePhoto: A part of it is missing, or it is no photo as phones write them.
@@ -42,7 +45,7 @@ def bare(data: bytes) -> Bare:
 
 
 def _bare(data: bytes) -> Bare:
-    meta = _list_of_contents(data)
+    meta, films = _contents(data)
     if meta is None:
         return Bare(data)
     inner: dict[bytes, boxes.Box] = {}
@@ -61,37 +64,47 @@ def _bare(data: bytes) -> Bare:
     types = boxes.types(data, inner[b"iinf"])
     references = boxes.references(data, inner[b"iref"]) if b"iref" in inner else []
     coded = _decoded(boxes.primary(data, inner[b"pitm"]), types, references)
-    said = boxes.sizes(data, inner[b"iprp"]) if b"iprp" in inner else {}
+    said, records = {}, []
+    if b"iprp" in inner:
+        said = boxes.sizes(data, inner[b"iprp"])
+        records = boxes.properties(data, inner[b"iprp"], b"hvcC")
+    before = max((hevc.units_before(data[box.start : box.end]) for box in records), default=0)
     frames: dict[int, av1.Frames] = {}
     for item in set(coded):
+        picture = b"".join(data[start:stop] for start, stop, _ in places.get(item, []))
         if types[item][0] == b"av01":
-            pieces = places.get(item, [])
-            frames[item] = av1.frames(b"".join(data[start:stop] for start, stop, _ in pieces))
+            frames[item] = av1.frames(picture)
         elif item in said:
-            frames[item] = av1.Frames(said[item], 1)
+            slices, units = hevc.slices(picture)
+            frames[item] = av1.Frames(said[item], slices, before + units)
         else:
             raise UnreadablePhoto("the photo's list of contents is broken")
+    if sum(frames[item].units for item in coded) > _UNITS_A_PICTURE * len(coded) + _UNITS:
+        raise UnreadablePhoto("the file is made of headers without a photo")
     return Bare(
-        _without_metadata(data, types),
+        _without_metadata(data, types, films),
         pixels=max((frame.pixels for frame in frames.values()), default=0),
         work=sum(frames[item].pixels * frames[item].count for item in coded),
         memory=len(data),
     )
 
 
-def _list_of_contents(data: bytes) -> boxes.Box | None:
-    """The one box with all lists, if there is one."""
-    found = []
+def _contents(data: bytes) -> tuple[boxes.Box | None, list[int]]:
+    """The one box with all lists, if there is one; and where the names of films' boxes stand."""
+    found, films, count = [], [], 0
     try:
         for box in boxes.boxes_in(data, 0, len(data)):
+            count += 1
             if box.type == b"meta":
                 found.append(box)
+            elif box.type == _FILM:
+                films.append(data.rindex(_FILM, 0, box.start))
     except UnreadablePhoto:  # what some phones append is no box
-        if not found:
+        if not found or count == boxes.MAX_BOXES:
             raise
     if len(found) > 1:
         raise UnreadablePhoto("the photo has two lists of its contents")
-    return found[0] if found else None
+    return found[0] if found else None, films
 
 
 def _decoded(primary: int, types: boxes.Types, references: list[boxes.Reference]) -> list[int]:
@@ -122,10 +135,12 @@ def _decoded(primary: int, types: boxes.Types, references: list[boxes.Reference]
     return coded
 
 
-def _without_metadata(data: bytes, types: boxes.Types) -> bytes:
-    """The file with items of metadata renamed; how the photo is to be turned is not in them."""
+def _without_metadata(data: bytes, types: boxes.Types, films: list[int]) -> bytes:
+    """The file with metadata and films renamed; how the photo is to be turned is not in them.
+
+    A decoder that finds a film may take it for the photo.
+    """
     hidden = bytearray(data)
-    for kind, place in types.values():
-        if kind in _METADATA:
-            hidden[place : place + len(_UNKNOWN)] = _UNKNOWN
+    for place in [*films, *(place for kind, place in types.values() if kind in _METADATA)]:
+        hidden[place : place + len(_UNKNOWN)] = _UNKNOWN
     return bytes(hidden)

@@ -52,7 +52,7 @@ def test_the_first_picture_of_an_animation_is_as_large_as_its_encoder_was_given(
 @pytest.mark.parametrize("first", [64, 5000])
 def test_the_largest_of_several_sizes_counts(first: int) -> None:
     stream = b"".join(_sequence(side, 13) for side in (first, 5064 - first, 64)) + _frame(0)
-    assert av1.frames(stream) == av1.Frames(5000 * 5000, 1)
+    assert av1.frames(stream) == av1.Frames(5000 * 5000, 1, 4)
 
 
 def test_a_frame_with_a_size_of_its_own_is_as_large_as_it_can_say() -> None:

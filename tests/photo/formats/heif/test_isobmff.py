@@ -88,6 +88,31 @@ def test_parts_that_are_the_same_bytes_again_and_again_are_refused() -> None:
             isobmff.bare(photo)
 
 
+def _film(brand: bytes, between: bytes = b"") -> bytes:
+    """An AVIF that says what it is by ``brand``, and has a film beside its picture."""
+    film = encode(scene(), "AVIF", save_all=True, append_images=[scene()])
+    size = int.from_bytes(film[:4])
+    place = film.index(b"moov") - 4
+    moov = film[place : place + int.from_bytes(film[place : place + 4])]
+    # to the end, so that all else stays where it is
+    rest = film[size:].replace(b"moov", b"free", 1)
+    return film[:8] + brand + film[12:size] + rest + between + moov
+
+
+def test_a_film_beside_the_photo_is_hidden_from_the_decoder() -> None:
+    """It may take that for the photo, which nobody has measured."""
+    photo = _film(b"mif1")
+    assert b"moov" in photo
+    assert b"moov" not in isobmff.bare(photo).data
+    with pytest.raises(UnreadablePhoto, match="animation"):
+        load_image(_film(b"avis"))
+
+
+def test_a_film_behind_many_boxes_is_not_overlooked() -> None:
+    with pytest.raises(UnreadablePhoto, match="made of boxes"):
+        isobmff.bare(_film(b"mif1", boxed(b"free", b"") * 1_000))
+
+
 @pytest.mark.parametrize("kind", [b"iloc", b"iinf", b"pitm", b"iprp"])
 def test_a_list_that_is_there_twice_is_refused(kind: bytes) -> None:
     meta = AVIF.index(b"meta") - 4
