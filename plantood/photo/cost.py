@@ -47,7 +47,8 @@ class Limits:
         max_memory: What decoding may take, in bytes. A JPEG hardly takes any; of the formats that
             are decoded as a whole this is the stricter limit.
         shorter_side: The photo is reduced on load, but not below this, in pixels; None for all of
-            its pixels, which then come on top of `max_memory`: at most 8 bytes for each.
+            its pixels. Those of formats that are decoded as a whole then come on top of
+            `max_memory`: 4 bytes for each.
     """
 
     max_bytes: int = 20 * 2**20
@@ -100,6 +101,17 @@ def factor(size: tuple[int, int], limits: Limits) -> int:
         return 0
     factor = min(size) // limits.shorter_side
     return factor if factor > 1 else 0
+
+
+def factor_that_fits(memory: Callable[[int], int], limits: Limits) -> int:
+    """By how much a JPEG has to be reduced for its memory; 1 if all of it fits.
+
+    Args:
+        memory: Bytes that it takes when it is reduced by 1, 2, 4 or 8.
+        limits: What it may take.
+    """
+    fits = (f for f in (1, 2, 4) if memory(f) + _BYTES_IN_ANY_CASE <= limits.max_memory)
+    return next(fits, 8)
 
 
 def ask(memory: int, size: tuple[int, int], limits: Limits, admit: Admit) -> None:

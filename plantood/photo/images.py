@@ -104,7 +104,11 @@ def load_image(
 def load_whole(
     photo: Photo, limits: Limits | None = None, admit: Admit | None = None
 ) -> Image.Image:
-    """All of a photo, upright, RGB; arguments and errors as of :func:`load_image`."""
+    """All of a photo, upright, RGB; arguments and errors as of :func:`load_image`.
+
+    Of a JPEG whose pixels take more memory than the limits allow come as many as fit: half of its
+    sides, a quarter or an eighth, as its decoder can reduce it.
+    """
     full = replace(limits or Limits(), shorter_side=None)
     return _load(photo, full, admit or _anything)[0]
 
@@ -217,10 +221,17 @@ def _decode_jpeg(
 ) -> tuple[Image.Image, int, int, str | None]:
     size = photo.width, photo.height
     cost.ensure_pixels(size, limits)
-    factor = cost.factor(size, limits)
+    factor = cost.factor(size, limits) or cost.factor_that_fits(photo.memory, limits)
     cost.ask(photo.memory(factor), size, limits, admit)
-    image = Image.fromarray(photo.decode(factor))
-    return _finish(image, limits, photo.orientation, "JPEG", size)
+    decoded = photo.decode(factor)
+    height, width = decoded.shape[:2]
+
+    def band(top: int, bottom: int) -> Image.Image:
+        return Image.fromarray(decoded[top:bottom])
+
+    further = cost.factor((width, height), limits)
+    rgb = pixels.to_rgb((width, height), band, further, photo.orientation)
+    return rgb, *_upright(size, photo.orientation), "JPEG"
 
 
 def _decode_other(
@@ -264,11 +275,7 @@ def _decode_heif(
 
 
 def _finish(
-    image: Image.Image,
-    limits: Limits,
-    orientation: int = 1,
-    format: str | None = None,
-    size: tuple[int, int] | None = None,
+    image: Image.Image, limits: Limits, orientation: int = 1
 ) -> tuple[Image.Image, int, int, str | None]:
     """Reduce, convert to RGB over white, and turn upright.
 
@@ -276,16 +283,17 @@ def _finish(
         image: Decoded.
         limits: How far it may be reduced.
         orientation: How it is to be turned.
-        format: Of its file.
-        size: Before the decoder reduced it, if it has.
     """
     cost.ensure_pixels(image.size, limits)
-    width, height = size or image.size
+    factor = cost.factor(image.size, limits)
     with _broken_is_unreadable():
-        rgb = pixels.to_rgb(image.size, pixels.rows_of(image), cost.factor(image.size, limits))
-    if orientation >= 5:  # on its side
-        width, height = height, width
-    return pixels.turned(rgb, orientation), width, height, format or image.format
+        rgb = pixels.to_rgb(image.size, pixels.rows_of(image), factor, orientation)
+    return rgb, *_upright(image.size, orientation), image.format
+
+
+def _upright(size: tuple[int, int], orientation: int) -> tuple[int, int]:
+    """Width and height of a picture when it is turned."""
+    return (size[1], size[0]) if orientation >= 5 else size
 
 
 @contextmanager

@@ -21,6 +21,8 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
+_FROM_THE_END = frozenset({3, 4, 6, 7})
+"""Orientations that bring the first row to the other end."""
 _BAND = 1 << 20
 """Pixels that are converted and reduced at a time."""
 
@@ -49,11 +51,6 @@ def from_array(array: NDArray[np.uint8]) -> Image.Image:
     return Image.fromarray(array[:, :, 0] if array.shape[2:] == (1,) else array)
 
 
-def turned(image: Image.Image, orientation: int) -> Image.Image:
-    """A picture upright, by the orientation that Exif gives, 1 to 8; any other changes nothing."""
-    return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
-
-
 def rows_of(image: Image.Image) -> Callable[[int, int], Image.Image]:
     """Cuts some rows out of a picture, with 8 bits where it has more."""
     to_grey = _to_grey(image) if image.mode == "F" or image.mode.startswith("I") else None
@@ -69,24 +66,31 @@ def to_rgb(
     size: tuple[int, int],
     rows: Callable[[int, int], Image.Image],
     factor: int,
+    orientation: int = 1,
 ) -> Image.Image:
-    """Any Pillow mode to RGB, alpha over white, reduced by an integer factor (box filter).
+    """Any Pillow mode to RGB, alpha over white, reduced by an integer factor (box filter), upright.
 
-    It is done with some rows at a time, so that only few are in memory in another mode.
+    It is done with some rows at a time, so that only few are in memory twice.
 
     Args:
         size: Of the picture.
         rows: Gives those from one to before another, as of :func:`rows_of`.
         factor: 0 to leave the size as it is.
+        orientation: As Exif gives it, 1 to 8; any other changes nothing.
     """
-    width, height = size
-    if not factor:
-        return _over_white(_averageable(rows(0, height)))
-    reduced = Image.new("RGB", (-(-width // factor), -(-height // factor)))
+    factor = max(factor, 1)
+    width, height = (-(-side // factor) for side in size)
+    is_on_its_side = orientation in _UPRIGHT and orientation >= 5
+    upright = Image.new("RGB", (height, width) if is_on_its_side else (width, height))
     for top, bottom in _bands(size, factor):
-        band = _averageable(rows(top, bottom)).reduce(factor)
-        reduced.paste(_over_white(band), (0, top // factor))
-    return reduced
+        band = _averageable(rows(top, bottom))
+        band = _over_white(band.reduce(factor) if factor > 1 else band)
+        if orientation in _UPRIGHT:
+            band = band.transpose(_UPRIGHT[orientation])
+        end = top // factor + -(-(bottom - top) // factor)
+        place = height - end if orientation in _FROM_THE_END else top // factor
+        upright.paste(band, (place, 0) if is_on_its_side else (0, place))
+    return upright
 
 
 def _bands(size: tuple[int, int], multiple: int = 1) -> Iterator[tuple[int, int]]:

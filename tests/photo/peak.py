@@ -15,7 +15,7 @@ _MEASURE = """
 import sys
 from pathlib import Path
 from plantood.errors import UnreadablePhoto
-from plantood.photo.images import Limits, load_image
+from plantood.photo.images import Limits, load_image, load_whole
 
 def status(line):
     text = Path("/proc/self/status").read_text()
@@ -28,7 +28,8 @@ Path("/proc/self/clear_refs").write_text("5")
 before = status("VmRSS")
 refused = ""
 try:
-    load_image(data, Limits(max_bytes=1 << 30, max_memory=int(sys.argv[3])), asked.append)
+    load = load_whole if sys.argv[4] else load_image
+    load(data, Limits(max_bytes=1 << 30, max_memory=int(sys.argv[3])), asked.append)
 except UnreadablePhoto as error:
     refused = str(error)
 print(asked[-1], status("VmHWM") - before, refused, end="")
@@ -50,19 +51,20 @@ class Peak:
     refused: str
 
 
-def peak(data: bytes, folder: Path, max_memory: int = 1 << 40) -> Peak:
+def peak(data: bytes, folder: Path, max_memory: int = 1 << 40, *, whole: bool = False) -> Peak:
     """Load a photo; of bytes that are none, too, what they took is measured.
 
     Args:
         data: The file.
         folder: An empty one.
         max_memory: Above which it is refused, in bytes.
+        whole: All of its pixels are wanted.
     """
     photo, small = folder / "photo", folder / "small"
     photo.write_bytes(data)
     small.write_bytes(encode(Image.new("RGB", (700, 700), "green"), "PNG"))
     done = subprocess.run(
-        [sys.executable, "-c", _MEASURE, photo, small, str(max_memory)],
+        [sys.executable, "-c", _MEASURE, photo, small, str(max_memory), "whole" * whole],
         check=True,
         capture_output=True,
         text=True,

@@ -11,6 +11,8 @@ import pillow_heif
 import pytest
 from PIL import Image
 
+from plantood.errors import PhotoTooLarge
+from plantood.photo.images import Limits, load_image, load_whole
 from tests.photo.peak import peak
 from tests.photos import encode, heic
 from tests.security import payloads
@@ -96,3 +98,31 @@ def test_a_photo_takes_what_it_asked_for(name: str, tmp_path: Path) -> None:
     asked, taken = measured.asked, measured.taken
     assert taken <= asked, f"{taken / 1e6:.0f} MB taken, {asked / 1e6:.0f} asked for"
     assert asked < 4 * max(taken, 16 << 20), "far more is asked for than is taken"
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}], ids=["baseline", "progressive"])
+def test_all_pixels_of_a_jpeg_take_what_they_ask_for_turned_or_not(
+    options: dict[str, bool], tmp_path: Path
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # as of most phones
+    measured = peak(encode(_picture("RGB"), exif=exif, **options), tmp_path, whole=True)
+    assert not measured.refused
+    assert measured.taken <= measured.asked
+    assert measured.asked < 2 * measured.taken
+
+
+def test_a_jpeg_whose_pixels_do_not_fit_comes_reduced_and_is_not_refused() -> None:
+    photo = encode(_picture("RGB"))
+    in_any_case, pixels = (16 << 20) + len(photo), 7 * WIDTH * HEIGHT
+    for part, times in ((1, 1), (0.9, 2), (0.2, 4)):
+        limits = Limits(max_memory=in_any_case + int(part * pixels))
+        assert load_whole(photo, limits).size == (WIDTH // times, HEIGHT // times)
+        assert load_image(photo, limits).width == WIDTH
+    with pytest.raises(PhotoTooLarge):
+        load_whole(photo, Limits(max_memory=16 << 20))
+
+
+def test_a_phone_s_largest_photo_is_given_to_a_detector(shared: Path) -> None:
+    photo = load_whole(shared / "cases" / "phone_64mp_9248x6936.jpg")
+    assert photo.size in ((9248 // 2, 6936 // 2), (6936 // 2, 9248 // 2))
