@@ -90,7 +90,7 @@ def gated(
         async def diagnose_many(self, images: list[LoadedImage]) -> list[Diagnosis]: ...
 
     The parameter that takes the photo is found by its annotation: ``PIL.Image.Image`` (all of the
-    photo, upright, RGB), ``pathlib.Path`` (a file that is deleted afterwards), ``bytes`` (the file
+    photo, upright, RGB; as many pixels of a JPEG as fit the memory of one photo), ``pathlib.Path`` (a file that is deleted afterwards), ``bytes`` (the file
     as it was sent), `plantood.LoadedImage` (upright and reduced, as the gate decoded it, so that it
     need not be decoded twice), or a list of these. A parameter annotated `Verdict` (beside
     a list: ``list[Verdict]``) gets the verdict too.
