@@ -90,10 +90,11 @@ def gated(
         async def diagnose_many(self, images: list[LoadedImage]) -> list[Diagnosis]: ...
 
     The parameter that takes the photo is found by its annotation: ``PIL.Image.Image`` (all of the
-    photo, upright, RGB; as many pixels of a JPEG as fit the memory of one photo), ``pathlib.Path`` (a file that is deleted afterwards), ``bytes`` (the file
-    as it was sent), `plantood.LoadedImage` (upright and reduced, as the gate decoded it, so that it
-    need not be decoded twice), or a list of these. A parameter annotated `Verdict` (beside
-    a list: ``list[Verdict]``) gets the verdict too.
+    photo, upright, RGB; as many pixels of a JPEG as fit the memory of one photo), ``pathlib.Path``
+    (a file that is deleted afterwards), ``bytes`` (the file as it was sent), `plantood.LoadedImage`
+    (upright and reduced, as the gate decoded it, so that it need not be decoded twice), or a list
+    of these. A parameter annotated `Verdict` (beside a list: ``list[Verdict]``) gets the verdict
+    too.
 
     A refused photo is answered with its verdict. Of a list the accepted photos reach the method
     together, and the answer has an output or a verdict at the place of each photo.

@@ -36,7 +36,7 @@ from plantood.judging.failures import (
     with_one_more_try,
 )
 from plantood.judging.overload import Queue
-from plantood.judging.prepare import Prepared, finish, prepare_photo
+from plantood.judging.prepare import Prepared, finish, prepare_photo, too_slow
 from plantood.judging.rules import Rules, decoders
 from plantood.photo.forms import PhotoInput, close, read
 from plantood.photo.images import Admit, LoadedImage, Photo
@@ -73,6 +73,13 @@ class Judged:
     verdict: Verdict
     image: LoadedImage | None = None
     error: UnreadablePhoto | None = None
+
+
+@dataclass(eq=False)
+class _Decoding:
+    """When the decoding of a photo began, by the event loop's clock; never, as long as it waits."""
+
+    began: float = float("inf")
 
 
 class Judge:
@@ -145,23 +152,27 @@ class Judge:
             deadline: By when, in the event loop's time; by default ``PLANTOOD_GATE_TIMEOUT_S``
                 from now.
         """
-        deadline = deadline or asyncio.get_running_loop().time() + self._seconds
+        came = asyncio.get_running_loop().time()
+        deadline = deadline or came + self._seconds
         context = {
             "policy": self.rules.policy,
             "messages": self.rules.messages,
             "language": self.rules.messages.negotiate(language, self.rules.language),
             "model": self.rules.tag,
         }
-        prepared = None
+        prepared, data, decoding = None, None, _Decoding()
         with self._place():
             try:
                 async with asyncio.timeout_at(deadline):
-                    prepared, data = await self._prepared(photo, keep, context)
+                    prepared, data = await self._prepared(photo, keep, context, decoding)
                     verdict = prepared.verdict or await self._scored(prepared, context, deadline)
             except TimeoutError as late:
-                if prepared is None:
+                if prepared is not None:
+                    raise self._failure(late) from late
+                prepared = too_slow(deadline - decoding.began, deadline - came, context)
+                if prepared is None or prepared.verdict is None:
                     raise _not_decoded() from late
-                raise self._failure(late) from late
+                verdict = prepared.verdict
         prometheus.observe(verdict)
         if self._capture is not None:
             self._capture.offer(data, verdict)
@@ -177,15 +188,21 @@ class Judge:
             raise
 
     async def _prepared(
-        self, photo: PhotoInput, keep: bool, context: dict[str, Any]
+        self, photo: PhotoInput, keep: bool, context: dict[str, Any], decoding: _Decoding
     ) -> tuple[Prepared, Photo | None]:
         """The photo before the network, and what was read of it if it may have to be kept."""
         submitted = started = time.perf_counter()
+        loop = asyncio.get_running_loop()
 
         def prepare_now(admit: Admit) -> tuple[Prepared, Photo | None]:
             nonlocal started
             started = time.perf_counter()
-            return self._prepare(photo, keep, context, admit)
+
+            def begin(memory: int) -> None:
+                admit(memory)
+                decoding.began = loop.time()
+
+            return self._prepare(photo, keep, context, begin)
 
         self._preparing += 1
         try:

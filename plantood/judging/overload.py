@@ -54,11 +54,15 @@ class Queue:
         self._in_hand += 1
         try:
             yield
+            self._learn(came)
         finally:
             self._in_hand -= 1
-            now = time.monotonic()
-            # Between two that leave one after the other lies what one costs, unless nothing was
-            # in hand before this one came.
-            took = now - max(self._last_left, came)
-            self._seconds_a_photo += SMOOTHING * (took - self._seconds_a_photo)
-            self._last_left = now
+
+    def _learn(self, came: float) -> None:
+        """A photo was judged. One that was given up teaches nothing: it may be the only such."""
+        now = time.monotonic()
+        # Between two that leave one after the other lies what one costs, unless nothing was in
+        # hand before this one came.
+        took = now - max(self._last_left, came)
+        self._seconds_a_photo += SMOOTHING * (took - self._seconds_a_photo)
+        self._last_left = now

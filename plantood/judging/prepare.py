@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,14 +75,10 @@ def prepare_photo(
     try:
         image = load_image(photo, limits, admit)
     except UnreadablePhoto as error:
-        verdict = Verdict(
-            verdict="retake",
-            reasons=[messages.reason(code_of(error), language, str(error))],
-            threshold=policy.plant_threshold,
-            model=model,
-            timings_ms={"decode": ms_since(started)},
+        ms = ms_since(started)
+        return unreadable(
+            error, ms, policy=policy, messages=messages, language=language, model=model
         )
-        return Prepared(verdict, timings_ms=verdict.timings_ms, error=error)
     timings = {"decode": ms_since(started)}
 
     started = time.perf_counter()
@@ -105,6 +102,52 @@ def prepare_photo(
     timings["decode"] = round(timings["decode"] + ms_since(started), 2)
     kept = image if keep_image else None
     return Prepared(model_input=model_input, quality=quality, timings_ms=timings, image=kept)
+
+
+def unreadable(
+    error: UnreadablePhoto,
+    decode_ms: float,
+    *,
+    policy: Policy,
+    messages: Messages,
+    language: str,
+    model: str,
+) -> Prepared:
+    """A photo that was not decoded.
+
+    Args:
+        error: Why.
+        decode_ms: Milliseconds that it took to see that.
+        policy: As of :func:`prepare_photo`, and so are the others.
+        messages: Sentences for the farmer.
+        language: Of the sentences.
+        model: Tag of the gate model.
+    """
+    verdict = Verdict(
+        verdict="retake",
+        reasons=[messages.reason(code_of(error), language, str(error))],
+        threshold=policy.plant_threshold,
+        model=model,
+        timings_ms={"decode": decode_ms},
+    )
+    return Prepared(verdict, timings_ms=verdict.timings_ms, error=error)
+
+
+def too_slow(decoded_s: float, waited_s: float, context: dict[str, Any]) -> Prepared | None:
+    """A photo whose own decoding took most of its time; None if it waited longer for its turn.
+
+    It is refused: if it were a failure, it would pass wherever photos are accepted while the gate
+    fails.
+
+    Args:
+        decoded_s: Seconds since its decoding began.
+        waited_s: Seconds that it had in all.
+        context: Arguments of :func:`unreadable`.
+    """
+    if decoded_s < waited_s / 2:
+        return None
+    error = PhotoTooLarge(f"it takes more than {decoded_s:.1f} s to decode; send it as a JPEG")
+    return unreadable(error, round(decoded_s * 1000, 2), **context)
 
 
 def code_of(error: UnreadablePhoto) -> ReasonCode:

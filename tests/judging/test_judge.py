@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from bentoml.exceptions import ServiceUnavailable
 from PIL import Image
 
+from plantood.errors import PhotoTooLarge
 from plantood.judging.failures import FailureKind, GateUnavailable, with_one_more_try
 from plantood.judging.gate import Gate
 from plantood.judging.judge import Judge
@@ -21,6 +23,7 @@ from plantood.judging.rules import Rules
 from plantood.model.entry import open_gate
 from plantood.model.starter import starter_dir
 from plantood.photo import decoding
+from plantood.photo.formats import jpeg
 from plantood.photo.images import Limits, LoadedImage
 from plantood.settings import Settings
 from plantood.verdict import Verdict
@@ -245,6 +248,31 @@ def test_a_photo_that_is_not_decoded_in_time_is_no_failure_of_the_scorer(
     assert "not decoded in time" in caplog.text
     assert SCORER_ERRORS._value.get() == failed
     assert len(described) == 1
+
+
+def test_a_photo_whose_own_decoding_takes_its_time_is_to_be_taken_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It would pass where photos are accepted while the gate fails."""
+    real_decode = jpeg.Jpeg.decode
+
+    def slow(self: jpeg.Jpeg, factor: int = 1) -> np.ndarray:
+        time.sleep(1.2)
+        return real_decode(self, factor)
+
+    async def run() -> list[Verdict]:
+        judge = Judge(RULES, real, QUICK)
+        with monkeypatch.context() as patch:
+            patch.setattr(jpeg.Jpeg, "decode", slow)
+            judged = await judge.examine(PLANT)
+        assert isinstance(judged.error, PhotoTooLarge)
+        await asyncio.sleep(0.5)
+        return [judged.verdict, await judge.check(PLANT)]
+
+    slow_one, next_one = asyncio.run(run())
+    assert [reason.code for reason in slow_one.reasons] == ["too_large"]
+    assert "to decode" in str(slow_one.reasons[0].detail)
+    assert next_one.accepted
 
 
 def test_a_photo_that_is_turned_away_is_counted_and_logged(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 
 from plantood.judging import overload
@@ -82,3 +84,17 @@ def test_while_nothing_leaves_nobody_joins(clock: Clock) -> None:
     stuck.__exit__(None, None, None)  # it was given up
     with queue.place():
         pass
+
+
+def test_photos_that_are_given_up_do_not_hold_back_those_that_come_after(clock: Clock) -> None:
+    """As three that a decoder is busy with for 20 s each."""
+    queue = Queue(longest_wait_s=10)
+    _one_after_the_other(queue, clock, 200, 0.1)
+    for _ in range(3):
+        with suppress(TimeoutError), queue.place():
+            clock.now += 20
+            raise TimeoutError
+    assert queue.wait_s == pytest.approx(0.1, rel=0.01)
+    places = [queue.place() for _ in range(16)]
+    for place in places:
+        place.__enter__()
