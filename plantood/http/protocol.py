@@ -25,6 +25,9 @@ HEAD_BYTES = 64 * 1024
 """Of the request line and all headers together, and of whatever else is not body."""
 TARGET_BYTES = 8 * 1024
 """Of the path with its query, which is written into logs."""
+CHUNKS, CHUNK_BYTES = 1000, 256
+"""Beyond so many, the chunks of a body have so many bytes on average. Each costs the event loop as
+much as a thousand bytes do, and it is the one of all requests."""
 HEAD_SECONDS = 20.0
 CONNECTIONS = 1000
 """Of one worker at a time, so that its file descriptors do not end, however few it is given."""
@@ -38,7 +41,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._not_body = self._head = 0
+        self._not_body = self._head = self._chunks = self._body = 0
         self._head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(  # type: ignore[override]  # as in uvicorn's: it writes, too
@@ -65,7 +68,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin to wait for the rest of a head."""
         self._wait_for_head()
-        self._head = 0
+        self._head = self._chunks = self._body = 0
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
@@ -92,9 +95,24 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         super().on_headers_complete()
 
+    def on_chunk_header(self) -> None:
+        """Count a chunk of the body.
+
+        Raises:
+            ValueError: There are too many, so that what has arrived is not parsed any further.
+        """
+        self._chunks += 1
+        if self._chunks > CHUNKS + self._body // CHUNK_BYTES:
+            self._refuse(
+                HTTPStatus.BAD_REQUEST,
+                f"The body comes in chunks of less than {CHUNK_BYTES} bytes.",
+            )
+            raise ValueError("too many chunks")
+
     def on_body(self, body: bytes) -> None:
         """Hand a piece of the body on."""
         self._not_body = 0
+        self._body += len(body)
         if not self.transport.is_closing():
             super().on_body(body)
 

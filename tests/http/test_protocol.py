@@ -14,7 +14,14 @@ import pytest
 import uvicorn
 
 from plantood.http import protocol
-from plantood.http.protocol import HEAD_BYTES, TARGET_BYTES, BoundedProtocol, bound_connections
+from plantood.http.protocol import (
+    CHUNK_BYTES,
+    CHUNKS,
+    HEAD_BYTES,
+    TARGET_BYTES,
+    BoundedProtocol,
+    bound_connections,
+)
 from tests.security.attacks import post, status
 
 
@@ -61,9 +68,20 @@ def test_a_usual_request_is_answered(port: int) -> None:
     assert ask(port, post("/a", b"x" * 1_000_000)).endswith(b"1000000\r\n0\r\n\r\n")
 
 
-def test_a_body_in_tiny_chunks_is_no_head(port: int) -> None:
-    head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
-    assert b"50000" in ask(port, head + b"1\r\nx\r\n" * 50_000 + b"0\r\n\r\n")
+CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(("size", "count"), [(1, CHUNKS), (CHUNK_BYTES, 20_000), (4096, 500)])
+def test_a_body_in_chunks_is_no_head(size: int, count: int, port: int) -> None:
+    chunk = b"%x\r\n%b\r\n" % (size, b"x" * size)
+    assert b"%d" % (size * count) in ask(port, CHUNKED + chunk * count + b"0\r\n\r\n")
+
+
+def test_tiny_chunks_do_not_hold_up_others(port: int) -> None:
+    """Each costs the event loop as much as a thousand bytes do."""
+    assert status(ask(port, CHUNKED + b"1\r\nx\r\n" * 50_000 + b"0\r\n\r\n")) == 400
+    again = CHUNKED + b"1\r\nx\r\n" * CHUNKS + b"0\r\n\r\n"
+    assert ask(port, again + again).count(b"HTTP/1.1 200") == 2
 
 
 def test_requests_one_after_the_other_on_a_connection(port: int) -> None:
