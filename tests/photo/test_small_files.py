@@ -9,7 +9,7 @@ import pytest
 
 from tests.photo.peak import peak
 from tests.photos import encode, scene
-from tests.security import payloads
+from tests.security import coded, payloads
 
 MEBIBYTE = 1 << 20
 SMALL = 4 * MEBIBYTE
@@ -53,6 +53,13 @@ FILES: dict[str, Callable[[], bytes]] = {
     "heic of large tiles": lambda: payloads.heic_of_large_tiles(64, 3, 1024),
     "webp of 20 MP": lambda: payloads.flat("WEBP", 5000, 4000, "RGBA", method=0),
     "webp of metadata": lambda: _webp_with(b"XMP ", 3 * MEBIBYTE),
+    "webp of groups of codes": lambda: coded.webp_lossless(
+        1024, coded.lossless_of_groups(1024, 65_536)
+    ),
+    "webp of fewer groups": lambda: coded.webp_lossless(480, coded.lossless_of_groups(480, 14_400)),
+    "webp transparent by groups": lambda: coded.webp_of_alpha(
+        480, coded.lossless_of_groups(480, 14_400)
+    ),
     "gif of 60 MP": lambda: payloads.flat("GIF", 8000, 7500, "P"),
     "gif of filler": lambda: payloads.gif_with_filler(bytes(3 * MEBIBYTE)),
     "gif of comments": lambda: payloads.gif_of_comments(1_500_000),
