@@ -112,3 +112,12 @@ def _extended(side: int, flags: int) -> tuple[bytes, bytes]:
 
 def _with_header(side: int, stream: bytes) -> bytes:
     return b"\x2f" + ((side - 1) | (side - 1) << 14).to_bytes(4, "little") + stream
+
+
+def jpeg_arithmetic(width: int, height: int, scans: int) -> bytes:
+    """A progressive JPEG with arithmetic coding, whose scans hold no bytes at all."""
+    photo = flat("JPEG", width, height, "L", progressive=True)
+    start = photo.index(b"\xff\xda")
+    header = photo[:start].replace(b"\xff\xc2", b"\xff\xca")
+    first = b"\xff\xda\0\x08\1\1\0\0\0\0"
+    return header + first + b"\xff\xda\0\x08\1\1\0\1\x3f\0" * (scans - 1) + b"\xff\xd9"

@@ -35,7 +35,8 @@ MAX_SCANS = 100
 """A usual progressive file has about ten scans."""
 MAX_SCANNED_PIXELS = 800_000_000
 """Pixels times scans: each scan of a progressive file goes over all of its pixels, also if there is
-nothing in it. A file of 200 kB could take four seconds; at this bound it is half a second."""
+nothing in it. A file of 200 kB could take four seconds; at this bound it is at most one, where all
+scans are of four colours."""
 MAX_STRAY_BYTES = 64
 """In front of the end marker, where some phones pad. More of them mean that the decoder lost its
 way before."""
@@ -48,7 +49,10 @@ _HEADER_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd8]")
 _STRAY = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
 _APP1 = 0xE1
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_SEQUENTIAL = frozenset({0xC0, 0xC1, 0xC9})
+_SEQUENTIAL = frozenset({0xC0, 0xC1})
+_DECODED = _SEQUENTIAL | {0xC2}
+"""And progressive, all with Huffman codes. With arithmetic ones, which no camera writes, a scan of
+ten bytes can take a tenth of a second."""
 _ALONE = 0x01
 """A marker without a segment, beside those of restarts and of start and end."""
 _JFIF = b"\xff\xe0\0\x10JFIF\0\1\1"
@@ -131,7 +135,9 @@ def read(data: bytes) -> Jpeg:
     for marker, start, segment in _header(data):
         if marker == SCAN:
             break
-        if marker in _FRAMES and not frame:
+        if marker in _FRAMES - _DECODED:
+            raise UnreadablePhoto("the JPEG is compressed in a way that no photo is")
+        if marker in _DECODED and not frame:
             frame, sequential = segment, marker in _SEQUENTIAL
         if 0xC0 <= marker <= 0xDF:  # frames, tables, restart interval
             kept.append(data[start : start + 4 + len(segment)])
