@@ -46,6 +46,9 @@ FILES: dict[str, Callable[[], bytes]] = {
     "tiff as jpeg, progressive": lambda: payloads.tiff_of_a_jpeg(
         payloads.flat("JPEG", 5000, 4000, progressive=True, quality=10), 5000, 4000
     ),
+    "tiff as jpeg in shared strips": lambda: coded.tiff_of_strips(
+        payloads.progressive_with_scans(3000, 500, 80), 3000, 500, 8, shared=True
+    ),
     "avif of two sizes": lambda: payloads.avif_of_two_sizes(400, 8000, 8000),
     "avif larger than it says": lambda: payloads.avif_larger_than_it_says(5000, 5000, 64),
     "avif of 25 MP": lambda: payloads.flat("AVIF", 5000, 5000, "RGBA", speed=10),

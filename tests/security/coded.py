@@ -6,7 +6,7 @@ import struct
 from collections.abc import Callable
 from typing import TypeAlias
 
-from tests.security.payloads import flat
+from tests.security.payloads import flat, tiff
 
 Kind: TypeAlias = Callable[[int, bytes], bytes]
 """Makes a WebP of so many pixels a side of a lossless stream."""
@@ -121,3 +121,23 @@ def jpeg_arithmetic(width: int, height: int, scans: int) -> bytes:
     header = photo[:start].replace(b"\xff\xc2", b"\xff\xca")
     first = b"\xff\xda\0\x08\1\1\0\0\0\0"
     return header + first + b"\xff\xda\0\x08\1\1\0\1\x3f\0" * (scans - 1) + b"\xff\xd9"
+
+
+def tiff_of_strips(
+    strip: bytes, width: int, rows: int, places: int, compression: int = 7, *, shared: bool
+) -> bytes:
+    """A grey TIFF of so many strips, all the same bytes, which may be there only once.
+
+    Padded, so that the strips together are no larger than the file.
+    """
+    strip += bytes(len(strip) % 2)
+    data = strip if shared else strip * places
+    starts = [8 + (0 if shared else number * len(strip)) for number in range(places)]
+    lists = 8 + len(data)
+    data += struct.pack(f"<{places}I", *starts)
+    data += struct.pack(f"<{places}I", *[len(strip)] * places)
+    data += bytes(max(0, places * len(strip) - len(data)))
+    numbers = {256: width, 257: rows * places, 258: 8, 259: compression, 262: 1, 277: 1, 278: rows}
+    entries = [(tag, 4, 1, value) for tag, value in numbers.items()]
+    entries += [(273, 4, places, lists), (279, 4, places, lists + 4 * places)]
+    return tiff(entries, data)

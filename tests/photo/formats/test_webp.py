@@ -61,7 +61,7 @@ def test_of_an_animation_the_decoder_is_given_the_first_frame() -> None:
     pictures = [scene(160, 120, seed).convert("RGBA") for seed in range(3)]
     photo = encode(pictures[0], "WEBP", save_all=True, append_images=pictures[1:], exif=_exif(6))
     with Image.open(BytesIO(photo)) as whole, Image.open(BytesIO(webp.bare(photo).data)) as bare:
-        assert (whole.n_frames, bare.n_frames) == (3, 1)
+        assert (photo.count(b"ANMF"), webp.bare(photo).data.count(b"ANMF")) == (3, 1)
         assert np.array_equal(np.asarray(whole), np.asarray(bare))
     assert load_image(photo).width == 120
 
