@@ -9,7 +9,7 @@ import pytest
 
 from tests.photo.peak import peak
 from tests.photos import encode, scene
-from tests.security import payloads
+from tests.security import coded, payloads
 
 MEBIBYTE = 1 << 20
 SMALL = 4 * MEBIBYTE
@@ -46,6 +46,9 @@ FILES: dict[str, Callable[[], bytes]] = {
     "tiff as jpeg, progressive": lambda: payloads.tiff_of_a_jpeg(
         payloads.flat("JPEG", 5000, 4000, progressive=True, quality=10), 5000, 4000
     ),
+    "tiff as jpeg in shared strips": lambda: coded.tiff_of_strips(
+        payloads.progressive_with_scans(3000, 500, 80), 3000, 500, 8, shared=True
+    ),
     "avif of two sizes": lambda: payloads.avif_of_two_sizes(400, 8000, 8000),
     "avif larger than it says": lambda: payloads.avif_larger_than_it_says(5000, 5000, 64),
     "avif of 25 MP": lambda: payloads.flat("AVIF", 5000, 5000, "RGBA", speed=10),
@@ -53,6 +56,13 @@ FILES: dict[str, Callable[[], bytes]] = {
     "heic of large tiles": lambda: payloads.heic_of_large_tiles(64, 3, 1024),
     "webp of 20 MP": lambda: payloads.flat("WEBP", 5000, 4000, "RGBA", method=0),
     "webp of metadata": lambda: _webp_with(b"XMP ", 3 * MEBIBYTE),
+    "webp of groups of codes": lambda: coded.webp_lossless(
+        1024, coded.lossless_of_groups(1024, 65_536)
+    ),
+    "webp of fewer groups": lambda: coded.webp_lossless(480, coded.lossless_of_groups(480, 14_400)),
+    "webp transparent by groups": lambda: coded.webp_of_alpha(
+        480, coded.lossless_of_groups(480, 14_400)
+    ),
     "gif of 60 MP": lambda: payloads.flat("GIF", 8000, 7500, "P"),
     "gif of filler": lambda: payloads.gif_with_filler(bytes(3 * MEBIBYTE)),
     "gif of comments": lambda: payloads.gif_of_comments(1_500_000),

@@ -26,6 +26,9 @@ START_OF_IMAGE = b"\xff\xd8"
 END_OF_IMAGE = b"\xff\xd9"
 SCAN, END, APP0, APP14 = 0xDA, 0xD9, 0xE0, 0xEE
 """Markers, by their second byte."""
+FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+SEQUENTIAL = frozenset({0xC0, 0xC1})
+"""Markers of frames: all of them, and those of Huffman-coded scans that each are complete."""
 MAX_SEGMENTS = 2_000
 """Before the pixels. Cameras write some twenty; a large colour profile or a panorama's metadata
 comes in a few hundred."""
@@ -35,7 +38,8 @@ MAX_SCANS = 100
 """A usual progressive file has about ten scans."""
 MAX_SCANNED_PIXELS = 800_000_000
 """Pixels times scans: each scan of a progressive file goes over all of its pixels, also if there is
-nothing in it. A file of 200 kB could take four seconds; at this bound it is half a second."""
+nothing in it. A file of 200 kB could take four seconds; at this bound it is at most one, where all
+scans are of four colours."""
 MAX_STRAY_BYTES = 64
 """In front of the end marker, where some phones pad. More of them mean that the decoder lost its
 way before."""
@@ -47,8 +51,9 @@ _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _HEADER_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd8]")
 _STRAY = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
 _APP1 = 0xE1
-_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_SEQUENTIAL = frozenset({0xC0, 0xC1, 0xC9})
+_DECODED = SEQUENTIAL | {0xC2}
+"""And progressive, all with Huffman codes. With arithmetic ones, which no camera writes, a scan of
+ten bytes can take a tenth of a second."""
 _ALONE = 0x01
 """A marker without a segment, beside those of restarts and of start and end."""
 _JFIF = b"\xff\xe0\0\x10JFIF\0\1\1"
@@ -128,11 +133,12 @@ def read(data: bytes) -> Jpeg:
     """
     kept, adobe, frame, exif_data, xmp = [START_OF_IMAGE], b"", b"", b"", b""
     sequential = True
-    for marker, start, segment in _header(data):
+    for marker, start, segment in header(data):
         if marker == SCAN:
             break
-        if marker in _FRAMES and not frame:
-            frame, sequential = segment, marker in _SEQUENTIAL
+        if marker in FRAMES and not frame:
+            _ensure_decoded(marker)
+            frame, sequential = segment, marker in SEQUENTIAL
         if 0xC0 <= marker <= 0xDF:  # frames, tables, restart interval
             kept.append(data[start : start + 4 + len(segment)])
         elif marker == APP0 and segment.startswith(b"JFIF\0") and len(segment) >= 14:
@@ -182,8 +188,12 @@ def segments(data: bytes) -> Iterator[tuple[int, int, bytes]]:
     raise UnreadablePhoto("the file is made of headers without a photo")
 
 
-def _header(data: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """As :func:`segments`, up to the first scan, which must be there, with little in between."""
+def header(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """As :func:`segments`, up to the first scan, which must be there, with little in between.
+
+    Raises:
+        UnreadablePhoto: It is not, or there is more before it than in any photo.
+    """
     position = len(START_OF_IMAGE)
     for _ in range(MAX_SEGMENTS):
         found = _HEADER_MARKER.search(data, position, position + MAX_PADDING + 2)
@@ -198,6 +208,11 @@ def _header(data: bytes) -> Iterator[tuple[int, int, bytes]]:
             return
         position = _behind(data, start, segment)
     raise UnreadablePhoto("the file is made of headers without a photo")
+
+
+def _ensure_decoded(frame: int) -> None:
+    if frame not in _DECODED:
+        raise UnreadablePhoto("the JPEG is compressed in a way that no photo is")
 
 
 def _ensure_all_scans(scans: bytes, frame: bytes, sequential: bool) -> None:

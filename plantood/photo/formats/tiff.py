@@ -1,9 +1,10 @@
 """A TIFF of a stranger, with a directory of its own in the place of the stranger's.
 
 Two readers go over a TIFF: Pillow reads all values of its directory into memory, and libtiff asks
-for whole tiles, however large they say they are. They differ on what counts of two entries of one
-tag. So the entries that say where and how the pixels lie are checked, and written anew, alone; the
-rest of the file stays where it is. Layout: TIFF 6.0, sections 2, 8 and 15; BigTIFF.
+for whole tiles, however large they say they are, as often as the directory says. They differ on
+what counts of two entries of one tag. So the entries that say where and how the pixels lie are
+checked, and written anew, alone; the rest of the file stays where it is. Layout: TIFF 6.0, sections
+2, 8 and 15; BigTIFF. JPEG within: Adobe's TIFF Technical Note 2.
 """
 
 from __future__ import annotations
@@ -11,16 +12,18 @@ from __future__ import annotations
 import struct
 
 from plantood.errors import UnreadablePhoto
-from plantood.photo.formats import exif
+from plantood.photo.formats import exif, jpeg
 from plantood.photo.formats.bare import Bare
 from plantood.photo.formats.exif import Entry
-from plantood.photo.formats.jpeg import MAX_SCANNED_PIXELS
 
 MAX_VALUES = 65_536
 """Of one entry: above all the places of strips, of which one row is the least."""
 COMPRESSIONS = frozenset({1, 5, 7, 8, 32773, 32946})
 """None, LZW, JPEG, deflate, PackBits, and deflate by its older number: what cameras and editors
 write. The others are for faxes, or have decoders that ask for memory of their own."""
+MAX_JPEG_SEGMENTS = 200_000
+"""Of the headers of all strips or tiles. 110 megapixels in tiles of 64 pixels a side have 27,000
+tiles, each with two to ten of them."""
 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _COLOURS = 256, 257, 258, 259, 262
 _STRIPS, _ORIENTATION, _SAMPLES, _ROWS, _STRIP_SIZES, _PLANES = 273, 274, 277, 278, 279, 284
@@ -89,7 +92,8 @@ def _pieces(data: bytes, numbers: dict[int, tuple[int, ...]]) -> tuple[int, int]
     """Pixels of all strips or tiles, also where they reach beyond the picture; bytes of one.
 
     Raises:
-        UnreadablePhoto: There are more or fewer of them than the picture needs, or they overlap.
+        UnreadablePhoto: There are more or fewer of them than the picture needs, they overlap, or
+            are missing or coded as no camera codes them.
     """
 
     def one(tag: int, otherwise: int) -> int:
@@ -113,19 +117,49 @@ def _pieces(data: bytes, numbers: dict[int, tuple[int, ...]]) -> tuple[int, int]
     needed = across * down * (samples if one(_PLANES, 1) == _SEPARATE else 1)
     if len(places) != needed:
         raise UnreadablePhoto("the TIFF's parts are not as many as its picture has")
-    if compression != 1 and (len(sizes) != needed or sum(sizes) > len(data)):
-        raise UnreadablePhoto("the TIFF's parts are larger than the file")
+    if compression != 1:
+        if len(sizes) != needed:
+            raise UnreadablePhoto("the TIFF's parts are not as many as its picture has")
+        _ensure_apart(places, sizes, len(data))
     bits = max(numbers.get(_BITS, ()), default=1)
     memory = area * -(-samples * bits // 8)
     if compression == _JPEG:
-        scans = data.count(b"\xff\xda")
-        if scans * area > MAX_SCANNED_PIXELS:
-            raise UnreadablePhoto(f"the TIFF has {scans} scans, too many for its size")
-        if scans > needed:  # a decoder keeps the coefficients from one to the next
-            memory += 2 * samples * area
+        _ensure_one_scan_each(data, places, sizes)
     elif one(_COLOURS, 0) == _YCBCR:
         memory += 4 * area
     return across * down * area, memory
+
+
+def _ensure_apart(places: tuple[int, ...], sizes: tuple[int, ...], end: int) -> None:
+    """Refuse parts that share bytes: a small one could be decoded any number of times."""
+    behind = 0
+    for place, size in sorted(zip(places, sizes, strict=True)):
+        if place + size > end:
+            raise UnreadablePhoto("the TIFF broke off: parts are missing; send it again")
+        if place < behind:
+            raise UnreadablePhoto("the TIFF's parts overlap, as those of no photo do")
+        behind = place + size
+
+
+def _ensure_one_scan_each(data: bytes, places: tuple[int, ...], sizes: tuple[int, ...]) -> None:
+    """Refuse parts that are other JPEGs than Huffman-coded ones of a single scan.
+
+    Of more scans, each would go over all of the part once more, and the decoder keep all of its
+    coefficients.
+    """
+    left = MAX_JPEG_SEGMENTS
+    for place, size in zip(places, sizes, strict=True):
+        part, components, is_usual = data[place : place + size], 0, True
+        for marker, start, segment in jpeg.header(part):
+            left -= 1
+            if marker in jpeg.FRAMES:
+                components = segment[5] if len(segment) > 5 else 0
+                is_usual &= marker in jpeg.SEQUENTIAL
+            elif marker == jpeg.SCAN:
+                is_usual &= bool(segment) and segment[0] == components
+                is_usual &= part.count(b"\xff\xda", start + 2) == 0
+        if not is_usual or left < 0 or not part.startswith(jpeg.START_OF_IMAGE):
+            raise UnreadablePhoto("the TIFF is compressed in a way that no photo is")
 
 
 def _with_directory(data: bytes, entries: list[Entry], order: str) -> bytes:

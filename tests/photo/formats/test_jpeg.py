@@ -13,6 +13,7 @@ from plantood.photo.formats import jpeg
 from plantood.photo.images import load_image
 from tests.damage import damaged
 from tests.photos import encode, scene
+from tests.security import coded
 
 PICTURE = scene(160, 120)
 PHOTOS = {
@@ -124,3 +125,18 @@ def test_a_large_comment_or_colour_profile_passes(more: dict[str, bytes]) -> Non
 def test_padding_and_segments_pass_up_to_their_limit(between: bytes) -> None:
     photo = PHOTOS["baseline"]
     assert load_image(photo[:2] + between + photo[2:]).width == 160
+
+
+def test_arithmetic_coding_is_refused() -> None:
+    photo = coded.jpeg_arithmetic(800, 600, 10)
+    with pytest.raises(UnreadablePhoto, match="compressed in a way that no photo is"):
+        load_image(photo)
+
+
+@pytest.mark.parametrize("frame", sorted(set(range(0xC3, 0xD0)) - {0xC4, 0xC8, 0xCC}))
+def test_only_huffman_coded_dct_is_decoded(frame: int) -> None:
+    """Neither lossless nor hierarchical frames, nor arithmetic coding."""
+    photo = PHOTOS["baseline"].replace(b"\xff\xc0", bytes([0xFF, frame]), 1)
+    with pytest.raises(UnreadablePhoto, match="compressed in a way that no photo is"):
+        jpeg.read(photo)
+    assert load_image(PHOTOS["baseline"].replace(b"\xff\xc0", b"\xff\xc1", 1)).width == 160

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from contextlib import suppress
+from io import BytesIO
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -48,6 +51,25 @@ def test_a_file_of_pieces_is_refused() -> None:
 
 @given(damaged(encode(scene(80, 60), "WEBP", exif=_exif(3), icc_profile=PROFILE)))
 def test_a_damaged_file_is_taken_apart_or_refused(data: bytes) -> None:
-    photo = webp.bare(data)
-    assert 1 <= photo.orientation <= 8
-    assert len(photo.data) <= len(data) + 12
+    with suppress(UnreadablePhoto):
+        photo = webp.bare(data)
+        assert 1 <= photo.orientation <= 8
+        assert len(photo.data) <= len(data) + 12
+
+
+def test_of_an_animation_the_decoder_is_given_the_first_frame() -> None:
+    pictures = [scene(160, 120, seed).convert("RGBA") for seed in range(3)]
+    photo = encode(pictures[0], "WEBP", save_all=True, append_images=pictures[1:], exif=_exif(6))
+    with Image.open(BytesIO(photo)) as whole, Image.open(BytesIO(webp.bare(photo).data)) as bare:
+        assert (photo.count(b"ANMF"), webp.bare(photo).data.count(b"ANMF")) == (3, 1)
+        assert np.array_equal(np.asarray(whole), np.asarray(bare))
+    assert load_image(photo).width == 120
+
+
+@pytest.mark.parametrize("twice", [b"VP8 ", b"ALPH"])
+def test_a_picture_that_is_there_twice_is_refused(twice: bytes) -> None:
+    picture = scene(160, 120)
+    picture.putalpha(scene(160, 120, seed=1).convert("L"))
+    photo = encode(picture, "WEBP").replace(b"ALPH", twice).replace(b"VP8 ", twice)
+    with pytest.raises(UnreadablePhoto, match="two ways"):
+        load_image(photo)
