@@ -33,9 +33,11 @@ from plantood.http.body import (
     send_one,
     send_several,
 )
+from plantood.http.room import settings_of_process
+from plantood.http.uploads import bounded
 from plantood.photo.forms import as_upload, to_wire
 from plantood.refusals import RequestRefused
-from plantood.settings import MOST_PHOTOS
+from plantood.settings import MOST_PHOTOS, Settings
 
 FURTHER_FIELDS = 10
 """Of which nothing is known, in one form."""
@@ -93,14 +95,13 @@ class PhotosInput(bentoml.IODescriptor):
         """Read the photos, and whatever else there is, from a request.
 
         Raises:
-            RequestRefused: 400, if there is no photo, or something else in its place; 429, if
-                there is no room for it.
+            RequestRefused: As :meth:`read`.
         """
         if is_of_the_bento(serde):
             given = await super().from_http_request(request, serde)
             cls.with_each_photo(given, ensure_pixels_or_bytes)
             return given
-        values, language = await cls.read(request, MOST_PHOTOS)
+        values, language = await cls.read(request, settings_of_process())
         return cls.model_validate(values | {"language": language})
 
     @classmethod
@@ -115,16 +116,30 @@ class PhotosInput(bentoml.IODescriptor):
         return given.model_copy(update=made)
 
     @classmethod
-    async def read(cls, request: Request, most: int) -> tuple[dict[str, Any], str | None]:
+    async def read(cls, request: Request, settings: Settings) -> tuple[dict[str, Any], str | None]:
         """Values of the fields, photos as uploads; and the language that is asked for.
 
         Args:
             request: With the body still to come.
-            most: Photos in the list, if it is one.
+            settings: How large a photo may be, and how many there may be in a list.
 
         Raises:
-            RequestRefused: 400, if there is no photo, or too many; 429, if there is no room.
+            RequestRefused: 400, if there is no photo, or too many, or something else in their
+                place; 408 or 413, if the body is too slow or too large; 429, if there is no room.
         """
+        photos = settings.max_photos if cls.many else len(cls.photo_fields)
+        others = set(cls.multipart_fields) - set(cls.photo_fields)
+        more = sum(settings.max_photos if name in cls.lists else 1 for name in others)
+        request = bounded(request, settings.max_upload_bytes, photos + more)
+        try:
+            return await cls._read(request, settings.max_photos)
+        except RequestRefused as refused:
+            refused.rest = request.receive
+            raise
+
+    @classmethod
+    async def _read(cls, request: Request, most: int) -> tuple[dict[str, Any], str | None]:
+        """As :meth:`read`, of a body that is bounded already; at most so many in a list."""
         kind = content_type(request)
         if kind != "multipart/form-data":
             if cls.many or len(cls.photo_fields) > 1 or kind == "application/json":
