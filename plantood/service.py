@@ -166,20 +166,25 @@ class PlantGate:
         self.judge.close()
 
     @bentoml.api(input_spec=CheckInput)
-    async def check(self, image: PhotoInput, language: str | None = None) -> Verdict:
+    async def check(
+        self, image: PhotoInput, language: str | None = None, timeout_ms: int | None = None
+    ) -> Verdict:
         """Judge one photo: `accept` it, or ask for another one and say why.
 
         Send it as the multipart field `image`, or as the raw body with its own content type. A
         photo that cannot be read is a `retake` too, not an error.
         """
-        judged = await self.judge.examine(image, language)
+        judged = await self.judge.examine(image, language, timeout_ms=timeout_ms)
         if judged.error is not None and (mistake := why_not_the_farmer(image)):
             raise RequestRefused(mistake, HTTPStatus.BAD_REQUEST)
         return judged.verdict
 
     @bentoml.api(input_spec=CheckBatchInput)
     async def check_batch(
-        self, images: list[PhotoInput], language: str | None = None
+        self,
+        images: list[PhotoInput],
+        language: str | None = None,
+        timeout_ms: int | None = None,
     ) -> list[Verdict]:
         """Judge several photos, sent as multipart fields `images`; the verdicts come in order.
 
@@ -191,7 +196,8 @@ class PlantGate:
                 "send them in several.",
                 HTTPStatus.BAD_REQUEST,
             )
-        return list(await asyncio.gather(*(self.judge.check(photo, language) for photo in images)))
+        judged = (self.judge.check(photo, language, timeout_ms=timeout_ms) for photo in images)
+        return list(await asyncio.gather(*judged))
 
     async def __is_ready__(self) -> bool:
         """True if a photo can be judged now."""

@@ -55,9 +55,8 @@ class ComposedGate:
                 is asked for again, or `GateUnavailable` is raised, which BentoML answers as 503.
                 By default ``PLANTOOD_ON_GATE_ERROR``, which is ``raise``.
             timeout_s: Longest time in seconds for a verdict; by default
-                ``PLANTOOD_GATE_TIMEOUT_S``. A gate or scorer in another process is not told: it
-                still gives up by its own ``PLANTOOD_GATE_TIMEOUT_S`` and
-                ``PLANTOOD_MAX_LATENCY_MS``, and works on for nobody where those are longer.
+                ``PLANTOOD_GATE_TIMEOUT_S``. A gate in another process is told what is left of it,
+                and gives up by then, or by its own time if that is over before.
             settings: Those of the environment, where the caller has read them.
 
         Raises:
@@ -74,7 +73,7 @@ class ComposedGate:
             self.messages: Messages = (
                 inherited.messages if inherited else Messages.load(self.settings.messages_file)
             )
-        self.door: Door = inherited.door if inherited else open_door(source, self.settings)
+        self.door: Door | Judge = inherited.door if inherited else open_door(source, self.settings)
         self.on_gate_error: OnGateError = on_gate_error or (
             inherited.on_gate_error if inherited else self.settings.on_gate_error
         )
@@ -136,7 +135,7 @@ class ComposedGate:
                 given = await asyncio.to_thread(read, photo)
                 if not keep:
                     await asyncio.to_thread(close, photo)
-                verdict = await self.door.check(given, language)
+                verdict = await self.door.check(given, language, deadline=deadline)
                 if not isinstance(verdict, Verdict):
                     raise WrongAnswer(f"the gate answered {type(verdict).__name__}, not a verdict")
                 return Judged(verdict)
@@ -158,11 +157,8 @@ class ComposedGate:
 
     async def is_ready(self) -> bool:
         """True if the gate can judge now; for a ``__is_ready__`` of your own service."""
-        if not hasattr(self.door, "is_ready"):  # it cannot tell
-            return True
         try:
-            ready: bool = await self.door.is_ready()
-            return ready
+            return await self.door.is_ready()
         except Exception as error:  # no connection
             logger.warning("The gate is not ready: %s", as_gate_failure(error).detail)
             return False

@@ -9,6 +9,7 @@ BentoML descriptors: the API appears in its OpenAPI document, and BentoML's clie
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Annotated, Any, ClassVar, TypeAlias
@@ -17,7 +18,7 @@ import bentoml
 import numpy as np
 from PIL import Image
 from pydantic import Field, GetJsonSchemaHandler
-from pydantic.json_schema import JsonSchemaValue
+from pydantic.json_schema import JsonSchemaValue, SkipJsonSchema
 from pydantic_core import CoreSchema, core_schema
 from starlette.requests import Request
 
@@ -34,6 +35,7 @@ from plantood.http.body import (
     send_several,
 )
 from plantood.http.room import settings_of_process
+from plantood.http.timeout import ms_told, ms_until
 from plantood.http.uploads import bounded
 from plantood.photo.forms import as_upload, to_wire
 from plantood.refusals import RequestRefused
@@ -69,6 +71,10 @@ Language: TypeAlias = Annotated[
     ),
 ]
 
+TimeoutMs: TypeAlias = SkipJsonSchema[int | None]
+"""Milliseconds that a caller still waits. In no schema: by HTTP a header says it, and only a call
+from another service of the bento has it among its arguments."""
+
 
 class PhotosInput(bentoml.IODescriptor):
     """Base of the inputs that hold photos.
@@ -101,8 +107,11 @@ class PhotosInput(bentoml.IODescriptor):
             given = await super().from_http_request(request, serde)
             cls.with_each_photo(given, ensure_pixels_or_bytes)
             return given
+        told = ms_told(request)
+        deadline = asyncio.get_running_loop().time() + (told or 0) / 1000  # the upload counts, too
         values, language = await cls.read(request, settings_of_process())
-        return cls.model_validate(values | {"language": language})
+        left = None if told is None else ms_until(deadline)
+        return cls.model_validate(values | {"language": language, "timeout_ms": left})
 
     @classmethod
     def with_each_photo(
@@ -208,6 +217,7 @@ class CheckInput(PhotosInput):
 
     image: PhotoFile = Field(description="The photo, as the camera wrote it.")
     language: Language = None
+    timeout_ms: TimeoutMs = None
 
 
 class CheckBatchInput(PhotosInput):
@@ -218,6 +228,7 @@ class CheckBatchInput(PhotosInput):
 
     images: list[PhotoFile] = Field(description="The photos, as the camera wrote them.")
     language: Language = None
+    timeout_ms: TimeoutMs = None
 
 
 # BentoML finds file fields by their type, and these are of any type

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
@@ -29,6 +30,7 @@ from plantood.judging import prometheus
 from plantood.judging.capture.queue import Capture
 from plantood.judging.coalesce import Coalescer
 from plantood.judging.failures import (
+    CallerGone,
     FailureKind,
     GateUnavailable,
     WrongAnswer,
@@ -114,19 +116,23 @@ class Judge:
         if self._capture is not None:
             self._capture.close()
 
-    async def check(self, photo: PhotoInput, language: str | None = None) -> Verdict:
+    async def check(
+        self, photo: PhotoInput, language: str | None = None, *, timeout_ms: int | None = None
+    ) -> Verdict:
         """Judge one photo; whatever is wrong with it is a verdict.
 
         Args:
             photo: Bytes, a path, a Pillow image, a uint8 array ``[H, W, 3]`` (RGB), or an upload.
             language: Of the messages: a tag, or an ``Accept-Language`` header.
+            timeout_ms: As :meth:`examine` takes it.
 
         Raises:
             GateUnavailable: The scorer is gone, too slow, overloaded, or gave a wrong answer.
+            CallerGone: ``timeout_ms`` are over.
             TypeError: ``photo`` is of none of these types.
             ValueError: It is an array of another shape.
         """
-        return (await self.examine(photo, language)).verdict
+        return (await self.examine(photo, language, timeout_ms=timeout_ms)).verdict
 
     async def examine(
         self,
@@ -135,6 +141,7 @@ class Judge:
         *,
         keep: bool = False,
         deadline: float | None = None,
+        timeout_ms: int | None = None,
     ) -> Judged:
         """As :meth:`check`, with more of what was seen.
 
@@ -144,8 +151,19 @@ class Judge:
             keep: Hand on the decoded photo, and leave an upload's file open.
             deadline: By when, in the event loop's time; by default ``PLANTOOD_GATE_TIMEOUT_S``
                 from now.
+            timeout_ms: Milliseconds that the caller still waits, whoever that is; None if he does
+                not say. When they are over, his photo is given up, unless it is being scored
+                already; since he may say 1, that is no failure of the scorer's.
+
+        Raises:
+            GateUnavailable: As of :meth:`check`.
+            CallerGone: As of :meth:`check`.
+            TypeError: As of :meth:`check`.
+            ValueError: As of :meth:`check`.
         """
-        deadline = deadline or asyncio.get_running_loop().time() + self._seconds
+        now = asyncio.get_running_loop().time()
+        deadline = deadline or now + self._seconds
+        gone = math.inf if timeout_ms is None else now + timeout_ms / 1000
         context = {
             "policy": self.rules.policy,
             "messages": self.rules.messages,
@@ -155,10 +173,13 @@ class Judge:
         prepared = None
         with self._place():
             try:
-                async with asyncio.timeout_at(deadline):
+                async with asyncio.timeout_at(min(deadline, gone)):
                     prepared, data = await self._prepared(photo, keep, context)
                     verdict = prepared.verdict or await self._scored(prepared, context, deadline)
             except TimeoutError as late:
+                if gone < deadline:
+                    logger.info("The photo was not judged: its sender waits no longer.")
+                    raise CallerGone from late
                 if prepared is None:
                     raise _not_decoded() from late
                 raise self._failure(late) from late

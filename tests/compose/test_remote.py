@@ -15,6 +15,7 @@ from PIL import Image
 
 from plantood.compose import ComposedGate, RemoteGate, remote
 from plantood.errors import PhotoNotFound, PlantoodError, UnreadablePhoto
+from plantood.http.timeout import HEADER as TIMEOUT
 from plantood.judging.failures import FailureKind, GateUnavailable
 from plantood.verdict import ReasonCode, Verdict
 from tests.photos import encode
@@ -291,6 +292,29 @@ def test_headers_that_a_request_can_have_are_sent() -> None:
     asyncio.run(run())
     lines = seen[0].decode().split("\r\n")
     assert {f"{name}: {value}" for name, value in headers.items()} <= set(lines)
+
+
+@pytest.mark.parametrize(("own", "composed"), [(2, 30), (30, 2)])
+def test_the_gate_is_told_what_is_left_at_each_attempt(own: float, composed: float) -> None:
+    told: list[int] = []
+
+    async def looking(
+        number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).lower().decode()
+        told.append(int(head.partition(f"{TIMEOUT.lower()}: ")[2].split("\r\n")[0]))
+
+    async def run() -> None:
+        async with answering(looking) as (url, _):
+            headers = {TIMEOUT.upper(): "soon"}
+            gate = RemoteGate(url, timeout_s=own, retries=1, headers=headers)
+            with pytest.raises(GateUnavailable):
+                await ComposedGate(gate, timeout_s=composed).check(PLANT)
+
+    asyncio.run(run())
+    first, second = told
+    assert 0 < second <= first - 1000 * remote.FIRST_PAUSE
+    assert first <= 2000
 
 
 def test_every_form_of_a_photo_arrives(elsewhere: Server) -> None:
