@@ -173,6 +173,17 @@ class PlantGate:
 
         Send it as the multipart field `image`, or as the raw body with its own content type. A
         photo that cannot be read is a `retake` too, not an error.
+
+        Args:
+            image: An upload; from a service of the same bento its bytes, a Pillow image, or a uint8
+                array ``[H, W, 3]`` (RGB).
+            language: Of the messages: a tag, or an ``Accept-Language`` header.
+            timeout_ms: Milliseconds that the caller still waits, at least 1; None if he says none.
+
+        Raises:
+            RequestRefused: 400, if the photo came in a way by which none can arrive.
+            GateUnavailable: 503, if there is no score in time.
+            CallerGone: 504, if the caller waits no longer.
         """
         judged = await self.judge.examine(image, language, timeout_ms=timeout_ms)
         if judged.error is not None and (mistake := why_not_the_farmer(image)):
@@ -189,6 +200,16 @@ class PlantGate:
         """Judge several photos, sent as multipart fields `images`; the verdicts come in order.
 
         A bad photo is a verdict of its own and changes nothing for the others.
+
+        Args:
+            images: At most ``PLANTOOD_MAX_PHOTOS``, each as :meth:`check` takes it.
+            language: As of :meth:`check`.
+            timeout_ms: As of :meth:`check`, for all of them.
+
+        Raises:
+            RequestRefused: 400, if there are too many.
+            GateUnavailable: 503, if one of them has no score in time.
+            CallerGone: 504, if the caller waits no longer.
         """
         if len(images) > settings.max_photos:
             raise RequestRefused(

@@ -108,6 +108,15 @@ class ComposedGate:
         """Judge several photos at once; the verdicts come in their order. As :meth:`check`.
 
         A path at which no photo can be read is a verdict here, so that the others have theirs.
+
+        Args:
+            photos: Each as :meth:`check` takes it.
+            language: As of :meth:`check`.
+
+        Raises:
+            GateUnavailable: The gate cannot judge one of them, and ``on_gate_error`` is ``raise``.
+            TypeError: As of :meth:`check`.
+            ValueError: As of :meth:`check`.
         """
         judged = await asyncio.gather(*(self.examine(photo, language) for photo in photos))
         return [one.verdict for one in judged]
@@ -121,6 +130,11 @@ class ComposedGate:
             photo: As :meth:`check` takes it, or an upload.
             language: As in :meth:`check`.
             keep: Hand on the decoded photo, and leave an upload's file open.
+
+        Raises:
+            GateUnavailable: As of :meth:`check`.
+            TypeError: As of :meth:`check`.
+            ValueError: As of :meth:`check`.
         """
         if not isinstance(photo, UploadFile):
             # wrong use by the caller is an error here, before it looks like a failure of the gate

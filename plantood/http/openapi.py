@@ -137,6 +137,8 @@ def _photo_operation(
     operation: dict[str, Any], summary: str, schema: dict[str, Any], examples: dict[str, Any]
 ) -> None:
     operation["summary"] = summary
+    # what comes after is for whoever calls it from Python
+    operation["description"] = operation["description"].partition("Args:")[0].strip()
     operation["parameters"] = [*LANGUAGES, TIMEOUT]
     operation["requestBody"]["required"] = True
     operation["requestBody"]["content"]["multipart/form-data"].pop("encoding", None)
