@@ -15,6 +15,7 @@ in the middle of its upload often reports a lost connection instead of the answe
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from http import HTTPStatus
 
 import anyio
@@ -191,7 +192,7 @@ class _AnswerThenDrain(JSONResponse):
         async def send_then_drain(event: Message) -> None:
             if event["type"] == "http.response.body" and not event.get("more_body"):
                 await send({**event, "more_body": True})
-                with anyio.move_on_after(DRAIN_SECONDS):
+                with anyio.move_on_after(DRAIN_SECONDS), contextlib.suppress(RequestRefused):
                     while (await receive()).get("more_body"):
                         pass
                 event = {"type": "http.response.body", "body": b""}
