@@ -166,24 +166,50 @@ class PlantGate:
         self.judge.close()
 
     @bentoml.api(input_spec=CheckInput)
-    async def check(self, image: PhotoInput, language: str | None = None) -> Verdict:
+    async def check(
+        self, image: PhotoInput, language: str | None = None, timeout_ms: int | None = None
+    ) -> Verdict:
         """Judge one photo: `accept` it, or ask for another one and say why.
 
         Send it as the multipart field `image`, or as the raw body with its own content type. A
         photo that cannot be read is a `retake` too, not an error.
+
+        Args:
+            image: An upload; from a service of the same bento its bytes, a Pillow image, or a uint8
+                array ``[H, W, 3]`` (RGB).
+            language: Of the messages: a tag, or an ``Accept-Language`` header.
+            timeout_ms: Milliseconds that the caller still waits, at least 1; None if he says none.
+
+        Raises:
+            RequestRefused: 400, if the photo came in a way by which none can arrive.
+            GateUnavailable: 503, if there is no score in time.
+            CallerGone: 504, if the caller waits no longer.
         """
-        judged = await self.judge.examine(image, language)
+        judged = await self.judge.examine(image, language, timeout_ms=timeout_ms)
         if judged.error is not None and (mistake := why_not_the_farmer(image)):
             raise RequestRefused(mistake, HTTPStatus.BAD_REQUEST)
         return judged.verdict
 
     @bentoml.api(input_spec=CheckBatchInput)
     async def check_batch(
-        self, images: list[PhotoInput], language: str | None = None
+        self,
+        images: list[PhotoInput],
+        language: str | None = None,
+        timeout_ms: int | None = None,
     ) -> list[Verdict]:
         """Judge several photos, sent as multipart fields `images`; the verdicts come in order.
 
         A bad photo is a verdict of its own and changes nothing for the others.
+
+        Args:
+            images: At most ``PLANTOOD_MAX_PHOTOS``, each as :meth:`check` takes it.
+            language: As of :meth:`check`.
+            timeout_ms: As of :meth:`check`, for all of them.
+
+        Raises:
+            RequestRefused: 400, if there are too many.
+            GateUnavailable: 503, if one of them has no score in time.
+            CallerGone: 504, if the caller waits no longer.
         """
         if len(images) > settings.max_photos:
             raise RequestRefused(
@@ -191,7 +217,8 @@ class PlantGate:
                 "send them in several.",
                 HTTPStatus.BAD_REQUEST,
             )
-        return list(await asyncio.gather(*(self.judge.check(photo, language) for photo in images)))
+        judged = (self.judge.check(photo, language, timeout_ms=timeout_ms) for photo in images)
+        return list(await asyncio.gather(*judged))
 
     async def __is_ready__(self) -> bool:
         """True if a photo can be judged now."""

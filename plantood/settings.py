@@ -31,7 +31,17 @@ MOST_PHOTOS = 256
 
 
 def parse_policy(value: Any) -> Any:
-    """``plant_threshold=0.6, min_sharpness=0.2`` -> a mapping of numbers."""
+    """``plant_threshold=0.6, min_sharpness=0.2`` -> a mapping of numbers.
+
+    Args:
+        value: A text, its items apart by commas or spaces. What is none is handed on as it is.
+
+    Returns:
+        Of a text, dict of str to float; the names are not looked at.
+
+    Raises:
+        ValueError: An item is not of the form ``name=number``.
+    """
     if not isinstance(value, str):
         return value
     pairs: dict[str, float] = {}

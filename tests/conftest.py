@@ -68,7 +68,7 @@ SLOW = (
 )
 """Beginnings of the names of what `pytest -m "not slow"` leaves out, as it does all that reads real
 photos: it starts a server, a browser or TensorFlow, builds a bento, or takes more than a second."""
-QUICK = ("compose/test_signature.py",)
+QUICK = ("compose/method", "compose/test_remote_arguments.py")
 """And what it does not."""
 
 

@@ -20,7 +20,7 @@ from packaging.utils import canonicalize_name
 
 from plantood.cli import EXTRA, IMPROVING
 from plantood.defaults import DEFAULT_GATE, GATE_NAME
-from tests.conftest import SLOW
+from tests.conftest import QUICK, SLOW
 
 ROOT = Path(__file__).parents[1]
 MODULES = {
@@ -244,8 +244,13 @@ def foreign(path: Path, *, at_once: bool = False) -> set[str]:
     return found - sys.stdlib_module_names - OURS
 
 
-@pytest.mark.parametrize("slow", SLOW)
-def test_what_the_fast_loop_leaves_out_is_there(slow: str) -> None:
-    file, _, test = slow.partition("::")
+@pytest.mark.parametrize("named", [*SLOW, *QUICK])
+def test_what_the_fast_loop_leaves_out_or_keeps_is_there(named: str) -> None:
+    file, _, test = named.partition("::")
     assert list((ROOT / "tests").glob(f"{file}*"))
     assert not test or f"def {test}" in (ROOT / "tests" / file).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("quick", QUICK)
+def test_what_the_fast_loop_keeps_would_be_left_out(quick: str) -> None:
+    assert quick.startswith(SLOW)

@@ -184,6 +184,22 @@ def test_a_photo_is_judged(serving_only: Installed) -> None:
         assert json.loads(line)["verdict"] == "accept"
 
 
+def test_a_gate_learns_a_field_and_judges(
+    serving_only: Installed, photos: Path, tmp_path: Path
+) -> None:
+    for label in ("plant", "other"):
+        shutil.copytree(photos / label, tmp_path / label, ignore=lambda _, names: sorted(names)[2:])
+    photo = str(tmp_path / "plant" / "0.jpg")
+    serving_only.run("plantood", "check", photo, "--json")  # puts the starter into the store
+    options = ["--gate-name", "my-field", "--force"]  # drawn photos prove nothing
+    told = serving_only.run("plantood", "adapt", "plantood-gate:starter", str(tmp_path), *options)
+    child = re.search(r"^Saved as (my-field:\S+)$", told, re.MULTILINE)[1]
+    listed = json.loads(serving_only.run("plantood", "models", "--json"))
+    assert (listed[0]["tag"], listed[0]["damage"]) == (child, None)
+    judged = serving_only.run("plantood", "check", "--json", "--gate", child, photo)
+    assert json.loads(judged)["model"] == child
+
+
 def test_it_is_served(serving_only: Installed) -> None:
     photo = (SAMPLES / "maize_leaf.jpg").read_bytes()
     command = [str(serving_only.python.with_name("plantood")), "serve"]

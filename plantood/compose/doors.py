@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import functools
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 import aiohttp
@@ -17,6 +17,7 @@ from plantood.bento.gate_reference import gate_of
 from plantood.bentoml_private import apis_of, elsewhere, session_of
 from plantood.compose.remote import READY_SECONDS, RemoteGate
 from plantood.errors import SettingsError
+from plantood.http.timeout import ms_until
 from plantood.judging import prometheus
 from plantood.judging.failures import WrongAnswer, with_one_more_try
 from plantood.judging.gate import Gate
@@ -28,13 +29,16 @@ from plantood.verdict import Verdict
 
 
 class Door(Protocol):
-    """Anything that judges a photo, or raises."""
+    """Anything that judges a photo in another process, or raises."""
 
-    async def check(self, photo: Photo, language: str | None = None) -> Verdict:
-        """Judge one photo."""
+    async def check(self, photo: Photo, language: str | None, *, deadline: float) -> Verdict:
+        """Judge one photo; whoever asks waits until ``deadline``, in the event loop's time."""
+
+    async def is_ready(self) -> bool:
+        """True if it can judge now."""
 
 
-def open_door(source: Any, settings: Settings) -> Door:
+def open_door(source: Any, settings: Settings) -> Door | Judge:
     """The door to what a service has as its gate.
 
     Args:
@@ -48,7 +52,7 @@ def open_door(source: Any, settings: Settings) -> Door:
     return way_to(source)(settings)
 
 
-def way_to(source: Any) -> Callable[[Settings], Door]:
+def way_to(source: Any) -> Callable[[Settings], Door | Judge]:
     """How to open the door to a gate; nothing is loaded or connected before.
 
     Args:
@@ -71,7 +75,7 @@ def way_to(source: Any) -> Callable[[Settings], Door]:
     if {"score", "describe"} <= apis:
         return functools.partial(_judge_by_scorer, source)
     if asyncio.iscoroutinefunction(getattr(source, "check", None)):
-        return lambda settings: source
+        return lambda settings: source if isinstance(source, RemoteGate) else OwnDoor(source)
     raise SettingsError(
         f"{type(source).__name__} is no gate; give bentoml.depends(PlantGate), "
         "bentoml.depends(PlantScorer), bentoml.depends(url=...), RemoteGate(url), gate_runner() "
@@ -86,16 +90,20 @@ class ServiceDoor:
         """Call ``service``, BentoML's proxy of it, or an instance of it in this process."""
         self._service = service
 
-    async def check(self, photo: Photo, language: str | None = None) -> Verdict:
-        """Judge one photo.
+    async def check(self, photo: Photo, language: str | None, *, deadline: float) -> Verdict:
+        """Judge one photo, as `Door`.
 
         By way of `check_batch`: `check` refuses a photo above the limits as a bad request, and so
         has no verdict on it.
         """
-        call = functools.partial(
-            self._service.to_async.check_batch, images=[photo], language=language
-        )
-        verdicts: list[Verdict] = await with_one_more_try(call)
+
+        def call() -> Awaitable[list[Verdict]]:
+            answer: Awaitable[list[Verdict]] = self._service.to_async.check_batch(
+                images=[photo], language=language, timeout_ms=ms_until(deadline)
+            )
+            return answer
+
+        verdicts = await with_one_more_try(call)
         if len(verdicts) != 1:
             raise WrongAnswer(f"the gate answered {len(verdicts)} verdicts on one photo")
         return verdicts[0]
@@ -109,6 +117,26 @@ class ServiceDoor:
         timeout = aiohttp.ClientTimeout(READY_SECONDS)
         async with session.get("/readyz", timeout=timeout) as answer:
             return answer.status == 200
+
+
+class OwnDoor:
+    """A gate of a program's own, which is told nothing of how long it has."""
+
+    def __init__(self, gate: Any) -> None:
+        """Ask ``gate``, which has an ``async check(photo, language)``."""
+        self._gate = gate
+
+    async def check(self, photo: Photo, language: str | None, *, deadline: float) -> Verdict:
+        """Judge one photo, as `Door`."""
+        verdict: Verdict = await self._gate.check(photo, language)
+        return verdict
+
+    async def is_ready(self) -> bool:
+        """What the gate says; True if it cannot tell."""
+        if not hasattr(self._gate, "is_ready"):
+            return True
+        ready: bool = await self._gate.is_ready()
+        return ready
 
 
 def _judge(score: Score, settings: Settings, describe: Describe, tag: str | None = None) -> Judge:

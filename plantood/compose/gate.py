@@ -55,9 +55,8 @@ class ComposedGate:
                 is asked for again, or `GateUnavailable` is raised, which BentoML answers as 503.
                 By default ``PLANTOOD_ON_GATE_ERROR``, which is ``raise``.
             timeout_s: Longest time in seconds for a verdict; by default
-                ``PLANTOOD_GATE_TIMEOUT_S``. A gate or scorer in another process is not told: it
-                still gives up by its own ``PLANTOOD_GATE_TIMEOUT_S`` and
-                ``PLANTOOD_MAX_LATENCY_MS``, and works on for nobody where those are longer.
+                ``PLANTOOD_GATE_TIMEOUT_S``. A gate in another process is told what is left of it,
+                and gives up by then, or by its own time if that is over before.
             settings: Those of the environment, where the caller has read them.
 
         Raises:
@@ -74,7 +73,7 @@ class ComposedGate:
             self.messages: Messages = (
                 inherited.messages if inherited else Messages.load(self.settings.messages_file)
             )
-        self.door: Door = inherited.door if inherited else open_door(source, self.settings)
+        self.door: Door | Judge = inherited.door if inherited else open_door(source, self.settings)
         self.on_gate_error: OnGateError = on_gate_error or (
             inherited.on_gate_error if inherited else self.settings.on_gate_error
         )
@@ -109,6 +108,15 @@ class ComposedGate:
         """Judge several photos at once; the verdicts come in their order. As :meth:`check`.
 
         A path at which no photo can be read is a verdict here, so that the others have theirs.
+
+        Args:
+            photos: Each as :meth:`check` takes it.
+            language: As of :meth:`check`.
+
+        Raises:
+            GateUnavailable: The gate cannot judge one of them, and ``on_gate_error`` is ``raise``.
+            TypeError: As of :meth:`check`.
+            ValueError: As of :meth:`check`.
         """
         judged = await asyncio.gather(*(self.examine(photo, language) for photo in photos))
         return [one.verdict for one in judged]
@@ -122,6 +130,11 @@ class ComposedGate:
             photo: As :meth:`check` takes it, or an upload.
             language: As in :meth:`check`.
             keep: Hand on the decoded photo, and leave an upload's file open.
+
+        Raises:
+            GateUnavailable: As of :meth:`check`.
+            TypeError: As of :meth:`check`.
+            ValueError: As of :meth:`check`.
         """
         if not isinstance(photo, UploadFile):
             # wrong use by the caller is an error here, before it looks like a failure of the gate
@@ -136,7 +149,7 @@ class ComposedGate:
                 given = await asyncio.to_thread(read, photo)
                 if not keep:
                     await asyncio.to_thread(close, photo)
-                verdict = await self.door.check(given, language)
+                verdict = await self.door.check(given, language, deadline=deadline)
                 if not isinstance(verdict, Verdict):
                     raise WrongAnswer(f"the gate answered {type(verdict).__name__}, not a verdict")
                 return Judged(verdict)
@@ -158,11 +171,8 @@ class ComposedGate:
 
     async def is_ready(self) -> bool:
         """True if the gate can judge now; for a ``__is_ready__`` of your own service."""
-        if not hasattr(self.door, "is_ready"):  # it cannot tell
-            return True
         try:
-            ready: bool = await self.door.is_ready()
-            return ready
+            return await self.door.is_ready()
         except Exception as error:  # no connection
             logger.warning("The gate is not ready: %s", as_gate_failure(error).detail)
             return False

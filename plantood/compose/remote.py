@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -13,7 +14,15 @@ from pydantic import ValidationError
 
 from plantood.arguments import ensure_count, ensure_headers, ensure_seconds
 from plantood.errors import PhotoTooLarge, SettingsError, UnreadablePhoto
-from plantood.judging.failures import FailureKind, GateUnavailable, WrongAnswer, as_gate_failure
+from plantood.http.timeout import HEADER as TIMEOUT
+from plantood.http.timeout import ms_until
+from plantood.judging.failures import (
+    KINDS,
+    FailureKind,
+    GateUnavailable,
+    WrongAnswer,
+    as_gate_failure,
+)
 from plantood.judging.messages import shortened
 from plantood.photo.forms import as_file, portable
 from plantood.photo.images import Photo, ensure_photo
@@ -30,11 +39,6 @@ CONNECT_SECONDS = 5.0
 READY_SECONDS = 5.0
 """Within which a gate says whether it is ready."""
 
-_KINDS: dict[int, FailureKind] = {
-    HTTPStatus.SERVICE_UNAVAILABLE: FailureKind.UNAVAILABLE,
-    HTTPStatus.TOO_MANY_REQUESTS: FailureKind.UNAVAILABLE,
-    HTTPStatus.GATEWAY_TIMEOUT: FailureKind.TIMEOUT,
-}
 _REFUSED: dict[int, type[UnreadablePhoto]] = {
     HTTPStatus.BAD_REQUEST: UnreadablePhoto,
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: UnreadablePhoto,
@@ -66,7 +70,8 @@ class RemoteGate:
         Args:
             url: Where its service answers, ``http://host:port``, with a path if it has one.
             timeout_s: Longest time in seconds for a verdict, all attempts together; by default
-                ``PLANTOOD_GATE_TIMEOUT_S``.
+                ``PLANTOOD_GATE_TIMEOUT_S``. The gate is told what is left of it, and gives up by
+                then, too.
             retries: Further attempts if there is no connection, or it breaks. An answer is
                 final, and so is its absence.
             headers: Sent with every request, such as ``Authorization``.
@@ -85,13 +90,13 @@ class RemoteGate:
     def behind(cls, url: str, headers: Mapping[str, str], settings: Settings) -> RemoteGate:
         """The gate that a client of BentoML calls; whoever asks it has a deadline of his own."""
         gate = cls.__new__(cls)  # without reading the settings once more
-        gate._set_up(url, None, RETRIES, headers, settings)
+        gate._set_up(url, math.inf, RETRIES, headers, settings)
         return gate
 
     def _set_up(
         self,
         url: str,
-        timeout_s: float | None,
+        timeout_s: float,
         retries: int,
         headers: Mapping[str, str] | None,
         settings: Settings,
@@ -102,12 +107,15 @@ class RemoteGate:
         self._max_bytes = settings.limits.max_bytes
         self._client = _client(address, httpx.Headers(dict(headers or {})))
 
-    async def check(self, photo: Photo, language: str | None = None) -> Verdict:
+    async def check(
+        self, photo: Photo, language: str | None = None, *, deadline: float | None = None
+    ) -> Verdict:
         """Judge one photo.
 
         Args:
             photo: Bytes, a path, a Pillow image, or a uint8 array ``[H, W, 3]`` (RGB).
             language: Of the messages: a tag, or an ``Accept-Language`` header.
+            deadline: By when, in the event loop's time, if that is before ``timeout_s`` are over.
 
         Raises:
             PhotoFileError: No photo can be read at this path.
@@ -122,24 +130,25 @@ class RemoteGate:
             because = "this RemoteGate is closed"
             raise GateUnavailable(FailureKind.FAILED, "close() was called", because)
         try:
-            async with asyncio.timeout(self.timeout_s):
+            ends = min(deadline or math.inf, asyncio.get_running_loop().time() + self.timeout_s)
+            async with asyncio.timeout_at(ends):
                 file = await asyncio.to_thread(portable, photo, self._max_bytes)
-                return await self._check(await asyncio.to_thread(as_file, file), language)
+                return await self._check(await asyncio.to_thread(as_file, file), language, ends)
         except UnreadablePhoto:
             raise
         except Exception as error:
             raise as_gate_failure(error) from error
 
-    async def _check(self, file: bytes, language: str | None) -> Verdict:
+    async def _check(self, file: bytes, language: str | None, ends: float) -> Verdict:
         # no more than the gate looks at: it refuses a long address, and that is no failure of its
         language = shortened(language or "")
         params = {"language": language} if language else {}
         kind = {"Content-Type": "application/octet-stream"}
-        answer = await self._post("check", params=params, content=file, headers=kind)
+        answer = await self._post("check", ends, kind, params=params, content=file)
         if answer.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             # a photo of too many bytes has a verdict only among several
             files = [("images", ("photo", file))]
-            answer = await self._post("check_batch", params=params, files=files)
+            answer = await self._post("check_batch", ends, {}, params=params, files=files)
             return _verdict(answer, "[", "]")
         return _verdict(answer)
 
@@ -156,10 +165,13 @@ class RemoteGate:
         """Close its connections."""
         await self._client.aclose()
 
-    async def _post(self, path: str, **request: Any) -> httpx.Response:
+    async def _post(
+        self, path: str, ends: float, headers: dict[str, str], **request: Any
+    ) -> httpx.Response:
         for attempt in range(self.retries + 1):
+            told = headers | {TIMEOUT: str(ms_until(ends))}
             try:
-                return await self._client.post(path, **request)
+                return await self._client.post(path, headers=told, **request)
             except (httpx.NetworkError, httpx.RemoteProtocolError, httpx.ConnectTimeout):
                 if attempt == self.retries:
                     raise
@@ -216,8 +228,8 @@ def _verdict(answer: httpx.Response, opening: str = "", closing: str = "") -> Ve
     status = answer.status_code
     where = f"{answer.url.copy_with(query=None)} answered {status}"
     text = answer.content.decode(errors="replace").strip()  # JSON, whatever charset it names
-    if status in _KINDS or answer.is_server_error:
-        raise GateUnavailable(_KINDS.get(status, FailureKind.FAILED), f"{where}: {text}")
+    if status in KINDS or answer.is_server_error:
+        raise GateUnavailable(KINDS.get(status, FailureKind.FAILED), f"{where}: {text}")
     if status in _REFUSED:
         logger.warning("%s to a photo: %s", where, text[:200])
         raise _REFUSED[status](f"The gate does not take this photo ({status}).")

@@ -9,6 +9,7 @@ BentoML descriptors: the API appears in its OpenAPI document, and BentoML's clie
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Annotated, Any, ClassVar, TypeAlias
@@ -17,7 +18,7 @@ import bentoml
 import numpy as np
 from PIL import Image
 from pydantic import Field, GetJsonSchemaHandler
-from pydantic.json_schema import JsonSchemaValue
+from pydantic.json_schema import JsonSchemaValue, SkipJsonSchema
 from pydantic_core import CoreSchema, core_schema
 from starlette.requests import Request
 
@@ -33,9 +34,12 @@ from plantood.http.body import (
     send_one,
     send_several,
 )
+from plantood.http.room import settings_of_process
+from plantood.http.timeout import ms_told, ms_until
+from plantood.http.uploads import bounded
 from plantood.photo.forms import as_upload, to_wire
 from plantood.refusals import RequestRefused
-from plantood.settings import MOST_PHOTOS
+from plantood.settings import MOST_PHOTOS, Settings
 
 FURTHER_FIELDS = 10
 """Of which nothing is known, in one form."""
@@ -67,6 +71,10 @@ Language: TypeAlias = Annotated[
     ),
 ]
 
+TimeoutMs: TypeAlias = SkipJsonSchema[int | None]
+"""Milliseconds that a caller still waits. In no schema: by HTTP a header says it, and only a call
+from another service of the bento has it among its arguments."""
+
 
 class PhotosInput(bentoml.IODescriptor):
     """Base of the inputs that hold photos.
@@ -93,15 +101,17 @@ class PhotosInput(bentoml.IODescriptor):
         """Read the photos, and whatever else there is, from a request.
 
         Raises:
-            RequestRefused: 400, if there is no photo, or something else in its place; 429, if
-                there is no room for it.
+            RequestRefused: As :meth:`read`.
         """
         if is_of_the_bento(serde):
             given = await super().from_http_request(request, serde)
             cls.with_each_photo(given, ensure_pixels_or_bytes)
             return given
-        values, language = await cls.read(request, MOST_PHOTOS)
-        return cls.model_validate(values | {"language": language})
+        told = ms_told(request)
+        deadline = asyncio.get_running_loop().time() + (told or 0) / 1000  # the upload counts, too
+        values, language = await cls.read(request, settings_of_process())
+        left = None if told is None else ms_until(deadline)
+        return cls.model_validate(values | {"language": language, "timeout_ms": left})
 
     @classmethod
     def with_each_photo(
@@ -115,16 +125,30 @@ class PhotosInput(bentoml.IODescriptor):
         return given.model_copy(update=made)
 
     @classmethod
-    async def read(cls, request: Request, most: int) -> tuple[dict[str, Any], str | None]:
+    async def read(cls, request: Request, settings: Settings) -> tuple[dict[str, Any], str | None]:
         """Values of the fields, photos as uploads; and the language that is asked for.
 
         Args:
             request: With the body still to come.
-            most: Photos in the list, if it is one.
+            settings: How large a photo may be, and how many there may be in a list.
 
         Raises:
-            RequestRefused: 400, if there is no photo, or too many; 429, if there is no room.
+            RequestRefused: 400, if there is no photo, or too many, or something else in their
+                place; 408 or 413, if the body is too slow or too large; 429, if there is no room.
         """
+        photos = settings.max_photos if cls.many else len(cls.photo_fields)
+        others = set(cls.multipart_fields) - set(cls.photo_fields)
+        more = sum(settings.max_photos if name in cls.lists else 1 for name in others)
+        request = bounded(request, settings.max_upload_bytes, photos + more)
+        try:
+            return await cls._read(request, settings.max_photos)
+        except RequestRefused as refused:
+            refused.rest = request.receive
+            raise
+
+    @classmethod
+    async def _read(cls, request: Request, most: int) -> tuple[dict[str, Any], str | None]:
+        """As :meth:`read`, of a body that is bounded already; at most so many in a list."""
         kind = content_type(request)
         if kind != "multipart/form-data":
             if cls.many or len(cls.photo_fields) > 1 or kind == "application/json":
@@ -193,6 +217,7 @@ class CheckInput(PhotosInput):
 
     image: PhotoFile = Field(description="The photo, as the camera wrote it.")
     language: Language = None
+    timeout_ms: TimeoutMs = None
 
 
 class CheckBatchInput(PhotosInput):
@@ -203,6 +228,7 @@ class CheckBatchInput(PhotosInput):
 
     images: list[PhotoFile] = Field(description="The photos, as the camera wrote them.")
     language: Language = None
+    timeout_ms: TimeoutMs = None
 
 
 # BentoML finds file fields by their type, and these are of any type

@@ -13,6 +13,7 @@ from http import HTTPStatus
 from typing import Any
 
 from plantood import __version__
+from plantood.http.timeout import HEADER, MOST_MS
 from plantood.verdict import Quality, Reason, ReasonCode, Verdict
 
 ACCEPT = Verdict(
@@ -65,6 +66,7 @@ ERRORS = {
     "415": "The body is sent in a way that is not taken, such as compressed.",
     "429": "Too many photos at the moment; `Retry-After` says when to come again.",
     "503": "The photo could not be judged in time; `Retry-After` says when to come again.",
+    "504": "It took longer than the service gives a request, or than whoever sent it waits.",
 }
 LANGUAGES = [
     {
@@ -84,6 +86,15 @@ LANGUAGES = [
         "example": "sw, en;q=0.5",
     },
 ]
+TIMEOUT = {
+    "name": HEADER,
+    "in": "header",
+    "required": False,
+    "schema": {"type": "integer", "minimum": 1, "maximum": MOST_MS},
+    "description": "Milliseconds that you wait for the answer, the upload with it. A photo that is "
+    "not judged by then is given up, and answered 504. No time of the gate's own gets longer.",
+    "example": 5000,
+}
 
 
 @dataclass(frozen=True)
@@ -126,7 +137,9 @@ def _photo_operation(
     operation: dict[str, Any], summary: str, schema: dict[str, Any], examples: dict[str, Any]
 ) -> None:
     operation["summary"] = summary
-    operation["parameters"] = LANGUAGES
+    # what comes after is for whoever calls it from Python
+    operation["description"] = operation["description"].partition("Args:")[0].strip()
+    operation["parameters"] = [*LANGUAGES, TIMEOUT]
     operation["requestBody"]["required"] = True
     operation["requestBody"]["content"]["multipart/form-data"].pop("encoding", None)
     examples = {name: {"value": _plain(value)} for name, value in examples.items()}

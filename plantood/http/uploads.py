@@ -1,5 +1,8 @@
 """The bytes of a request while they arrive, in number and in time.
 
+Whoever reads a body bounds it by :func:`bounded`. One that nobody reads needs no bound: the server
+keeps no more than 64 kB of it.
+
 - One body: a limit in bytes (413), before the first of them is read if ``Content-Length`` says so;
   and a lowest speed (408), so that a sender who sends nothing does not stay.
 - All bodies of a process share the room of `plantood.http.room`. While it is short, nobody keeps
@@ -12,13 +15,14 @@ in the middle of its upload often reports a lost connection instead of the answe
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from http import HTTPStatus
 
 import anyio
 from bentoml.exceptions import BentoMLException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from plantood.http.room import UploadsFull, uploads_of_process
 from plantood.refusals import RequestRefused, error, error_headers
@@ -166,24 +170,6 @@ def bounded(request: Request, photo_bytes: int, photos: int) -> Request:
     return Request(request.scope, body)
 
 
-class UploadLimit:
-    """ASGI middleware: bounds the bodies of ``/check`` and ``/check_batch``."""
-
-    def __init__(self, app: ASGIApp, photo_bytes: int, max_photos: int) -> None:
-        self.app = app
-        self.photo_bytes = photo_bytes
-        self.max_photos = max_photos
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, unless its body is too large."""
-        if scope["type"] != "http":
-            return await self.app(scope, receive, send)
-        photos = self.max_photos if scope["path"].endswith("/check_batch") else 1
-        body = BoundedBody(scope, receive, self.photo_bytes, photos)
-        answer = refused_upload(body.refusal) if body.refusal else self.app
-        await answer(scope, body, send)
-
-
 def refused_upload(refusal: BentoMLException) -> JSONResponse:
     """The answer to a request that was refused, maybe while its body is still arriving."""
     if isinstance(refusal, (BodyTooLarge, UploadsFull)):
@@ -206,7 +192,7 @@ class _AnswerThenDrain(JSONResponse):
         async def send_then_drain(event: Message) -> None:
             if event["type"] == "http.response.body" and not event.get("more_body"):
                 await send({**event, "more_body": True})
-                with anyio.move_on_after(DRAIN_SECONDS):
+                with anyio.move_on_after(DRAIN_SECONDS), contextlib.suppress(RequestRefused):
                     while (await receive()).get("more_body"):
                         pass
                 event = {"type": "http.response.body", "body": b""}

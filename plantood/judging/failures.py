@@ -27,6 +27,13 @@ class FailureKind(StrEnum):
     FAILED = "failed"  # it answered an error, or broke in a way not foreseen
 
 
+KINDS: dict[int, FailureKind] = {
+    HTTPStatus.SERVICE_UNAVAILABLE: FailureKind.UNAVAILABLE,
+    HTTPStatus.TOO_MANY_REQUESTS: FailureKind.UNAVAILABLE,
+    HTTPStatus.GATEWAY_TIMEOUT: FailureKind.TIMEOUT,
+}
+"""How a gate or scorer failed that answers with such a status."""
+
 _BECAUSE = {
     FailureKind.UNREACHABLE: "the gate could not be reached",
     FailureKind.TIMEOUT: "the gate gave no answer in time",
@@ -55,6 +62,17 @@ class GateUnavailable(RequestRefused):
         self.detail = detail
 
 
+class CallerGone(RequestRefused):
+    """Whoever asked waits no longer, so a 504; no failure of the gate, which had longer."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The photo could not be judged while its sender waits; wait longer, or try again in a "
+            "few seconds.",
+            HTTPStatus.GATEWAY_TIMEOUT,
+        )
+
+
 class WrongAnswer(PlantoodError):
     """What came back is not what was asked for."""
 
@@ -76,8 +94,8 @@ def _kind(error: Exception) -> FailureKind:
     if isinstance(error, (WrongAnswer, httpx.DecodingError)):
         return FailureKind.WRONG_ANSWER
     if isinstance(error, BentoMLException):
-        if error.error_code in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
-            return FailureKind.UNAVAILABLE
+        if kind := KINDS.get(error.error_code):
+            return kind
         if isinstance(error.__cause__, aiohttp.ClientError):  # as the legacy runner's client does
             return FailureKind.UNREACHABLE
     return FailureKind.FAILED

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
@@ -29,6 +30,7 @@ from plantood.judging import prometheus
 from plantood.judging.capture.queue import Capture
 from plantood.judging.coalesce import Coalescer
 from plantood.judging.failures import (
+    CallerGone,
     FailureKind,
     GateUnavailable,
     WrongAnswer,
@@ -40,6 +42,7 @@ from plantood.judging.prepare import Prepared, finish, prepare_photo, too_slow
 from plantood.judging.rules import Rules, decoders
 from plantood.photo.forms import PhotoInput, close, read
 from plantood.photo.images import Admit, LoadedImage, Photo
+from plantood.refusals import RequestRefused
 from plantood.settings import Settings
 from plantood.verdict import Verdict
 
@@ -121,19 +124,23 @@ class Judge:
         if self._capture is not None:
             self._capture.close()
 
-    async def check(self, photo: PhotoInput, language: str | None = None) -> Verdict:
+    async def check(
+        self, photo: PhotoInput, language: str | None = None, *, timeout_ms: int | None = None
+    ) -> Verdict:
         """Judge one photo; whatever is wrong with it is a verdict.
 
         Args:
             photo: Bytes, a path, a Pillow image, a uint8 array ``[H, W, 3]`` (RGB), or an upload.
             language: Of the messages: a tag, or an ``Accept-Language`` header.
+            timeout_ms: As :meth:`examine` takes it.
 
         Raises:
             GateUnavailable: The scorer is gone, too slow, overloaded, or gave a wrong answer.
+            CallerGone: ``timeout_ms`` are over.
             TypeError: ``photo`` is of none of these types.
             ValueError: It is an array of another shape.
         """
-        return (await self.examine(photo, language)).verdict
+        return (await self.examine(photo, language, timeout_ms=timeout_ms)).verdict
 
     async def examine(
         self,
@@ -142,6 +149,7 @@ class Judge:
         *,
         keep: bool = False,
         deadline: float | None = None,
+        timeout_ms: int | None = None,
     ) -> Judged:
         """As :meth:`check`, with more of what was seen.
 
@@ -151,9 +159,20 @@ class Judge:
             keep: Hand on the decoded photo, and leave an upload's file open.
             deadline: By when, in the event loop's time; by default ``PLANTOOD_GATE_TIMEOUT_S``
                 from now.
+            timeout_ms: Milliseconds that the caller still waits, whoever that is; None if he does
+                not say. When they are over, his photo is given up, unless it is being scored
+                already; since he may say 1, that is no failure of the scorer's.
+
+        Raises:
+            GateUnavailable: As of :meth:`check`.
+            CallerGone: As of :meth:`check`.
+            TypeError: As of :meth:`check`.
+            ValueError: As of :meth:`check`.
         """
-        came = asyncio.get_running_loop().time()
-        deadline = deadline or came + self._seconds
+        now = asyncio.get_running_loop().time()
+        deadline = deadline or now + self._seconds
+        gone = math.inf if timeout_ms is None else now + timeout_ms / 1000
+        until = min(deadline, gone)
         context = {
             "policy": self.rules.policy,
             "messages": self.rules.messages,
@@ -163,16 +182,14 @@ class Judge:
         prepared, data, decoding = None, None, _Decoding()
         with self._place():
             try:
-                async with asyncio.timeout_at(deadline):
+                async with asyncio.timeout_at(until):
                     prepared, data = await self._prepared(photo, keep, context, decoding)
                     verdict = prepared.verdict or await self._scored(prepared, context, deadline)
             except TimeoutError as late:
-                if prepared is not None:
-                    raise self._failure(late) from late
-                prepared = too_slow(deadline - decoding.began, deadline - came, context)
-                if prepared is None or prepared.verdict is None:
-                    raise _not_decoded() from late
-                verdict = prepared.verdict
+                slow = prepared or too_slow(until - decoding.began, until - now, context)
+                if slow is None or slow.verdict is None:
+                    raise self._given_up(late, gone < deadline, prepared is not None) from late
+                prepared, verdict = slow, slow.verdict
         prometheus.observe(verdict)
         if self._capture is not None:
             self._capture.offer(data, verdict)
@@ -245,6 +262,13 @@ class Judge:
             raise WrongAnswer("the scores are not numbers, or P(plant) is not in 0 to 1")
         self._scored_at = time.monotonic()
         return row
+
+    def _given_up(self, late: TimeoutError, is_gone: bool, decoded: bool) -> RequestRefused:
+        """Why a photo has no verdict whose time was over."""
+        if is_gone:
+            logger.info("The photo was not judged: its sender waits no longer.")
+            return CallerGone()
+        return self._failure(late) if decoded else _not_decoded()
 
     def _failure(self, error: Exception) -> GateUnavailable:
         """Count and log that there are no scores."""

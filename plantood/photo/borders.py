@@ -90,6 +90,12 @@ def border(luma: NDArray[np.float32]) -> int:
     """How many rows at the top are a frame or a bar, with or without text on it.
 
     Their ground is of one brightness, that of the first row, and ends along a straight edge.
+
+    Args:
+        luma: float32 ``[h, w]``, 0 to 255; h and w at least 1.
+
+    Returns:
+        Below h, so that a photo is left; 0 where there is none.
     """
     away = abs(luma[0] - (level := np.median(luma[0]))) > _FLAT
     if away.mean() > 1 - _GROUND:
@@ -115,6 +121,12 @@ def captions(luma: NDArray[np.float32]) -> tuple[int, int]:
     A row through a line of text changes between dark and bright a dozen times or more. So does one
     through grass, but then its neighbours do, too, over more rows than a letter is tall, and so
     does the rest of the photo.
+
+    Args:
+        luma: float32 ``[h, w]``, 0 to 255.
+
+    Returns:
+        Together below h, so that a photo is left; 0 and 0 where there is none.
     """
     height = len(luma)
     letters = strokes(luma, _STROKE) >= _STROKES

@@ -82,12 +82,19 @@ def highlights(luma: NDArray[np.float32]) -> float:
 
     A dark photo is one without bright parts. The mean would refuse dark foliage, too, and the
     maximum would pass a black frame with a speck of light.
+
+    Args:
+        luma: float32 ``[h, w]``, 0 to 255, as of :func:`picture_luma`.
     """
     return float(np.percentile(luma, 95)) / 255
 
 
 def shadows(luma: NDArray[np.float32]) -> float:
-    """How bright the dark parts are: 5th percentile of luma, 0 to 1."""
+    """How bright the dark parts are: 5th percentile of luma, 0 to 1.
+
+    Args:
+        luma: As of :func:`highlights`.
+    """
     return float(np.percentile(luma, 5)) / 255
 
 
@@ -116,6 +123,12 @@ def crispness(luma: NDArray[np.float32]) -> float:
     ``b`` the same after a running mean of ``_TAPS`` pixels::
 
         crispness = sum(max(0, d^2 - b^2)) / (sum(d^2) + noise)
+
+    Args:
+        luma: float32 ``[h, w]``, 0 to 255, both sides longer than ``_TAPS``.
+
+    Returns:
+        0 to below 1.
     """
     lost = total = 0.0
     for direction in _DIRECTIONS:
@@ -136,6 +149,12 @@ def steadiness(luma: NDArray[np.float32]) -> float:
     strongest direction; motion wipes the former out. Blades of grass and the veins of a leaf are
     streaky, too, but at every scale, while motion spares coarse structure: so the ratio of the two
     only counts as far as it is lower than the ratio of coarse structure in the same directions.
+
+    Args:
+        luma: As of :func:`crispness`.
+
+    Returns:
+        Above 0, at most 1.
     """
     (weakest, strongest), axes = np.linalg.eigh(_structure_tensor(luma - _smooth(luma, 2.0)))
     coarse = axes.T @ _structure_tensor(_smooth(luma, 5.0)) @ axes
@@ -146,7 +165,15 @@ def steadiness(luma: NDArray[np.float32]) -> float:
 
 
 def reduced(image: Image.Image, side: int) -> Image.Image:
-    """A picture with a longer side of at most ``side``, or more if it is elongated."""
+    """A picture with a longer side of at most ``side``, or more if it is elongated.
+
+    Args:
+        image: Of any mode that Pillow can resize.
+        side: In pixels, at least 1.
+
+    Returns:
+        The same picture where it is small enough.
+    """
     scale = max(side / max(image.size), side / _MOST_ELONGATED / min(image.size))
     if scale >= 1:
         return image

@@ -111,6 +111,16 @@ class Detector:
         return Seen(form="bytes", verdict=verdict)
 
     @bentoml.api
+    @gated(gate="plant_gate", timeout_s=WAIT)
+    def by_service_in_time(self, image: bytes) -> Seen:
+        return Seen(form="bytes")
+
+    @bentoml.api
+    @gated(gate="elsewhere", timeout_s=WAIT)
+    def by_url_in_time(self, image: bytes) -> Seen:
+        return Seen(form="bytes")
+
+    @bentoml.api
     @gated(gate="own_gate")
     def by_model(self, image: bytes, verdict: Verdict) -> Seen:
         return Seen(form="bytes", verdict=verdict)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any
 
 import httpx
 import pytest
 
+from plantood.http.timeout import HEADER
 from plantood.verdict import Verdict
 from tests.compose.detectors import WAIT
 from tests.service.server import Server
@@ -18,19 +17,6 @@ from tests.service.server import Server
 SLACK = 5.0
 """Seconds that a busy machine may need beyond the time that the gate gets."""
 Photos = dict[str, bytes]
-
-
-@contextmanager
-def stuck(server: Server, service: str = "PlantScorer") -> Iterator[None]:
-    processes = server.workers(service)
-    for process in processes:
-        process.suspend()
-    try:
-        yield
-    finally:
-        for process in processes:
-            process.resume()
-        server.wait_until_ready(30)
 
 
 def errors(server: Server, **labels: str) -> float:
@@ -51,7 +37,7 @@ def test_a_gate_that_is_stuck(
     api = f"or_{outcome}"
     assert timed(http, api, photos["maize_leaf"])[0].json()["verdict"]["model"]
     before = errors(detector, kind="timeout", outcome=outcome)
-    with stuck(detector):
+    with detector.stuck("PlantScorer"):
         answer, seconds = timed(http, api, photos["maize_leaf"])
         dark, _ = timed(http, api, photos["pocket"])
         broken, _ = timed(http, api, photos["broken_upload"])
@@ -77,10 +63,45 @@ def test_a_gate_that_is_stuck(
     assert timed(http, api, photos["maize_leaf"])[0].json()["verdict"]["model"]
 
 
+@pytest.mark.parametrize("api", ["by_service_in_time", "by_url_in_time"])
+def test_a_gate_in_another_process_gives_up_when_its_caller_does(
+    detector: Server, elsewhere: Server, http: httpx.Client, photos: Photos, api: str
+) -> None:
+    """And not after its own time, which is twenty seconds."""
+    gate = elsewhere if api == "by_url_in_time" else detector
+    wanted = ('http_response_code="504"', f'"/check{"" if gate is elsewhere else "_batch"}"')
+
+    def given_up() -> float:
+        return sum(
+            value
+            for name, value in gate.metrics().items()
+            if name.startswith("bentoml_service_request_total{")
+            and all(label in name for label in wanted)
+        )
+
+    scored, before = gate.metrics()["plantood_scorer_errors_total"], given_up()
+    with gate.stuck("PlantScorer"):
+        answer, seconds = timed(http, api, photos["maize_leaf"])
+        deadline = time.monotonic() + SLACK
+        while given_up() == before and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert given_up() == before + 1
+    assert (answer.status_code, "no answer in time" in answer.json()["error"]) == (503, True)
+    assert WAIT - 0.1 < seconds < WAIT + SLACK
+    assert gate.metrics()["plantood_scorer_errors_total"] == scored
+
+
+def test_no_header_makes_a_gate_fail_that_is_open_when_it_does(
+    http: httpx.Client, photos: Photos
+) -> None:
+    answer = http.post("/or_accept", content=photos["bare_soil"], headers={HEADER: "1"})
+    assert answer.json()["reasons"][0]["code"] == "not_a_plant"
+
+
 def test_several_photos_of_which_one_needs_a_gate_that_is_stuck(
     detector: Server, http: httpx.Client, photos: Photos
 ) -> None:
-    with stuck(detector):
+    with detector.stuck("PlantScorer"):
         files = [("images", photos[name]) for name in ("pocket", "maize_leaf")]
         answer = http.post("/many_or_raise", files=files)
         dark = http.post("/many_or_raise", files=files[:1])

@@ -12,12 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
+from starlette.types import Message
 
 import plantood.http.body
+from plantood.http import inputs
 from plantood.http.inputs import CheckBatchInput, CheckInput, language_of, parsed_json
 from plantood.http.room import Uploads, UploadsFull
+from plantood.http.timeout import HEADER as TIMEOUT
+from plantood.http.uploads import FORM_OVERHEAD
 from plantood.judging.messages import MAX_ACCEPT, Messages
 from plantood.refusals import RequestRefused
+from plantood.settings import Settings
 from tests.strangers import FORMS, KINDS, request
 
 
@@ -101,6 +106,45 @@ def test_text_that_is_none_or_too_long_is_refused(
     with pytest.raises(RequestRefused, match=what) as refused:
         asyncio.run(CheckInput.from_http_request(sent, None))
     assert refused.value.error_code == HTTPStatus.BAD_REQUEST
+
+
+@pytest.mark.parametrize("says_so", [True, False])
+@pytest.mark.parametrize(("input_", "photos"), [(CheckInput, 1), (CheckBatchInput, 2)])
+def test_a_body_of_more_bytes_than_its_photos_may_have_is_refused(
+    input_: type[bentoml.IODescriptor],
+    photos: int,
+    says_so: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    small = Settings(max_upload_mb=1, max_photos=2)
+    monkeypatch.setattr(inputs, "settings_of_process", lambda: small)
+    most = photos * small.max_upload_bytes + FORM_OVERHEAD
+    head = b'--b\r\nContent-Disposition: form-data; name="images"; filename="a"\r\n\r\n'
+    headers = [(b"content-length", b"%d" % (most + 1))] if says_so else []
+    body = head + (b"" if says_so else bytes(most))
+    sent = request(body, b"multipart/form-data; boundary=b", headers=headers)
+    with pytest.raises(RequestRefused, match="1 MB a photo") as refused:
+        asyncio.run(input_.from_http_request(sent, None))
+    assert refused.value.error_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+
+def test_the_time_of_the_upload_is_part_of_what_its_sender_waits() -> None:
+    sent = request(b"\xff\xd8", b"image/jpeg", headers=[(TIMEOUT.lower().encode(), b"5000")])
+    receive = sent._receive
+
+    async def slowly() -> Message:
+        await asyncio.sleep(0.2)
+        return await receive()
+
+    sent._receive = slowly
+    given_ = asyncio.run(CheckInput.from_http_request(sent, None))
+    assert 1000 < given_.timeout_ms <= 4800
+
+
+@pytest.mark.parametrize("query", [b"timeout_ms=1", b"timeout_ms=soon"])
+def test_only_a_header_says_how_long_its_sender_waits(query: bytes) -> None:
+    sent = request(b"\xff\xd8", b"image/jpeg", query=query)
+    assert asyncio.run(CheckInput.from_http_request(sent, None)).timeout_ms is None
 
 
 def test_the_headers_of_many_parts_are_bounded_together() -> None:

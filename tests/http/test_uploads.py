@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from starlette.types import Message
 
 from plantood.http import uploads
 from plantood.http.room import Uploads, UploadsFull
@@ -95,6 +96,25 @@ def test_the_time_in_which_a_piece_is_stored_is_not_the_senders(
             await asyncio.sleep(0.3)
 
     asyncio.run(scenario())
+
+
+def test_what_comes_after_a_refusal_may_be_refused_in_turn_and_the_answer_ends() -> None:
+    """As one for which there was no room, and which goes on to pass its limit."""
+    refused = UploadsFull()
+    sent: list[Message] = []
+
+    async def scenario() -> None:
+        too_large = [(0.0, bytes(MEBIBYTE))] * 3
+        refused.rest = BoundedBody({"headers": []}, Sender(*too_large), MEBIBYTE, 1)
+        answer = uploads.refused_upload(refused)
+
+        async def send(event: Message) -> None:
+            sent.append(event)
+
+        await answer({"type": "http"}, Sender(), send)
+
+    asyncio.run(scenario())
+    assert [event.get("more_body") for event in sent] == [None, True, None]
 
 
 @pytest.fixture

@@ -15,7 +15,12 @@ from bentoml.exceptions import ServiceUnavailable
 from PIL import Image
 
 from plantood.errors import PhotoTooLarge
-from plantood.judging.failures import FailureKind, GateUnavailable, with_one_more_try
+from plantood.judging.failures import (
+    CallerGone,
+    FailureKind,
+    GateUnavailable,
+    with_one_more_try,
+)
 from plantood.judging.gate import Gate
 from plantood.judging.judge import Judge
 from plantood.judging.prometheus import SCORER_ERRORS
@@ -147,6 +152,68 @@ def test_a_hanging_scorer_is_waited_for_no_longer_than_the_settings_say() -> Non
         return asyncio.get_running_loop().time() - started
 
     assert asyncio.run(run()) < QUICK.gate_timeout_s + 2
+
+
+def test_whose_caller_waits_no_longer_is_given_up_and_no_failure_of_the_scorer() -> None:
+    """He may say one millisecond, as often as he likes."""
+    described = []
+
+    async def describe() -> dict[str, Any]:
+        described.append(1)
+        return {"model": RULES.tag}
+
+    async def run() -> float:
+        scorers = iter([real, hanging, real])
+
+        async def score(images: np.ndarray) -> Any:
+            return await next(scorers)(images)
+
+        judge = Judge(RULES, score, QUICK, describe)
+        assert (await judge.check(PLANT, timeout_ms=900)).accepted
+        started = asyncio.get_running_loop().time()
+        with pytest.raises(CallerGone) as caught:
+            await judge.check(PLANT, timeout_ms=300)
+        assert caught.value.error_code == 504
+        seconds = asyncio.get_running_loop().time() - started
+        assert (await judge.check(PLANT)).accepted
+        judge.close()
+        return seconds
+
+    failed = SCORER_ERRORS._value.get()
+    assert asyncio.run(run()) < 0.9
+    assert SCORER_ERRORS._value.get() == failed
+    assert len(described) == 1
+
+
+def test_no_caller_makes_the_gate_s_own_time_longer() -> None:
+    async def run() -> float:
+        judge = Judge(RULES, hanging, QUICK)
+        started = asyncio.get_running_loop().time()
+        with pytest.raises(GateUnavailable) as caught:
+            await judge.check(PLANT, timeout_ms=60_000)
+        assert caught.value.kind == FailureKind.TIMEOUT
+        return asyncio.get_running_loop().time() - started
+
+    assert asyncio.run(run()) < QUICK.gate_timeout_s + 2
+
+
+def test_whose_caller_is_gone_before_it_is_scored_never_is() -> None:
+    scored = []
+
+    async def counting(images: np.ndarray) -> np.ndarray:
+        scored.append(len(images))
+        return await real(images)
+
+    async def run() -> None:
+        judge = Judge(RULES, counting, Settings(decode_threads=1))
+        waits = [judge.check(PLANT, timeout_ms=1), judge.check(PLANT)]
+        gone, judged = await asyncio.gather(*waits, return_exceptions=True)
+        assert isinstance(gone, CallerGone)
+        assert judged.accepted
+        judge.close()
+
+    asyncio.run(run())
+    assert scored == [1]
 
 
 def test_the_scores_of_another_gate_model_are_never_used() -> None:

@@ -46,6 +46,19 @@ class Server:
             if service in child.cmdline()
         ]
 
+    @contextlib.contextmanager
+    def stuck(self, service: str) -> Iterator[None]:
+        """Suspend the processes of one of the services meanwhile."""
+        processes = self.workers(service)
+        for process in processes:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in processes:
+                process.resume()
+            self.wait_until_ready(30)
+
     def reset_peak_memory(self) -> None:
         for process in self.supervisor.children(recursive=True):
             Path(f"/proc/{process.pid}/clear_refs").write_text("5")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import httpx
 
+from plantood.http.timeout import HEADER
 from plantood.model.parts.policy import Policy
 from plantood.verdict import Verdict
 from tests.service import openapi
@@ -29,10 +30,17 @@ def test_the_openapi_document_shows_both_ways_to_send_a_photo(http: httpx.Client
         "image/*",
         "application/octet-stream",
     }
+    assert check["description"].endswith("not an error.")
     form = check["requestBody"]["content"]["multipart/form-data"]["schema"]
     assert form["required"] == ["image"]
+    assert form["properties"].keys() == {"image", "language"}
+    assert {one["name"]: one["in"] for one in check["parameters"]} == {
+        "language": "query",
+        "Accept-Language": "header",
+        HEADER: "header",
+    }
     assert form["properties"]["image"]["format"] == "binary"
-    assert check["responses"].keys() == {"200", "400", "408", "413", "415", "429", "503"}
+    assert check["responses"].keys() == {"200", "400", "408", "413", "415", "429", "503", "504"}
     batch = document["paths"]["/check_batch"]["post"]["requestBody"]["content"]
     assert batch["multipart/form-data"]["schema"]["properties"]["images"]["type"] == "array"
     assert "get" in document["paths"]["/model"]

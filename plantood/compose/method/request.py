@@ -18,10 +18,8 @@ from plantood.compose.method.signature import Signature
 from plantood.http.admission import ensure_plain
 from plantood.http.inputs import PhotoFile, PhotosInput, is_of_the_bento
 from plantood.http.room import settings_of_process
-from plantood.http.uploads import bounded
 from plantood.photo.forms import PhotoInput
 from plantood.refusals import RequestRefused
-from plantood.settings import Settings
 
 _MAX_NAME, _MAX_MESSAGE = 80, 200
 """Characters in a sentence of what pydantic says; either may quote what was sent."""
@@ -54,7 +52,7 @@ class GatedInput(
             return cls.with_each_photo(given, functools.partial(Sent, language=language))
         try:
             ensure_plain(request.scope)
-            return cls.model_validate(await cls._read_bounded(request, settings_of_process()))
+            return cls.model_validate(await cls._sent(request))
         except RequestRefused as refused:
             return cls._refused(refused)
         except ClientDisconnect:
@@ -63,23 +61,15 @@ class GatedInput(
             return cls._refused(RequestRefused(_what_is_wrong(error), HTTPStatus.BAD_REQUEST))
 
     @classmethod
-    async def _read_bounded(cls, request: Request, settings: Settings) -> dict[str, Any]:
-        """Values of the fields.
+    async def _sent(cls, request: Request) -> dict[str, Any]:
+        """Values of the fields, each photo with the language that is asked for.
 
         Raises:
-            RequestRefused: As :meth:`read`; 413 if the body is too large, 408 if it is too slow.
+            RequestRefused: As :meth:`read`.
         """
-        photos = settings.max_photos if cls.many else len(cls.photo_fields)
-        others = set(cls.multipart_fields) - set(cls.photo_fields)
-        more = sum(settings.max_photos if name in cls.lists else 1 for name in others)
-        request = bounded(request, settings.max_upload_bytes, photos + more)
-        try:
-            values, language = await cls.read(request, settings.max_photos)
-            for name in others & values.keys():
-                _ensure_files(name, values[name])
-        except RequestRefused as refused:
-            refused.rest = request.receive
-            raise
+        values, language = await cls.read(request, settings_of_process())
+        for name in (set(cls.multipart_fields) - set(cls.photo_fields)) & values.keys():
+            _ensure_files(name, values[name])
         for name in cls.photo_fields:
             given = values[name]
             sent = [Sent(photo, language) for photo in given] if cls.many else Sent(given, language)

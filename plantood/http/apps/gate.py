@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -18,7 +17,6 @@ from starlette.routing import BaseRoute, Route
 from plantood.bentoml_private import object_of
 from plantood.http import openapi
 from plantood.http.apps.edge import EdgeApp, EdgeService
-from plantood.http.uploads import UploadLimit
 
 WEB = Path(__file__).parents[1] / "web"
 
@@ -51,21 +49,6 @@ EXPLORER_HEADERS = PAGE_HEADERS | {
 
 class PlantGateApp(EdgeApp):
     """The application of `PlantGate`, with the model and the page."""
-
-    @property
-    def middlewares(self) -> list[Middleware]:
-        """The edge's, and the bounds of an upload; not where another service of the bento calls.
-
-        That one hands decoded pixels over, uncompressed, and has bounded what it was sent.
-        """
-        if not self.is_main:
-            return super().middlewares
-        limit = Middleware(
-            UploadLimit,
-            photo_bytes=self.settings.max_upload_bytes,
-            max_photos=self.settings.max_photos,
-        )
-        return [*super().middlewares, limit]
 
     @property
     def routes(self) -> list[BaseRoute]:

@@ -21,13 +21,12 @@ from typing import Any, ClassVar
 import bentoml
 import numpy as np
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.requests import Request
 
 from plantood.bentoml_private import PickleSerde, never_wait, object_of
 from plantood.http.apps.edge import EdgeApp, EdgeService
 from plantood.http.inputs import is_of_the_bento
-from plantood.http.uploads import UploadLimit
+from plantood.http.uploads import bounded
 from plantood.refusals import RequestRefused
 from plantood.settings import MOST_PHOTOS
 
@@ -59,13 +58,14 @@ class ScoreInput(bentoml.IODescriptor):
         others with it.
 
         Raises:
-            RequestRefused: 415, if it is not sent as gates send it; 400, if it is no such batch.
+            RequestRefused: 415, if it is not sent as gates send it; 408 or 413, if the body is too
+                slow or too large; 400, if it is no such batch.
         """
         if not is_of_the_bento(serde):
             raise RequestRefused(
                 "Only gates call the scorer; send photos to one.", HTTPStatus.UNSUPPORTED_MEDIA_TYPE
             )
-        body = await request.body()
+        body = await bounded(request, MAX_BODY_BYTES, 1).body()
         size: int = request.app.state.input_size
         if len(body) < _SHAPE.size:
             raise RequestRefused("This holds no batch.", HTTPStatus.BAD_REQUEST)
@@ -104,12 +104,6 @@ class ScorerApp(EdgeApp):
         """Create the scorer, and say what batches it takes."""
         await super().create_and_check(app)
         app.state.input_size = object_of(self).scorer.input_size
-
-    @property
-    def middlewares(self) -> list[Middleware]:
-        """The edge's, and the bound of a body."""
-        limit = Middleware(UploadLimit, photo_bytes=MAX_BODY_BYTES, max_photos=1)
-        return [*super().middlewares, limit]
 
 
 class ScorerService(EdgeService):

@@ -61,23 +61,37 @@ class Calibration:
         """Calibrated logits, float64 of the shape given; not a number stays not a number.
 
         Args:
-            plant_probability: As the network gives it, 0..1.
-            margin: Of the same photos, -2..2.
+            plant_probability: As the network gives it, 0..1, one or an array of any shape.
+            margin: Of the same photos, -2..2, one for all or of the same shape.
         """
         added = self.margin * np.asarray(margin, np.float64) + self.intercept
         return np.asarray(self.slope * logit(plant_probability) + added)
 
     def apply(self, plant_probability: ArrayLike, margin: ArrayLike = 0.0) -> NDArray[np.float32]:
-        """Calibrated P(plant), float32; the arguments are those of :meth:`logits`."""
+        """Calibrated P(plant), float32, 0..1; arguments and shape are those of :meth:`logits`."""
         return sigmoid(self.logits(plant_probability, margin)).astype(np.float32)
 
 
 def logit(probability: ArrayLike) -> NDArray[np.float64]:
-    """Logarithm of the odds, of probabilities kept `EPSILON` away from 0 and 1."""
+    """Logarithm of the odds, of probabilities kept `EPSILON` away from 0 and 1.
+
+    Args:
+        probability: 0..1, one or an array of any shape.
+
+    Returns:
+        float64 of that shape, -16.2..16.2; not a number stays not a number.
+    """
     p = np.clip(np.asarray(probability, np.float64), EPSILON, 1 - EPSILON)
     return np.asarray(np.log(p) - np.log1p(-p))
 
 
 def sigmoid(x: ArrayLike) -> NDArray[np.float64]:
-    """Inverse of the logit, without overflow."""
+    """Inverse of the logit, without overflow.
+
+    Args:
+        x: One number or an array of any shape.
+
+    Returns:
+        float64 of that shape, 0..1; not a number stays not a number.
+    """
     return np.asarray((1 + np.tanh(np.asarray(x, np.float64) / 2)) / 2)

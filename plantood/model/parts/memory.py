@@ -54,7 +54,12 @@ class Memory(Arrays):
     weight: Floats
 
     def ensure_sound(self) -> None:
-        """As of all `Arrays`; the shapes are those above."""
+        """As of all `Arrays`; the shapes are those above.
+
+        Raises:
+            ValueError: It remembers nothing, an array is of another shape or kind, or a picture's
+                source has no name.
+        """
         super().ensure_sound()
         if self.codes.ndim != 2 or self.directions.ndim != 2 or not len(self.codes):
             raise ValueError("it holds no pictures")
@@ -90,7 +95,7 @@ class Memory(Arrays):
         return np.char.endswith(self.names, DRAWN)
 
     def first(self, pictures: int) -> Memory:
-        """Its first pictures alone."""
+        """Its first pictures alone; all where there are not so many."""
         rows = ("codes", "rest", "logit", "plant", "source", "weight")
         return replace(self, **{name: getattr(self, name)[:pictures] for name in rows})
 

@@ -72,6 +72,13 @@ def test_no_photo_and_too_many_are_refused(photos: int) -> None:
         received(body)
 
 
+def test_a_body_larger_than_any_batch_is_refused_unread() -> None:
+    sent = request(b"", PickleSerde.media_type.encode(), headers=[(b"content-length", b"9" * 9)])
+    with pytest.raises(RequestRefused) as caught:
+        asyncio.run(ScoreInput.from_http_request(sent, PickleSerde()))
+    assert caught.value.error_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+
 NUMBERS = st.recursive(
     st.integers(-1, 300) | st.floats() | st.none() | st.text(max_size=2),
     lambda inner: st.lists(inner, max_size=3),

@@ -66,6 +66,14 @@ async def read_body(request: Request, model: type[Body]) -> Body:
     """The JSON body of a request, checked.
 
     Only ``application/json`` is taken: a form of another site's page cannot send it.
+
+    Args:
+        request: With the body still to come.
+        model: What the body is to be.
+
+    Raises:
+        HTTPException: 415 for another content type, 413 above `MAX_BODY` bytes, 400 if it is no
+            such JSON.
     """
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send the decision as JSON.")

@@ -39,8 +39,15 @@ class Box:
 def boxes_in(data: bytes, position: int, end: int, most: int = MAX_BOXES) -> Iterator[Box]:
     """The boxes in a part of the file.
 
+    Args:
+        data: The file.
+        position: Where the first one begins, in bytes.
+        end: Where the part ends; at most the file's length.
+        most: Boxes in it.
+
     Raises:
         UnreadablePhoto: One passes the end, or there are too many.
+        struct.error: The file ends within the head of one.
     """
     for _ in range(most):
         if position + 8 > end:
@@ -59,7 +66,20 @@ def boxes_in(data: bytes, position: int, end: int, most: int = MAX_BOXES) -> Ite
 
 
 def places(data: bytes, box: Box, idat: Box) -> Places:
-    """Of each item its pieces: start, stop, and how far the part goes that holds it (8.11.3)."""
+    """Of each item its pieces: start, stop, and how far the part goes that holds it (8.11.3).
+
+    Args:
+        data: The file.
+        box: Its ``iloc``.
+        idat: The part in which items may lie instead of the file, empty where there is none.
+
+    Returns:
+        As the file says: a piece may pass the end of its part.
+
+    Raises:
+        UnreadablePhoto: An item is there twice, lies in another way, or there are too many.
+        IndexError: The list ends in the middle of an entry.
+    """
     reader = _Reader(data, box)
     version = reader.number(1)
     reader.number(3)
@@ -88,7 +108,16 @@ def places(data: bytes, box: Box, idat: Box) -> Places:
 
 
 def types(data: bytes, box: Box) -> Types:
-    """Of each item its type, and where that stands (section 8.11.6)."""
+    """Of each item its type, and where that stands (section 8.11.6).
+
+    Args:
+        data: The file.
+        box: Its ``iinf``.
+
+    Raises:
+        UnreadablePhoto: An item is there twice, or as of :func:`boxes_in`.
+        IndexError: The list, or an entry, ends too early.
+    """
     version = data[box.start]
     start = box.start + (6 if version == 0 else 8)
     found: Types = {}
@@ -105,7 +134,15 @@ def types(data: bytes, box: Box) -> Types:
 
 
 def primary(data: bytes, box: Box) -> int:
-    """The item that is the photo (section 8.11.4)."""
+    """The item that is the photo (section 8.11.4).
+
+    Args:
+        data: The file.
+        box: Its ``pitm``.
+
+    Raises:
+        IndexError: It is empty.
+    """
     reader = _Reader(data, box)
     version = reader.number(1)
     reader.number(3)
@@ -113,7 +150,16 @@ def primary(data: bytes, box: Box) -> int:
 
 
 def references(data: bytes, box: Box) -> list[Reference]:
-    """Kind of each reference, the item it is of, and the items it is to (section 8.11.12)."""
+    """Kind of each reference, the item it is of, and the items it is to (section 8.11.12).
+
+    Args:
+        data: The file.
+        box: Its ``iref``.
+
+    Raises:
+        UnreadablePhoto: There are too many, or as of :func:`boxes_in`.
+        IndexError: The list ends in the middle of an entry.
+    """
     wide = 4 if data[box.start] else 2
     found: list[Reference] = []
     count = 0
@@ -129,6 +175,14 @@ def sizes(data: bytes, box: Box) -> Sizes:
     """Pixels of each picture, the most that are said: properties, and whose they are (8.11.14).
 
     The size is in ISO/IEC 23008-12, section 6.5.3.
+
+    Args:
+        data: The file.
+        box: Its ``iprp``.
+
+    Raises:
+        UnreadablePhoto: There are too many, or as of :func:`boxes_in`.
+        IndexError: A property or an association ends too early, or is of none that there is.
     """
     pixels, found = [0], Sizes()
     for part in boxes_in(data, box.start, box.end):
