@@ -21,6 +21,10 @@ from plantood.photo.quality import measure
 from plantood.verdict import Quality, ReasonCode, Verdict
 
 
+SLOW_S = 0.5
+"""Seconds of decoding; a usual photo takes a tenth of that."""
+
+
 @dataclass(frozen=True, eq=False)
 class Prepared:
     """A photo before the network: either judged already, or ready to be scored.
@@ -144,7 +148,7 @@ def too_slow(decoded_s: float, waited_s: float, context: dict[str, Any]) -> Prep
         waited_s: Seconds that it had in all.
         context: Arguments of :func:`unreadable`.
     """
-    if decoded_s < waited_s / 2:
+    if decoded_s < max(waited_s / 2, SLOW_S):
         return None
     error = PhotoTooLarge(f"it takes more than {decoded_s:.1f} s to decode; send it as a JPEG")
     return unreadable(error, round(decoded_s * 1000, 2), **context)
