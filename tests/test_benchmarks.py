@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import quality_cues, review_page
+from benchmarks import leaving_out, quality_cues, review_page
+from benchmarks.areas import mean_area
 from plantood.training.rounds.labels import Decision
 from plantood.training.rounds.layout import Round
 from tests.training.review.rounds import INFO, numbered_log
@@ -52,3 +54,23 @@ def test_the_funnel_counts_no_label_of_the_random_audit(tmp_path: Path) -> None:
     )
     ours = [line.strip("| ").split(" | ")[-1] for line in funnel(tmp_path).splitlines()[2:]]
     assert ours == ["9", "3", "1", "1", "1"]
+
+
+def test_areas_stand_with_the_interval_of_their_sources() -> None:
+    areas = [0.9, 0.95, 1.0, 0.98, 0.97]
+    found = re.fullmatch(r"0\.960 \((0\.\d{3}) to (0\.\d{3})\)", mean_area(areas))
+    assert found
+    assert 0.9 < float(found[1]) < 0.95 < 0.97 < float(found[2]) < 1
+    assert mean_area([0.5] * 9) == "0.500"
+    assert mean_area([-0.25, 0.0], "{:+.3f}") == "-0.125"  # two say nothing of a third
+
+
+def test_what_was_left_out_is_counted_from_the_report() -> None:
+    folds = [
+        {"source": source, "head": "gap", "label": 1, "count": count}
+        for source, count in (("meadow", 1200), ("kitchen", 34))
+    ]
+    text = leaving_out.table({"folds": folds}, [["on cached features", "12 s"]])
+    assert "1,234 photos of 2 sources, head gap." in text
+    assert "--together apple_plantvillage,maize_plantvillage`" in text
+    assert text.endswith("| on cached features | 12 s |\n")

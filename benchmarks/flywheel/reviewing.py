@@ -23,6 +23,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from benchmarks.areas import mean_area
 from benchmarks.flywheel.bench import (
     AT_MOST,
     BARE_GROUND,
@@ -198,20 +199,14 @@ def table(lines: Sequence[Line]) -> str:
                 told += f" ({interval[0]:+.1f} to {interval[1]:+.1f})"
             rows.append([rule, *map(mean, shares), told])
         parts.append(f"Before fine-tuning: {start}.\n\n{markdown(header, rows)}")
-    header = ["rule", "AUROC before", f"after {most}", f"others in the first {CHOSEN_IN}"]
-    parts.append(
-        markdown(
-            header,
-            [
-                [
-                    rule,
-                    *(f"{by_fold(lines, rule, n, 'auroc').mean():.3f}" for n in (0, most)),
-                    f"{by_fold(lines, rule, CHOSEN_IN, 'others').mean():.0f}",
-                ]
-                for rule in RULES
-            ],
-        )
-    )
+    rows = []
+    for rule in RULES:
+        areas = [by_fold(lines, rule, budget, "auroc") for budget in (0, most)]
+        others = by_fold(lines, rule, CHOSEN_IN, "others").mean()
+        change = mean_area(areas[1] - areas[0], "{:+.3f}")
+        rows.append([rule, *map(mean_area, areas), change, f"{others:.0f}"])
+    header = ["AUROC, sources never seen", "0", str(most), f"{most} less 0"]
+    parts.append(markdown([*header, f"others in the first {CHOSEN_IN}"], rows))
     rows = []
     for line in before:
         name, of = line["left_out"], line["of"]
