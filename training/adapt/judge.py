@@ -34,7 +34,7 @@ from plantood.training.judging.decision.threshold import FEWEST, ChosenThreshold
 from plantood.training.judging.metrics import calibration_error, cross_entropy, photo_weights
 from plantood.training.photos.division.units import telling
 
-NEW, KNOWN = "new photos", "memory"
+NEW, KNOWN, MADE = "new photos", "memory", "drawn pictures of the memory"
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,10 @@ class Said:
     """``[N]``, 1 = plant."""
     probabilities: Vector
     """P(plant), ``[N]``, 0..1."""
+
+    def part(self, chosen: NDArray[np.bool_]) -> Said:
+        """Of some of them."""
+        return Said(self.labels[chosen], self.probabilities[chosen])
 
 
 @dataclass(frozen=True)
@@ -77,9 +81,10 @@ class Judged:
     new: tuple[Change, ...]
     """By class, then at fixed points; the child that judges a photo has not seen its scene."""
     known: tuple[Change, ...]
-    """Totals by class, then at fixed points, then every source that changed."""
+    """Totals of its photos by class, then at fixed points, then every source that changed; what was
+    drawn for the training is one."""
     figures: tuple[Figures, ...]
-    """Of the new photos, and of the memory."""
+    """Of the new photos, and of the photos of the memory."""
 
     @property
     def objections(self) -> list[str]:
@@ -122,7 +127,8 @@ def judge_child(
 
     The threshold of either is chosen on memory and new photos together. All sources of a class
     count alike, and its new photos are one more; those of hardly any photos have no say, nor has
-    what was drawn for the training: kinds of drawn pictures are no sources.
+    what was drawn for the training: kinds of drawn pictures are no sources. What is told of the
+    memory is likewise told of its photos, and of all that was drawn together.
 
     Args:
         memory: of the gate, without the new photos.
@@ -153,15 +159,26 @@ def judge_child(
         )
         for said in (told, own)
     )
-    new, of_memory = (
+    taken = photos_of(memory)
+    new, of_memory, made = (
         Compared(
-            name, told[name], own[name], at_before.threshold, at_after.threshold, terms, margin
+            name,
+            told[of].part(mine),
+            own[of].part(mine),
+            at_before.threshold,
+            at_after.threshold,
+            terms,
+            margin,
         )
-        for name in (NEW, KNOWN)
+        for name, of, mine in (
+            (NEW, NEW, np.ones(len(photos), bool)),
+            (KNOWN, KNOWN, taken),
+            (MADE, KNOWN, ~taken),
+        )
     )
     moved = [
         change
-        for change in of_memory.by_source(memory.names.tolist())
+        for change in (*of_memory.by_source(memory.names[taken].tolist()), *made.classes())
         if change.newly_right or change.newly_wrong
     ]
     return Judged(
@@ -184,15 +201,21 @@ def enough_to_choose(photos: NewPhotos) -> NDArray[np.bool_]:
     return enough
 
 
+def photos_of(memory: Memory) -> NDArray[np.bool_]:
+    """Which remembered pictures, ``[N]``, are photos, not drawn; all of a class that has none."""
+    mine = ~memory.drawn
+    for plant in (True, False):
+        if not np.any(mine & (memory.plant == plant)):
+            mine |= memory.plant == plant
+    return mine
+
+
 def remembered_to_choose(memory: Memory) -> NDArray[np.bool_]:
     """Whether each remembered picture, ``[N]``, has a say in the threshold; some of each class do.
 
     Those that were drawn have none, unless a class has no others.
     """
-    mine = ~memory.drawn
-    for plant in (True, False):
-        if not np.any(mine & (memory.plant == plant)):
-            mine |= memory.plant == plant
+    mine = photos_of(memory)
     mine[mine] = telling(memory.plant[mine], memory.names[mine].tolist())
     return mine
 
@@ -232,17 +255,16 @@ class Compared:
         )
         return replace(by_rule, worse=by_rule.worse and as_served.worse)
 
+    def classes(self) -> list[Change]:
+        """By class."""
+        return self.by_source([self.photos] * len(self.before.labels))
+
     def totals(self) -> tuple[Change, ...]:
         """By class, and at fixed operating points."""
-        classes = [
-            self.change(self.photos, plant, mine)
-            for plant in (False, True)
-            if np.any(mine := self.before.labels == plant)
-        ]
         fixed = at_fixed_points(
             self.before, self.after, self.threshold_before, self.margin, self.photos
         )
-        return (*classes, *fixed)
+        return (*self.classes(), *fixed)
 
     def by_source(self, sources: Sequence[str]) -> list[Change]:
         """By class and source."""

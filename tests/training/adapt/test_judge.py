@@ -17,6 +17,7 @@ from plantood.training.adapt.correction.correct import (
 )
 from plantood.training.adapt.correction.fit import Vector
 from plantood.training.adapt.judge import (
+    MADE,
     Compared,
     Judged,
     Said,
@@ -27,7 +28,7 @@ from plantood.training.adapt.judge import (
 from plantood.training.adapt.terms import Terms
 from plantood.training.adapt.told import change_table, figures_table
 from plantood.training.common.settings import CostSettings
-from plantood.training.judging.changes import at_fixed_points
+from plantood.training.judging.changes import at_fixed_points, error_of
 from plantood.training.judging.decision.threshold import choose_threshold
 from plantood.training.judging.evaluation import Scored
 from plantood.training.judging.metrics import summary
@@ -226,6 +227,28 @@ def test_what_gets_worse_is_an_objection(memory: Memory) -> None:
     assert any(one.startswith("Worse on new photos") for one in objections)
     assert any(one.startswith("Costlier on new photos: ") for one in objections)
     assert judged(memory, photos(30, 1)).objections == []
+
+
+def test_all_drawn_pictures_together_are_one_source_and_no_kind_objects_alone() -> None:
+    """They have no vote in the threshold; the photos of the memory are told without them."""
+    known = photos(600, 0)
+    kinds = np.array(["field", "seam" + DRAWN, *["planted" + DRAWN] * 10])[np.arange(600) % 12]
+    memory = remember(known.embedding, known.logit, known.plant, kinds.tolist(), np.ones(600))
+    assert {"seam" + DRAWN, "planted" + DRAWN, "field"} == set(memory.names)
+    new = photos(30, 1, 2.0)
+    taught = fit_correction(memory, new, START)
+    found = judged(memory, new, replace(taught, bias=taught.bias - np.float32(1)))
+    taken = ~memory.drawn
+    assert [one.count for one in found.known[:2]] == [
+        np.sum(taken & ~memory.plant),
+        np.sum(taken & memory.plant),
+    ]
+    assert found.figures[1].count == np.sum(taken)
+    sources = {one.source for one in found.known[4:]}
+    assert MADE in sources
+    assert not any(source.endswith(DRAWN) for source in sources)
+    for made in (one for one in found.known if one.source == MADE):
+        assert made.count == np.sum(memory.drawn & (memory.plant == (made.error == error_of(True))))
 
 
 def test_what_is_no_worse_than_what_is_served_is_no_objection(memory: Memory) -> None:
