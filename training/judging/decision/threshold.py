@@ -17,7 +17,8 @@ from plantood.training.judging.outcomes import (
 )
 
 FALSE_ACCEPT_COST = 3.0
-"""Cost of an *other* let through, in false retakes: the source project's weight, as it meant it."""
+"""Cost of an *other* let through, in false retakes: the weight of the source project (the earlier
+one whose steps this one follows), as it meant it."""
 FALSE_RETAKE_COST = 1.0
 FEWEST = 5
 """Scenes of a class below which nothing is chosen: the Bayes threshold is taken as it is."""
