@@ -31,14 +31,14 @@ from plantood.training.judging.changes import (
     wrong_verdicts,
 )
 from plantood.training.judging.decision.threshold import FEWEST, ChosenThreshold, choose_threshold
-from plantood.training.judging.metrics import calibration_error, cross_entropy, photo_weights
+from plantood.training.judging.metrics import calibration_error, cross_entropy, prevalence_weights
 from plantood.training.photos.division.units import telling
 
 NEW, KNOWN, MADE = "new photos", "memory", "drawn pictures of the memory"
 
 
 @dataclass(frozen=True)
-class Said:
+class Predictions:
     """What a gate says of some photos."""
 
     labels: Vector
@@ -46,9 +46,9 @@ class Said:
     probabilities: Vector
     """P(plant), ``[N]``, 0..1."""
 
-    def part(self, chosen: NDArray[np.bool_]) -> Said:
+    def part(self, chosen: NDArray[np.bool_]) -> Predictions:
         """Of some of them."""
-        return Said(self.labels[chosen], self.probabilities[chosen])
+        return Predictions(self.labels[chosen], self.probabilities[chosen])
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Figures:
 
 
 @dataclass(frozen=True)
-class Judged:
+class ChildJudgement:
     """What became of the verdicts."""
 
     before: ChosenThreshold
@@ -122,7 +122,7 @@ def judge_child(
     *,
     terms: Terms,
     margin: float,
-) -> Judged:
+) -> ChildJudgement:
     """Compare a gate with what it becomes by a correction.
 
     The threshold of either is chosen on memory and new photos together. All sources of a class
@@ -144,7 +144,7 @@ def judge_child(
     before = {KNOWN: memory_logits(memory, start), NEW: start.logit(photos.logit, photos.embedding)}
     after = {KNOWN: memory_logits(memory, correction), NEW: left_out}
     told, own = (
-        {name: Said(labels[name], sigmoid(logits[name] + terms.shift)) for name in labels}
+        {name: Predictions(labels[name], sigmoid(logits[name] + terms.shift)) for name in labels}
         for logits in (before, after)
     )
     choosing = {KNOWN: remembered_to_choose(memory), NEW: enough_to_choose(photos)}
@@ -181,7 +181,7 @@ def judge_child(
         for change in (*of_memory.by_source(memory.names[taken].tolist()), *made.classes())
         if change.newly_right or change.newly_wrong
     ]
-    return Judged(
+    return ChildJudgement(
         before=at_before,
         after=at_after,
         new=new.totals(),
@@ -230,8 +230,8 @@ class Compared:
     """
 
     photos: str
-    before: Said
-    after: Said
+    before: Predictions
+    after: Predictions
     threshold_before: float
     threshold_after: float
     terms: Terms
@@ -279,7 +279,7 @@ class Compared:
     def figures(self) -> Figures:
         """All of them together."""
         labels, share = self.before.labels, self.terms.share_of_others
-        weights = photo_weights(labels, share)
+        weights = prevalence_weights(labels, share)
         said = self.before.probabilities, self.after.probabilities
         before, served, after = self._wrong
         losses = [float(np.average(cross_entropy(labels, p), weights=weights)) for p in said]

@@ -66,7 +66,7 @@ def adapted_figures(adapted: Mapping[str, Any], when: Literal[0, 1]) -> dict[str
     """What `adapt` measured, as `Evaluation.figures` has splits, but for what it did not measure.
 
     Args:
-        adapted: of ``metrics.json``, as :meth:`plantood.training.adapt.judge.Judged.as_dict` says.
+        adapted: of ``metrics.json``, as `adapt.judge.ChildJudgement.as_dict` says.
         when: 0 for before, 1 for after.
     """
     totals = {(row["source"], row["error"]): row for row in (*adapted["new"], *adapted["known"])}
