@@ -39,7 +39,8 @@ def models(as_json: bool) -> None:
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("Created", no_wrap=True)
     for gate in gates:
-        made_of = ", ".join(filter(None, (gate.backbone, gate.head, gate.quantization)))
+        parts = gate.backbone, gate.head, gate.quantization, "adapted" if gate.adapted else None
+        made_of = ", ".join(filter(None, parts))
         table.add_row(
             Text(gate.tag).append(f"\n{made_of}", "dim"),
             Text(_figure(gate.metrics, "accuracy")).append(f"\n{_interval(gate.metrics)}", "dim"),
@@ -48,6 +49,11 @@ def models(as_json: bool) -> None:
             f"{gate.created:%Y-%m-%d}",
         )
     Console().print(table, crop=False)
+    if any(gate.adapted for gate in gates):
+        click.echo(
+            "A gate that was adapted has no test split: `plantood rounds TAG` shows what adapt "
+            "measured, and with --data PHOTOS it beside its parent on the same photos."
+        )
     for tag, what in damaged.items():
         if what:
             click.echo(f"{tag} cannot be used: {what}", err=True)

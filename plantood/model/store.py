@@ -15,7 +15,7 @@ from bentoml.exceptions import BentoMLConfigException, NotFound
 from plantood.bentoml_private import model_store
 from plantood.defaults import DEFAULT_GATE, GATE_NAME
 from plantood.errors import GateModelError, GateModelNotFound
-from plantood.model.entry import MANIFEST, GateModel, corrupt, open_gate, sha256
+from plantood.model.entry import CORRECTION, MANIFEST, GateModel, corrupt, open_gate, sha256
 from plantood.settings import variable
 from plantood.tags import LATEST, tag_of
 
@@ -42,6 +42,8 @@ class GateSummary:
     parent: str | None
     metrics: dict[str, float]
     bytes: int
+    adapted: bool
+    """Whether it has a correction, by `plantood adapt`."""
 
 
 class StoreUnusable(GateModelError, BentoMLConfigException):
@@ -190,6 +192,7 @@ def list_gates(name: str | None = None) -> list[GateSummary]:
                 parent=metadata.get("parent"),
                 metrics=dict(metadata["metrics"]),
                 bytes=sum(f.stat().st_size for f in Path(model.path).iterdir() if f.is_file()),
+                adapted=Path(model.path, CORRECTION).is_file(),
             )
         )
     return sorted(gates, key=lambda gate: gate.created, reverse=True)

@@ -13,8 +13,8 @@ from plantood.errors import TrainingDataError
 from plantood.model.entry import BACKBONE, HEAD, KERAS, GateModel, write_entry
 from plantood.model.parts.correction import Correction
 from plantood.model.parts.memory import Memory
-from plantood.training.adapt.correction.correct import photo_weights
-from plantood.training.adapt.judge import Judged
+from plantood.training.adapt.correction.correct import memory_weights
+from plantood.training.adapt.judge import ChildJudgement
 from plantood.training.adapt.photos import Given
 from plantood.training.adapt.terms import CHOSEN, SHARE, Terms
 from plantood.training.adapt.told import Told, card_of
@@ -45,7 +45,7 @@ def memory_of(gate: GateModel) -> Memory:
 def extended(memory: Memory, given: Given) -> Memory:
     """The memory with the new photos."""
     codes, rest = memory.encode(given.scored.embedding)
-    old, new = photo_weights(memory, given.scored.plant, REMEMBERED)
+    old, new = memory_weights(memory, given.scored.plant, REMEMBERED)
     names = np.unique([*memory.sources.tolist(), *(photo.source for photo in given.photos)])
     sources = [*memory.names.tolist(), *(photo.source for photo in given.photos)]
     return Memory(
@@ -69,7 +69,7 @@ def write_child(
     keras: Path,
     memory: Memory,
     correction: Correction,
-    judged: Judged,
+    judged: ChildJudgement,
     terms: Terms,
     told: Told,
 ) -> None:

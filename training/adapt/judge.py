@@ -31,20 +31,24 @@ from plantood.training.judging.changes import (
     wrong_verdicts,
 )
 from plantood.training.judging.decision.threshold import FEWEST, ChosenThreshold, choose_threshold
-from plantood.training.judging.metrics import calibration_error, cross_entropy, photo_weights
+from plantood.training.judging.metrics import calibration_error, cross_entropy, prevalence_weights
 from plantood.training.photos.division.units import telling
 
-NEW, KNOWN = "new photos", "memory"
+NEW, KNOWN, MADE = "new photos", "memory", "drawn pictures of the memory"
 
 
 @dataclass(frozen=True)
-class Said:
+class Predictions:
     """What a gate says of some photos."""
 
     labels: Vector
     """``[N]``, 1 = plant."""
     probabilities: Vector
     """P(plant), ``[N]``, 0..1."""
+
+    def part(self, chosen: NDArray[np.bool_]) -> Predictions:
+        """Of some of them."""
+        return Predictions(self.labels[chosen], self.probabilities[chosen])
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ class Figures:
 
 
 @dataclass(frozen=True)
-class Judged:
+class ChildJudgement:
     """What became of the verdicts."""
 
     before: ChosenThreshold
@@ -77,9 +81,10 @@ class Judged:
     new: tuple[Change, ...]
     """By class, then at fixed points; the child that judges a photo has not seen its scene."""
     known: tuple[Change, ...]
-    """Totals by class, then at fixed points, then every source that changed."""
+    """Totals of its photos by class, then at fixed points, then every source that changed; what was
+    drawn for the training is one."""
     figures: tuple[Figures, ...]
-    """Of the new photos, and of the memory."""
+    """Of the new photos, and of the photos of the memory."""
 
     @property
     def objections(self) -> list[str]:
@@ -117,12 +122,13 @@ def judge_child(
     *,
     terms: Terms,
     margin: float,
-) -> Judged:
+) -> ChildJudgement:
     """Compare a gate with what it becomes by a correction.
 
     The threshold of either is chosen on memory and new photos together. All sources of a class
     count alike, and its new photos are one more; those of hardly any photos have no say, nor has
-    what was drawn for the training: kinds of drawn pictures are no sources.
+    what was drawn for the training: kinds of drawn pictures are no sources. What is told of the
+    memory is likewise told of its photos, and of all that was drawn together.
 
     Args:
         memory: of the gate, without the new photos.
@@ -138,7 +144,7 @@ def judge_child(
     before = {KNOWN: memory_logits(memory, start), NEW: start.logit(photos.logit, photos.embedding)}
     after = {KNOWN: memory_logits(memory, correction), NEW: left_out}
     told, own = (
-        {name: Said(labels[name], sigmoid(logits[name] + terms.shift)) for name in labels}
+        {name: Predictions(labels[name], sigmoid(logits[name] + terms.shift)) for name in labels}
         for logits in (before, after)
     )
     choosing = {KNOWN: remembered_to_choose(memory), NEW: enough_to_choose(photos)}
@@ -153,18 +159,29 @@ def judge_child(
         )
         for said in (told, own)
     )
-    new, of_memory = (
+    taken = photos_of(memory)
+    new, of_memory, made = (
         Compared(
-            name, told[name], own[name], at_before.threshold, at_after.threshold, terms, margin
+            name,
+            told[of].part(mine),
+            own[of].part(mine),
+            at_before.threshold,
+            at_after.threshold,
+            terms,
+            margin,
         )
-        for name in (NEW, KNOWN)
+        for name, of, mine in (
+            (NEW, NEW, np.ones(len(photos), bool)),
+            (KNOWN, KNOWN, taken),
+            (MADE, KNOWN, ~taken),
+        )
     )
     moved = [
         change
-        for change in of_memory.by_source(memory.names.tolist())
+        for change in (*of_memory.by_source(memory.names[taken].tolist()), *made.classes())
         if change.newly_right or change.newly_wrong
     ]
-    return Judged(
+    return ChildJudgement(
         before=at_before,
         after=at_after,
         new=new.totals(),
@@ -184,15 +201,21 @@ def enough_to_choose(photos: NewPhotos) -> NDArray[np.bool_]:
     return enough
 
 
+def photos_of(memory: Memory) -> NDArray[np.bool_]:
+    """Which remembered pictures, ``[N]``, are photos, not drawn; all of a class that has none."""
+    mine = ~memory.drawn
+    for plant in (True, False):
+        if not np.any(mine & (memory.plant == plant)):
+            mine |= memory.plant == plant
+    return mine
+
+
 def remembered_to_choose(memory: Memory) -> NDArray[np.bool_]:
     """Whether each remembered picture, ``[N]``, has a say in the threshold; some of each class do.
 
     Those that were drawn have none, unless a class has no others.
     """
-    mine = ~memory.drawn
-    for plant in (True, False):
-        if not np.any(mine & (memory.plant == plant)):
-            mine |= memory.plant == plant
+    mine = photos_of(memory)
     mine[mine] = telling(memory.plant[mine], memory.names[mine].tolist())
     return mine
 
@@ -207,8 +230,8 @@ class Compared:
     """
 
     photos: str
-    before: Said
-    after: Said
+    before: Predictions
+    after: Predictions
     threshold_before: float
     threshold_after: float
     terms: Terms
@@ -232,17 +255,16 @@ class Compared:
         )
         return replace(by_rule, worse=by_rule.worse and as_served.worse)
 
+    def classes(self) -> list[Change]:
+        """By class."""
+        return self.by_source([self.photos] * len(self.before.labels))
+
     def totals(self) -> tuple[Change, ...]:
         """By class, and at fixed operating points."""
-        classes = [
-            self.change(self.photos, plant, mine)
-            for plant in (False, True)
-            if np.any(mine := self.before.labels == plant)
-        ]
         fixed = at_fixed_points(
             self.before, self.after, self.threshold_before, self.margin, self.photos
         )
-        return (*classes, *fixed)
+        return (*self.classes(), *fixed)
 
     def by_source(self, sources: Sequence[str]) -> list[Change]:
         """By class and source."""
@@ -257,7 +279,7 @@ class Compared:
     def figures(self) -> Figures:
         """All of them together."""
         labels, share = self.before.labels, self.terms.share_of_others
-        weights = photo_weights(labels, share)
+        weights = prevalence_weights(labels, share)
         said = self.before.probabilities, self.after.probabilities
         before, served, after = self._wrong
         losses = [float(np.average(cross_entropy(labels, p), weights=weights)) for p in said]

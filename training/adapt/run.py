@@ -15,7 +15,7 @@ from plantood.training.adapt.child import memory_of, write_child
 from plantood.training.adapt.correction.correct import fit_correction, leave_each_out, none
 from plantood.training.adapt.correction.penalty import choose_penalty
 from plantood.training.adapt.doubts import write_doubts
-from plantood.training.adapt.judge import Judged, judge_child
+from plantood.training.adapt.judge import ChildJudgement, judge_child
 from plantood.training.adapt.photos import Given, read_photos
 from plantood.training.adapt.settings import AdaptOptions
 from plantood.training.adapt.terms import Terms
@@ -31,7 +31,7 @@ from plantood.training.process.progress import say
 class Adapted:
     """What came of it."""
 
-    judged: Judged
+    judged: ChildJudgement
     told: Told
     tag: str
     """Of the child in the store."""

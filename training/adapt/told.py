@@ -9,7 +9,12 @@ import numpy as np
 
 from plantood.model.parts.memory import Memory
 from plantood.training.adapt.correction.correct import NewPhotos
-from plantood.training.adapt.judge import Figures, Judged, enough_to_choose, remembered_to_choose
+from plantood.training.adapt.judge import (
+    ChildJudgement,
+    Figures,
+    enough_to_choose,
+    remembered_to_choose,
+)
 from plantood.training.adapt.terms import Terms
 from plantood.training.common.intervals import FEWEST as FEWEST_FOR_A_SHARE
 from plantood.training.common.tables import Row, markdown
@@ -32,12 +37,12 @@ class Told:
     """What to be wary of, or to do."""
 
 
-def change_table(judged: Judged) -> tuple[Row, list[Row]]:
+def change_table(judged: ChildJudgement) -> tuple[Row, list[Row]]:
     """Header and rows: what changed, on the new photos and on the memory."""
     return CHANGES, [_change_row(change) for change in (*judged.new, *judged.known)]
 
 
-def figures_table(judged: Judged) -> tuple[Row, list[Row]]:
+def figures_table(judged: ChildJudgement) -> tuple[Row, list[Row]]:
     """Header and rows: what all errors cost, and how far P(plant) can be taken at its word."""
     return FIGURES, [row for figures in judged.figures for row in _figure_rows(figures)]
 
@@ -63,7 +68,7 @@ def told_of(
     parent: str,
     memory: Memory,
     photos: NewPhotos,
-    judged: Judged,
+    judged: ChildJudgement,
     *,
     terms: Terms,
     penalty: float,
@@ -118,7 +123,9 @@ def told_of(
     return Told(facts, tuple(notes))
 
 
-def card_of(parent: str, card: str, digests: Sequence[str], judged: Judged, told: Told) -> str:
+def card_of(
+    parent: str, card: str, digests: Sequence[str], judged: ChildJudgement, told: Told
+) -> str:
     """What was added to the parent, above the parent's own card.
 
     Args:

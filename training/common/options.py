@@ -153,7 +153,7 @@ fit_options = in_order(
         default=DEFAULTS.loss,
         show_default=True,
         help="bce: cross-entropy. weighted: a false accept weighs 3. source_formula: a false "
-        "retake weighs 3, as the source project's code has it.",
+        "retake weighs 3, as in the code of the earlier project whose steps this one follows.",
     ),
     click.option("--false-accept-weight", type=Number(0, min_open=True), help="In the loss."),
     click.option("--false-retake-weight", type=Number(0, min_open=True), help="In the loss."),

@@ -23,6 +23,7 @@ from plantood.training.judging.decision.rule import VALIDATION, Rule
 from plantood.training.judging.decision.threshold import ChosenThreshold, bayes_threshold
 from plantood.training.judging.evaluation import Evaluation
 from plantood.training.judging.outcomes import share_shift
+from plantood.training.photos.dataset import scenes_of
 from plantood.training.train.judged import ALONE, by_rule, calibrated
 
 
@@ -99,7 +100,7 @@ def judged_alike(
     if own is None:
         return calibrated(before, costs, groups=groups), calibrated(after, costs, groups=groups)
     moved = own.moved(costs)
-    of_parent, of_child = _line(before), _line(after)
+    of_parent, of_child = _line(before, groups), _line(after, groups)
     back = Calibration(1 / of_parent.slope, -of_parent.intercept / of_parent.slope)
     behind = moved.calibration.after(back)
     return (
@@ -108,10 +109,12 @@ def judged_alike(
     )
 
 
-def _line(raw: Evaluation) -> Calibration:
+def _line(raw: Evaluation, groups: Mapping[str, int]) -> Calibration:
     """What makes the logits straight on validation photos: of both gates in the same way."""
     val = raw.splits["val"]
-    return fit_calibration(val.labels, val.probabilities, methods=("platt",)).calibration
+    scenes = scenes_of(val.photos, groups)
+    fitted = fit_calibration(val.labels, val.probabilities, groups=scenes, methods=("platt",))
+    return fitted.calibration
 
 
 def _by_rule(raw: Evaluation, own: ParentRule) -> Evaluation:

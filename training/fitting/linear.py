@@ -20,7 +20,7 @@ from plantood.training.fitting.losses import WeightedBinaryCrossentropy, loss_of
 from plantood.training.fitting.probe import Probe, fit_path
 from plantood.training.fitting.unseen import Said, judge_unseen
 from plantood.training.judging.decision.rule import Unseen
-from plantood.training.judging.metrics import photo_weights
+from plantood.training.judging.metrics import prevalence_weights
 from plantood.training.network.heads import LAST_LAYER
 from plantood.training.photos.dataset import Dataset, Photos, labels_of
 from plantood.training.photos.division.balance import sample_weights
@@ -61,7 +61,7 @@ def judging_weights(photos: Photos, settings: FitSettings) -> NDArray[np.float64
     By these training stops; the loss of the report, by which the best head is taken, is weighed
     alike.
     """
-    return photo_weights(labels_of(photos), settings.share_of_others)
+    return prevalence_weights(labels_of(photos), settings.share_of_others)
 
 
 def weights_of_classes(

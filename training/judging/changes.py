@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from plantood.training.common.intervals import share
 from plantood.training.common.settings import CostSettings
-from plantood.training.judging.metrics import photo_weights
+from plantood.training.judging.metrics import prevalence_weights
 from plantood.training.judging.outcomes import accepted
 
 CELLS = ("error", "photos", "before", "after", "newly right", "newly wrong")
@@ -247,7 +247,7 @@ def cost_of(
     With a share of others among the costs, photos count as if others had it among these.
     """
     each = np.where(labels == 1, costs.false_retake_cost, costs.false_accept_cost)
-    each = each * photo_weights(labels, costs.share_of_others)
+    each = each * prevalence_weights(labels, costs.share_of_others)
     changed = wrong_before != wrong_after
     return CostChange(
         before=float(each[wrong_before].sum()),

@@ -29,7 +29,7 @@ def cross_entropy(labels: ArrayLike, probabilities: ArrayLike) -> NDArray[np.flo
     return -(y * np.log(p) + (1 - y) * np.log1p(-p))
 
 
-def photo_weights(labels: ArrayLike, share_of_others: float | None) -> NDArray[np.float64]:
+def prevalence_weights(labels: ArrayLike, share_of_others: float | None) -> NDArray[np.float64]:
     """Weights ``[N]`` of mean 1 under which others have this share; all 1 by default.
 
     With one class only they are 1 as well: nothing can be made of the other one.
@@ -94,12 +94,12 @@ def reliability(
     """Filled bins of the reliability diagram: ``count``, mean ``predicted``, share ``observed``.
 
     Bins of equal width over P(plant); the last one includes 1. ``weight`` is the share of photos in
-    the bin, which with ``share_of_others`` are weighted as :func:`photo_weights` says, as is what
-    is observed of them.
+    the bin, which with ``share_of_others`` are weighted as :func:`prevalence_weights` says, as is
+    what is observed of them.
     """
     y = np.asarray(labels, np.float64).ravel()
     p = np.asarray(probabilities, np.float64).ravel()
-    weights = photo_weights(labels, share_of_others)
+    weights = prevalence_weights(labels, share_of_others)
     index = np.minimum((p * bins).astype(int), bins - 1)
     return [
         {
@@ -154,7 +154,7 @@ def summary(
     p = np.ravel(probabilities)
     plant, through = y == 1, accepted(p, threshold)
     counts = confusion(y, p, threshold)
-    weights = photo_weights(y, share_of_others)
+    weights = prevalence_weights(y, share_of_others)
     fpr = fpr_at_tpr(y, p)
     precision, recall, f1, _ = sk.precision_recall_fscore_support(
         plant, through, average="binary", zero_division=np.nan, sample_weight=weights

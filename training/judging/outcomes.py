@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -46,6 +46,18 @@ def source_weights(labels: ArrayLike, sources: Sequence[str]) -> NDArray[np.floa
     number = Counter(label for label, _ in size)
     share = [1.0 / (size[cell] * number[cell[0]] * len(number)) for cell in cells]
     return np.array(share) * len(cells)
+
+
+def scene_weights(labels: ArrayLike, scenes: Iterable[Hashable]) -> NDArray[np.float64]:
+    """Weights ``[N]`` under which the photos of a class that show one scene are worth one together.
+
+    Args:
+        labels: ``[N]``, 1 = plant, 0 = other.
+        scenes: of each photo, ``[N]``.
+    """
+    cells = list(zip((np.asarray(labels).ravel() == 1).tolist(), scenes, strict=True))
+    size = Counter(cells)
+    return np.array([1.0 / size[cell] for cell in cells])
 
 
 def share_shift(asked: float, had: float) -> float:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from plantood.errors import GateModelNotFound
 from plantood.model.entry import GateModel
 from plantood.model.manifest import TrainingData
 from plantood.model.store import GateSummary, list_gates, load_gate
 from plantood.training.common.gates import find_gate
+
+ADAPTED = "adapted"
+"""Of ``metrics.json``: what `plantood adapt` measured."""
 
 
 @dataclass(frozen=True)
@@ -30,16 +33,70 @@ class Generation:
         return "\n".join([str(self.number), *(Path(record.path).name for record in self.added)])
 
     @property
+    def adapted(self) -> bool:
+        """Whether it is its parent with a correction, by `plantood adapt`."""
+        return ADAPTED in self.gate.metrics
+
+    @property
     def figures(self) -> Mapping[str, Any]:
-        """Its own figures by split, as they were measured when it was saved."""
-        figures: Mapping[str, Any] = self.gate.metrics.get("splits", {})
+        """Its own figures by split, as they were measured when it was saved.
+
+        Of one that was adapted the splits are the new photos, each judged without it, and the
+        photos of the memory; see :func:`adapted_figures`.
+        """
+        metrics = self.gate.metrics
+        figures: Mapping[str, Any] = (
+            adapted_figures(metrics[ADAPTED], 1) if self.adapted else metrics.get("splits", {})
+        )
         return figures
 
     @property
     def parent_figures(self) -> Mapping[str, Any]:
         """Those of its parent on the same photos; empty for the first one."""
-        figures: Mapping[str, Any] = self.gate.metrics.get("before", {}).get("splits", {})
+        metrics = self.gate.metrics
+        figures: Mapping[str, Any] = (
+            adapted_figures(metrics[ADAPTED], 0)
+            if self.adapted
+            else metrics.get("before", {}).get("splits", {})
+        )
         return figures
+
+
+def adapted_figures(adapted: Mapping[str, Any], when: Literal[0, 1]) -> dict[str, Any]:
+    """What `adapt` measured, as `Evaluation.figures` has splits, but for what it did not measure.
+
+    Args:
+        adapted: of ``metrics.json``, as `adapt.judge.ChildJudgement.as_dict` says.
+        when: 0 for before, 1 for after.
+    """
+    totals = {(row["source"], row["error"]): row for row in (*adapted["new"], *adapted["known"])}
+    splits = {}
+    for figures in adapted["figures"]:
+        counted = {}
+        for error, right, of in (
+            ("false_accept", "true_retake", "others"),
+            ("false_retake", "true_accept", "plants"),
+        ):
+            row = totals.get((figures["photos"], f"{error.replace('_', ' ')}s"), {})
+            wrong = row.get(("wrong_before", "wrong_after")[when], 0)
+            counted[of] = error, wrong, right, row.get("count", 0)
+        splits[figures["photos"]] = {
+            "at_half": {
+                "count": figures["count"],
+                "loss": figures["log_loss"][when],
+                "accuracy": None,
+                "f1": None,
+                **{of: count for of, (*_, count) in counted.items()},
+            },
+            "at_threshold": {
+                "confusion": {
+                    name: number
+                    for error, wrong, right, count in counted.values()
+                    for name, number in ((error, wrong), (right, count - wrong))
+                }
+            },
+        }
+    return splits
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def rounds(  # noqa: PLR0917 click passes options by name
     from plantood.training.common.tables import console_table, markdown, source_table
     from plantood.training.lineage.chain import lineage
     from plantood.training.lineage.plot import measured_steps, plot_steps, recorded_steps
-    from plantood.training.lineage.tables import lineage_table, other_lines
+    from plantood.training.lineage.tables import adapted_lines, lineage_table, other_lines
 
     line = lineage(tag)
     header, rows = lineage_table(line)
@@ -60,7 +60,7 @@ def rounds(  # noqa: PLR0917 click passes options by name
     print_results(console_table(f"Lineage of {line.generations[-1].gate.tag}", header, rows))
     if line.missing:
         print_results(f"Its ancestor {line.missing} is no longer in the store.")
-    print_results(*other_lines(line))
+    print_results(*adapted_lines(line), *other_lines(line))
     steps = recorded_steps(line.generations)
     if data is not None:
         from plantood.training.judging.seen import seen_by

@@ -74,7 +74,18 @@ def _cells(figures: Mapping[str, Any], parent: Mapping[str, Any] | None) -> list
 
 
 def _with_parent(value: str, of_parent: str | None) -> str:
-    return value if of_parent is None else f"{value} ({of_parent})"
+    return value if of_parent is None or value == MISSING else f"{value} ({of_parent})"
+
+
+def adapted_lines(line: Lineage) -> list[str]:
+    """What the figures of a generation that was adapted are of, one sentence each."""
+    return [
+        f"{one.gate.tag} was judged by adapt: its figures are of the new photos, each judged "
+        "without it, and of the memory, which shows what was forgotten. To judge all of them on "
+        "the same photos, give some with --data."
+        for one in line.generations
+        if one.adapted
+    ]
 
 
 def other_lines(line: Lineage) -> list[str]:

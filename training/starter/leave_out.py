@@ -23,9 +23,9 @@ from plantood.training.photos.division.units import Together, units_of
 from plantood.training.process.progress import track
 from plantood.training.recipe.samples import Sample
 
-Said = tuple[NDArray[np.float32], NDArray[np.float32]]
+ProbeScores = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Logits of P(plant) ``[n]``, and margins by a memory ``[n]``."""
-Trainer = Callable[[frozenset[str], NDArray[np.intp]], Said]
+Trainer = Callable[[frozenset[str], NDArray[np.intp]], ProbeScores]
 """Left-out sources and rows to score, to what a model says that was trained on all the rest."""
 
 COSTS = CostSettings(share_of_others=0.5)

@@ -48,7 +48,7 @@ from plantood.training.recipe.plan import plan_pictures
 from plantood.training.recipe.roles import Cuts
 from plantood.training.recipe.weighting import sample_weights
 from plantood.training.report.card import model_card
-from plantood.training.starter.leave_out import COSTS, Said, leave_each_out
+from plantood.training.starter.leave_out import COSTS, ProbeScores, leave_each_out
 from plantood.training.starter.photos import starter_rows
 from plantood.training.starter.roles import ROLES, TOGETHER
 from plantood.training.train.judged import threshold_notes
@@ -83,6 +83,7 @@ def train_starter(
     backbone = build_backbone(BACKBONE_NAME, weights)
     dataset = load_dataset(data, DataSettings(), cache)
     extractor = extractor_for(BACKBONE_NAME, backbone, cache, dataset.val)
+    learned = trained_on(dataset)
     bank, doubtful = starter_bank(rows, extractor, cache, seed)
     unseen = leave_each_out(bank.samples, partial(fold_says, bank, doubtful), TOGETHER)
     probe, memory = fit_fold(bank, doubtful, frozenset())
@@ -99,14 +100,7 @@ def train_starter(
         "leave_one_out": lines,
         "chosen_threshold": rule.threshold.as_dict(),
         "chosen_on": LEFT_OUT,
-        # All but the test split was trained on.
-        **Seen.of(
-            replace(
-                dataset,
-                train=tuple(photo for photo in dataset.photos if photo.split != samples.TEST),
-                val=(),
-            )
-        ).as_dict(),
+        **Seen.of(learned).as_dict(),
     }
     publish_gate(
         build_classifier(backbone, probe_head(probe, backbone.output_shape[1:])),
@@ -118,7 +112,10 @@ def train_starter(
             backbone=BACKBONE_NAME,
             weights="ImageNet, frozen",
             head=HEAD_NAME,
-            counts=dataset.counts(),
+            counts=[
+                {name: value for name, value in row.items() if name != "val"}
+                for row in learned.counts()
+            ],
             bad=len(dataset.bad),
             unseen=lines,
             notes=NOTES.read_text(encoding="utf-8"),
@@ -130,6 +127,12 @@ def train_starter(
         memory=memory,
     )
     return header, table_rows
+
+
+def trained_on(dataset: Dataset) -> Dataset:
+    """The photos as the recipe takes them: all but the test split is trained on."""
+    train = tuple(photo for photo in dataset.photos if photo.split != samples.TEST)
+    return replace(dataset, train=train, val=(), crossed=())
 
 
 def starter_bank(
@@ -166,7 +169,7 @@ def starter_weights(
 
 def fold_says(
     bank: Bank, doubtful: frozenset[Path], left_out: frozenset[str], rows: NDArray[np.intp]
-) -> Said:
+) -> ProbeScores:
     """What probe and memory without some sources say of these samples."""
     probe, memory = fit_fold(bank, doubtful, left_out)
     embeddings = bank.embeddings[rows]

@@ -17,9 +17,10 @@ from plantood.training.adapt.correction.correct import (
 )
 from plantood.training.adapt.correction.fit import Vector
 from plantood.training.adapt.judge import (
+    MADE,
+    ChildJudgement,
     Compared,
-    Judged,
-    Said,
+    Predictions,
     enough_to_choose,
     judge_child,
     remembered_to_choose,
@@ -27,7 +28,7 @@ from plantood.training.adapt.judge import (
 from plantood.training.adapt.terms import Terms
 from plantood.training.adapt.told import change_table, figures_table
 from plantood.training.common.settings import CostSettings
-from plantood.training.judging.changes import at_fixed_points
+from plantood.training.judging.changes import at_fixed_points, error_of
 from plantood.training.judging.decision.threshold import choose_threshold
 from plantood.training.judging.evaluation import Scored
 from plantood.training.judging.metrics import summary
@@ -54,7 +55,7 @@ def judged(
     correction: Correction | None = None,
     left_out: Vector | None = None,
     by: Terms | None = None,
-) -> Judged:
+) -> ChildJudgement:
     """As `adapt` does it, but for what is given."""
     return judge_child(
         memory,
@@ -228,10 +229,32 @@ def test_what_gets_worse_is_an_objection(memory: Memory) -> None:
     assert judged(memory, photos(30, 1)).objections == []
 
 
+def test_all_drawn_pictures_together_are_one_source_and_no_kind_objects_alone() -> None:
+    """They have no vote in the threshold; the photos of the memory are told without them."""
+    known = photos(600, 0)
+    kinds = np.array(["field", "seam" + DRAWN, *["planted" + DRAWN] * 10])[np.arange(600) % 12]
+    memory = remember(known.embedding, known.logit, known.plant, kinds.tolist(), np.ones(600))
+    assert {"seam" + DRAWN, "planted" + DRAWN, "field"} == set(memory.names)
+    new = photos(30, 1, 2.0)
+    taught = fit_correction(memory, new, START)
+    found = judged(memory, new, replace(taught, bias=taught.bias - np.float32(1)))
+    taken = ~memory.drawn
+    assert [one.count for one in found.known[:2]] == [
+        np.sum(taken & ~memory.plant),
+        np.sum(taken & memory.plant),
+    ]
+    assert found.figures[1].count == np.sum(taken)
+    sources = {one.source for one in found.known[4:]}
+    assert MADE in sources
+    assert not any(source.endswith(DRAWN) for source in sources)
+    for made in (one for one in found.known if one.source == MADE):
+        assert made.count == np.sum(memory.drawn & (memory.plant == (made.error == error_of(True))))
+
+
 def test_what_is_no_worse_than_what_is_served_is_no_objection(memory: Memory) -> None:
     """A parent of one hundred plants at 0.8 and a child that sends twenty of them back."""
-    before = Said(np.ones(100), np.full(100, 0.8))
-    after = Said(np.ones(100), np.where(np.arange(100) < 20, 0.2, 0.8))
+    before = Predictions(np.ones(100), np.full(100, 0.8))
+    after = Predictions(np.ones(100), np.where(np.arange(100) < 20, 0.2, 0.8))
     for served, worse in ((0.75, True), (0.9, False)):
         both = Compared("memory", before, after, 0.5, 0.5, terms(memory, served), 0.02)
         (retakes,) = both.totals()

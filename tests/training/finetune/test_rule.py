@@ -64,6 +64,25 @@ def test_logits_of_another_scale_are_brought_to_the_parents() -> None:
     assert after.threshold == before.threshold == 0.8
 
 
+def test_a_burst_of_one_scene_moves_no_logits() -> None:
+    """Of the validation photos that bring a child's logits to its parent's, scenes count once."""
+    before, after = evaluation("before"), evaluation("after", 2.0, 1.0)
+    after.splits["val"].probabilities[1] = 0.01  # a plant that the child takes for an other
+    at = np.append(np.arange(400), np.full(300, 1))  # the second photo 300 times more
+    times = tuple(replace(PHOTOS[n], sha256=f"{place}") for place, n in enumerate(at))
+    groups = {photo.sha256: int(n) for photo, n in zip(times, at, strict=True)}
+
+    def burst(one: Evaluation) -> Evaluation:
+        val = Scored(times, one.splits["val"].probabilities[at])
+        return replace(one, splits={**one.splits, "val": val})
+
+    once = judged_alike(before, after, COSTS, OWN)
+    again = judged_alike(burst(before), burst(after), COSTS, OWN, groups)
+    for one, other in zip(once, again, strict=True):
+        found, expected = (logit(x.splits["test"].probabilities) for x in (other, one))
+        np.testing.assert_allclose(found, expected, atol=0.01)
+
+
 def test_other_costs_and_another_share_move_it() -> None:
     same = OWN.moved(CostSettings(false_accept_cost=6, false_retake_cost=2))
     assert (same.threshold.threshold, same.calibration) == (0.8, LINE)

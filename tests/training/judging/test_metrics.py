@@ -184,4 +184,4 @@ def test_weighted_shares_of_few_photos_or_of_one_class() -> None:
 
 
 def test_one_class_has_the_share_that_it_has() -> None:
-    assert metrics.photo_weights([1, 1], 0.5).tolist() == [1, 1]
+    assert metrics.prevalence_weights([1, 1], 0.5).tolist() == [1, 1]

@@ -161,7 +161,7 @@ def test_another_selection_scores_nothing_again(
     first = mine_photos(options(source, at_most=1.0))
     scores = (first.path / "scores.jsonl").read_bytes()
     (first.path / "work.sqlite").unlink()
-    monkeypatch.setattr(local, "Judge", None)  # nothing can be scored any more
+    monkeypatch.setattr(local, "BatchJudge", None)  # nothing can be scored any more
     second = mine_photos(options(source, at_most=0.2, margin=2))
     assert (first.path / "scores.jsonl").read_bytes() == scores
     assert 0 < second.info.counts["at_most"] < first.info.counts["at_most"]

@@ -147,6 +147,9 @@ def test_from_photos_to_an_entry_in_the_place_of_the_old_one(
     seen = seen_by(gate)
     assert seen is not None
     assert (len(seen.train), len(seen.val)) == (17 * 4, 0)
+    # Nor does the card call any of them validation.
+    assert "| source | label | train | test |" in gate.card
+    assert "| soil_NHA078 | other | 4 |" in gate.card
     assert gate.metrics["export"]["quantization"] == "float16"
     judged = load_dataset(manifest, DataSettings(), tmp_path / "cache").test
     assert len(judged) < 17  # some of the drawn photos look like one that was trained on

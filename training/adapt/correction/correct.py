@@ -84,7 +84,7 @@ def fit_correction(
         photos: may be none, or of one class only.
         start: the correction that the gate has; :func:`none` if it has none.
         share: of a class's weight that its new photos have together, 0..1, see
-            :func:`photo_weights`.
+            :func:`memory_weights`.
         penalty: > 0.
         begin: that of nearly the same photos, from which this one is found sooner.
     """
@@ -97,7 +97,7 @@ def fit_correction(
         ]
     ).astype(np.float64)
     targets = np.concatenate([sigmoid(memory_logits(memory, start)), photos.plant])
-    weights = np.concatenate(photo_weights(memory, photos.plant, share))
+    weights = np.concatenate(memory_weights(memory, photos.plant, share))
     spread = weights @ np.square(x[:, :-1] - weights @ x[:, :-1])
     theta = fit_logistic(
         x,
@@ -122,7 +122,7 @@ def _coefficients(memory: Memory, correction: Correction) -> Vector:
     return np.concatenate([[correction.gain], along, [bias]])
 
 
-def photo_weights(memory: Memory, plant: NDArray[np.bool_], share: float) -> tuple[Vector, Vector]:
+def memory_weights(memory: Memory, plant: NDArray[np.bool_], share: float) -> tuple[Vector, Vector]:
     """Weights of the pictures of a memory and of new photos with these labels; they sum to 1.
 
     A class weighs what it did in the memory. If there are new photos of it, they have the share

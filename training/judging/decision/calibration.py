@@ -20,7 +20,7 @@ from sklearn.model_selection import (
 from plantood.model.parts.calibration import Calibration, logit, sigmoid
 from plantood.training.judging.decision.threshold import FEWEST
 from plantood.training.judging.metrics import cross_entropy
-from plantood.training.judging.outcomes import share_shift, source_weights
+from plantood.training.judging.outcomes import scene_weights, share_shift, source_weights
 
 Method = Literal["none", "temperature", "platt", "neighbours"]
 METHODS: tuple[Method, ...] = ("none", "temperature", "platt", "neighbours")
@@ -49,7 +49,7 @@ class FittedCalibration:
     plants: int = 0
     others: int = 0
     share_of_others: float | None = None
-    """That P(plant) is calibrated for; None: that of the photos it was fitted on."""
+    """That P(plant) is calibrated for; None: that of the photos it was fitted on, or the scenes."""
     weights: tuple[float, float] = (1.0, 1.0)
     """Of false accepts and false retakes in the loss, which are taken out again."""
 
@@ -117,7 +117,8 @@ def fit_calibration(
     accept`` (Elkan 2001). After it, the odds are moved from the share of others in these photos to
     the one expected (Saerens, Latinne and Decaestecker 2002, *Adjusting the outputs of a classifier
     to new a priori probabilities*, equation 2.4). Where sources are given, their photos are weighed
-    so that others have that share to begin with.
+    so that others have that share to begin with. With groups alone each scene counts once, its
+    photos sharing that: in the line, in what chooses it, and in the share of others.
 
     Args:
         labels: ``[N]``, 1 = plant, 0 = other.
@@ -129,7 +130,7 @@ def fit_calibration(
             class count alike, and by default the classes, too.
         groups: of each photo, ``[N]``: no line is judged on a group that it was fitted to. With
             sources, a name that those share which belong together, by default the source; without,
-            its scene, and it is scenes that have to be ``FEWEST``.
+            its scene, and it is scenes that count and that have to be ``FEWEST``.
         margins: of each photo by a memory without its source, ``[N]``, -2..2.
         methods: to choose from; by default all that can be.
 
@@ -144,23 +145,21 @@ def fit_calibration(
     of = None if sources is None else np.asarray(sources)
     group = of if groups is None else np.asarray(groups)
     share = 0.5 if share_of_others is None else share_of_others
-    counting = _counting(y, of, share)
-    told_apart = [plants, others]
-    if of is None and group is not None:
-        told_apart = [len({*group[y == one]}) for one in (True, False)]
-    enough = min(told_apart) >= FEWEST
+    worth = np.ones(len(y)) if of is not None or group is None else scene_weights(y, group)
+    shown = float(worth[y].sum()), float(worth[~y].sum())
+    enough = round(min(shown)) >= FEWEST
     known = methods or (METHODS if margins is not None else METHODS[:-1])
     inputs = np.column_stack(
         [x, np.ones(len(y)), np.zeros(len(y)) if margins is None else np.ravel(margins)]
     )
-    losses = _cross_fitted(known, y, inputs, of, share, groups=group) if enough else {}
+    losses = _cross_fitted(known, y, inputs, of, share, worth=worth, groups=group) if enough else {}
     method = min(losses, key=losses.__getitem__, default=METHODS[0])
-    line = _fit(method, y, inputs, counting)
+    line = _fit(method, y, inputs, worth, _counting(y, worth, of, share))
     assert line is not None  # a line that fell has no loss
     slope, intercept, margin = line.tolist()
     intercept += slope * math.log(weights[0] / weights[1])
     if share_of_others is not None and of is None and plants and others:
-        intercept += share_shift(share, others / (plants + others))
+        intercept += share_shift(share, shown[1] / sum(shown))
     made = Calibration(slope, intercept, margin)
     return FittedCalibration(method, made, losses, plants, others, share_of_others, weights)
 
@@ -172,30 +171,35 @@ def _cross_fitted(
     sources: NDArray[np.str_] | None,
     share: float,
     *,
+    worth: NDArray[np.float64],
     groups: NDArray[Any] | None,
 ) -> dict[Method, float]:
     """Log loss by method, each photo judged by a line that was fitted without it."""
     total = dict.fromkeys(methods, 0.0)
-    counting = _counting(y, sources, share)
+    counting = _counting(y, worth, sources, share)
     for fitted, judged in _folds(y, sources, groups):
         # Balanced anew: without one of its sources, a class would seem rarer than it is.
-        own = _counting(y[fitted], None if sources is None else sources[fitted], share)
+        of_fitted = None if sources is None else sources[fitted]
+        own = _counting(y[fitted], worth[fitted], of_fitted, share)
         for method in list(total):
-            line = _fit(method, y[fitted], inputs[fitted], own)
+            line = _fit(method, y[fitted], inputs[fitted], worth[fitted], own)
             if line is None:
                 del total[method]
             else:
                 p = sigmoid(inputs[judged] @ line)
                 total[method] += float(counting[judged] @ cross_entropy(y[judged], p))
-    return {method: loss / len(y) for method, loss in total.items()}
+    return {method: loss / float(worth.sum()) for method, loss in total.items()}
 
 
 def _counting(
-    y: NDArray[np.bool_], sources: NDArray[np.str_] | None, share: float
+    y: NDArray[np.bool_],
+    worth: NDArray[np.float64],
+    sources: NDArray[np.str_] | None,
+    share: float,
 ) -> NDArray[np.float64]:
     """How much each photo counts, ``[N]``: with sources, others have the share together."""
     if sources is None:
-        return np.ones(len(y))
+        return worth
     return source_weights(y, sources.tolist()) * np.where(y, 2 * (1 - share), 2 * share)
 
 
@@ -222,18 +226,21 @@ def _fit(
     method: Method,
     y: NDArray[np.bool_],
     inputs: NDArray[np.float64],
+    worth: NDArray[np.float64],
     counting: NDArray[np.float64],
 ) -> NDArray[np.float64] | None:
     """Slope, intercept and weight of the margin, ``[3]``, for inputs ``[N, 3]`` in this order.
 
-    None if the slope is not positive or the margin counts the wrong way round.
+    ``worth`` says how many photos each is, ``[N]``: a scene is one. ``counting`` is how much each
+    counts. None if the slope is not positive or the margin counts the wrong way round.
     """
     line = np.array([1.0, 0.0, 0.0])
     free = FREE[method]
     if not free:
         return line
     x, share = inputs[:, free], counting / counting.sum()
-    targets = np.where(y, (y.sum() + 1) / (y.sum() + 2), 1 / ((~y).sum() + 2))
+    plants, others = worth[y].sum(), worth[~y].sum()
+    targets = np.where(y, (plants + 1) / (plants + 2), 1 / (others + 2))
 
     def loss(chosen: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         z = x @ chosen

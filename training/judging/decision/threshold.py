@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -10,10 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from plantood.training.judging.outcomes import accepted, confusion, source_weights
+from plantood.training.judging.outcomes import (
+    accepted,
+    confusion,
+    scene_weights,
+    source_weights,
+)
 
 FALSE_ACCEPT_COST = 3.0
-"""Cost of an *other* let through, in false retakes: the source project's weight, as it meant it."""
+"""Cost of an *other* let through, in false retakes: the weight of the source project (the earlier
+one whose steps this one follows), as it meant it."""
 FALSE_RETAKE_COST = 1.0
 FEWEST = 5
 """Scenes of a class below which nothing is chosen: the Bayes threshold is taken as it is."""
@@ -106,7 +111,8 @@ def choose_threshold(
     verdict. With fewer than ``FEWEST`` photos of a class the choice is ``towards`` in any case.
 
     Photos of one scene are judged alike, right or wrong. With ``groups`` alone each scene counts
-    once, its photos sharing that, and it is scenes that have to be ``FEWEST``.
+    once, its photos sharing that: in the rates, in the usual share of others, and where there have
+    to be ``FEWEST``.
 
     Photos of sources that the model has not seen (leave-one-out scores, pooled) make a better
     choice than photos like those that it was trained on. With ``sources`` every source of a class
@@ -126,7 +132,7 @@ def choose_threshold(
         standard_errors: how much costlier than the cheapest still counts as equally good.
         share_of_others: of the photos to come, 0..1; by default that of these photos.
         sources: of each photo, ``[N]``, if all of a class are to count alike; by default every
-            photo counts alike.
+            photo, or scene, counts alike.
         groups: of each photo, ``[N]``: its scene; with ``sources``, what its source is one with.
 
     Raises:
@@ -139,14 +145,15 @@ def choose_threshold(
     if false_accept_cost <= 0 or false_retake_cost <= 0:
         raise ValueError("costs must be positive")
     plants, others = int(np.sum(y == 1)), int(np.sum(y != 1))
-    share = others / len(y) if share_of_others is None else share_of_others
+    once = np.ones(len(y)) if groups is None or sources is not None else scene_weights(y, groups)
+    usual = float(once[y != 1].sum() / once.sum())
+    share = usual if share_of_others is None else share_of_others
     if not 0 <= share <= 1:
         raise ValueError("the share of others must be between 0 and 1")
     bayes = bayes_threshold(false_accept_cost, false_retake_cost) if towards is None else towards
     costs = share * false_accept_cost, (1 - share) * false_retake_cost
     if sources is None:
-        counting = np.ones(len(y)) if groups is None else _shared(y, groups)
-        worth, units = counting, None
+        counting, worth, units = once, once, None
     else:
         counting = source_weights(y, sources)
         worth = np.where(y == 1, _effective(counting * (y == 1)), _effective(counting * (y != 1)))
@@ -244,13 +251,6 @@ def _rate(
         between = len(names) / (len(names) - 1) * np.square(apart).sum(0)
         noise = np.maximum(noise, np.sqrt(between))
     return rate, noise
-
-
-def _shared(y: NDArray[Any], groups: Sequence[Hashable]) -> NDArray[np.float64]:
-    """What each photo is worth if those of a class that are of one group are worth one, ``[N]``."""
-    cells = list(zip((y == 1).tolist(), groups, strict=True))
-    size = Counter(cells)
-    return np.array([1 / size[cell] for cell in cells])
 
 
 def _effective(counting: NDArray[np.float64]) -> NDArray[np.float64]:

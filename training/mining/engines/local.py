@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from plantood.model.entry import GateModel
 from plantood.model.parts.policy import Policy
 from plantood.photo.images import Limits
-from plantood.training.mining.engines.scoring import BATCH, Decoded, Judge, Outcome, decode
+from plantood.training.mining.engines.scoring import BATCH, BatchJudge, Decoded, Outcome, decode
 from plantood.training.mining.worklist import Task
 from plantood.training.process.parallel import map_in_order
 
@@ -35,7 +35,7 @@ def score_locally(
         limits: What a photo may cost; above them it is unreadable.
         readers: Photos fetched and decoded at a time.
     """
-    judge = Judge(gate.scorer(), gate.memory(), policy)
+    judge = BatchJudge(gate.scorer(), gate.memory(), policy)
     size = gate.manifest.input_size
     decoded = map_in_order(
         lambda task: decode(task, size, limits), tasks, readers, ahead=max(4 * BATCH, 2 * readers)
@@ -52,7 +52,9 @@ def score_locally(
     yield from _score(judge, waiting, in_batch)
 
 
-def _score(judge: Judge, photos: list[Decoded | Outcome], to_score: set[str]) -> Iterator[Outcome]:
+def _score(
+    judge: BatchJudge, photos: list[Decoded | Outcome], to_score: set[str]
+) -> Iterator[Outcome]:
     """Score the first photo of each id; what else there is keeps its place in the order."""
     readable = [photo for photo in photos if isinstance(photo, Decoded)]
     first = {photo.id: photo for photo in reversed(readable) if photo.id in to_score}

@@ -31,7 +31,7 @@ from plantood.model.entry import BACKBONE, CORRECTION, HEAD, MEMORY, GateModel
 from plantood.model.manifest import GateManifest
 from plantood.model.parts.policy import Policy
 from plantood.photo.images import Limits
-from plantood.training.mining.engines.scoring import BATCH, Decoded, Judge, Outcome, decode
+from plantood.training.mining.engines.scoring import BATCH, BatchJudge, Decoded, Outcome, decode
 from plantood.training.mining.worklist import Task
 from plantood.training.process.parallel import map_in_order
 from plantood.verdict import Quality
@@ -121,7 +121,7 @@ def _decode_rows(
 
 
 class _ScoreRows:
-    """:class:`Judge` on batches of rows; one in each scoring actor."""
+    """:class:`BatchJudge` on batches of rows; one in each scoring actor."""
 
     def __init__(self, files: Any, manifest: str, policy: str) -> None:
         import ray
@@ -132,7 +132,7 @@ class _ScoreRows:
             about = GateManifest.model_validate_json(manifest)
             gate = GateModel("", Path(folder), about, metrics={}, card="")
             in_force = Policy.model_validate_json(policy)
-            self.judge = Judge(gate.scorer(threads=1), gate.memory(), in_force)
+            self.judge = BatchJudge(gate.scorer(threads=1), gate.memory(), in_force)
 
     def __call__(self, rows: Mapping[str, np.ndarray]) -> dict[str, list[str]]:
         """Rows of :func:`_decode_rows` to their ids, scores (JSON) and errors."""

@@ -90,7 +90,7 @@ def decode(task: Task, size: int, limits: Limits) -> Decoded | Outcome:
     return Decoded(task, identity, to_model_input(image, size), measure(image))
 
 
-class Judge:
+class BatchJudge:
     """The network, the memory and the policy of a gate."""
 
     def __init__(self, scorer: Scorer, memory: Memory | None, policy: Policy) -> None:

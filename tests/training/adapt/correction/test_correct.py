@@ -14,8 +14,8 @@ from plantood.training.adapt.correction.correct import (
     fit_correction,
     leave_each_out,
     memory_logits,
+    memory_weights,
     none,
-    photo_weights,
 )
 
 CHANNELS = 16
@@ -57,7 +57,7 @@ def test_it_is_the_best_of_the_penalised_loss(memory: Memory) -> None:
         [known, known, np.column_stack([new.logit, memory.encode(new.embedding)[0]])]
     )
     plant = np.concatenate([np.ones(800), np.zeros(800), new.plant])
-    old_weights, new_weights = photo_weights(memory, new.plant, SHARE)
+    old_weights, new_weights = memory_weights(memory, new.plant, SHARE)
     said = 1 / (1 + np.exp(-0.4))
     weights = np.concatenate([said * old_weights, (1 - said) * old_weights, new_weights])
     spread = np.sqrt(weights @ (x - weights @ x) ** 2)
@@ -107,7 +107,7 @@ def test_it_goes_on_from_where_it_was(memory: Memory) -> None:
 
 
 def test_weights(memory: Memory) -> None:
-    old, new = photo_weights(memory, np.array([True, True, False]), share=0.2)
+    old, new = memory_weights(memory, np.array([True, True, False]), share=0.2)
     plants = float(memory.weight[memory.plant].sum())
     np.testing.assert_allclose(new, [0.1 * plants, 0.1 * plants, 0.2 * (1 - plants)], rtol=1e-5)
     np.testing.assert_allclose(old.sum() + new.sum(), 1)
@@ -115,7 +115,7 @@ def test_weights(memory: Memory) -> None:
 
 
 def test_a_class_without_new_photos_keeps_its_weight(memory: Memory) -> None:
-    old, new = photo_weights(memory, np.array([True]), share=0.2)
+    old, new = memory_weights(memory, np.array([True]), share=0.2)
     others = float(memory.weight[~memory.plant].sum())
     np.testing.assert_allclose(old[~memory.plant].sum(), others, rtol=1e-5)
     np.testing.assert_allclose(old.sum() + new.sum(), 1)

@@ -199,3 +199,34 @@ def test_no_line_is_judged_on_what_belongs_together_with_what_it_was_fitted_to()
     assert apart == fit_calibration(labels, p, sources=sources, methods=("platt",))
     assert together.log_loss["platt"] > apart.log_loss["platt"] + 0.05
     assert together.calibration == apart.calibration  # every source still counts alike in the line
+
+
+@pytest.mark.parametrize("share", [None, 0.1])
+def test_a_line_counts_each_scene_once(share: float | None) -> None:
+    """Each photo six times over, or 200 times one of them: the line is what they say once."""
+    labels, said = drawn(0.5, -1, 300)
+    once = fit_calibration(labels, said, share_of_others=share)
+    wrong_by_far = int(np.argmax(np.where(labels == 0, said, 0)))
+    times = np.ones(300, int)
+    times[wrong_by_far] = 200
+    for repeated in (np.repeat(np.arange(300), 6), np.repeat(np.arange(300), times)):
+        photos = labels[repeated], said[repeated]
+        again = fit_calibration(*photos, share_of_others=share, groups=repeated.tolist())
+        assert once.method == again.method == "platt"
+        assert again.calibration.slope == pytest.approx(once.calibration.slope, rel=1e-3)
+        assert again.calibration.intercept == pytest.approx(once.calibration.intercept, rel=1e-3)
+        assert again.plants + again.others == len(repeated)
+    by_photo = fit_calibration(*photos, share_of_others=share).calibration
+    assert by_photo.slope != pytest.approx(once.calibration.slope, rel=0.5)
+
+
+def test_a_method_is_chosen_by_scenes() -> None:
+    """One photo 300 times over, that only a shift does justice, chooses none."""
+    labels, said = drawn(1, 0, 200, seed=3)
+    times = np.ones(200, int)
+    times[0] = 300
+    repeated = np.repeat(np.arange(200), times)
+    once = fit_calibration(labels, said)
+    again = fit_calibration(labels[repeated], said[repeated], groups=repeated.tolist())
+    assert again.method == once.method == "none"
+    assert again.log_loss["none"] == pytest.approx(once.log_loss["none"])

@@ -251,3 +251,15 @@ def test_a_burst_of_one_scene_chooses_nothing() -> None:
     assert chosen.threshold == 0.75
     assert chosen.scenes == (60, 1)
     assert "60 plants and 60 others (of 60 and 1 scenes) are too few" in str(chosen.warning)
+
+
+def test_the_usual_share_of_others_is_that_of_the_scenes() -> None:
+    """So it is the one that P(plant) is calibrated for by the same photos."""
+    y, p = drawn(0, 40)
+    times = np.where(np.arange(40) == np.flatnonzero(y == 0)[0], 200, 1)
+    repeated = np.repeat(np.arange(40), times)
+    once = choose_threshold(y, p)
+    again = choose_threshold(y[repeated], p[repeated], groups=repeated.tolist())
+    assert again.share_of_others == pytest.approx(once.share_of_others)
+    assert again.threshold == once.threshold
+    assert again.cost_per_photo == pytest.approx(once.cost_per_photo)
