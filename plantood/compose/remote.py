@@ -6,6 +6,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -38,6 +39,12 @@ FIRST_PAUSE = 0.1
 CONNECT_SECONDS = 5.0
 READY_SECONDS = 5.0
 """Within which a gate says whether it is ready."""
+
+_PLAIN = "identity"
+MAX_ANSWER = 1 << 20
+"""Bytes of an answer; a verdict has a thousand."""
+MAX_TOLD = 200
+"""Bytes of one that is no verdict, for the log."""
 
 _REFUSED: dict[int, type[UnreadablePhoto]] = {
     HTTPStatus.BAD_REQUEST: UnreadablePhoto,
@@ -103,9 +110,11 @@ class RemoteGate:
     ) -> None:
         address = _address(url)
         ensure_headers("headers", headers)
+        sent = httpx.Headers(dict(headers or {}))
+        sent.setdefault("Accept-Encoding", _PLAIN)
         self.url, self.timeout_s, self.retries = url, timeout_s, retries
         self._max_bytes = settings.limits.max_bytes
-        self._client = _client(address, httpx.Headers(dict(headers or {})))
+        self._client = _client(address, sent)
 
     async def check(
         self, photo: Photo, language: str | None = None, *, deadline: float | None = None
@@ -145,7 +154,7 @@ class RemoteGate:
         params = {"language": language} if language else {}
         kind = {"Content-Type": "application/octet-stream"}
         answer = await self._post("check", ends, kind, params=params, content=file)
-        if answer.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        if answer.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             # a photo of too many bytes has a verdict only among several
             files = [("images", ("photo", file))]
             answer = await self._post("check_batch", ends, {}, params=params, files=files)
@@ -156,7 +165,8 @@ class RemoteGate:
         """True if the gate says so in time; False also if it cannot be reached, or is closed."""
         try:
             async with asyncio.timeout(READY_SECONDS):  # httpx's own is of each piece that arrives
-                return (await self._client.get("readyz")).is_success
+                async with self._client.stream("GET", "readyz") as answer:
+                    return (await _Answer.read(answer)).status == HTTPStatus.OK
         except Exception as error:  # beside httpx's, what a decoder or a closed client raises
             logger.warning("The gate is not ready: %s", as_gate_failure(error).detail)
             return False
@@ -167,11 +177,12 @@ class RemoteGate:
 
     async def _post(
         self, path: str, ends: float, headers: dict[str, str], **request: Any
-    ) -> httpx.Response:
+    ) -> _Answer:
         for attempt in range(self.retries + 1):
             told = headers | {TIMEOUT: str(ms_until(ends))}
             try:
-                return await self._client.post(path, headers=told, **request)
+                async with self._client.stream("POST", path, headers=told, **request) as answer:
+                    return await _Answer.read(answer)
             except (httpx.NetworkError, httpx.RemoteProtocolError, httpx.ConnectTimeout):
                 if attempt == self.retries:
                     raise
@@ -217,7 +228,38 @@ def _client(address: httpx.URL, headers: httpx.Headers) -> httpx.AsyncClient:
         ) from error
 
 
-def _verdict(answer: httpx.Response, opening: str = "", closing: str = "") -> Verdict:
+@dataclass(frozen=True)
+class _Answer:
+    """What a gate answered."""
+
+    status: int
+    where: str
+    text: str
+
+    @classmethod
+    async def read(cls, answer: httpx.Response) -> _Answer:
+        """Read one, which is in memory as it comes: a small one could unpack to gigabytes.
+
+        Raises:
+            WrongAnswer: It is longer than any of a gate's, or encoded.
+        """
+        where = f"{answer.url.copy_with(query=None)} answered {answer.status_code}"
+        content, limit = bytearray(), MAX_ANSWER
+        if answer.status_code != HTTPStatus.OK:
+            limit = MAX_TOLD  # its status says it all
+        elif answer.headers.get("Content-Encoding", _PLAIN) != _PLAIN:
+            raise WrongAnswer(f"{where}, encoded, which was not asked for")
+        async for piece in answer.aiter_raw():
+            content += piece[: limit + 1 - len(content)]
+            if len(content) > limit:
+                break
+        if len(content) > MAX_ANSWER:
+            raise WrongAnswer(f"{where} and more than {MAX_ANSWER:,} bytes; is it a gate?")
+        # JSON, whatever charset it names
+        return cls(answer.status_code, where, content.decode(errors="replace").strip())
+
+
+def _verdict(answer: _Answer, opening: str = "", closing: str = "") -> Verdict:
     """The verdict in an answer's body, between two characters.
 
     Raises:
@@ -225,15 +267,14 @@ def _verdict(answer: httpx.Response, opening: str = "", closing: str = "") -> Ve
         GateUnavailable: It cannot judge now.
         WrongAnswer: This is no verdict.
     """
-    status = answer.status_code
-    where = f"{answer.url.copy_with(query=None)} answered {status}"
-    text = answer.content.decode(errors="replace").strip()  # JSON, whatever charset it names
-    if status in KINDS or answer.is_server_error:
-        raise GateUnavailable(KINDS.get(status, FailureKind.FAILED), f"{where}: {text}")
+    status, where, text = answer.status, answer.where, answer.text
+    if status in KINDS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        kind = KINDS.get(status, FailureKind.FAILED)
+        raise GateUnavailable(kind, f"{where}: {text}")
     if status in _REFUSED:
-        logger.warning("%s to a photo: %s", where, text[:200])
+        logger.warning("%s to a photo: %s", where, text)
         raise _REFUSED[status](f"The gate does not take this photo ({status}).")
-    if not answer.is_success:
+    if status != HTTPStatus.OK:
         raise WrongAnswer(f"{where}; is it a gate?")
     text = text.removeprefix(opening).removesuffix(closing)
     try:

@@ -20,7 +20,6 @@ from plantood.photo.images import Admit, Limits, LoadedImage, Photo, load_image,
 from plantood.photo.quality import measure
 from plantood.verdict import Quality, ReasonCode, Verdict
 
-
 SLOW_S = 0.5
 """Seconds of decoding; a usual photo takes a tenth of that."""
 

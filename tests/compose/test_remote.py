@@ -194,12 +194,25 @@ def test_a_slow_server_is_waited_for_only_so_long_and_not_asked_again(server: An
         (http("500 Internal Server Error", "{}"), FailureKind.FAILED),
         (http("503 Service Unavailable", '{"error": "no scorer"}'), FailureKind.UNAVAILABLE),
         (http("429 Too Many Requests", "{}"), FailureKind.UNAVAILABLE),
+        (http("503 Service Unavailable", "x", encoding="gzip"), FailureKind.UNAVAILABLE),
         (http("504 Gateway Timeout", "{}"), FailureKind.TIMEOUT),
+        (http("200 OK", "[" * 3_000_000), FailureKind.WRONG_ANSWER),
+        (
+            http("200 OK", ACCEPT.model_dump_json() + " " * 3_000_000),
+            FailureKind.WRONG_ANSWER,
+        ),
     ],
 )
 def test_an_answer_is_final_whatever_it_is(response: bytes, kind: FailureKind) -> None:
     failure, _, connections = failure_of(saying(response), retries=3)
     assert (failure.kind, connections) == (kind, 1)
+
+
+def test_a_long_answer_is_neither_kept_nor_told() -> None:
+    failure, _, _ = failure_of(saying(http("503 Service Unavailable", "x" * 3_000_000)))
+    assert failure.kind == FailureKind.UNAVAILABLE
+    assert "xxx" in failure.detail
+    assert len(failure.detail) < 400
 
 
 @pytest.mark.parametrize(
