@@ -55,7 +55,7 @@ def find_photos(path: Path) -> Found:
     """
     if not is_round(path):
         return ensure_photos(path)
-    DecisionLog(Round.open(path))  # brings labels.csv up to the newest decision
+    DecisionLog(Round.open(path), to_read=True)  # brings labels.csv up to the newest decision
     try:
         return ensure_photos(path / LABELS)
     except TrainingDataError as error:

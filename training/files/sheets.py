@@ -19,6 +19,8 @@ DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _LOOKED_AT = 4096
 _LONGEST_LINE = 1 << 20
 """Characters; no table has as many in a row, and a file without any end of a line may be large."""
+_LIMIT = "field limit"
+"""In what the `csv` module says of a cell that is too long; one that nothing closes is, too."""
 _MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -55,14 +57,15 @@ def read_table(
         remedy: Sentence to end with if one is missing.
 
     Raises:
-        PlantoodError: ``error``: it is no table, or lacks a column.
+        PlantoodError: ``error``: it is no table, lacks a column, or has a row that does not fit.
     """
     text = open_text(file)
+    begins = 1
     try:
         header = next(lines_of(text), "")
         text.seek(0)
         delimiter = max(DELIMITERS, key=header.count)
-        rows = csv.reader(lines_of(text), delimiter=delimiter)
+        rows = csv.reader(lines_of(text), delimiter=delimiter, strict=True)
         names = [cell.strip().lower() for cell in next(rows, [])]
         what = missing(names)
         if what and not _is_text(header):
@@ -73,14 +76,29 @@ def read_table(
             found = ", ".join(_shown(n) for n in names if n) or "none"
             by = f", split at {DELIMITERS[delimiter]}" if delimiter in header else ""
             raise error(f"{name} lacks {what} (it has: {found}){by}; {remedy}")
+        begins = rows.line_num + 1
         for cells in rows:
+            line, begins = begins, rows.line_num + 1
             if not cells:
                 continue
             if len(cells) < len(names) and not _is_text("".join(cells)):
-                _refuse(name, error, f"line {rows.line_num} is neither text nor a row")
+                _refuse(name, error, f"line {line} is neither text nor a row")
+            if any(map(str.strip, cells[len(names) :])):
+                raise error(
+                    f"Line {line} of {name} has {len(cells)} cells for the {len(names)} columns of "
+                    f"the first line, split at {DELIMITERS[delimiter]}; put a cell that holds such "
+                    "a character into quotation marks."
+                )
             row = dict.fromkeys(names, "") | dict(zip(names, map(str.strip, cells), strict=False))
-            yield rows.line_num, row
-    except (LongLine, UnicodeError, csv.Error) as reason:
+            yield line, row
+    except csv.Error as reason:
+        if rows.line_num == begins and _LIMIT in str(reason):
+            _refuse(name, error, f"line {begins}: {reason}", reason)
+        raise error(
+            f"Line {begins} of {name} has a quotation mark too many or too few; a cell that begins "
+            "with one ends with one, and within it each is written twice."
+        ) from reason
+    except (LongLine, UnicodeError) as reason:
         _refuse(name, error, str(reason), reason)
 
 

@@ -86,7 +86,7 @@ def find_collection(collection: Collection) -> Found:
     """
     path = collection.path
     if collection.kind == "round":
-        DecisionLog(Round.open(path))  # brings labels.csv up to the newest decision
+        DecisionLog(Round.open(path), to_read=True)  # brings labels.csv up to the newest decision
         try:
             return ensure_photos(path / LABELS)
         except TrainingDataError as error:

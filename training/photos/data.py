@@ -10,6 +10,8 @@ from plantood.errors import TrainingDataError
 from plantood.training.files.paths import existing, spelled
 from plantood.training.files.sheets import Row, columns, read_table
 from plantood.training.photos.walk import top, walk_files
+from plantood.training.rounds.layout import INFO
+from plantood.training.rounds.layout import LABELS as ROUND_LABELS
 
 LABELS = {"other": 0, "plant": 1}
 """Class names and their numbers, as in the source paper's convention."""
@@ -100,6 +102,11 @@ def find_data(data: str | Path) -> Found:
 
 def _read_folder(folder: Path) -> Iterator[LabelledPhoto | BadPhoto]:
     missing = [name for name in LABELS if not (folder / name).is_dir()]
+    if missing and (folder / INFO).is_file():
+        raise TrainingDataError(
+            f"{folder} is a round; give {folder / ROUND_LABELS}, its labels, which "
+            f"`plantood review {folder}` makes."
+        )
     if missing:
         inside = ", ".join(f"{spelled(p.name)}/" for p in sorted(folder.iterdir()) if p.is_dir())
         raise TrainingDataError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import IO, Any
 
@@ -10,7 +11,10 @@ from filelock import lock_descriptor
 
 from plantood.training.process.progress import say
 
-_UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
+_UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EBADF}
+"""The last: some network disks lock only what is open for writing."""
+NOT_WRITABLE = {errno.EROFS, errno.EACCES, errno.EPERM}
+"""What is answered where this user may only read."""
 _POLL = 0.005
 """Seconds between two looks whether a lock is free: short beside what is done under one."""
 _told: set[Path] = set()
@@ -42,3 +46,20 @@ def lock(file: IO[Any], *, wait: bool = True) -> bool:
                 "yellow",
             )
         return True
+
+
+def open_to_read(file: Path) -> AbstractContextManager[IO[bytes] | None]:
+    """The file that is locked, for who may do without writing: open for appending if it can be.
+
+    Returns:
+        Gives None if there is no such file and none can be made: then nobody has ever locked it.
+    """
+    try:
+        return file.open("ab")
+    except OSError as error:
+        if error.errno not in NOT_WRITABLE:
+            raise
+    try:
+        return file.open("rb")
+    except FileNotFoundError:
+        return nullcontext()

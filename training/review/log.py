@@ -18,9 +18,9 @@ from pydantic import ValidationError
 
 from plantood.errors import PlantoodError, RoundError
 from plantood.training.common.validation import first_problem
-from plantood.training.process.locks import lock
+from plantood.training.process.locks import NOT_WRITABLE, lock, open_to_read
 from plantood.training.review.tally import Entry, Tally
-from plantood.training.rounds.edits import ensure_unedited
+from plantood.training.rounds.edits import ensure_current, ensure_unedited
 from plantood.training.rounds.journal import Appended, NotTakenBack
 from plantood.training.rounds.labels import Decision
 from plantood.training.rounds.layout import DECISIONS, LABELS, Round
@@ -66,20 +66,24 @@ class DecisionLog:
         photos: The mined photos by id, most suspicious first.
     """
 
-    def __init__(self, round_: Round, *, edits_are_taken: bool = False) -> None:
+    def __init__(
+        self, round_: Round, *, edits_are_taken: bool = False, to_read: bool = False
+    ) -> None:
         """Read what there is, and bring ``labels.csv`` up to it.
 
         Args:
             round_: Whose decisions.
             edits_are_taken: What somebody changed in ``labels.csv`` by hand is known already.
+            to_read: No decision will be made, so it may lie where nothing can be written.
 
         Raises:
             RoundError: Mining is not finished, a line is damaged, a file is a link, or
-                ``labels.csv`` was changed by hand.
+                ``labels.csv`` was changed by hand, or is behind and cannot be written.
         """
         round_.ensure_own(LOCK, DECISIONS)
         self.round = round_
         self.photos: Mapping[str, MinedPhoto] = {photo.id: photo for photo in round_.mined()}
+        self._to_read = to_read
         self._thread_lock = threading.RLock()
         self._refused: Appended | None = None
         self._labels_file: _State | None = None
@@ -88,7 +92,13 @@ class DecisionLog:
         with self._alone():
             if not edits_are_taken:
                 self._ensure_unedited()
-            self._write_labels()
+            try:
+                self._write_labels()
+            except OSError as error:
+                if not to_read or error.errno not in NOT_WRITABLE:
+                    raise
+                decisions = (entry.decision for entry in self.entries)
+                ensure_current(self.round, self.photos.values(), decisions)
 
     @property
     def entries(self) -> list[Entry]:
@@ -202,8 +212,11 @@ class DecisionLog:
 
         Without it they could read a decision of another process that is going to be taken back.
         """
-        with self._thread_lock, (self.round.path / LOCK).open("ab") as file:
-            lock(file)  # released when the file is closed, also by a kill
+        path = self.round.path / LOCK
+        opened = open_to_read(path) if self._to_read else path.open("ab")
+        with self._thread_lock, opened as file:
+            if file:
+                lock(file)  # released when the file is closed, also by a kill
             self._read_on()
             yield
 

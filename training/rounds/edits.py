@@ -60,6 +60,28 @@ def ensure_unedited(
         )
 
 
+def ensure_current(
+    round_: Round, photos: Collection[MinedPhoto], decisions: Iterable[Decision]
+) -> None:
+    """Make sure that ``labels.csv`` is what it would be if it could be written anew.
+
+    Args:
+        round_: Whose labels they are.
+        photos: Of the round.
+        decisions: All that the reviewers have said.
+
+    Raises:
+        RoundError: It is not.
+    """
+    said = _said(decisions, newer=True)
+    found = _in_file(round_, photos) if (round_.path / LABELS).exists() else {}
+    if any(found.get(photo.id, _NOTHING) != said.get(photo.id, [_NOTHING])[-1] for photo in photos):
+        raise RoundError(
+            f"{round_.path / LABELS} is older than what the reviewers said, and cannot be written; "
+            "copy the round to where it can be."
+        )
+
+
 def _import(round_: Round) -> str:
     files = [str(round_.path), str(round_.path / LABELS)]
     command = ["plantood", "labels", "import", *files]

@@ -250,7 +250,12 @@ def leave_one_out(table_into: Path | None, table_name: str | None, **values: Any
     "none.",
 )
 @click.option("--threshold", type=Number(0, 1), help="Instead of the one in the gate's policy.")
-@click.option("--out", type=FOLDER, help="Folder for the report.  [default: made of tag and data]")
+@click.option(
+    "--out",
+    type=FOLDER,
+    help="Folder for the report.  [default: one in --runs, made of the gate, DATA, --split and "
+    "--threshold]",
+)
 @click.option("--runs", type=FOLDER, default=Path("runs"), show_default=True)
 @click.option("--cache", type=FOLDER, default=Path("runs/cache"), show_default=True)
 @click.option("--table-into", type=FILE, metavar="FILE", help="As for train.")
@@ -278,6 +283,7 @@ def evaluate(  # noqa: PLR0917 click passes options by name
     plantood evaluate plantood-gate:latest manifest.csv --split test
     plantood evaluate plantood-gate:latest photos/ --split test
     """
+    from plantood.training.common.gates import find_gate
     from plantood.training.common.tables import (
         AT,
         console_table,
@@ -286,10 +292,10 @@ def evaluate(  # noqa: PLR0917 click passes options by name
         summary_markdown,
     )
     from plantood.training.process.progress import say
-    from plantood.training.process.run import short_name
-    from plantood.training.train.evaluate import evaluate_gate
+    from plantood.training.train.evaluate import evaluate_gate, report_name
 
-    out = out or runs / f"evaluate-{tag.replace(':', '-')}-{short_name(data)}"
+    tag = find_gate(tag).tag  # the latest is another one tomorrow
+    out = out or runs / report_name(tag, data, split, threshold)
     report = evaluate_gate(tag, data, out=out, cache=cache, split=split, threshold=threshold)
     figures = report["models"]
     print_results(console_table(f"{report['tag']} on {data}", *figures_table(figures), AT))

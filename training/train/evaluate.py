@@ -19,6 +19,8 @@ from plantood.training.photos.account import Account, read_usable
 from plantood.training.photos.data import BadPhoto, LabelledPhoto
 from plantood.training.photos.dataset import Photos, write_bad
 from plantood.training.photos.division.splits import FRACTIONS, Division, divide
+from plantood.training.process.identity import digest_of
+from plantood.training.process.run import short_name
 from plantood.training.report.html import write_report
 from plantood.training.report.likeness import by_gate
 from plantood.training.train.served import judge_served, reasons_table
@@ -29,6 +31,12 @@ TRAINED_ON, CHOSEN_ON = "trained on", "chosen on"
 """Names of the splits of photos that the gate, or one that it was made from, has learned from: its
 weights; or when to stop, which head, and its threshold."""
 WHOLE, ALONE = "gate", "network alone"
+
+
+def report_name(tag: str, data: Path, split: str | None, threshold: float | None) -> str:
+    """Name of the folder of a report: two that differ in any of these have different ones."""
+    choices = {"data": str(data.resolve()), "split": split, "threshold": threshold}
+    return f"evaluate-{tag.replace(':', '-')}-{short_name(data)}-{digest_of(choices)[:8]}"
 
 
 def evaluate_gate(
@@ -97,7 +105,7 @@ def evaluate_gate(
     header, rows = reasons_table(served)
     return write_report(
         out,
-        f"{gate.tag} on {data.name}",
+        f"{gate.tag} on {data}",
         evaluations,
         facts=[
             ("gate model", gate.tag),

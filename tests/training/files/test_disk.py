@@ -7,7 +7,6 @@ import fcntl
 import multiprocessing
 import os
 import sqlite3
-import subprocess
 import threading
 from collections.abc import Callable
 from multiprocessing.synchronize import Event
@@ -28,11 +27,7 @@ from plantood.training.review.log import DecisionLog
 from plantood.training.train.evaluate import evaluate_gate
 from tests.training.conftest import make_photo
 from tests.training.review.rounds import make_round, say
-from tests.training.rounds.disk import fill, small_disk
-
-
-def read_only(folder: Path) -> None:
-    subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
+from tests.training.rounds.disk import fill, read_only, small_disk
 
 
 def test_what_cannot_be_written_is_told_at_once(tmp_path: Path) -> None:

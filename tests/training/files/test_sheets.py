@@ -90,6 +90,44 @@ def test_what_is_wrong_names_what_was_found(
     assert str(file) in str(error.value)
 
 
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ('0.jpg,plant,"5 cm\n1.jpg,other,ann\n', "Line 3 of .* quotation mark too many or too few"),
+        ('0.jpg,plant,"5 cm\n1.jpg,other,"ann"\n', "Line 3 of .* quotation mark"),
+        ('0.jpg,plant,"5" pot\n1.jpg,other,ann\n', "Line 3 of .* quotation mark"),
+        ('0.jpg,plant,"5 cm\n' + "1.jpg,other,ann\n" * 9000, "Line 3 of .* quotation mark"),
+        ("0.jpg,plant,ann,late\n", "Line 3 of .* 4 cells for the 3 columns .* split at commas"),
+        ("a, b.jpg,plant,ann\n", "Line 3 of .* 4 cells .* into quotation marks"),
+    ],
+)
+def test_no_row_is_lost_without_a_word(
+    tmp_path: Path, rows: str, message: str, reader: str
+) -> None:
+    file = tmp_path / "table.csv"
+    file.write_text(f"path,label,reviewer\n1.jpg,other,ann\n{rows}")
+    for name in ("0.jpg", "1.jpg"):
+        (tmp_path / name).touch()
+    with pytest.raises(PlantoodError, match=message):
+        READERS[reader](file)
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_a_cell_may_hold_lines_and_a_row_end_in_empty_cells(tmp_path: Path, reader: str) -> None:
+    file = tmp_path / "table.csv"
+    file.write_text(
+        'path,label,reviewer,"what\nwas seen"\n0.jpg,plant,ann,"a ""5 cm"" leaf,\nand soil",,\n'
+        '\n1.jpg,other,ann,5" pot\n'
+    )
+    for name in ("0.jpg", "1.jpg"):
+        (tmp_path / name).touch()
+    assert READERS[reader](file) == ["0.jpg", "1.jpg"]
+    file.write_text(file.read_text() + '0.jpg,plant,ann,"\n')
+    with pytest.raises(PlantoodError, match="Line 7 of"):
+        READERS[reader](file)
+
+
 @pytest.mark.parametrize("start", [b"path,label\n", b""])
 @pytest.mark.parametrize("kind", ["csv", "txt"])
 def test_a_file_without_lines_is_not_read_to_its_end(

@@ -7,6 +7,7 @@ import pytest
 
 from plantood.errors import TrainingDataError
 from plantood.training.photos.data import find_data
+from tests.training.review.rounds import make_round
 
 
 def test_folder_with_sources(photo_folder: Callable[..., Path]) -> None:
@@ -38,6 +39,12 @@ def test_folder_without_other_says_so(tmp_path: Path) -> None:
     (tmp_path / "plant").mkdir()
     with pytest.raises(TrainingDataError, match=r"no folder other/ .*one of the two may be empty"):
         find_data(tmp_path)
+
+
+def test_a_round_is_told_from_a_folder_of_photos(tmp_path: Path) -> None:
+    folder = make_round(tmp_path / "round-1", 1).path
+    with pytest.raises(TrainingDataError, match=r"is a round; give .*round-1/labels\.csv"):
+        find_data(folder)
 
 
 def test_manifest(manifest: Callable[..., Path]) -> None:

@@ -1,4 +1,4 @@
-"""Disks that are full: a small file system for a test, or a bound on the size of files."""
+"""Disks that are full, or only to be read: small file systems for a test; bounds on files."""
 
 from __future__ import annotations
 
@@ -28,6 +28,11 @@ def small_disk(folder: Path, size: str) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", "--lazy", str(folder)], check=False)
+
+
+def read_only(folder: Path) -> None:
+    """Let nothing more be written to it."""
+    subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
 
 
 def fill(folder: Path) -> Path:

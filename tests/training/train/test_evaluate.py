@@ -54,6 +54,30 @@ def test_a_gate_without_a_memory_is_evaluated_too(tmp_path: Path) -> None:
     assert "like:" not in page
 
 
+def test_no_report_is_written_over_one_of_other_choices(gate: str, tmp_path: Path) -> None:
+    tag = gate.partition(":")[0]
+    for name in ("first", "second"):
+        photos_called_what_they_are_not(tmp_path / name / "photos")
+    for data, *choices in (
+        ("first",),
+        ("second",),
+        ("first", "--split", "all"),
+        ("first", "--threshold", "0.5"),
+        ("first",),
+    ):
+        arguments = ["evaluate", tag, str(tmp_path / data / "photos"), *choices]
+        arguments += ["--runs", str(tmp_path / "runs"), "--cache", str(tmp_path / "cache")]
+        ran = CliRunner().invoke(main, arguments)
+        assert ran.exit_code == 0, ran.output
+    reports = list((tmp_path / "runs").glob("evaluate-*/report.html"))
+    assert len(reports) == 4
+    pages = [report.read_text() for report in reports]
+    assert sum(f"on {tmp_path}/second/photos</h1>" in page for page in pages) == 1
+    assert all(
+        report.parent.name.startswith("evaluate-" + gate.replace(":", "-")) for report in reports
+    )
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Plain ``plant/`` and ``other/``, each photo there twice with other bytes, some misplaced."""

@@ -53,7 +53,7 @@ def export(folder: Path, file: Path, format_: str | None, image_prefix: str | No
     from plantood.training.rounds.layout import Round
 
     with _writing(folder):
-        log = DecisionLog(Round.open(folder))
+        log = DecisionLog(Round.open(folder), to_read=True)
     with _writing(file):
         if _format(file, format_) == "csv":
             count = sheet.write_sheet(log, file)
