@@ -220,6 +220,11 @@ class Detector:
     def many_or_raise(self, images: list[bytes]) -> list[Seen]:
         return [Seen(form="bytes")] * len(images)
 
+    @bentoml.api(batchable=True, max_batch_size=16, max_latency_ms=30_000)
+    @gated(on_gate_error="raise", timeout_s=WAIT)
+    def batchable_or_raise(self, images: list[bytes]) -> list[Seen]:
+        return [Seen(form="bytes", together=len(images))] * len(images)
+
     @bentoml.api
     @gated(gate="nowhere", on_gate_error="accept")
     def nowhere_or_accept(self, image: PIL.Image.Image, verdict: Verdict) -> Seen:
