@@ -330,6 +330,11 @@ HABITS = {
         "output.media_type = media_type",
         "`keeping`: from the annotation, which is a descriptor by then, and says none.",
     ),
+    "it takes the first of an `anyOf` for the whole": Habit(
+        "_bentoml_sdk.method",
+        'schema.update(schema.pop("anyOf")[0])',
+        "`plantood.compose.method.response`: its OpenAPI document would have the verdict alone.",
+    ),
     "it sends an input that is bytes as it is": Habit(
         "_bentoml_impl.client.proxy2",
         "isinstance(rendered := model.model_dump(), (str, bytes))",
