@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 from pathlib import Path
@@ -90,6 +91,13 @@ class Detector:
     @bentoml.api
     def verdict_in_a_thread(self, photo: Path) -> Verdict:
         return anyio.from_thread.run(self.way["scorer"].check, photo)
+
+    @bentoml.api
+    def verdict_in_a_loop_of_its_own(self, photo: Path) -> str:
+        try:
+            return asyncio.run(self.way["scorer"].check(photo)).verdict
+        except RuntimeError as error:
+            return str(error)
 
     @bentoml.api
     async def verdicts(self, photos: list[Path], way: str) -> list[Verdict]:
