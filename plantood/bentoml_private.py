@@ -181,7 +181,7 @@ PRIVATE = {
     ),
     "APIMethod": Piece(
         "_bentoml_sdk.method",
-        ("func", "name", "route"),
+        ("func", "name", "route", "batchable", "input_spec", "output_spec"),
         "To refuse @gated above @bentoml.api, and to find what is gated; nothing public names it.",
     ),
     "IODescriptor": Piece(
@@ -329,6 +329,11 @@ HABITS = {
         "_bentoml_sdk.io_models",
         "output.media_type = media_type",
         "`keeping`: from the annotation, which is a descriptor by then, and says none.",
+    ),
+    "it takes the first of an `anyOf` for the whole": Habit(
+        "_bentoml_sdk.method",
+        'schema.update(schema.pop("anyOf")[0])',
+        "`plantood.compose.method.response`: its OpenAPI document would have the verdict alone.",
     ),
     "it sends an input that is bytes as it is": Habit(
         "_bentoml_impl.client.proxy2",

@@ -70,8 +70,8 @@ async def call_gated(
         photos = [(signature.photo, photo) for photo in given[signature.photo]]
     else:
         photos = [(name, given[name]) for name in signature.photos]
-    if refused := [photo for _, photo in photos if isinstance(photo, RequestRefused)]:
-        return _answer(front, given, [_Outcome(result=refused[0])])
+        if refused := [photo for _, photo in photos if isinstance(photo, RequestRefused)]:
+            return _answer(front, given, [_Outcome(result=refused[0])])
     gates = ServiceGates.of(service)
     async with contextlib.AsyncExitStack() as cleanup:
         for _, photo in photos:
@@ -108,6 +108,8 @@ async def _judge(
     front: Front, gate: ComposedGate, name: str, photo: Any, language: str | None
 ) -> _Outcome:
     """The outcome of a refused photo; of an accepted one all that the method needs."""
+    if isinstance(photo, RequestRefused):  # in the place of its sender, among merged requests
+        return _Outcome(name, photo)
     sent = photo if isinstance(photo, Sent) else Sent(photo, language)
     language = sent.language
     try:

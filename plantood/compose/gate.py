@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Iterable
 from os import PathLike
@@ -10,7 +11,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from starlette.datastructures import UploadFile
 
-from plantood.arguments import ensure_seconds
+from plantood.arguments import ensure_seconds, ensure_several
 from plantood.compose.doors import Door, open_door
 from plantood.errors import PhotoFileError, SettingsError, UnreadablePhoto
 from plantood.judging import prometheus
@@ -28,8 +29,33 @@ logger = logging.getLogger("bentoml.plantood")
 OnGateError: TypeAlias = Literal["accept", "retake", "raise"]
 
 
+class _Loop:
+    """The event loop to which a gate's connections belong."""
+
+    def __init__(self) -> None:
+        self._own: asyncio.AbstractEventLoop | None = None
+        with contextlib.suppress(RuntimeError):  # made outside of any
+            self._own = asyncio.get_running_loop()
+
+    def ensure(self) -> asyncio.AbstractEventLoop:
+        """The loop that runs, which is the gate's own.
+
+        Raises:
+            RuntimeError: It is another, and its end would break what the gate's own goes on with.
+        """
+        running = asyncio.get_running_loop()
+        if self._own is None or self._own.is_closed():
+            self._own = running
+        if running is not self._own:
+            raise RuntimeError(
+                "This gate belongs to another event loop than the one that runs here; from a sync "
+                "method ask it by anyio.from_thread.run(gate.check, photo), and not by asyncio.run."
+            )
+        return running
+
+
 class ComposedGate:
-    """A gate in front of a service. Belongs to one event loop.
+    """A gate in front of a service. Belongs to the event loop in which it is made, or first used.
 
     ::
 
@@ -74,6 +100,7 @@ class ComposedGate:
                 inherited.messages if inherited else Messages.load(self.settings.messages_file)
             )
         self.door: Door | Judge = inherited.door if inherited else open_door(source, self.settings)
+        self._loop: _Loop = inherited._loop if inherited else _Loop()
         self.on_gate_error: OnGateError = on_gate_error or (
             inherited.on_gate_error if inherited else self.settings.on_gate_error
         )
@@ -96,6 +123,7 @@ class ComposedGate:
                 which the message for a farmer would mislead.
             TypeError: ``photo`` is of none of these types.
             ValueError: It is an array of another shape.
+            RuntimeError: It is asked from another event loop than its own.
         """
         judged = await self.examine(photo, language)
         if isinstance(judged.error, PhotoFileError):
@@ -115,9 +143,10 @@ class ComposedGate:
 
         Raises:
             GateUnavailable: The gate cannot judge one of them, and ``on_gate_error`` is ``raise``.
-            TypeError: As of :meth:`check`.
+            TypeError: As of :meth:`check`, or ``photos`` is one photo, or a path.
             ValueError: As of :meth:`check`.
         """
+        ensure_several(photos)
         judged = await asyncio.gather(*(self.examine(photo, language) for photo in photos))
         return [one.verdict for one in judged]
 
@@ -139,7 +168,7 @@ class ComposedGate:
         if not isinstance(photo, UploadFile):
             # wrong use by the caller is an error here, before it looks like a failure of the gate
             ensure_photo(photo)
-        deadline = asyncio.get_running_loop().time() + self.timeout_s
+        deadline = self._loop.ensure().time() + self.timeout_s
         try:
             if isinstance(photo, (str, PathLike)):
                 photo = await asyncio.to_thread(portable, photo, self.limits.max_bytes)
@@ -171,6 +200,7 @@ class ComposedGate:
 
     async def is_ready(self) -> bool:
         """True if the gate can judge now; for a ``__is_ready__`` of your own service."""
+        self._loop.ensure()
         try:
             return await self.door.is_ready()
         except Exception as error:  # no connection

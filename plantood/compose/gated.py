@@ -162,7 +162,9 @@ def gated(
     del method.__wrapped__  # or BentoML would take the method's own signature
     method.__doc__ = _documented(func.__doc__, signature.many, status)
     method.__signature__ = _signature(
-        signature, input_of(signature), output_of(own, signature.many, status)
+        signature,
+        input_of(signature),
+        output_of(own, signature.output, signature.many, status),
     )
     return method
 

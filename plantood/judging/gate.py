@@ -14,6 +14,7 @@ elsewhere, as the service has, does without this module.
 from __future__ import annotations
 
 import itertools
+import os
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,7 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from plantood.arguments import ensure_count
+from plantood.arguments import ensure_count, ensure_several
 from plantood.bento.gate_reference import gate_of
 from plantood.bento.packing import ensure_packed
 from plantood.defaults import DEFAULT_GATE
@@ -36,7 +37,7 @@ from plantood.judging.prepare import Prepared, finish, ms_since, prepare_photo
 from plantood.judging.rules import Rules, decoders
 from plantood.model.entry import GateModel
 from plantood.model.parts.neighbours import NEAREST, Neighbour, Neighbours
-from plantood.photo.decoding import Work
+from plantood.photo.decoding import Decoders, Work
 from plantood.photo.images import Admit, Limits, Photo, load_image, to_model_input
 from plantood.settings import Settings
 from plantood.verdict import Verdict
@@ -45,7 +46,8 @@ from plantood.verdict import Verdict
 class Gate:
     """A gate model, ready to judge.
 
-    May be shared between threads; a process that is forked from its own loads one for itself.
+    May be shared between threads. A process that is forked from its own may go on with it, if no
+    photo was being judged at that moment; to be sure, load one there.
     """
 
     def __init__(
@@ -71,7 +73,8 @@ class Gate:
         )
         self.scorer = model.scorer(settings.scorer_threads if threads is None else threads)
         self._model = model
-        self._decoders = decoders(settings, self.rules.limits)
+        self._settings = settings
+        self._start_decoders()
 
     @classmethod
     def load(
@@ -120,6 +123,16 @@ class Gate:
             language=language,
         )
 
+    def _start_decoders(self) -> None:
+        self._own_decoders = decoders(self._settings, self.rules.limits)
+        self._process = os.getpid()
+
+    @property
+    def _decoders(self) -> Decoders:
+        if self._process != os.getpid():  # a fork takes no threads along
+            self._start_decoders()
+        return self._own_decoders
+
     @property
     def tag(self) -> str:
         """Of the gate model."""
@@ -160,6 +173,9 @@ class Gate:
         See :meth:`iter_check`, which does the same without waiting for the last photo. A path at
         which no photo can be read is `unreadable` here and there, so that the others have their
         verdicts; the reason's ``detail`` names it.
+
+        Raises:
+            TypeError: ``photos`` is one photo, or a path.
         """
         return list(self.iter_check(photos, language, batch_size))
 
@@ -179,6 +195,9 @@ class Gate:
             photos: Each as :meth:`check` takes it.
             language: As in :meth:`check`.
             batch_size: Photos in one forward pass.
+
+        Raises:
+            TypeError: ``photos`` is one photo, or a path.
         """
         for verdict, _ in self._iterate(photos, language, batch_size, k=0):
             yield verdict
@@ -253,6 +272,7 @@ class Gate:
     ) -> Iterator[tuple[Verdict, tuple[Neighbour, ...] | None]]:
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+        ensure_several(photos)
         language = self._language(language)
         photos = iter(photos)
         decoding: deque[Future[Prepared]] = deque()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 from pathlib import Path
@@ -90,6 +91,13 @@ class Detector:
     @bentoml.api
     def verdict_in_a_thread(self, photo: Path) -> Verdict:
         return anyio.from_thread.run(self.way["scorer"].check, photo)
+
+    @bentoml.api
+    def verdict_in_a_loop_of_its_own(self, photo: Path) -> str:
+        try:
+            return asyncio.run(self.way["scorer"].check(photo)).verdict
+        except RuntimeError as error:
+            return str(error)
 
     @bentoml.api
     async def verdicts(self, photos: list[Path], way: str) -> list[Verdict]:
@@ -190,7 +198,7 @@ class Detector:
     @bentoml.api
     @gated(photo="image")
     def with_a_mask(self, image: LoadedImage, mask: Path, threshold: float = 0.5) -> Seen:
-        return Seen(form=f"{mask.read_bytes()!r} {threshold}")
+        return Seen(form=f"{mask.read_bytes()!r} {threshold} {mask.suffix}".strip())
 
     @bentoml.api
     @gated
@@ -229,6 +237,11 @@ class Detector:
     @gated(on_gate_error="raise", timeout_s=WAIT)
     def many_or_raise(self, images: list[bytes]) -> list[Seen]:
         return [Seen(form="bytes")] * len(images)
+
+    @bentoml.api(batchable=True, max_batch_size=16, max_latency_ms=30_000)
+    @gated(on_gate_error="raise", timeout_s=WAIT)
+    def batchable_or_raise(self, images: list[bytes]) -> list[Seen]:
+        return [Seen(form="bytes", together=len(images))] * len(images)
 
     @bentoml.api
     @gated(gate="nowhere", on_gate_error="accept")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +13,7 @@ import numpy as np
 import PIL.Image
 from bentoml.validators import ContentType, DType, Shape
 from pydantic import BaseModel, RootModel
+from typing_extensions import TypedDict  # pydantic reads no other before Python 3.12
 
 from plantood.compose import GatedService, PlantScorer, gated
 
@@ -25,6 +28,16 @@ class Mask(bentoml.IODescriptor):
 
     disease: str
     pixels: np.ndarray
+
+
+@dataclass
+class Spot:
+    row: int
+    column: int
+
+
+class Where(TypedDict):
+    row: int
 
 
 class Names(RootModel[list[str]]):
@@ -46,6 +59,7 @@ OUTPUTS: dict[str, tuple[Any, Any]] = {
     "model_with_array": (Mask, lambda: Mask(disease="rust", pixels=np.eye(2, dtype=np.float32))),
     "mapping": (dict[str, float], lambda: {"rust": 0.5}),
     "plain_mapping": (dict, lambda: {"rust": [1, 2]}),
+    "typed_mapping": (Where, lambda: {"row": 3}),
     "anything": (Any, lambda: {"rust": 0.5}),
     "text": (str, lambda: "rust"),
     "octets": (bytes, lambda: b"\x00rust\xff"),
@@ -55,6 +69,7 @@ OUTPUTS: dict[str, tuple[Any, Any]] = {
     "truth": (bool, lambda: True),
     "sequence": (list[float], lambda: [0.5, 0.25]),
     "models": (list[Diagnosis], lambda: [Diagnosis(disease="rust", share=0.5)]),
+    "data_class": (Spot, lambda: Spot(row=3, column=4)),
     "root_model": (Names, lambda: Names(["rust"])),
     "array": (np.ndarray, lambda: np.arange(6, dtype=np.float64).reshape(2, 3)),
     "typed_array": (
@@ -67,17 +82,57 @@ OUTPUTS: dict[str, tuple[Any, Any]] = {
 }
 """By the method's name: what it is annotated to return, and what it does return."""
 
-OBJECTS = {"model", "model_with_array", "mapping", "plain_mapping", "anything"}
+OBJECTS = {
+    "model",
+    "model_with_array",
+    "mapping",
+    "plain_mapping",
+    "typed_mapping",
+    "anything",
+    "data_class",
+}
 """Outputs in whose place a verdict is told by its fields."""
 
 
-def _method(name: str, image: type, annotation: Any, make: Any) -> Any:
-    def run(self, image):  # noqa: ANN001, ANN202
+ITEMS: dict[str, tuple[Any, Any]] = {
+    "models": (Diagnosis, lambda: Diagnosis(disease="rust", share=0.5)),
+    "models_of_dicts": (Diagnosis, lambda: {"disease": "rust", "share": "0.5"}),
+    "models_with_arrays": (Mask, lambda: Mask(disease="rust", pixels=np.eye(2))),
+    "data_classes": (Spot, lambda: Spot(row=3, column=4)),
+    "root_models": (Names, lambda: Names(["rust"])),
+    "mappings": (dict[str, float], lambda: {"rust": np.float32(0.5)}),
+    "anythings": (Any, lambda: Diagnosis(disease="rust", share=0.5)),
+    "texts": (str, lambda: "rust"),
+    "numbers": (float, lambda: 0.5),
+    "numpy_floats": (float, lambda: np.float32(0.5)),
+    "numpy_integers": (int, lambda: np.int64(3)),
+    "numpy_truths": (bool, lambda: np.bool_(True)),
+    "no_numbers": (float, lambda: float("nan")),
+    "infinite": (float, lambda: np.float64("inf")),
+    "arrays": (np.ndarray, lambda: np.arange(6, dtype=np.float64).reshape(2, 3)),
+    "typed_arrays": (
+        Annotated[np.ndarray, DType("float32"), Shape((2,))],
+        lambda: np.ones(2, np.float32),
+    ),
+    "array_for_a_list": (list[float], lambda: np.ones(2, np.float32)),
+    "pairs": (tuple[str, float], lambda: ("rust", np.float32(0.5))),
+    "perhaps": (Diagnosis | None, lambda: None),
+    "moments": (datetime, lambda: datetime(2026, 5, 4, tzinfo=UTC)),
+}
+"""By the method's name: what it is annotated to return a list of, and an item of it."""
+
+
+def _method(name: str, photo: dict[str, Any], annotation: Any, make: Any) -> Any:
+    def one(self, image):  # noqa: ANN001, ANN202
         return make()
 
+    def several(self, images):  # noqa: ANN001, ANN202
+        return [make() for _ in images]
+
+    run = one if "image" in photo else several
     run.__name__ = run.__qualname__ = name
     run.__module__ = __name__
-    run.__annotations__ = {"image": image, "return": annotation}
+    run.__annotations__ = photo | {"return": annotation}
     return run
 
 
@@ -85,11 +140,26 @@ class _Kinds:
     gate = bentoml.depends(PlantScorer)
 
 
+def _add(name: str, photo: str, made_as: tuple[Any, Any], annotation: Any, make: Any) -> None:
+    plain, photos = made_as
+    free = _method(f"free_{name}", {photo: plain}, annotation, make)
+    behind = _method(f"gated_{name}", {photo: photos}, annotation, make)
+    setattr(_Kinds, f"free_{name}", bentoml.api(free))
+    setattr(_Kinds, f"gated_{name}", bentoml.api(gated(behind)))
+
+
 for _name, (_annotation, _make) in OUTPUTS.items():
-    _free = _method(f"free_{_name}", Path, _annotation, _make)
-    setattr(_Kinds, f"free_{_name}", bentoml.api(_free))
-    _gated = gated(_method(f"gated_{_name}", bytes, _annotation, _make))
-    setattr(_Kinds, f"gated_{_name}", bentoml.api(_gated))
+    _add(_name, "image", (Path, bytes), _annotation, _make)
+for _name, (_annotation, _make) in ITEMS.items():
+    _add(f"list_of_{_name}", "images", (list[Path], list[bytes]), list[_annotation], _make)
+
+
+def _scores(self: Any, images: list[bytes]) -> list[float]:
+    return np.linspace(0, 1, len(images), dtype=np.float32)  # type: ignore[return-value]
+
+
+_scores.__name__ = "scores"
+_Kinds.scores = bentoml.api(gated(_scores))  # type: ignore[attr-defined]
 
 Kinds = bentoml.service(name="Kinds", service_class=GatedService)(_Kinds)
 
@@ -101,10 +171,11 @@ class Caller:
     kinds = bentoml.depends(Kinds)
 
     @bentoml.api
-    async def ask(self, method: str, image: Path) -> dict[str, Any]:
+    async def ask(self, method: str, images: list[Path]) -> dict[str, Any]:
         """Type and value of what a method gives to another service."""
+        photo = {"images": images} if "list_of" in method else {"image": images[0]}
         try:
-            answer = await getattr(self.kinds.to_async, method)(image=image)
+            answer = await getattr(self.kinds.to_async, method)(**photo)
         except bentoml.exceptions.BentoMLException as error:
             return {"type": "error", "value": f"{error.error_code} {error}"}
         if isinstance(answer, PIL.Image.Image):

@@ -109,6 +109,22 @@ def test_several_photos_of_which_one_needs_a_gate_that_is_stuck(
     assert dark.json()[0]["reasons"][0]["code"] == "too_dark"
 
 
+def test_a_gate_that_is_stuck_costs_only_those_merged_senders_who_need_it(
+    detector: Server, photos: Photos
+) -> None:
+    names = ("pocket", "maize_leaf")
+
+    def post(number: int) -> httpx.Response:
+        files = {"images": photos[names[number % 2]]}
+        return httpx.post(f"{detector.url}/batchable_or_raise", files=files, timeout=90)
+
+    with detector.stuck("PlantScorer"), ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(post, range(8)))
+    assert [answer.status_code for answer in answers] == [200, 503] * 4
+    assert {answer.json()[0]["reasons"][0]["code"] for answer in answers[::2]} == {"too_dark"}
+    assert all("no answer in time" in answer.json()["error"] for answer in answers[1::2])
+
+
 def test_a_broken_photo_that_no_gate_has_seen_is_still_no_error(
     detector: Server, http: httpx.Client, photos: Photos
 ) -> None:

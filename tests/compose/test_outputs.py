@@ -14,12 +14,13 @@ import pytest
 
 from plantood.compose import gated
 from plantood.verdict import Verdict
-from tests.compose.outputs import OBJECTS, OUTPUTS
+from tests.compose.outputs import ITEMS, OBJECTS, OUTPUTS
 from tests.service import openapi
 from tests.service.server import SAMPLES, Server, serving
 
 PLANT, SOIL = SAMPLES / "maize_leaf.jpg", SAMPLES / "bare_soil.jpg"
 NAMES = list(OUTPUTS)
+LISTS = [f"list_of_{name}" for name in ITEMS]
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +35,9 @@ def caller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-def _post(server: Server, method: str, photo: Path) -> httpx.Response:
-    files = {"image": ("photo.jpg", photo.read_bytes(), "image/jpeg")}
+def _post(server: Server, method: str, *photos: Path) -> httpx.Response:
+    field = "image" if method.partition("_")[2] in NAMES else "images"
+    files = [(field, ("photo.jpg", photo.read_bytes(), "image/jpeg")) for photo in photos]
     return httpx.post(f"{server.url}/{method}", files=files, timeout=60)
 
 
@@ -49,10 +51,10 @@ def _plain(value: Any) -> Any:
         return [value.suffix, value.read_bytes()]
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
-    return value
+    return [_plain(item) for item in value] if isinstance(value, list) else value
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", NAMES + LISTS)
 def test_an_accepted_photo_is_answered_as_without_a_gate(name: str, kinds: Server) -> None:
     free, behind = (_post(kinds, f"{kind}_{name}", PLANT) for kind in ("free", "gated"))
     assert behind.status_code == free.status_code == 200, behind.text
@@ -85,24 +87,42 @@ def test_bentoml_s_client_gets_what_it_got_without_a_gate(name: str, kinds: Serv
             assert error.value.error_code == 422
 
 
-@pytest.mark.parametrize("name", NAMES)
+def _ask(server: Server, method: str, *photos: Path) -> dict[str, str]:
+    """What another service of the bento gets."""
+    files = [("images", ("photo.jpg", photo.read_bytes(), "image/jpeg")) for photo in photos]
+    answer = httpx.post(f"{server.url}/ask", data={"method": method}, files=files, timeout=60)
+    return answer.raise_for_status().json()
+
+
+@pytest.mark.parametrize("name", NAMES + LISTS)
 def test_another_service_of_the_bento_gets_what_it_got_without_a_gate(
     name: str, caller: Server
 ) -> None:
-    def ask(kind: str, photo: Path) -> dict[str, str]:
-        files = {"image": ("photo.jpg", photo.read_bytes(), "image/jpeg")}
-        data = {"method": f"{kind}_{name}"}
-        answer = httpx.post(f"{caller.url}/ask", data=data, files=files, timeout=60)
-        return answer.raise_for_status().json()
-
-    free = ask("free", PLANT)
+    free = _ask(caller, f"free_{name}", PLANT)
     assert free["type"] != "error", free
-    assert ask("gated", PLANT) == free
-    refused = ask("gated", SOIL)
-    assert refused["type"] == ("Verdict" if name in OBJECTS else "error"), refused
+    assert _ask(caller, f"gated_{name}", PLANT) == free
+    refused = _ask(caller, f"gated_{name}", SOIL)
     assert "not_a_plant" in refused["value"]
-    if name not in OBJECTS:
-        assert refused["value"].startswith("422")
+    if name in NAMES:
+        assert refused["type"] == ("Verdict" if name in OBJECTS else "error"), refused
+        assert name in OBJECTS or refused["value"].startswith("422")
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_list_has_the_outputs_beside_the_verdicts(name: str, kinds: Server) -> None:
+    (output,) = _post(kinds, f"free_{name}", PLANT).json()
+    refused, accepted = _post(kinds, f"gated_{name}", SOIL, PLANT).json()
+    assert Verdict.model_validate(refused).reasons[0].code == "not_a_plant"
+    assert str(accepted) == str(output)  # NaN is not NaN
+    with bentoml.SyncHTTPClient(kinds.url, timeout=60) as client:
+        refused, accepted = getattr(client, f"gated_{name}")(images=[SOIL, PLANT])
+    assert Verdict.model_validate(refused).reasons[0].code == "not_a_plant"
+    assert str(accepted) == str(output)
+
+
+def test_an_array_may_stand_for_the_list(kinds: Server) -> None:
+    answer = _post(kinds, "scores", PLANT, PLANT)
+    assert answer.json() == [0, 1]
 
 
 def test_the_documents_describe_both(kinds: Server) -> None:
@@ -112,7 +132,7 @@ def test_the_documents_describe_both(kinds: Server) -> None:
         ok, other = behind["responses"]["200"]["content"], free["responses"]["200"]["content"]
         verdict = {"$ref": "#/components/schemas/Verdict"}
         if name in OBJECTS:
-            assert verdict in ok["application/json"]["schema"]["oneOf"]
+            assert verdict in ok["application/json"]["schema"]["anyOf"]
         else:
             assert ok == other
             assert behind["responses"]["422"]["content"]["application/json"]["schema"] == verdict

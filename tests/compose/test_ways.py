@@ -134,6 +134,17 @@ def test_a_sync_method_asks_from_its_thread(detector: Server, photos: dict[str, 
     assert answer.json()["reasons"][0]["code"] == "not_a_plant"
 
 
+def test_a_loop_of_ones_own_is_told_what_to_do_and_harms_no_other(
+    detector: Server, photos: dict[str, bytes]
+) -> None:
+    files = {"photo": ("a.jpg", photos["bare_soil"], "image/jpeg")}
+    for _ in range(2):
+        own = httpx.post(f"{detector.url}/verdict_in_a_loop_of_its_own", files=files, timeout=90)
+        assert "anyio.from_thread.run(gate.check, photo)" in own.text, own.text
+        answer = httpx.post(f"{detector.url}/verdict_in_a_thread", files=files, timeout=90)
+        assert answer.json()["reasons"][0]["code"] == "not_a_plant", answer.text
+
+
 def test_a_client_of_bentoml_leads_to_its_gate(
     elsewhere: Server, photos: dict[str, bytes], expected: dict[str, Verdict]
 ) -> None:

@@ -6,9 +6,10 @@ import functools
 import inspect
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 import bentoml
+from PIL import UnidentifiedImageError
 from pydantic import Field, ValidationError, create_model
 from starlette.datastructures import UploadFile
 from starlette.requests import ClientDisconnect, Request
@@ -23,6 +24,9 @@ from plantood.refusals import RequestRefused
 
 _MAX_NAME, _MAX_MESSAGE = 80, 200
 """Characters in a sentence of what pydantic says; either may quote what was sent."""
+
+_MAX_FILE_NAME = 50
+"""Characters of at most four bytes: a file system's names have 255."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +63,9 @@ class GatedInput(
             return cls._refused(RequestRefused("The upload broke off.", HTTPStatus.BAD_REQUEST))
         except ValidationError as error:
             return cls._refused(RequestRefused(_what_is_wrong(error), HTTPStatus.BAD_REQUEST))
+        except UnidentifiedImageError:
+            beside = "A picture beside the photo cannot be read."
+            return cls._refused(RequestRefused(beside, HTTPStatus.BAD_REQUEST))
 
     @classmethod
     async def _sent(cls, request: Request) -> dict[str, Any]:
@@ -70,6 +77,7 @@ class GatedInput(
         values, language = await cls.read(request, settings_of_process())
         for name in (set(cls.multipart_fields) - set(cls.photo_fields)) & values.keys():
             _ensure_files(name, values[name])
+            _shorten_names(values[name])
         for name in cls.photo_fields:
             given = values[name]
             sent = [Sent(photo, language) for photo in given] if cls.many else Sent(given, language)
@@ -112,13 +120,26 @@ def _ensure_files(name: str, value: Any) -> None:
             )
 
 
+def _shorten_names(value: Any) -> None:
+    """Keep the end of each file's name: BentoML makes it the end of a temporary file's name."""
+    for file in value if isinstance(value, list) else [value]:
+        file.filename = (file.filename or "")[-_MAX_FILE_NAME:]
+
+
+def _in_place_of(annotation: Any, photo: Any) -> Any:
+    """What comes as a photo, with the `Field` that the method gives to it."""
+    if get_origin(annotation) is not Annotated:
+        return photo
+    return Annotated[(photo, *get_args(annotation)[1:])]
+
+
 def input_of(signature: Signature) -> type[GatedInput]:
     """The descriptor of a gated method's request."""
     fields: dict[str, Any] = {}
     photo = list[PhotoFile] if signature.many else PhotoFile
     for name, (annotation, default) in signature.fields.items():
         fields[name] = (
-            photo if name in signature.photos else annotation,
+            _in_place_of(annotation, photo) if name in signature.photos else annotation,
             Field() if default is inspect.Parameter.empty else default,
         )
     model: type[GatedInput] = create_model(

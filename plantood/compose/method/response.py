@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import is_dataclass
 from http import HTTPStatus
-from typing import Any, ClassVar, get_origin
+from inspect import isclass
+from typing import Annotated, Any, ClassVar, get_args, get_origin
 
 from bentoml import IODescriptor
 from bentoml.exceptions import BentoMLException
-from pydantic import RootModel, field_validator
+from pydantic import RootModel
+from pydantic_core import CoreSchema, core_schema
 from starlette.responses import JSONResponse, Response
 
 from plantood.bentoml_private import IORootModel, ensure_io_descriptor, keeping
@@ -59,22 +62,28 @@ def status_of_refusals(own: type[IODescriptor], many: bool, asked: int | None) -
     return HTTPStatus(asked)
 
 
-def output_of(own: type[IODescriptor], many: bool, status: HTTPStatus) -> type[IODescriptor]:
+def output_of(
+    own: type[IODescriptor], annotation: Any, many: bool, status: HTTPStatus
+) -> type[IODescriptor]:
     """The descriptor of a gated method's response.
 
     Args:
         own: As of :func:`own_output`; of a list, of each item.
+        annotation: What ``own`` was made of.
         many: It is a list.
         status: Of the answer that is the verdict on a refused photo.
     """
-    return _several(own) if many else _one(own, status)
+    return _several(own, annotation) if many else _one(own, status)
 
 
 def _is_object(own: type[IODescriptor]) -> bool:
     if not issubclass(own, IORootModel):
         return not issubclass(own, RootModel)
     root = own.model_fields["root"].annotation
-    return root is Any or root is dict or get_origin(root) is dict
+    if get_origin(root) is Annotated:
+        root = get_args(root)[0]
+    kind = get_origin(root) or root
+    return root is Any or is_dataclass(kind) or (isclass(kind) and issubclass(kind, dict))
 
 
 def _one(own: type[IODescriptor], status: HTTPStatus) -> type[IODescriptor]:
@@ -120,37 +129,33 @@ def _one(own: type[IODescriptor], status: HTTPStatus) -> type[IODescriptor]:
     return Output
 
 
-def _several(own: type[IODescriptor]) -> type[IODescriptor]:
-    class Output(_Several):
+def _several(own: type[IODescriptor], item: Any) -> type[IODescriptor]:
+    if issubclass(own, IORootModel):  # as BentoML reads and writes it
+        root = own.model_fields["root"]
+        item = Annotated[(root.annotation, *root.metadata)] if root.metadata else root.annotation
+
+    class Outcome:
+        """An output, read and written as if there were no gate, or a verdict."""
+
+        @classmethod
+        def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> CoreSchema:
+            kinds = {"verdict": Verdict, "output": item}
+            return core_schema.tagged_union_schema(
+                {kind: handler.generate_schema(type_) for kind, type_ in kinds.items()},
+                lambda value: "verdict" if _is_verdict(value) else "output",
+            )
+
+    class Output(_Several, IORootModel[list[Outcome]]):  # type: ignore[misc]  # two bases of one kind
         pass
 
     Output.own = own
     return Output
 
 
-class _Several(IORootModel[Any]):
+class _Several(IODescriptor):
     """A list that has an output or a verdict at the place of each photo."""
 
     own: ClassVar[type[IODescriptor]]
-
-    @field_validator("root", mode="plain")
-    @classmethod
-    def _read(cls, value: Any) -> Any:
-        return [cls._read_one(item) for item in value] if isinstance(value, list) else value
-
-    @classmethod
-    def _read_one(cls, value: Any) -> Any:
-        if _is_verdict(value):
-            return Verdict.model_validate(value)
-        if not isinstance(value, (dict, list, str, int, float, type(None))):
-            return value
-        own = cls.own.model_validate(value)
-        return own.root if isinstance(own, IORootModel) else own
-
-    @classmethod
-    def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> _Several:
-        """Read an answer."""
-        return cls.model_validate(json.loads(json_data))
 
     @classmethod
     async def to_http_response(cls, obj: Any, serde: Any) -> Response:
@@ -174,7 +179,11 @@ class _Several(IORootModel[Any]):
 
 
 def _both(own: type[IODescriptor], *args: Any, **options: Any) -> dict[str, Any]:
-    """Schema of a verdict or an output, each under its name."""
+    """Schema of a verdict or an output, each under its name.
+
+    A verdict may be an output, too, by a schema that asks for no field: so it is `anyOf`. BentoML
+    takes the first of an `anyOf` for the whole, and here the first is both.
+    """
     definitions: dict[str, Any] = {}
     outcomes = []
     for model in (Verdict, own):
@@ -187,14 +196,14 @@ def _both(own: type[IODescriptor], *args: Any, **options: Any) -> dict[str, Any]
             ref_template: str = options.get("ref_template", LOCAL_REF)
             schema = {"$ref": ref_template.format(model=title)}
         outcomes.append(schema)
-    return {"oneOf": outcomes, "$defs": definitions}
+    return {"anyOf": [{"anyOf": outcomes}], "$defs": definitions}
 
 
 def _either(own: type[IODescriptor], *args: Any, **options: Any) -> dict[str, Any]:
     """Schema by which BentoML's clients decode: the output's fields, then the verdict's.
 
     Of an object they take the fields that its schema has, and decode each by its own, which makes
-    arrays of lists. They know no `oneOf`.
+    arrays of lists. They know no `anyOf`.
     """
     schema = own.model_json_schema(*args, **options)
     if not schema.get("properties"):
@@ -208,5 +217,7 @@ def _either(own: type[IODescriptor], *args: Any, **options: Any) -> dict[str, An
 
 
 def _is_verdict(value: Any) -> bool:
+    if isinstance(value, Verdict):
+        return True
     # a newer gate's has further fields
     return isinstance(value, dict) and value.keys() >= Verdict.model_fields.keys()

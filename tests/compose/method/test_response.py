@@ -28,7 +28,7 @@ def _output(annotation: Any, *, many: bool = False) -> type[IODescriptor]:
     def returns() -> Any: ...
 
     returns.__annotations__ = {"return": annotation}
-    return output_of(own_output(returns), many, HTTPStatus.OK)
+    return output_of(own_output(returns), annotation, many, HTTPStatus.OK)
 
 
 def _by_json(output: type[IODescriptor], answer: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,11 +11,13 @@ import bentoml
 import numpy as np
 import PIL.Image
 import pytest
+from bentoml.validators import ContentType
 from PIL.Image import Image
 from pydantic import BaseModel, Field
 
 from plantood import Gate
-from plantood.compose import ComposedGate, RemoteGate, Verdict, gated
+from plantood.bento.errors import SetupError
+from plantood.compose import ComposedGate, GatedService, RemoteGate, Verdict, gated
 from plantood.compose.method.signature import read_signature
 from plantood.errors import PhotoNotFound, SettingsError, UnreadablePhoto
 from plantood.judging.failures import GateUnavailable
@@ -26,6 +28,7 @@ from plantood.photo.images import Limits, LoadedImage, load_image
 from tests.conftest import SAMPLES
 
 PLANT, SOIL = SAMPLES / "maize_leaf.jpg", SAMPLES / "bare_soil.jpg"
+GATE = Gate(open_gate(starter_dir()))
 
 
 class Takes:
@@ -34,9 +37,7 @@ class Takes:
     def path(self, a: Path) -> str: ...
     def raw(self, a: bytes) -> str: ...
     def loaded(self, a: LoadedImage) -> str: ...
-    def annotated(
-        self, a: Annotated[Path, bentoml.validators.ContentType("image/jpeg")]
-    ) -> str: ...
+    def annotated(self, a: Annotated[Path, Field(description="A leaf."), "a note"]) -> str: ...
     def many(self, a: list[Image]) -> list[str]: ...
     def many_annotated(self, a: Annotated[list[bytes], Field(max_length=3)]) -> list[str]: ...
     def sequence(self, a: Sequence[LoadedImage]) -> list[str]: ...
@@ -104,6 +105,17 @@ def _one_answer(self: Any, images: list[Path]) -> str: ...
 def _unknown(self: Any, image: NotImported) -> str: ...  # noqa: F821
 def _maybe(self: Any, image: PIL.Image.Image | None = None) -> str: ...
 def _within(self: Any, report: Report) -> str: ...
+def _of_two_types(self: Any, image: Path | bytes) -> str: ...
+def _fixed(self: Any, images: tuple[PIL.Image.Image, ...]) -> list[str]: ...
+def _unordered(self: Any, images: set[bytes]) -> list[str]: ...
+def _named(self: Any, images: dict[str, bytes]) -> list[str]: ...
+def _iterable(self: Any, images: Iterable[Path]) -> list[str]: ...
+def _nested(self: Any, images: list[list[bytes]]) -> list[str]: ...
+def _with_gaps(self: Any, images: list[bytes | None]) -> list[str]: ...
+def _maybe_many(self: Any, images: Annotated[list[bytes] | None, "all"]) -> list[str]: ...
+def _validated(self: Any, image: Annotated[Path, ContentType("image/png")]) -> str: ...
+def _each(self: Any, images: list[Annotated[Path, ContentType("image/png")]]) -> list[str]: ...
+def _bounded(self: Any, image: bytes = Field(max_length=9)) -> str: ...
 def _many_verdicts(self: Any, image: Path, verdict: list[Verdict]) -> str: ...
 def _one_verdict(self: Any, images: list[Path], verdicts: Verdict) -> list[str]: ...
 def _streams(self: Any, image: Path) -> Iterator[str]:
@@ -119,6 +131,17 @@ async def _streams_async(self: Any, image: Path) -> Any:
     [
         (_two, 'it has leaf, mask. Name the one: @gated(photo="..."), or all'),
         (_maybe, "image may be missing"),
+        (_maybe_many, "images may be missing"),
+        (_with_gaps, "images may be missing"),
+        (_of_two_types, "image may be of several types, of which a photo has one; choose one"),
+        (_fixed, "images holds photos in another way than a list; use list[...]."),
+        (_unordered, "use list[...]."),
+        (_named, "use list[...]."),
+        (_iterable, "use list[...]."),
+        (_nested, "use list[...]."),
+        (_validated, "reads image by itself, and does not ask ContentType(content_type='image/png"),
+        (_each, "reads images by itself, and does not ask ContentType"),
+        (_bounded, "does not ask MaxLen(max_length=9)"),
         (_within, "a photo within a model (report.photo) is not seen"),
         (_many_verdicts, "annotate verdict as Verdict"),
         (_one_verdict, "annotate verdicts as list[Verdict]"),
@@ -174,6 +197,53 @@ def test_the_wrong_order_says_how_to_write_it() -> None:
         gated(on_gate_error="refuse")(Detector.one)
 
 
+def _service(**options: Any) -> Any:
+    """A service whose gated method has these options of BentoML's."""
+
+    class Mistaken:
+        gate = GATE
+
+        @bentoml.api(**options)
+        @gated
+        def one(self, photo: Path) -> dict: ...
+
+    return bentoml.service(Mistaken)
+
+
+@pytest.mark.parametrize("option", ["input_spec", "output_spec"])
+def test_what_a_method_takes_and_returns_is_said_below_the_decorator(option: str) -> None:
+    with pytest.raises(
+        SetupError, match=rf"api\({option}=\.\.\.\) on Mistaken\.one .*; leave it out"
+    ):
+        _service(**{option: Report})
+
+
+def test_only_a_method_of_a_list_is_batchable() -> None:
+    with pytest.raises(SetupError, match=r"on Mistaken\.one needs a method that takes a list"):
+        _service(batchable=True)
+
+    class Beside:
+        gate = GATE
+
+        @bentoml.api(batchable=True)
+        @gated
+        def several(self, photos: list[Path], crop: str = "maize") -> list[dict]: ...
+
+    with pytest.raises(SetupError, match="and nothing else of the request"):
+        bentoml.service(Beside)
+
+
+def test_a_service_that_inherits_is_told_how_to_write_it() -> None:
+    with pytest.raises(SetupError, match=r"write @bentoml\.service\(service_class=GatedService\)"):
+
+        class Heir(GatedService):
+            gate = GATE
+
+            @bentoml.api
+            @gated
+            def one(self, photo: Path) -> dict: ...
+
+
 class Diagnosis(BaseModel):
     disease: str
 
@@ -197,7 +267,12 @@ class Detector:
         return [Diagnosis(disease=verdict.verdict) for verdict in verdicts]
 
 
-GATE = Gate(open_gate(starter_dir()))
+@pytest.mark.parametrize("photo", [PLANT, str(PLANT), PLANT.read_bytes(), bytearray(b"photo")])
+def test_one_photo_is_not_several(photo: Any) -> None:
+    with pytest.raises(TypeError, match=r"several photos are asked for.*give \[photo\]"):
+        GATE.check_many(photo)
+    with pytest.raises(TypeError, match=r"several photos are asked for.*give \[photo\]"):
+        asyncio.run(ComposedGate(GATE).check_many(photo))
 
 
 def test_a_gated_method_can_be_called_without_a_server() -> None:
