@@ -6,6 +6,7 @@ What is wrong would otherwise be found by the first photo, if at all, and on a f
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -33,6 +34,19 @@ def ensure_count(name: str, value: Any, least: int) -> None:
     """
     fits = _is(Integral, value) and value >= least
     _ensure(name, value, fits, f"a whole number of at least {least}")
+
+
+def ensure_several(photos: Any) -> None:
+    """Refuse one photo where several are asked for: its name would be taken letter by letter.
+
+    Raises:
+        TypeError: It is a path, or the bytes of a file.
+    """
+    if isinstance(photos, (str, os.PathLike, bytes, bytearray, memoryview)):
+        raise TypeError(
+            f"several photos are asked for, not one as {type(photos).__name__}; give [photo], or "
+            "check it by check(photo)"
+        )
 
 
 def ensure_status_of_refusals(name: str, value: Any) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from starlette.datastructures import UploadFile
 
-from plantood.arguments import ensure_seconds
+from plantood.arguments import ensure_seconds, ensure_several
 from plantood.compose.doors import Door, open_door
 from plantood.errors import PhotoFileError, SettingsError, UnreadablePhoto
 from plantood.judging import prometheus
@@ -137,7 +137,11 @@ class ComposedGate:
         """Judge several photos at once; the verdicts come in their order. As :meth:`check`.
 
         A path at which no photo can be read is a verdict here, so that the others have theirs.
+
+        Raises:
+            TypeError: ``photos`` is one photo, or a path.
         """
+        ensure_several(photos)
         judged = await asyncio.gather(*(self.examine(photo, language) for photo in photos))
         return [one.verdict for one in judged]
 

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from plantood.arguments import ensure_count
+from plantood.arguments import ensure_count, ensure_several
 from plantood.bento.gate_reference import gate_of
 from plantood.bento.packing import ensure_packed
 from plantood.defaults import DEFAULT_GATE
@@ -160,6 +160,9 @@ class Gate:
         See :meth:`iter_check`, which does the same without waiting for the last photo. A path at
         which no photo can be read is `unreadable` here and there, so that the others have their
         verdicts; the reason's ``detail`` names it.
+
+        Raises:
+            TypeError: ``photos`` is one photo, or a path.
         """
         return list(self.iter_check(photos, language, batch_size))
 
@@ -179,6 +182,9 @@ class Gate:
             photos: Each as :meth:`check` takes it.
             language: As in :meth:`check`.
             batch_size: Photos in one forward pass.
+
+        Raises:
+            TypeError: ``photos`` is one photo, or a path.
         """
         for verdict, _ in self._iterate(photos, language, batch_size, k=0):
             yield verdict
@@ -253,6 +259,7 @@ class Gate:
     ) -> Iterator[tuple[Verdict, tuple[Neighbour, ...] | None]]:
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+        ensure_several(photos)
         language = self._language(language)
         photos = iter(photos)
         decoding: deque[Future[Prepared]] = deque()

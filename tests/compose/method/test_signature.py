@@ -26,6 +26,7 @@ from plantood.photo.images import Limits, LoadedImage, load_image
 from tests.conftest import SAMPLES
 
 PLANT, SOIL = SAMPLES / "maize_leaf.jpg", SAMPLES / "bare_soil.jpg"
+GATE = Gate(open_gate(starter_dir()))
 
 
 class Takes:
@@ -197,7 +198,12 @@ class Detector:
         return [Diagnosis(disease=verdict.verdict) for verdict in verdicts]
 
 
-GATE = Gate(open_gate(starter_dir()))
+@pytest.mark.parametrize("photo", [PLANT, str(PLANT), PLANT.read_bytes(), bytearray(b"photo")])
+def test_one_photo_is_not_several(photo: Any) -> None:
+    with pytest.raises(TypeError, match=r"several photos are asked for.*give \[photo\]"):
+        GATE.check_many(photo)
+    with pytest.raises(TypeError, match=r"several photos are asked for.*give \[photo\]"):
+        asyncio.run(ComposedGate(GATE).check_many(photo))
 
 
 def test_a_gated_method_can_be_called_without_a_server() -> None:
