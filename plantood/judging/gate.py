@@ -14,6 +14,7 @@ elsewhere, as the service has, does without this module.
 from __future__ import annotations
 
 import itertools
+import os
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -36,7 +37,7 @@ from plantood.judging.prepare import Prepared, finish, ms_since, prepare_photo
 from plantood.judging.rules import Rules, decoders
 from plantood.model.entry import GateModel
 from plantood.model.parts.neighbours import NEAREST, Neighbour, Neighbours
-from plantood.photo.decoding import Work
+from plantood.photo.decoding import Decoders, Work
 from plantood.photo.images import Admit, Limits, Photo, load_image, to_model_input
 from plantood.settings import Settings
 from plantood.verdict import Verdict
@@ -45,7 +46,8 @@ from plantood.verdict import Verdict
 class Gate:
     """A gate model, ready to judge.
 
-    May be shared between threads; a process that is forked from its own loads one for itself.
+    May be shared between threads. A process that is forked from its own may go on with it, if no
+    photo was being judged at that moment; to be sure, load one there.
     """
 
     def __init__(
@@ -71,7 +73,8 @@ class Gate:
         )
         self.scorer = model.scorer(settings.scorer_threads if threads is None else threads)
         self._model = model
-        self._decoders = decoders(settings, self.rules.limits)
+        self._settings = settings
+        self._start_decoders()
 
     @classmethod
     def load(
@@ -119,6 +122,16 @@ class Gate:
             messages=messages,
             language=language,
         )
+
+    def _start_decoders(self) -> None:
+        self._own_decoders = decoders(self._settings, self.rules.limits)
+        self._process = os.getpid()
+
+    @property
+    def _decoders(self) -> Decoders:
+        if self._process != os.getpid():  # a fork takes no threads along
+            self._start_decoders()
+        return self._own_decoders
 
     @property
     def tag(self) -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import multiprocessing
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -246,6 +247,20 @@ def test_what_cannot_be_likened(mindful: Gate) -> None:
         mindful.nearest(MAIZE, k=0)
     with pytest.raises(TypeError):
         mindful.nearest(7)
+
+
+def test_a_forked_process_goes_on_with_the_gate(gate: Gate) -> None:
+    """The threads that decode are not in it."""
+    expected = gate.check(MAIZE).plant_probability
+    fork = multiprocessing.get_context("fork")
+    answers = fork.SimpleQueue()
+    child = fork.Process(target=lambda: answers.put(gate.check(MAIZE).plant_probability))
+    child.start()
+    child.join(60)
+    child.kill()
+    assert child.exitcode == 0
+    assert answers.get() == pytest.approx(expected)
+    assert gate.check(MAIZE).accepted
 
 
 def test_load_from_the_store() -> None:
