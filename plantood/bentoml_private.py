@@ -181,7 +181,7 @@ PRIVATE = {
     ),
     "APIMethod": Piece(
         "_bentoml_sdk.method",
-        ("func", "name", "route"),
+        ("func", "name", "route", "batchable", "input_spec", "output_spec"),
         "To refuse @gated above @bentoml.api, and to find what is gated; nothing public names it.",
     ),
     "IODescriptor": Piece(

@@ -17,7 +17,7 @@ from plantood.bento.ending import SENTENCES, answer_for_workers, end_the_server
 from plantood.bento.errors import SetupError
 from plantood.bento.gate_reference import GateReference, gate_of
 from plantood.bento.packing import served_gate
-from plantood.bentoml_private import is_startup_hook, look_at_services, service_of
+from plantood.bentoml_private import APIMethod, is_startup_hook, look_at_services, service_of
 from plantood.compose.doors import way_to
 from plantood.compose.front import Front
 from plantood.compose.gate import ComposedGate
@@ -151,12 +151,16 @@ def _look_at(service: bentoml.Service[Any]) -> None:
     """Refuse gates that cannot be; those that can be are opened when the service starts.
 
     Raises:
-        SetupError: There is no gate in front of a method, or it is of another type,
-            and nothing in the class could change that before a photo comes.
+        SetupError: ``@bentoml.api`` says of a method what `@gated` cannot do; or there is no gate
+            in front of it, or one of another type, and nothing in the class could change that
+            before a photo comes.
     """
     fronts = fronts_of(service)
     if not fronts:
         return
+    for api in service.apis.values():
+        if api.route in fronts:
+            _ensure_as_decorated(service.inner, api, fronts[api.route])
     if not _makes_attributes(service.inner):
         for front in fronts.values():
             _ensure_gate(service.inner, front)
@@ -170,6 +174,24 @@ async def _open_gates(service: Any) -> None:
     except SENTENCES as error:
         end_the_server(error)
         raise
+
+
+def _ensure_as_decorated(owner: type, api: APIMethod[..., Any], front: Front) -> None:
+    name, seen = f"{owner.__name__}.{api.name}", inspect.signature(api.func)
+    for option, given, own in (
+        ("input_spec", api.input_spec, seen.parameters["request"].annotation),
+        ("output_spec", api.output_spec, seen.return_annotation),
+    ):
+        if given is not own:
+            raise SetupError(
+                f"@bentoml.api({option}=...) on {name} leaves no place for photos and verdicts; "
+                "leave it out, and annotate the method below @gated."
+            )
+    if api.batchable and not (front.signature.many and len(front.signature.fields) == 1):
+        raise SetupError(
+            f"@bentoml.api(batchable=True) on {name} needs a method that takes a list of photos, "
+            "and nothing else of the request; let it take list[...], or leave batchable out."
+        )
 
 
 def _makes_attributes(owner: type) -> bool:

@@ -10,7 +10,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from plantood.bentoml_private import object_of
+from plantood.bento.errors import SetupError
+from plantood.bentoml_private import APIMethod, object_of
 from plantood.compose.front import Front
 from plantood.compose.gate import ComposedGate
 from plantood.compose.gates import ServiceGates, fronts_of
@@ -70,6 +71,20 @@ class GatedService(EdgeService):
     """
 
     application = GatedApp
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Refuse a user's service that inherits from this class.
+
+        Raises:
+            SetupError: The class has an API.
+        """
+        super().__init_subclass__(**options)
+        if any(isinstance(member, APIMethod) for member in vars(cls).values()):
+            raise SetupError(
+                f"{cls.__name__} inherits from GatedService; write "
+                f"@bentoml.service(service_class=GatedService) above class {cls.__name__}, which "
+                "inherits from nothing."
+            )
 
 
 def _has_several(front: Front) -> bool:

@@ -52,6 +52,18 @@ MISTAKES = {
         + METHOD,
         "no gate model our-gate:latest",
     ),
+    "batches of one photo": (
+        HEAD
+        + "    gate = bentoml.depends(PlantScorer)\n"
+        + METHOD.replace("api", "api(batchable=True)"),
+        "on Detector.diagnose needs a method that takes a list of photos",
+    ),
+    "an heir": (
+        HEAD.replace("Detector:", "Detector(GatedService):")
+        + "    gate = bentoml.depends(PlantScorer)\n"
+        + METHOD,
+        "Detector inherits from GatedService; write @bentoml.service(service_class=",
+    ),
     "verdicts beside one photo": (
         HEAD
         + "    gate = bentoml.depends(PlantScorer)\n"
@@ -84,7 +96,10 @@ def test_it_ends_the_start(mistake: str, kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", [GATED, PLAIN])
-@pytest.mark.parametrize("mistake", ["no gate", "another name", "an address", "not depends"])
+@pytest.mark.parametrize(
+    "mistake",
+    ["no gate", "another name", "an address", "not depends", "batches of one photo", "an heir"],
+)
 def test_it_ends_the_build(mistake: str, kind: str, tmp_path: Path) -> None:
     source, sentence = MISTAKES[mistake]
     (tmp_path / "service.py").write_text(source.replace(GATED, kind))

@@ -15,7 +15,8 @@ from PIL.Image import Image
 from pydantic import BaseModel, Field
 
 from plantood import Gate
-from plantood.compose import ComposedGate, RemoteGate, Verdict, gated
+from plantood.bento.errors import SetupError
+from plantood.compose import ComposedGate, GatedService, RemoteGate, Verdict, gated
 from plantood.compose.method.signature import read_signature
 from plantood.errors import PhotoNotFound, SettingsError, UnreadablePhoto
 from plantood.judging.failures import GateUnavailable
@@ -173,6 +174,53 @@ def test_the_wrong_order_says_how_to_write_it() -> None:
         gated(Path())
     with pytest.raises(SettingsError, match="accept or retake or raise"):
         gated(on_gate_error="refuse")(Detector.one)
+
+
+def _service(**options: Any) -> Any:
+    """A service whose gated method has these options of BentoML's."""
+
+    class Mistaken:
+        gate = GATE
+
+        @bentoml.api(**options)
+        @gated
+        def one(self, photo: Path) -> dict: ...
+
+    return bentoml.service(Mistaken)
+
+
+@pytest.mark.parametrize("option", ["input_spec", "output_spec"])
+def test_what_a_method_takes_and_returns_is_said_below_the_decorator(option: str) -> None:
+    with pytest.raises(
+        SetupError, match=rf"api\({option}=\.\.\.\) on Mistaken\.one .*; leave it out"
+    ):
+        _service(**{option: Report})
+
+
+def test_only_a_method_of_a_list_is_batchable() -> None:
+    with pytest.raises(SetupError, match=r"on Mistaken\.one needs a method that takes a list"):
+        _service(batchable=True)
+
+    class Beside:
+        gate = GATE
+
+        @bentoml.api(batchable=True)
+        @gated
+        def several(self, photos: list[Path], crop: str = "maize") -> list[dict]: ...
+
+    with pytest.raises(SetupError, match="and nothing else of the request"):
+        bentoml.service(Beside)
+
+
+def test_a_service_that_inherits_is_told_how_to_write_it() -> None:
+    with pytest.raises(SetupError, match=r"write @bentoml\.service\(service_class=GatedService\)"):
+
+        class Heir(GatedService):
+            gate = GATE
+
+            @bentoml.api
+            @gated
+            def one(self, photo: Path) -> dict: ...
 
 
 class Diagnosis(BaseModel):
