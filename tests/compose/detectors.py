@@ -188,7 +188,7 @@ class Detector:
     @bentoml.api
     @gated(photo="image")
     def with_a_mask(self, image: LoadedImage, mask: Path, threshold: float = 0.5) -> Seen:
-        return Seen(form=f"{mask.read_bytes()!r} {threshold}")
+        return Seen(form=f"{mask.read_bytes()!r} {threshold} {mask.suffix}".strip())
 
     @bentoml.api
     @gated

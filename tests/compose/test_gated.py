@@ -214,6 +214,10 @@ def test_another_file_beside_the_photo(http: httpx.Client, photos: Photos) -> No
     assert answer.json()["form"] == "b'a mask' 0.25"
     missing = http.post("/with_a_mask", files={"image": photos["maize_leaf"]})
     assert missing.status_code == 400
+    for name in ("m" * 300 + ".png", "\u00e9" * 200 + ".png"):
+        files["mask"] = (name, b"a mask")
+        answer = http.post("/with_a_mask", files=files, data={"threshold": "0.25"})
+        assert answer.json()["form"] == "b'a mask' 0.25 .png", answer.text
 
 
 def test_several_photos_of_one_call_must_all_be_accepted(

@@ -6,7 +6,7 @@ import functools
 import inspect
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 import bentoml
 from pydantic import Field, ValidationError, create_model
@@ -25,6 +25,9 @@ from plantood.settings import Settings
 
 _MAX_NAME, _MAX_MESSAGE = 80, 200
 """Characters in a sentence of what pydantic says; either may quote what was sent."""
+
+_MAX_FILE_NAME = 50
+"""Characters of at most four bytes: a file system's names have 255."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +80,7 @@ class GatedInput(
             values, language = await cls.read(request, settings.max_photos)
             for name in others & values.keys():
                 _ensure_files(name, values[name])
+                _shorten_names(values[name])
         except RequestRefused as refused:
             refused.rest = request.receive
             raise
@@ -122,13 +126,26 @@ def _ensure_files(name: str, value: Any) -> None:
             )
 
 
+def _shorten_names(value: Any) -> None:
+    """Keep the end of each file's name: BentoML makes it the end of a temporary file's name."""
+    for file in value if isinstance(value, list) else [value]:
+        file.filename = (file.filename or "")[-_MAX_FILE_NAME:]
+
+
+def _in_place_of(annotation: Any, photo: Any) -> Any:
+    """What comes as a photo, with the `Field` that the method gives to it."""
+    if get_origin(annotation) is not Annotated:
+        return photo
+    return Annotated[(photo, *get_args(annotation)[1:])]
+
+
 def input_of(signature: Signature) -> type[GatedInput]:
     """The descriptor of a gated method's request."""
     fields: dict[str, Any] = {}
     photo = list[PhotoFile] if signature.many else PhotoFile
     for name, (annotation, default) in signature.fields.items():
         fields[name] = (
-            photo if name in signature.photos else annotation,
+            _in_place_of(annotation, photo) if name in signature.photos else annotation,
             Field() if default is inspect.Parameter.empty else default,
         )
     model: type[GatedInput] = create_model(

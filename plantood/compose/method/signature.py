@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import bentoml
 from PIL import Image
@@ -127,6 +127,10 @@ def read_signature(func: Callable[..., Any], photo: str | Sequence[str] | None =
     chosen = _chosen(name, photo, kinds, annotated)
     forms = {parameter: kinds[parameter][0] for parameter in chosen}
     many = kinds[chosen[0]][1]
+    for parameter in parameters:
+        if parameter.name in chosen:
+            hint = annotated[parameter.name]
+            _ensure_nothing_asked(name, parameter.name, hint, parameter.default, many)
     verdict = _verdict(name, annotated, many or len(chosen) > 1)
     context = next(
         (
@@ -199,11 +203,8 @@ def _chosen(
 def _hidden(hints: dict[str, Any]) -> str:
     """Where a photo is that cannot be judged there; empty if there is none."""
     for parameter, hint in hints.items():
-        if any(_photo_kind(option) for option in get_args(hint) if option is not type(None)):
-            return (
-                f"{parameter} may be missing, and a photo that is missing cannot be judged; "
-                "annotate it without None."
-            )
+        if why := _why_unseen(hint):
+            return f"{parameter} {why}."
         if inspect.isclass(hint) and issubclass(hint, BaseModel):
             inside = [n for n, f in hint.model_fields.items() if _photo_kind(f.annotation)]
             if inside:
@@ -212,6 +213,49 @@ def _hidden(hints: dict[str, Any]) -> str:
                     "parameter of its own."
                 )
     return ""
+
+
+def _why_unseen(annotation: Any) -> str:
+    """What keeps a photo within an annotation from being judged; empty if there is none."""
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    kind, options = get_origin(annotation), get_args(annotation)
+    within = [why for option in options if (why := _why_unseen(option))]
+    if not within and not any(_photo_kind(option) for option in options):
+        return ""
+    if kind in (Union, types.UnionType):
+        if type(None) in options:
+            return (
+                "may be missing, and a photo that is missing cannot be judged; annotate it "
+                "without None"
+            )
+        return "may be of several types, of which a photo has one; choose one of them"
+    if kind in (list, Sequence) and within:
+        return within[0]
+    return "holds photos in another way than a list; use list[...]"
+
+
+def _ensure_nothing_asked(name: str, parameter: str, hint: Any, default: Any, many: bool) -> None:
+    """Refuse what BentoML would ask of a photo, and @gated does not: it reads photos by itself.
+
+    Raises:
+        TypeError: There is a validator.
+    """
+    beside = [default] if isinstance(default, FieldInfo) else []
+    if get_origin(hint) is Annotated:
+        hint, *more = get_args(hint)
+        beside += more
+    if many:  # a `Field` may bound how many there are
+        beside = [one for one in beside if not isinstance(one, FieldInfo)]
+        item = get_args(hint)[0]
+        beside += get_args(item)[1:] if get_origin(item) is Annotated else []
+    parts = [one.metadata if isinstance(one, FieldInfo) else [one] for one in beside]
+    asked = [one for part in parts for one in part if not isinstance(one, str)]
+    if asked:
+        raise TypeError(
+            f"@gated on {name} reads {parameter} by itself, and does not ask {asked[0]!r} of it; "
+            "leave that out, and ask it in the method."
+        )
 
 
 def _verdict(name: str, hints: dict[str, Any], several: bool) -> str | None:

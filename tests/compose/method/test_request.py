@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from starlette.datastructures import UploadFile
 
 from plantood.compose.method.request import GatedInput, Sent, input_of
@@ -24,6 +24,7 @@ MISTAKES = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 class Takes:
     def one(self, image: bytes, crop: str = "", leaves: int = 1) -> str: ...
     def many(self, images: list[bytes], note: str = "") -> list[str]: ...
+    def few(self, images: Annotated[list[bytes], Field(max_length=2)]) -> list[str]: ...
     def two(self, image: bytes, images: Path) -> str: ...
     def beside_a_file(self, image: bytes, x: Path | None = None) -> str: ...
 
@@ -31,6 +32,21 @@ class Takes:
 def _input(method: str) -> type[GatedInput]:
     photos = {"two": ["image", "images"], "beside_a_file": "image"}
     return input_of(read_signature(getattr(Takes, method), photos.get(method)))
+
+
+def _form(*files: tuple[str, str, bytes]) -> Any:
+    """A request with files: each a field, a name and bytes."""
+    head = b'--b\r\nContent-Disposition: form-data; name="%b"; filename="%b"\r\n\r\n%b\r\n'
+    parts = [head % (field.encode(), name.encode(), data) for field, name, data in files]
+    return request(b"".join(parts) + b"--b--\r\n", b"multipart/form-data; boundary=b", [])
+
+
+def test_a_bound_on_the_number_of_photos_holds() -> None:
+    photo = ("images", "a.jpg", b"\xff\xd8")
+    assert all(isinstance(one, Sent) for one in _photos(_input("few"), _form(photo, photo)))
+    (refused,) = _photos(_input("few"), _form(photo, photo, photo))
+    assert refused.error_code == HTTPStatus.BAD_REQUEST
+    assert "`images` is not as it should be: List should have at most 2" in str(refused)
 
 
 CUTS = st.lists(st.integers(0, 2000), max_size=4)
