@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import Annotated, Any, get_args, get_origin
 
 import bentoml
+from PIL import UnidentifiedImageError
 from pydantic import Field, ValidationError, create_model
 from starlette.datastructures import UploadFile
 from starlette.requests import ClientDisconnect, Request
@@ -64,6 +65,9 @@ class GatedInput(
             return cls._refused(RequestRefused("The upload broke off.", HTTPStatus.BAD_REQUEST))
         except ValidationError as error:
             return cls._refused(RequestRefused(_what_is_wrong(error), HTTPStatus.BAD_REQUEST))
+        except UnidentifiedImageError:
+            beside = "A picture beside the photo cannot be read."
+            return cls._refused(RequestRefused(beside, HTTPStatus.BAD_REQUEST))
 
     @classmethod
     async def _read_bounded(cls, request: Request, settings: Settings) -> dict[str, Any]:

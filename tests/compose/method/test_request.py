@@ -7,6 +7,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any
 
+import PIL.Image
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,13 +25,14 @@ MISTAKES = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 class Takes:
     def one(self, image: bytes, crop: str = "", leaves: int = 1) -> str: ...
     def many(self, images: list[bytes], note: str = "") -> list[str]: ...
+    def beside_a_picture(self, image: bytes, mask: PIL.Image.Image) -> str: ...
     def few(self, images: Annotated[list[bytes], Field(max_length=2)]) -> list[str]: ...
     def two(self, image: bytes, images: Path) -> str: ...
     def beside_a_file(self, image: bytes, x: Path | None = None) -> str: ...
 
 
 def _input(method: str) -> type[GatedInput]:
-    photos = {"two": ["image", "images"], "beside_a_file": "image"}
+    photos = {"two": ["image", "images"], "beside_a_file": "image", "beside_a_picture": "image"}
     return input_of(read_signature(getattr(Takes, method), photos.get(method)))
 
 
@@ -47,6 +49,14 @@ def test_a_bound_on_the_number_of_photos_holds() -> None:
     (refused,) = _photos(_input("few"), _form(photo, photo, photo))
     assert refused.error_code == HTTPStatus.BAD_REQUEST
     assert "`images` is not as it should be: List should have at most 2" in str(refused)
+
+
+def test_a_picture_beside_the_photo_that_is_none_is_refused_in_a_sentence() -> None:
+    with pytest.warns(UserWarning, match="lets any mask through"):
+        input_ = _input("beside_a_picture")
+    form = _form(("image", "a.jpg", b"\xff\xd8"), ("mask", "mask.png", b"no picture"))
+    refused, *_ = _photos(input_, form)
+    assert (refused.error_code, "beside the photo" in str(refused)) == (400, True)
 
 
 CUTS = st.lists(st.integers(0, 2000), max_size=4)
