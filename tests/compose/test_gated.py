@@ -342,7 +342,7 @@ def test_a_mistake_among_merged_requests_is_its_senders_alone(
             assert kinds == {"plant": ["form"], "both": ["not_a_plant", "form"]}[name]
         else:
             assert answer.status_code == 400, answer.text
-            missing = "`images` is missing" if name == "another field" else "base64"
+            missing = "`images` is missing" if name == "another field" else "a data URL"
             assert missing in answer.json()["error"], answer.text
     assert (
         max(answer.json()[0].get("together", 1) for name, answer in answers if name == "plant") > 1
