@@ -25,6 +25,8 @@ def tag_of(text: str | bentoml.Tag) -> bentoml.Tag:
             the text was meant to be.
     """
     try:
+        if str(text) != str(text).lower():  # BentoML would look for another name, and log that
+            raise ValueError
         tag = bentoml.Tag.from_taglike(text)
         return bentoml.Tag(tag.name, tag.version or LATEST)
     except (BentoMLException, ValueError) as error:

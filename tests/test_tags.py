@@ -13,6 +13,7 @@ from plantood.settings import Settings
 from plantood.tags import tag_of
 
 NO_TAGS = ["", "bad tag!", "./my.bentomodel", "/models/gate", "gate:", ":v1", "a:b:c", "x" * 64]
+NO_TAGS += ["Plantood-gate:latest", "plantood-gate:V1"]
 
 
 @pytest.mark.parametrize("text", NO_TAGS)

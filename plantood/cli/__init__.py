@@ -25,7 +25,7 @@ INTERRUPTED = "Interrupted. Run the same command again: it goes on from what is 
 EXTRA = (
     *("tensorflow", "keras", "h5py", "onnx", "tf2onnx"),
     *("jinja2", "markupsafe", "matplotlib"),
-    *("scipy", "sklearn", "threadpoolctl"),
+    *("scipy", "sklearn"),
 )
 """What is imported of the extra `training`."""
 

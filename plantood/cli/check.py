@@ -55,7 +55,7 @@ class Check(click.Command):
 
 @click.command(cls=Check)
 @click.argument("photos", nargs=-1, metavar="[PHOTO]...", type=click.Path(allow_dash=True))
-@click.option("--gate", help="Tag in the model store. Default: PLANTOOD_GATE, or the newest.")
+@click.option("--gate", help="Tag in the model store. Default: PLANTOOD_GATE, or the latest.")
 @click.option(
     "--language",
     help=f"Of the messages: en, fr, sw. Default: PLANTOOD_LANGUAGE, or {DEFAULT_LANGUAGE}.",

@@ -13,15 +13,23 @@ from plantood.cli.output import rounded
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="A JSON array instead of a table.")
 def models(as_json: bool) -> None:
-    """List the gates in the Bento model store, newest first, with their figures."""
+    """List the gates in the Bento model store, newest first, with their figures.
+
+    A name alone, or with :latest, means the gate that is marked so: the newest of this name, and
+    the starter only if there is no other.
+    """
     from dataclasses import asdict
 
-    from plantood.model.store import damage, list_gates
+    from plantood.model.store import damage, list_gates, newest_gate
 
     gates = list_gates()
     damaged = {gate.tag: damage(gate.tag) for gate in gates}
+    latest = {newest_gate(gate.tag.partition(":")[0]) for gate in gates}
     if as_json:
-        listed = [asdict(gate) | {"damage": damaged[gate.tag]} for gate in gates]
+        listed = [
+            asdict(gate) | {"latest": gate.tag in latest, "damage": damaged[gate.tag]}
+            for gate in gates
+        ]
         click.echo(json.dumps(rounded(listed), default=str, indent=2))
         return
     if not gates:
@@ -41,6 +49,8 @@ def models(as_json: bool) -> None:
     for gate in gates:
         parts = gate.backbone, gate.head, gate.quantization, "adapted" if gate.adapted else None
         made_of = ", ".join(filter(None, parts))
+        if gate.tag in latest:
+            made_of = f"latest: {made_of}"
         table.add_row(
             Text(gate.tag).append(f"\n{made_of}", "dim"),
             Text(_figure(gate.metrics, "accuracy")).append(f"\n{_interval(gate.metrics)}", "dim"),

@@ -26,6 +26,8 @@ SHA256_VARIABLE = variable("gate_sha256")
 """Environment variable with the SHA-256 of the ``gate.json`` that may judge; empty: any may."""
 KIND = {"kind": GATE_NAME}
 """Label of an entry that is a gate model."""
+NAMED = 5
+"""Gates that a sentence names, the newest, of those that there are."""
 RECORD = "model.yaml"
 """BentoML's record of an entry."""
 
@@ -141,7 +143,9 @@ def not_stored(tag: str | bentoml.Tag) -> str:
 
 
 def _known() -> str:
-    return ", ".join(gate.tag for gate in list_gates()) or "none"
+    tags = [gate.tag for gate in list_gates()]
+    more = f" and {len(tags) - NAMED} more" if len(tags) > NAMED else ""
+    return (", ".join(tags[:NAMED]) or "none") + more
 
 
 def damage(tag: str | bentoml.Tag) -> str | None:

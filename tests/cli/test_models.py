@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 from plantood.model.store import list_gates
@@ -25,6 +29,25 @@ def test_models_lists_what_the_store_holds() -> None:
     assert f"{stored.metrics['f1']:.3f}" in table
     low, high = wilson(930, 944)  # counts of the starter on its test split, in its metrics.json
     assert f"({low:.3f} to {high:.3f})" in table
+
+
+def test_models_says_which_gate_is_the_latest(tmp_path: Path) -> None:
+    """The starter is not, though it came last."""
+    home = {"BENTOML_HOME": str(tmp_path)}
+
+    def marked() -> dict[str, bool]:
+        listed = json.loads(plantood("models", "--json", **home).stdout)
+        return {gate["tag"]: gate["latest"] for gate in listed}
+
+    plantood("check", MAIZE, **home)
+    assert marked() == {"plantood-gate:starter": True}
+    save = "from plantood.model.saving import save_gate; from plantood.model.starter import *;"
+    save += "save_gate(starter_dir(), name='plantood-gate', version='own')"
+    subprocess.run([sys.executable, "-c", save], env=os.environ | home, check=True)
+    shutil.rmtree(tmp_path / "models" / "plantood-gate" / "starter")
+    plantood("check", MAIZE, "--gate", "plantood-gate:starter", **home)
+    assert marked() == {"plantood-gate:starter": False, "plantood-gate:own": True}
+    assert plantood("models", **home).stdout.count("latest: ") == 1
 
 
 def test_models_of_an_empty_store(tmp_path: Path) -> None:

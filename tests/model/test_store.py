@@ -8,11 +8,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import bentoml
 import pytest
 
 from plantood.errors import GateModelCorrupt, GateModelError, GateModelNotFound, SettingsError
+from plantood.model import store
 from plantood.model.entry import HEAD, KERAS, MANIFEST, sha256
 from plantood.model.saving import finish_save, save_gate
 from plantood.model.starter import starter_dir
@@ -49,6 +51,17 @@ def _bentoml(*arguments: str | Path, home: Path | None = None) -> str:
 def test_the_version_says_what_it_is(tag: bentoml.Tag) -> None:
     manifest = load_gate(tag).manifest
     assert tag.version.startswith(f"{manifest.backbone}-{manifest.head}-")
+
+
+def test_of_many_gates_the_newest_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for count, said in (
+        (0, "none"),
+        (5, "g:0, g:1, g:2, g:3, g:4"),
+        (12, "g:0, g:1, g:2, g:3, g:4 and 7 more"),
+    ):
+        gates = [SimpleNamespace(tag=f"g:{number}") for number in range(count)]
+        monkeypatch.setattr(store, "list_gates", lambda name=None, gates=gates: gates)
+        assert f"(gates there: {said})" in store.not_stored("g:x")
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in starter_dir().iterdir()))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import bentoml
+from threadpoolctl import threadpool_limits
 
 from plantood.model.entry import MANIFEST, GateModel, sha256
 from plantood.model.saving import finish_save, save_gate
@@ -57,9 +58,11 @@ def adapt(options: AdaptOptions) -> Adapted:
     keras = parent.keras_path
     given = read_photos(parent, options.photos, options.cache)
     start = parent.correction() or none(len(memory.mean))
-    penalty = choose_penalty(memory, given.scored, start)
-    correction = fit_correction(memory, given.scored, start, penalty=penalty)
-    left_out = leave_each_out(memory, given.scored, start, penalty=penalty, begin=correction)
+    # Hundreds of fits, each too short for threads to meet: on busy cores they cost many times that.
+    with threadpool_limits(1, user_api="blas"):
+        penalty = choose_penalty(memory, given.scored, start)
+        correction = fit_correction(memory, given.scored, start, penalty=penalty)
+        left_out = leave_each_out(memory, given.scored, start, penalty=penalty, begin=correction)
     terms = Terms.of(parent, memory, options.costs)
     judged = judge_child(
         memory,

@@ -23,7 +23,10 @@ class SampleSize(click.ParamType):  # type: ignore[type-arg]  # no generic befor
         """None stands for all."""
         if value == "all":
             return None
-        return click.IntRange(1).convert(value, param, ctx)
+        try:
+            return click.IntRange(1).convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{value!r} is neither a number of photos, from 1, nor all.", param, ctx)
 
 
 @click.command()
@@ -31,7 +34,7 @@ class SampleSize(click.ParamType):  # type: ignore[type-arg]  # no generic befor
 @click.option(
     "--gate",
     metavar="TAG",
-    help="Gate model that scores.  [default: PLANTOOD_GATE, or the newest]",
+    help="Gate model that scores.  [default: PLANTOOD_GATE, or the latest]",
 )
 @click.option("--out", type=FOLDER, required=True, metavar="FOLDER", help="Of the round.")
 @click.option(

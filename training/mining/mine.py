@@ -22,6 +22,7 @@ from plantood.training.mining.engines.local import score_locally
 from plantood.training.mining.select import select_photos
 from plantood.training.mining.sources import is_url
 from plantood.training.mining.worklist import FILE as WORK_LIST
+from plantood.training.photos.walk import is_hidden
 from plantood.training.process.run import differences, hold
 from plantood.training.rounds.layout import DECISIONS, INFO, MINED, SCORES, Round, RoundInfo
 
@@ -77,11 +78,13 @@ def mine_photos(options: MineOptions) -> Round:
         The round, with the funnel in ``info.counts``.
 
     Raises:
-        RoundError: The folder holds a round that was mined otherwise, or is reviewed already.
+        RoundError: The folder holds a round that was mined otherwise, or is reviewed already, or
+            something else than a round.
         SourceError: The photos cannot be listed or fetched.
         GateModelError: The gate cannot be used, or remembers no pictures for ``unlike``.
         SettingsError: Another process mines into the same folder, or ``PLANTOOD_*`` is wrong.
     """
+    _ensure_own(options.out)
     settings = Settings.from_environment()
     gate = find_gate(_tag(options, settings))
     with naming("policy"):
@@ -106,6 +109,22 @@ def mine_photos(options: MineOptions) -> Round:
             )
             round_ = _with_counts(round_, counts | chosen)
     return round_
+
+
+def _ensure_own(out: Path) -> None:
+    """Make sure that a round is not put among what else somebody has.
+
+    Raises:
+        RoundError: There are files in the folder, and it is no round.
+    """
+    if not out.is_dir() or (out / INFO).exists():
+        return
+    # hidden is what an attempt leaves that was killed before it began
+    if found := next((entry for entry in out.iterdir() if not is_hidden(entry.name)), None):
+        raise RoundError(
+            f"{out} is not empty and no round: it has {spelled(found.name)} and no {INFO}; give a "
+            "new folder with --out."
+        )
 
 
 def _tag(options: MineOptions, settings: Settings) -> str:

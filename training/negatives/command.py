@@ -77,4 +77,9 @@ def negatives(  # noqa: PLR0917 click passes options by name
         print_results(f"  {count} windows refused: {reason}")
     for reason, count in found.without.most_common():
         print_results(f"  {count} photos without a window: {reason}")
-    print_results("Next:", f"  plantood finetune TAG ROUND {out}")
+    if found.windows:
+        print_results("Next:", f"  plantood finetune TAG ROUND {out}")
+    else:
+        print_results(
+            "There is nothing to learn from: give other photos, or a smaller --least-side"
+        )

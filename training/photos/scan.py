@@ -10,7 +10,7 @@ from pathlib import Path
 
 from plantood.errors import UnreadablePhoto
 from plantood.photo.images import load_image
-from plantood.training.photos.data import CLASS_NAMES, BadPhoto, LabelledPhoto
+from plantood.training.photos.data import CLASS_NAMES, SPLITS, BadPhoto, LabelledPhoto
 from plantood.training.photos.hashes import LOOK, look_of
 from plantood.training.photos.walk import NOWHERE
 from plantood.training.process.parallel import map_in_order
@@ -19,6 +19,7 @@ from plantood.training.rounds.plain import read_file
 
 INDEX = "scanned.jsonl"
 DISPUTED = "labelled both plant and other"
+SPLIT = "same bytes as another of another split; it is in the first of train, val and test alone"
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,10 @@ def scan_photos(
     """The photos that can be trained on, each once, with its digest and look; and the rest.
 
     Left out, with the reason: files that are missing or unreadable, copies of the same bytes (one
-    stays), and bytes that were labelled both plant and other (none stays). What was read is kept
-    in the folder ``cache`` by path, size and time of change, so that only new files (and bad ones,
-    which may have been repaired) are opened the next time.
+    stays, in the first of the splits that any of them names), and bytes that were labelled both
+    plant and other (none stays). What was read is kept in the folder ``cache`` by path, size and
+    time of change, so that only new files (and bad ones, which may have been repaired) are opened
+    the next time.
     """
     if not photos:
         return [], []
@@ -88,7 +90,8 @@ def _select(
                 disputed.add(result.sha256)
                 bad.append(_bad(photo, f"{DISPUTED}, also as {first.path}", DISPUTED))
             else:
-                bad.append(_bad(photo, f"same bytes as {first.path}", "same bytes as another"))
+                bad.append(_copy(photo, first))
+                good[result.sha256] = replace(first, split=_first_split(first, photo))
         else:
             good[result.sha256] = replace(
                 photo, sha256=result.sha256, look=bytes.fromhex(result.look)
@@ -96,6 +99,25 @@ def _select(
     for digest in sorted(disputed):
         bad.append(_bad(good.pop(digest), DISPUTED))
     return list(good.values()), bad
+
+
+def _copy(photo: LabelledPhoto, first: LabelledPhoto) -> BadPhoto:
+    """Why a photo is left out whose bytes are there already."""
+    reason = f"same bytes as {first.path}"
+    if not (first.split and photo.split) or first.split == photo.split:
+        return _bad(photo, reason, "same bytes as another")
+    stays = _first_split(first, photo)
+    return _bad(
+        photo,
+        f"{reason}, in {photo.split} here and in {first.split} there: it is in {stays}",
+        SPLIT,
+    )
+
+
+def _first_split(one: LabelledPhoto, other: LabelledPhoto) -> str | None:
+    """Of two that are the same: what is learned from judges nothing."""
+    named = (one.split, other.split)
+    return next((name for name in dict.fromkeys(SPLITS.values()) if name in named), None)
 
 
 def _bad(photo: LabelledPhoto, reason: str, kind: str = "") -> BadPhoto:

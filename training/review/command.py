@@ -62,8 +62,7 @@ def review(  # noqa: PLR0917 (click calls it by name)
     from plantood.training.rounds.layout import LABELS, Round
 
     def announce(log: DecisionLog, urls: list[str]) -> None:
-        labelled = log.summary()["labelled"]
-        click.echo(f"{len(log.photos)} photos to review, {labelled} of them with a label.")
+        click.echo(f"{len(log.photos)} photos to review: {counted(log)}")
         for url in urls:
             click.echo(url)
         click.echo("Every decision is saved at once. Stop the server with Ctrl-C.")
@@ -83,8 +82,11 @@ def review(  # noqa: PLR0917 (click calls it by name)
         open_browser=not no_browser,
         announce=announce,
     )
+    click.echo(f"{round_.path / LABELS}: {counted(log)}")
+
+
+def counted(log: DecisionLog) -> str:
+    """What the reviewers together say of the photos, and of how many they say nothing yet."""
     said = log.summary()
     left = len(log.photos) - said["plant"] - said["other"]
-    click.echo(
-        f"{round_.path / LABELS}: {said['plant']} plant, {said['other']} other; {left} undecided."
-    )
+    return f"{said['plant']} plant, {said['other']} other; {left} undecided."

@@ -99,7 +99,7 @@ class Round:
         if not file.is_file():
             raise RoundError(
                 f"{path} is no round: it has no {INFO}; make one with "
-                f"`plantood mine SOURCE --gate TAG --out {path}`."
+                f"`plantood mine SOURCE --gate TAG --out {'FOLDER' if path.is_dir() else path}`."
             )
         try:
             info = RoundInfo.model_validate_json(file.read_bytes())

@@ -85,7 +85,7 @@ def read_mined(file: Path) -> list[MinedPhoto]:
         RoundError: It is damaged; the message names the line.
     """
     with file.open(newline="", encoding="utf-8") as opened:
-        rows = csv.DictReader(opened)
+        rows = csv.DictReader(opened, strict=True)
         try:
             return [_mined_photo(row) for row in rows]
         except (KeyError, ValueError, TypeError, csv.Error) as error:

@@ -74,12 +74,7 @@ def _apply_recipe(context: click.Context, values: dict[str, Any]) -> None:
     Raises:
         SettingsError: an option was typed that plays no part with it, or only with it.
     """
-    typed = {
-        parameter.name: parameter.opts[0]
-        for parameter in context.command.params
-        if parameter.name in values
-        and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
-    }
+    typed = _typed(context, values)
     if values["kind"] is None:
         if alone := [typed[name] for name in ("roles", "made") if name in typed]:
             raise SettingsError(f"{alone[0]} goes with --recipe only; add --recipe {RECIPES[0]}.")
@@ -95,6 +90,28 @@ def _apply_recipe(context: click.Context, values: dict[str, Any]) -> None:
     values["fine_tune_epochs"] = 0
 
 
+def _typed(context: click.Context, values: dict[str, Any]) -> dict[str, str]:
+    """By name, the options that stand on the command line, as they are called there."""
+    return {
+        parameter.name: parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name in values
+        and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
+    }
+
+
+def _ensure_no_idle_confidence(context: click.Context, values: dict[str, Any]) -> None:
+    """Make sure that --confidence is of something.
+
+    Raises:
+        SettingsError: it is of nothing.
+    """
+    if "confidence" in _typed(context, values) and values["max_false_accept"] is None:
+        raise SettingsError(
+            "--confidence goes with --max-false-accept only; add that, or leave it out."
+        )
+
+
 def _fail_early(values: dict[str, Any]) -> None:
     """Tell of wrong choices at once, not after the seconds that TensorFlow takes to import.
 
@@ -106,7 +123,9 @@ def _fail_early(values: dict[str, Any]) -> None:
     from plantood.training.photos.division.units import ensure_units
     from plantood.training.recipe.named import ensure_linear, named_roles
 
-    _apply_recipe(click.get_current_context(), values)
+    context = click.get_current_context()
+    _ensure_no_idle_confidence(context, values)
+    _apply_recipe(context, values)
     if values["kind"] is not None:
         ensure_linear(values["kind"], values["heads"])
     found = ensure_photos(values["data"])

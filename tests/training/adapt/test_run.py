@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from plantood.cli import main
 from plantood.errors import TrainingDataError
@@ -22,6 +23,7 @@ from plantood.model.saving import save_gate
 from plantood.model.store import damage, list_gates, load_gate, store_dir
 from plantood.photo.images import to_model_input
 from plantood.training.adapt.child import memory_of
+from plantood.training.adapt.correction.fit import fit_logistic
 from plantood.training.adapt.photos import read_photos
 from plantood.training.adapt.run import adapt
 from plantood.training.adapt.settings import AdaptOptions
@@ -72,6 +74,28 @@ def test_the_child_knows_what_it_was_shown(options: AdaptOptions) -> None:
     assert new.calibration_error[1] < new.calibration_error[0] / 2
     assert max(known.log_loss) < 0.05
     assert result.latest
+
+
+def test_its_many_fits_have_one_thread_and_a_bar(
+    options: AdaptOptions, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    threads = set()
+
+    def counted(*given: Any, **named: Any) -> np.ndarray:
+        threads.update(one["num_threads"] for one in blas())
+        return fit_logistic(*given, **named)
+
+    def blas() -> list[dict[str, Any]]:
+        return [one for one in threadpool_info() if one["user_api"] == "blas"]
+
+    monkeypatch.setattr("plantood.training.adapt.correction.correct.fit_logistic", counted)
+    with threadpool_limits(2, user_api="blas"):
+        assert max(one["num_threads"] for one in blas()) == 2
+        adapt(options)
+    assert threads == {1}
+    said = capsys.readouterr().err
+    assert "Choosing how far the gate may move" in said
+    assert "Judging each scene by the others" in said
 
 
 def test_the_child_says_what_it_is(options: AdaptOptions) -> None:

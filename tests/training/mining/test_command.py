@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from plantood.cli import main
-from plantood.errors import SourceError
+from plantood.errors import RoundError, SourceError
 from plantood.training.mining.command import funnel
 from plantood.training.mining.mine import mine_photos
 from plantood.training.rounds.layout import Round
@@ -45,6 +45,27 @@ def test_a_failure_of_the_command_is_one_line(tmp_path: Path, gate: str) -> None
     assert ran.returncode == 1
     assert "Traceback" not in ran.stderr
     assert "Error: There is no folder or list of photos at" in ran.stderr
+
+
+def test_a_sample_is_a_number_or_all(tmp_path: Path) -> None:
+    for given in ("x", "0"):
+        ran = CliRunner().invoke(main, ["mine", "photos", "--out", "round", "--sample", given])
+        assert ran.exit_code == 2
+        assert f"'{given}' is neither a number of photos, from 1, nor all" in ran.output
+
+
+def test_a_round_is_not_put_among_the_photos_of_somebody(
+    production: Make, options: Make, tmp_path: Path
+) -> None:
+    source = production(4)
+    for place in (source, source.parent):
+        before = sorted(place.iterdir())
+        with pytest.raises(RoundError, match=rf"{place} is not empty and no round: it has .*--out"):
+            mine_photos(options(source, str(place)))
+        assert sorted(place.iterdir()) == before
+    (tmp_path / "round").mkdir()
+    (tmp_path / "round" / ".lock").touch()  # of an attempt that was killed
+    assert mine_photos(options(source)).is_mined
 
 
 def test_what_the_source_holds_is_told_before_it_is_scored(

@@ -110,6 +110,14 @@ def test_a_photo_with_hardly_a_plant_is_no_photo_of_plants(tmp_path: Path) -> No
     assert {row["label"] for row in csv_rows(out / "origins.csv")} == {"other"}
 
 
+def test_where_nothing_was_cut_nothing_is_to_be_learned(tmp_path: Path) -> None:
+    save(tmp_path / "photos" / "grey.png", np.zeros((300, 300, 3), np.uint8))
+    ran = CliRunner().invoke(main, command(tmp_path / "photos", tmp_path / "soil"))
+    assert ran.exit_code == 0
+    assert "There is nothing to learn from" in ran.stdout
+    assert "finetune" not in ran.stdout
+
+
 def test_what_was_not_cut_is_listed_with_the_reason(cut: tuple[Path, str]) -> None:
     reasons = {Path(row["origin"]).name: row["reason"] for row in csv_rows(cut[0] / "refused.csv")}
     assert "JPEG" in reasons["broken.jpg"]

@@ -76,6 +76,29 @@ def test_bad_files_are_listed_and_skipped(manifest: Callable[..., Path], tmp_pat
     assert len((tmp_path / "bad.csv").read_text().splitlines()) == 7
 
 
+def test_the_same_bytes_in_two_splits_are_learned_from_and_judge_nothing(
+    manifest: Callable[..., Path], tmp_path: Path
+) -> None:
+    rows = [
+        {"path": f"{name}{i}.jpg", "label": name, "split": split}
+        for name in ("plant", "other")
+        for i, split in enumerate(["train", "train", "val", "test", "", "train"])
+    ]
+    file = manifest(rows, columns="path,label,split")
+    shutil.copy(tmp_path / "plant3.jpg", tmp_path / "zz.jpg")
+    with file.open("a") as out:
+        out.write("zz.jpg,plant,train\nplant4.jpg,plant,test\nplant5.jpg,plant,test\n")
+    dataset = load_dataset(file, FEW, tmp_path / "cache")
+    split = {photo.path.name: photo.split for photo in dataset.photos}
+    assert [split[f"plant{number}.jpg"] for number in (3, 4, 5)] == ["train", "test", "train"]
+    reasons = {bad.path.name: (bad.reason, bad.kind) for bad in dataset.bad}
+    for name, here, there in (("zz.jpg", "train", "test"), ("plant5.jpg", "test", "train")):
+        reason, kind = reasons[name]
+        assert reason.endswith(f"in {here} here and in {there} there: it is in train")
+        assert kind.startswith("same bytes as another of another split; it is in the first")
+    assert reasons["plant4.jpg"][1] == "same bytes as another"
+
+
 def test_an_unreadable_folder_is_no_crash(tmp_path: Path) -> None:
     (tmp_path / "folder.jpg").mkdir()
     assert "directory" in scan_module.scan_file(tmp_path / "folder.jpg").error

@@ -120,6 +120,7 @@ def split_of(model: dict[str, Any]) -> dict[str, Any]:
     ("arguments", "said"),
     [
         (("--role", "leaves=scans"), "--role goes with --recipe only"),
+        (("--confidence", "0.9"), "--confidence goes with --max-false-accept only"),
         (("--recipe", "composites"), "nothing to cut out"),
         (("--recipe", "composites", "--role", "plants=field"), "nothing to paste a leaf on"),
         (("--recipe", "composites", "--role", "leaf=scans"), "there is no role 'leaf'"),

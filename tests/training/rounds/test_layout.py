@@ -24,7 +24,7 @@ def test_it_opens_as_it_was_created(round_: Round) -> None:
 
 
 def test_a_folder_that_is_no_round(tmp_path: Path) -> None:
-    with pytest.raises(RoundError, match=r"is no round.*`plantood mine"):
+    with pytest.raises(RoundError, match=r"is no round.*`plantood mine SOURCE .*--out FOLDER`"):
         Round.open(tmp_path)
 
 

@@ -9,7 +9,6 @@ kind keeps its say: its logit is one of the inputs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +19,7 @@ from plantood.model.parts.calibration import sigmoid
 from plantood.model.parts.correction import Correction
 from plantood.model.parts.memory import Memory
 from plantood.training.adapt.correction.fit import Vector, fit_logistic
+from plantood.training.process.progress import track
 
 SHARE = 0.5
 """Of the weight of a class that the new photos of it have in the fit, however many they are: what
@@ -157,20 +157,14 @@ def leave_each_out(
         begin: the correction by all of them, from which the others are found sooner.
     """
     logits = np.empty(len(photos))
-    for rest, left_out in _scenes(photos.scene):
-        part = photos.part(rest)
-        correction = fit_correction(memory, part, start, penalty=penalty, begin=begin)
+    scenes = np.unique(photos.scene)
+    for number in track(scenes, len(scenes), "Judging each scene by the others"):
+        left_out = photos.scene == number
+        rest = photos.part(~left_out)
+        correction = fit_correction(memory, rest, start, penalty=penalty, begin=begin)
         judged = photos.part(left_out)
         logits[left_out] = correction.logit(judged.logit, judged.embedding)
     return logits
-
-
-def _scenes(
-    scene: NDArray[np.int64],
-) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
-    for number in np.unique(scene):
-        mine = scene == number
-        yield ~mine, mine
 
 
 def memory_logits(memory: Memory, correction: Correction) -> Vector:

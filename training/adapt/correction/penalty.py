@@ -11,6 +11,7 @@ from plantood.model.parts.memory import Memory
 from plantood.training.adapt.correction.correct import PENALTY, NewPhotos, fit_correction
 from plantood.training.judging.decision.threshold import FEWEST
 from plantood.training.judging.metrics import cross_entropy
+from plantood.training.process.progress import track
 
 PENALTIES = (PENALTY, 0.1, 0.03)
 """From strong to weak. Weaker ones hardly keep more plants of a new source."""
@@ -38,7 +39,8 @@ def choose_penalty(memory: Memory, photos: NewPhotos, start: Correction) -> floa
         return PENALTIES[0]
     part = parts(photos)
     losses = np.empty((len(PENALTIES), len(photos)))
-    for row, penalty in zip(losses, PENALTIES, strict=True):
+    tried = zip(losses, PENALTIES, strict=True)
+    for row, penalty in track(tried, len(PENALTIES), "Choosing how far the gate may move"):
         whole = fit_correction(memory, photos, start, penalty=penalty)
         for number in range(FOLDS):
             left_out = photos.part(part == number)

@@ -87,7 +87,7 @@ class Guarantee:
         return (
             f"{asked}: from a threshold of {self.threshold:.4f} up{stricter} lets "
             f"{self.false_accepts} of {others} through, so at most {self.upper_bound:.2%} of "
-            "all photos like these, and sends back "
+            "all others like these, and sends back "
             f"{share(self.false_retakes, self.plants)} of the plants. It holds for others of the "
             "same kinds and in the same mixture as these, not for a camera or a place that is not "
             "among them."

@@ -197,12 +197,20 @@ def word_for(decision: Decision) -> str:
     return next(word for word, other in WORDS.items() if other == meaning)
 
 
-def parse_time(text: str | None) -> datetime | None:
-    """A time as a file writes it; None if it is none. Without a zone it is taken for UTC."""
-    try:
-        time = datetime.fromisoformat(text or "")
-    except ValueError:
+def parse_time(text: str | None, where: str) -> datetime | None:
+    """A time as a file writes it, None if it says none. Without a zone it is taken for UTC.
+
+    Raises:
+        LabelFileError: The text is no time; ``where`` it stands.
+    """
+    if not text:
         return None
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise LabelFileError(
+            f"{where}: the time is {_shown(text)}; it must be like 2026-11-24T10:21:10Z, or empty."
+        ) from error
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 

@@ -181,8 +181,8 @@ def _labels(
                 within = ("annotations", annotation_number, "result", result_number)
                 at = (place.task, *within, "value", "choices")
                 raise _no_export(place.file, error, at) from error
-        time = parse_time(annotation.updated_at or annotation.created_at)
         where = f"{_place([place.task])}{place.file}"
+        time = parse_time(annotation.updated_at or annotation.created_at, where)
         for reviewer, words in said.items():
             if words:
                 yield FoundLabel(photo, choices.together(words, where), reviewer, time, where)

@@ -100,6 +100,6 @@ def _read_row(row: Row, where: str, finder: PhotoFinder, choices: Choices) -> Fo
         finder.find(*(spelled(cell(name)) for name in ("sha256", "id", "file", "path", "image"))),
         meaning,
         cell("reviewer"),
-        parse_time(cell("time")),
+        parse_time(cell("time"), where),
         where,
     )

@@ -71,6 +71,7 @@ def test_filled_in_by_a_spreadsheet(log: DecisionLog, tmp_path: Path) -> None:
         ("path,label,kind\n0.jpg,plant,unfit\n", "only an other has a kind"),
         ("path,label\n0.jpg,plant\n", "does not say who labelled; give --reviewer"),
         ("path,label,reviewer\n0.jpg,plant,=cmd\n", "begins with a letter"),
+        ("path,label,reviewer,time\n0.jpg,plant,ann,5.11.26 10:21\n", "Line 2 of .*like 2026-11-"),
         ("path,label\n\xff\n".encode("latin-1"), "is not a CSV file"),
     ],
 )
