@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -31,6 +32,7 @@ from plantood.training.recipe.samples import Sample
 
 BATCH = 32
 CHUNK = 32 * BATCH
+Draw = Callable[[Sample, Cuts], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ def open_bank(
     name: str,
     photos: str | None = None,
     of_length_1: bool = False,
+    draw: Draw = draw_picture,
 ) -> Bank:
     """The bank of these samples and this backbone; what is missing is drawn and embedded.
 
@@ -82,6 +85,7 @@ def open_bank(
         name: beginning of the name of the bank's folder.
         photos: digest of what the photos are and of how they are cut; None if their paths tell.
         of_length_1: divide every embedding by its length.
+        draw: the picture of a sample, at the side that the backbone takes; a function of a module.
 
     Raises:
         UnreadablePhoto: if a photo is none, or is gone.
@@ -103,9 +107,7 @@ def open_bank(
             starts = range(done, len(samples), CHUNK)
             for start in track(starts, len(starts), "Drawing and embedding"):
                 stop = min(start + CHUNK, len(samples))
-                pictures = pool.map(
-                    partial(draw_picture, cuts=cuts), samples[start:stop], chunksize=BATCH
-                )
+                pictures = pool.map(partial(draw, cuts=cuts), samples[start:stop], chunksize=BATCH)
                 pooled = np.stack(list(embed(pictures, extractor.scorer.feature_map)))
                 vectors[start:stop] = unit(pooled) if of_length_1 else pooled
                 vectors.flush()

@@ -19,6 +19,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from plantood.training.common.intervals import share
 from plantood.training.files.paths import spelled
@@ -134,18 +135,36 @@ def reliability_diagram(
                 bins = reliability(
                     scored.labels, scored.probabilities, share_of_others=one.share_of_others
                 )
-                panel.plot(
-                    [filled["predicted"] for filled in bins],
-                    [filled["observed"] for filled in bins],
-                    "o",
-                    color=colours[one.name],
-                    fillstyle=fill,
-                    markersize=4,
-                    label=label,
-                )
+                _bins(panel, bins, label, color=colours[one.name], fillstyle=fill)
         _unit_square(panel)
         panel.legend(loc="upper left")
         return _inline(figure, title)
+
+
+def reliability_picture(
+    title: str,
+    labels: NDArray[np.bool_],
+    probabilities: Mapping[str, NDArray[np.floating]],
+    share_of_others: float,
+) -> bytes:
+    """The reliability diagram as an SVG file: rings for the first of two, dots for the second.
+
+    Args:
+        title: above it.
+        labels: ``[N]``.
+        probabilities: P(plant) of the same photos before and after calibration, ``[N]`` each, by
+            what the legend says.
+        share_of_others: that is weighed to.
+    """
+    with styled():
+        figure, panel = _chart(title, "mean P(plant)", "share of plants")
+        panel.plot([0, 1], [0, 1], color="#999999", linestyle="--", label="calibrated")
+        for (label, p), fill in zip(probabilities.items(), ("none", "full"), strict=True):
+            bins = reliability(labels, p, share_of_others=share_of_others)
+            _bins(panel, bins, label, color=PLANT, fillstyle=fill)
+        _unit_square(panel)
+        panel.legend(loc="upper left")
+        return rendered(figure, "svg")
 
 
 def score_histogram(title: str, split: str, model: Evaluation) -> str:
@@ -202,6 +221,17 @@ def _chart(
     panel.set_xlabel(x_label)
     panel.set_ylabel(y_label)
     return figure, panel
+
+
+def _bins(panel: Axes, bins: Sequence[Mapping[str, float]], label: str, **look: Any) -> None:
+    panel.plot(
+        [filled["predicted"] for filled in bins],
+        [filled["observed"] for filled in bins],
+        "o",
+        markersize=4,
+        label=label,
+        **look,
+    )
 
 
 def _unit_square(panel: Axes) -> None:

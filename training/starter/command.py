@@ -32,7 +32,9 @@ WEIGHTS = Path("weights", "efficientnet_lite0_224_imagenet_notop.weights.h5")
 )
 @click.option("--cache", type=FOLDER, default=Path("runs/cache"), show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--table-into", type=FILE, help="As for train.")
+@click.option(
+    "--table-into", type=FILE, help="As for train; a picture of the calibration is put beside it."
+)
 def starter(  # noqa: PLR0917 (click calls it by name)
     data: Path, weights: Path | None, out: Path, cache: Path, seed: int, table_into: Path | None
 ) -> None:
@@ -44,6 +46,7 @@ def starter(  # noqa: PLR0917 (click calls it by name)
     import_tensorflow()
     from plantood.training.common.output import print_results, write_table
     from plantood.training.common.tables import console_table, markdown
+    from plantood.training.starter.reliability import draw_reliability, picture_beside
     from plantood.training.starter.train import train_starter
 
     if weights is None:
@@ -54,6 +57,8 @@ def starter(  # noqa: PLR0917 (click calls it by name)
                 f"the folder in {VARIABLE}."
             )
         weights = shared / WEIGHTS
-    header, rows = train_starter(data, weights, out, cache=cache, seed=seed)
+    header, rows, unseen = train_starter(data, weights, out, cache=cache, seed=seed)
     print_results(console_table("Sources never seen", header, rows), f"Written: {out}")
-    write_table(table_into, None, "starter", markdown(header, rows))
+    if table_into is not None:
+        paragraph = draw_reliability(unseen, picture_beside(table_into))
+        write_table(table_into, None, "starter", f"{markdown(header, rows)}\n\n{paragraph}")

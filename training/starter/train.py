@@ -32,7 +32,7 @@ from plantood.training.common.tables import Row
 from plantood.training.features.extractor import Extractor, extractor_for
 from plantood.training.features.scoring import score_photos
 from plantood.training.fitting.probe import PENALTY, Probe, fit_probe
-from plantood.training.judging.decision.rule import LEFT_OUT, Rule
+from plantood.training.judging.decision.rule import LEFT_OUT, Rule, Unseen
 from plantood.training.judging.evaluation import Evaluation, Scored, too_few_to_tell
 from plantood.training.judging.seen import Seen
 from plantood.training.judging.unseen import unseen_table
@@ -60,7 +60,7 @@ NOTES = Path(__file__).parent / "card_notes.md"
 
 def train_starter(
     data: Path, weights: Path, out: Path, *, cache: Path, seed: int = 0
-) -> tuple[Row, list[Row]]:
+) -> tuple[Row, list[Row], Unseen]:
     """Train, measure and write the starter gate into a folder.
 
     Args:
@@ -71,7 +71,7 @@ def train_starter(
         seed: of everything random.
 
     Returns:
-        Header and rows of the leave-one-source-out table.
+        Header and rows of the leave-one-source-out table, and the scores that it is made of.
 
     Raises:
         TrainingDataError: if the photos cannot be trained on.
@@ -126,7 +126,7 @@ def train_starter(
         half_keras=True,
         memory=memory,
     )
-    return header, table_rows
+    return header, table_rows, unseen
 
 
 def trained_on(dataset: Dataset) -> Dataset:

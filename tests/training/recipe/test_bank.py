@@ -77,6 +77,18 @@ def test_interrupted_it_goes_on_and_equals_one_in_one_go(
         open_(samples, replace(extractor, digest="other"), tmp_path / "again")
 
 
+def inverted(sample: Sample, cuts: Cuts) -> np.ndarray:
+    return 255 - draw_picture(sample, cuts)
+
+
+def test_pictures_may_be_drawn_otherwise(
+    samples: list[Sample], extractor: TinyExtractor, tmp_path: Path
+) -> None:
+    bank = open_bank(samples[:3], Cuts(), extractor, tmp_path, name="bank", draw=inverted)
+    pixels = np.stack([inverted(sample, Cuts()) for sample in samples[:3]])
+    np.testing.assert_allclose(bank.embeddings, pixels.mean(axis=(1, 2)), atol=1e-2)
+
+
 def test_unit_rows() -> None:
     rows = unit(np.float32([[3, 4], [0, 0], [-2, 0]]))
     np.testing.assert_allclose(rows, [[0.6, 0.8], [0, 0], [-1, 0]], atol=1e-6)

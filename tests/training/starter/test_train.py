@@ -15,11 +15,14 @@ from plantood.training.common.settings import DataSettings
 from plantood.training.features.cache import read_input
 from plantood.training.fitting.probe import Probe
 from plantood.training.judging.seen import seen_by
+from plantood.training.judging.unseen import unseen_table
 from plantood.training.photos.dataset import load_dataset
 from plantood.training.recipe import plan
 from plantood.training.recipe.bank import Bank
 from plantood.training.recipe.samples import Sample
+from plantood.training.starter.leave_out import COSTS
 from plantood.training.starter.photos import read_rows
+from plantood.training.starter.roles import TOGETHER
 from plantood.training.starter.train import fit_fold, fold_says, probe_head, train_starter
 from tests.training.recipe.pictures import (
     ellipse,
@@ -128,9 +131,12 @@ def test_from_photos_to_an_entry_in_the_place_of_the_old_one(
     out = tmp_path / "gate"
     out.mkdir()
     (out / "old").touch()
-    header, rows = train_starter(manifest, starter_dir() / KERAS, out, cache=tmp_path / "cache")
+    header, rows, unseen = train_starter(
+        manifest, starter_dir() / KERAS, out, cache=tmp_path / "cache"
+    )
     assert [row[0] for row in rows].count("soil_NHA078") == 1
     assert len(rows) == 17 + 2  # every source, and the means of both classes
+    assert (header, rows) == unseen_table({"starter": unseen.accepted(COSTS)}, TOGETHER)
     assert not (out / "old").exists()
     assert not list(tmp_path.glob(".starter-*"))
     assert "Under 30 photos, so look at the intervals" in capsys.readouterr().err

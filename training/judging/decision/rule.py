@@ -5,6 +5,7 @@ What is told of a source is by a rule that was chosen without it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -153,9 +154,7 @@ class Unseen:
             weights: as for :meth:`rule`.
         """
         shares = []
-        for unit in units_of(self.sources.tolist(), self.together):
-            rule = self.rule(costs, weights, unit)
-            mine = np.isin(self.sources, sorted(unit))
+        for mine, rule in self._ruled(costs, weights):
             shares += accepted_shares(
                 self.plant[mine],
                 self.judged(rule, mine),
@@ -163,6 +162,27 @@ class Unseen:
                 rule.threshold.threshold,
             )
         return shares
+
+    def calibrated(
+        self, costs: CostSettings, weights: tuple[float, float] = (1.0, 1.0)
+    ) -> NDArray[np.float32]:
+        """Calibrated P(plant) of all photos, ``[N]``, each by a rule chosen without its unit.
+
+        Args:
+            costs: as for :meth:`rule`.
+            weights: as for :meth:`rule`.
+        """
+        p = np.zeros(len(self.plant), np.float32)
+        for mine, rule in self._ruled(costs, weights):
+            p[mine] = self.judged(rule, mine)
+        return p
+
+    def _ruled(
+        self, costs: CostSettings, weights: tuple[float, float]
+    ) -> Iterator[tuple[NDArray[np.bool_], Rule]]:
+        """Photos of each unit ``[N]``, and the rule that was chosen without it."""
+        for unit in units_of(self.sources.tolist(), self.together):
+            yield np.isin(self.sources, sorted(unit)), self.rule(costs, weights, unit)
 
     def _choosing(self, without: frozenset[str]) -> NDArray[np.bool_]:
         """Photos ``[N]`` that have a say: none of a source that has hardly any."""
