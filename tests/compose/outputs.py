@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +14,6 @@ import numpy as np
 import PIL.Image
 from bentoml.validators import ContentType, DType, Shape
 from pydantic import BaseModel, RootModel
-from typing_extensions import TypedDict  # pydantic reads no other before Python 3.12
 
 from plantood.compose import GatedService, PlantScorer, gated
 
@@ -36,10 +36,6 @@ class Spot:
     column: int
 
 
-class Where(TypedDict):
-    row: int
-
-
 class Names(RootModel[list[str]]):
     pass
 
@@ -59,7 +55,7 @@ OUTPUTS: dict[str, tuple[Any, Any]] = {
     "model_with_array": (Mask, lambda: Mask(disease="rust", pixels=np.eye(2, dtype=np.float32))),
     "mapping": (dict[str, float], lambda: {"rust": 0.5}),
     "plain_mapping": (dict, lambda: {"rust": [1, 2]}),
-    "typed_mapping": (Where, lambda: {"row": 3}),
+    "ordered_mapping": (OrderedDict[str, float], lambda: OrderedDict(rust=0.5)),
     "anything": (Any, lambda: {"rust": 0.5}),
     "text": (str, lambda: "rust"),
     "octets": (bytes, lambda: b"\x00rust\xff"),
@@ -87,7 +83,7 @@ OBJECTS = {
     "model_with_array",
     "mapping",
     "plain_mapping",
-    "typed_mapping",
+    "ordered_mapping",
     "anything",
     "data_class",
 }
