@@ -48,6 +48,7 @@ def test_a_damaged_list_names_the_line(tmp_path: Path) -> None:
         ("\n" + "b" * 64, "\nb", "not the SHA-256"),
         (",0.5,0.125,,", ",0.5,0.125,,[[1]]", "missing 2 required"),
         (",0.5,0.125,,", ",0.5,0.125,,[", "Expecting value"),
+        (",0.5,0.125,,", ',0.5,0.125,"field,', "unexpected end of data"),
     ],
 )
 def test_a_list_by_somebody_else_is_checked(
