@@ -119,11 +119,12 @@ def _ensure_own(out: Path) -> None:
     """
     if not out.is_dir() or (out / INFO).exists():
         return
-    # hidden is what an attempt leaves that was killed before it began
-    if found := next((entry for entry in out.iterdir() if not is_hidden(entry.name)), None):
+    for name in sorted(entry.name for entry in out.iterdir()):
+        if is_hidden(name) or (name.startswith(INFO) and name.endswith(".tmp")):
+            continue  # of an attempt that was killed before it began
         raise RoundError(
-            f"{out} is not empty and no round: it has {spelled(found.name)} and no {INFO}; give a "
-            "new folder with --out."
+            f"{out} is not empty and no round: it has {spelled(name)} and no {INFO}; give a new "
+            "folder with --out."
         )
 
 

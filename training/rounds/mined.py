@@ -89,8 +89,9 @@ def read_mined(file: Path) -> list[MinedPhoto]:
         try:
             return [_mined_photo(row) for row in rows]
         except (KeyError, ValueError, TypeError, csv.Error) as error:
+            line = rows.line_num + isinstance(error, csv.Error)  # where the row begins
             raise RoundError(
-                f"Line {rows.line_num} of {file} cannot be read ({error}); remove the file "
+                f"Line {line} of {file} cannot be read ({error}); remove the file "
                 "and mine again, nothing is scored twice."
             ) from error
 
