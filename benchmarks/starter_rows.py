@@ -49,7 +49,7 @@ from plantood.training.recipe.bank import Bank, Draw, open_bank
 from plantood.training.recipe.draw import draw_picture
 from plantood.training.recipe.roles import Cuts
 from plantood.training.starter.command import WEIGHTS
-from plantood.training.starter.leave_out import COSTS, Said, Trainer, leave_each_out
+from plantood.training.starter.leave_out import COSTS, ProbeScores, Trainer, leave_each_out
 from plantood.training.starter.photos import starter_rows
 from plantood.training.starter.roles import ROLES, TOGETHER
 from plantood.training.starter.train import (
@@ -99,7 +99,7 @@ def apart_says(
     factor: float,
     left_out: frozenset[str],
     rows: NDArray[np.intp],
-) -> Said:
+) -> ProbeScores:
     """What a probe says whose penalty knows the sources; the memory has nothing to do with it."""
     sources = np.array([s.sources[0] if s.kind in ("photo", "copy") else "" for s in bank.samples])
     weights = starter_weights(bank, doubtful, left_out)
@@ -137,7 +137,7 @@ class Bench:
     def ships(self) -> Unseen:
         """What the starter says of sources left out."""
 
-        def says(left_out: frozenset[str], rows: NDArray[np.intp]) -> Said:
+        def says(left_out: frozenset[str], rows: NDArray[np.intp]) -> ProbeScores:
             probe, neighbours = self.gate(left_out)
             embeddings = self.bank.embeddings[rows]
             return probe.logits(embeddings), neighbours.distances(embeddings).margin
