@@ -13,7 +13,7 @@ from plantood.errors import GateModelCorrupt, GateModelError
 from plantood.model.entry import MANIFEST
 from plantood.model.manifest import GateManifest
 from plantood.model.saving import save_gate
-from plantood.model.store import STARTER_VERSION, newest_gate, verify_gate
+from plantood.model.store import STARTER_VERSION, StoreUnusable, newest_gate, verify_gate
 
 COPY_SECONDS = 5.0
 """How long another process may take to copy the starter."""
@@ -53,7 +53,7 @@ def install_starter(name: str = GATE_NAME, *, always: bool = False) -> bentoml.T
         return _wait_for(newest) if newest.version == STARTER_VERSION else newest
     try:
         return save_gate(starter_dir(), name=name, version=STARTER_VERSION)
-    except GateModelCorrupt:
+    except (GateModelCorrupt, StoreUnusable):
         raise
     except GateModelError:  # another process was faster
         return _wait_for(bentoml.Tag(name, STARTER_VERSION))
