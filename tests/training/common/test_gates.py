@@ -23,7 +23,7 @@ def test_the_starter_is_within_reach_beside_another_gate(tmp_path: Path, command
     for label, name in enumerate(("other", "plant")):
         write_photo(tmp_path / "photos" / name / "1.jpg", label, 1)
     own = (
-        "from plantood.model.store import save_gate\n"
+        "from plantood.model.saving import save_gate\n"
         "from plantood.model.starter import starter_dir\n"
         "save_gate(starter_dir(), name='plantood-gate', version='my-own')\n"
     )
