@@ -6,7 +6,8 @@ PHOTOS ?=
 SHARED := $(or $(PLANTOOD_SHARED),../shared)
 DATA ?= $(SHARED)/data/manifest.csv
 BIN := $(VENV)/bin
-PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Python compiles a module when it is first imported; most of TensorFlow never is.
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 
 .DEFAULT_GOAL := help
 .PHONY: help run serve develop check test coverage lint types format docs train starter bench wheel build \
