@@ -19,6 +19,9 @@ ABOUT = {
     "card": "# A card\n\nIntended use.",
 }
 
+NAME = "gate-under-test"
+"""Of gate models in the store."""
+
 
 def model_files(directory: Path) -> Path:
     """A new folder with what `write_entry` needs to find there."""

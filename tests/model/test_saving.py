@@ -18,16 +18,7 @@ from plantood.model.entry import KERAS, MANIFEST, open_gate
 from plantood.model.saving import finish_save, save_gate
 from plantood.model.starter import starter_dir
 from plantood.model.store import list_gates, load_gate, store_dir
-
-NAME = "gate-under-test"
-
-
-@pytest.fixture
-def tag() -> Iterator[bentoml.Tag]:
-    """A saved gate model, deleted afterwards."""
-    tag = save_gate(starter_dir(), name=NAME)
-    yield tag
-    bentoml.models.delete(tag)
+from tests.model.entries import NAME
 
 
 def _left_in_store(name: str) -> list[bentoml.Model]:

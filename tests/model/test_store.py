@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -27,16 +26,7 @@ from plantood.model.store import (
     newest_gate,
 )
 from plantood.settings import Settings
-
-NAME = "gate-under-test"
-
-
-@pytest.fixture
-def tag() -> Iterator[bentoml.Tag]:
-    """A saved gate model, deleted afterwards."""
-    tag = save_gate(starter_dir(), name=NAME)
-    yield tag
-    bentoml.models.delete(tag)
+from tests.model.entries import NAME
 
 
 def _bentoml(*arguments: str | Path, home: Path | None = None) -> str:
