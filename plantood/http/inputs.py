@@ -137,14 +137,18 @@ class PhotosInput(bentoml.IODescriptor):
                 place; 408 or 413, if the body is too slow or too large; 429, if there is no room.
         """
         photos = settings.max_photos if cls.many else len(cls.photo_fields)
-        others = set(cls.multipart_fields) - set(cls.photo_fields)
-        more = sum(settings.max_photos if name in cls.lists else 1 for name in others)
+        more = sum(settings.max_photos if name in cls.lists else 1 for name in cls.other_files())
         request = bounded(request, settings.max_upload_bytes, photos + more)
         try:
             return await cls._read(request, settings.max_photos)
         except RequestRefused as refused:
             refused.rest = request.receive
             raise
+
+    @classmethod
+    def other_files(cls) -> set[str]:
+        """Names of the fields that take files beside the photos."""
+        return set(cls.multipart_fields) - set(cls.photo_fields)
 
     @classmethod
     async def _read(cls, request: Request, most: int) -> tuple[dict[str, Any], str | None]:
@@ -167,7 +171,7 @@ class PhotosInput(bentoml.IODescriptor):
                 if name in cls.model_fields
             }
             return values | {cls.photo_fields[0]: photo}, language_of(request)
-        more = len(set(cls.multipart_fields) - set(cls.photo_fields))
+        more = len(cls.other_files())
         form = await read_form(
             request,
             max_files=(MOST_PHOTOS if cls.many else len(cls.photo_fields) + 1) + more * most,

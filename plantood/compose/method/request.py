@@ -75,7 +75,7 @@ class GatedInput(
             RequestRefused: As :meth:`read`.
         """
         values, language = await cls.read(request, settings_of_process())
-        for name in (set(cls.multipart_fields) - set(cls.photo_fields)) & values.keys():
+        for name in cls.other_files() & values.keys():
             _ensure_files(name, values[name])
             _shorten_names(values[name])
         for name in cls.photo_fields:
