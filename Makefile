@@ -58,14 +58,18 @@ TIMED := tests/security tests/http tests/service/test_cases.py tests/service/tes
 	tests/deploy/test_like_a_container.py tests/deploy/test_split_scorer.py tests/test_probes.py
 LONG := tests/test_wheel.py tests/test_sbom.py tests/test_build.py tests/compose/test_built.py \
 	tests/compose/test_examples.py tests/training tests/photo tests/model tests/docs
-TWO_AT_A_TIME := $(BIN)/python -m pytest --durations=20 -n 2 --dist loadfile --no-loadscope-reorder
+PYTEST = $(BIN)/python -m pytest --durations=20
+TWO_AT_A_TIME = $(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder
 test: $(VENV)/.development $(VENV)/.kubectl ## run all tests
-	$(BIN)/python -m pytest --durations=20 $(TIMED)
+	$(PYTEST) $(TIMED)
 	$(TWO_AT_A_TIME) $(TIMED:%=--ignore=%) $(LONG:%=--ignore=%)
 	$(TWO_AT_A_TIME) $(LONG)
 
-coverage: $(VENV)/.development $(VENV)/.kubectl ## run all tests, and hold what they cover to its floor
-	$(BIN)/python -m pytest --cov
+coverage: PYTEST += --cov --cov-append --cov-fail-under=0 --cov-report=
+coverage: $(VENV)/.development ## run all tests, and hold what they cover to its floor
+	@rm -f .coverage
+	@$(MAKE) test PYTEST="$(PYTEST)"
+	@$(BIN)/coverage report
 
 check: lint ## the fast loop: format, style, types, and the tests that start no server
 	$(BIN)/python -m pytest -m "not slow" -q -n 2 --dist loadfile
