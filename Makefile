@@ -53,9 +53,10 @@ $(VENV)/.kubectl: | $(VENV)/.development
 # What looks at a clock, or at what a burst costs, has the machine to itself. All else keeps both cores busy,
 # two files at a time: what serves, and then what trains, builds or decodes, the longest first. Each of the
 # three has a model store of its own.
-TIMED := tests/security tests/http tests/service/test_cases.py tests/service/test_health.py \
-	tests/compose/test_failures.py tests/compose/test_remote.py tests/compose/test_strangers.py \
-	tests/deploy/test_like_a_container.py tests/deploy/test_split_scorer.py tests/test_probes.py
+TIMED := tests/security/test_attacks.py tests/security/test_scorer_port.py tests/http/test_uploads.py \
+	tests/service/test_cases.py tests/service/test_health.py tests/compose/test_failures.py \
+	tests/compose/test_remote.py tests/compose/test_strangers.py tests/deploy/test_like_a_container.py \
+	tests/deploy/test_split_scorer.py
 LONG := tests/test_wheel.py tests/test_sbom.py tests/test_build.py tests/compose/test_built.py \
 	tests/compose/test_examples.py tests/training tests/photo tests/model tests/docs
 PYTEST = $(BIN)/python -m pytest --durations=20

@@ -20,9 +20,6 @@ ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "plantood" / "model" / "starter" / "samples"
 START_SECONDS = 90
 GATE = "service:PlantGate"
-GIVEN_BACK = {"MALLOC_MMAP_THRESHOLD_": str(1 << 20)}
-"""The allocator gives freed memory back at once, from 1 MiB on. By itself it keeps up to 32 MiB of
-each arena, by chance more or less, and a peak would say that rather than what a request holds."""
 
 
 @dataclass
@@ -105,8 +102,7 @@ def environment(home: Path, **variables: str) -> dict[str, str]:
     kept["PATH"] = os.pathsep.join(
         folder for folder in kept["PATH"].split(os.pathsep) if str(ROOT) not in folder
     )
-    own = {"BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True"}
-    return kept | GIVEN_BACK | own | variables
+    return kept | {"BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True", **variables}
 
 
 def free_ports(count: int) -> list[int]:
