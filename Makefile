@@ -51,8 +51,8 @@ $(VENV)/.kubectl: | $(VENV)/.development
 	@touch $@
 
 # What looks at a clock, or at what a burst costs, has the machine to itself. All else keeps both cores busy,
-# three files at a time, since many of them wait for a server: what serves, and then what trains, builds or decodes, the longest first. Each of the
-# three has a model store of its own.
+# three files at a time, since many wait for a server: what serves, and then what trains, builds or decodes,
+# the longest first. Each of the three has a model store of its own.
 TIMED := tests/security/test_attacks.py tests/security/test_scorer_port.py tests/http/test_uploads.py \
 	tests/service/test_cases.py tests/service/test_health.py tests/compose/test_failures.py \
 	tests/compose/test_remote.py tests/compose/test_strangers.py tests/deploy/test_like_a_container.py \

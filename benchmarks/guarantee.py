@@ -58,7 +58,9 @@ def row(plants: Scores, others: Scores, count: int, bound: float, draws: int) ->
         share(promised, draws),
         share(broken, draws),
         share(hand, draws),
-        f"{np.mean(kept):.1%}" if kept else "-",
+        "{:.1%} ({:.1%} to {:.1%})".format(np.mean(kept), *np.quantile(kept, (0.025, 0.975)))
+        if kept
+        else "-",
     ]
 
 

@@ -180,12 +180,14 @@ def summary(folds: list[Fold], every: list[OfSource], fused: bool) -> str:
 
 
 def by_source(every: list[OfSource], fused: bool) -> str:
-    """FPR at 95 % TPR of all detectors on each source."""
+    """FPR at 95 % TPR of all detectors on each source, with its interval."""
     rows: dict[str, list[str]] = {}
     for one in every:
         start = [one.source, "plant" if one.plant else "other", str(one.photos)]
         if one.fused == fused:
-            rows.setdefault(one.source, start).append(f"{one.figures.fpr95:.1%}")
+            low, high = one.intervals[2] or (one.figures.fpr95,) * 2
+            told = f"{one.figures.fpr95:.1%} ({100 * low:.1f} to {100 * high:.1f})"
+            rows.setdefault(one.source, start).append(told)
     titles = [TITLES[fused].format(name) for name in detectors(fused)]
     return markdown(["source left out", "class", "photos", *titles], list(rows.values()))
 

@@ -9,7 +9,8 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from plantood.model.parts.calibration import sigmoid
-from plantood.training.fitting.probe import PENALTY, STEPS, TOLERANCE, Probe
+from plantood.training.common.settings import PENALTY
+from plantood.training.fitting.probe import STEPS, TOLERANCE, Probe
 
 
 def fit_apart(

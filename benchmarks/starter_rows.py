@@ -34,6 +34,7 @@ from benchmarks.starter_backbones import (
     thinned,
 )
 from benchmarks.starter_measured import Measured, pass_times, table
+from benchmarks.starter_pairs import accepted_apart, said_by_pairs
 from benchmarks.starter_penalty import fit_apart
 from plantood.model.parts.calibration import logit, sigmoid
 from plantood.model.parts.neighbours import Neighbours
@@ -43,6 +44,7 @@ from plantood.training.common.tables import write_between_markers
 from plantood.training.features.extractor import Extractor, extractor_for
 from plantood.training.fitting.probe import Probe
 from plantood.training.judging.decision.rule import Unseen
+from plantood.training.judging.unseen import Accepted
 from plantood.training.network.backbones import build_backbone
 from plantood.training.photos.dataset import load_dataset
 from plantood.training.recipe.bank import Bank, Draw, open_bank
@@ -84,13 +86,16 @@ def kept(cache: Path, bank: Bank, name: str, make: Callable[[], Unseen]) -> Unse
         name: of how they are fitted.
         make: computes it.
     """
-    digest = sha256(bank.embeddings.tobytes()).hexdigest()[:16]
-    file = cache / f"starter-rows-{name}-{digest}.npz"
+    file = cache / f"starter-rows-{name}-{_digest(bank)}.npz"
     if not file.exists():
         made = make()
         np.savez(file, **{key: value for key, value in vars(made).items() if key != "together"})
     with np.load(file, allow_pickle=False) as arrays:
         return Unseen(**arrays, together=TOGETHER)
+
+
+def _digest(bank: Bank) -> str:
+    return sha256(bank.embeddings.tobytes()).hexdigest()[:16]
 
 
 def apart_says(
@@ -143,6 +148,12 @@ class Bench:
             return probe.logits(embeddings), neighbours.distances(embeddings).margin
 
         return self._kept("starter", self.bank, says)
+
+    def apart_from_the_rule(self, ships: Unseen) -> list[Accepted]:
+        """Its verdicts, each by a rule that is chosen by gates without the judged unit, too."""
+        file = self.cache / f"starter-rows-pairs-{_digest(self.bank)}.npz"
+        says = partial(fold_says, self.bank, self.doubtful)
+        return accepted_apart(ships, said_by_pairs(ships, self.bank.samples, says, file))
 
     def again(self, ships: Unseen, near: Near) -> Unseen:
         """What it says of photos that it looks at again."""
@@ -213,6 +224,10 @@ def measured(bench: Bench, lite2: Path | None) -> tuple[str, str]:
     rows: dict[str, tuple[Measured, Measured | None]] = {
         "the probe alone": (row(replace(ships, margins=None), took[LITE0]), first),
         "**probe and memory (ships)**": (first, None),
+        "the same, judged by a rule of gates that had not learned from the unit either": (
+            Measured.of(bench.apart_from_the_rule(ships), alone),
+            first,
+        ),
         f"crops, too, of the {looked:.0%} of photos that are borderline": (
             Measured.of(accepted_again(ships, again, near), alone * (1 + CROPS * looked)),
             first,

@@ -1,4 +1,4 @@
-"""All that is used of BentoML's insides, and of uvicorn's.
+"""All that serving uses of BentoML's insides, and of uvicorn's.
 
 What BentoML documents is imported from ``bentoml`` where it is needed. The rest stands here, each
 with the reason: `PRIVATE` names each class with what of it is used, `HABITS` what is done that no
@@ -104,7 +104,6 @@ PRIVATE = {
         "_bentoml_impl.server.app",
         (
             "middlewares",
-            "routes",
             "create_instance(app)",
             "metrics(_)",
             "readyz(_)",
@@ -116,10 +115,10 @@ PRIVATE = {
             "self.is_main",
             "self.max_concurrency",
             "self.dispatchers",
-            "self._service_instance",
         ),
-        "The order of middlewares, and what is done at the start and for each request. Public are "
-        "only middlewares inside of BentoML's own, which have read the request by then.",
+        "The order of middlewares, what is done at the start and for each request, and what stands "
+        "at / and /docs.json, where BentoML has its own. Public are only middlewares inside of "
+        "BentoML's, which have read the request by then, and applications beneath its routes.",
     ),
     "AccessLogMiddleware": Piece(
         "bentoml._internal.server.http.access", (), "To be told among the middlewares."
@@ -514,12 +513,6 @@ def has_trace_exporter() -> bool:
 def configure(service: Any) -> None:
     """Put a service's configuration in force, as BentoML does before it builds its application."""
     service.inject_config()
-
-
-def object_of(app: ServiceAppFactory) -> Any:
-    """The service's object, in an application that has started."""
-    assert app._service_instance is not None  # requests come once it is made
-    return app._service_instance
 
 
 def never_wait(dispatchers: Iterable[CorkDispatcher[Any, Any]]) -> None:

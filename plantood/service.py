@@ -28,8 +28,9 @@ from plantood.bento.packing import pin_packed_gate, served_gate
 from plantood.bento.probe import Probe
 from plantood.bento.renewal import RenewConnections
 from plantood.bentoml_private import has_trace_exporter
+from plantood.defaults import GATE_SERVICE, SCORER_SERVICE
 from plantood.errors import PlantoodError, SettingsError
-from plantood.http.apps.gate import PlantGateService
+from plantood.http.apps.gate import BESIDE, PlantGateService
 from plantood.http.apps.scorer import NoInput, ScoreInput, ScorerService
 from plantood.http.body import why_not_the_farmer
 from plantood.http.inputs import CheckBatchInput, CheckInput
@@ -82,7 +83,7 @@ def _before_start() -> None:
 
 
 @bentoml.service(
-    name="PlantScorer",
+    name=SCORER_SERVICE,
     workers=1,
     threads=1,
     traffic={"timeout": settings.gate_timeout_s},
@@ -105,8 +106,8 @@ class PlantScorer:
     @bentoml.on_startup
     def end_last(self) -> None:
         """Stay until all others have answered the requests that they have in hand."""
-        keep_sockets("PlantScorer")
-        outlive_other_services("PlantScorer", seconds=LONGEST_REQUEST)
+        keep_sockets(SCORER_SERVICE)
+        outlive_other_services(SCORER_SERVICE, seconds=LONGEST_REQUEST)
 
     @bentoml.api(
         input_spec=ScoreInput,
@@ -132,7 +133,7 @@ class PlantScorer:
 
 
 @bentoml.service(
-    name="PlantGate",
+    name=GATE_SERVICE,
     workers=settings.workers,
     runner_connection=dict(KEEP_CONNECTIONS),
     # BentoML's own look at the scorer opens a connection each time and answers 500 if there is
@@ -140,6 +141,7 @@ class PlantScorer:
     runner_probe={"enabled": False, "timeout": 1, "period": 10},
     service_class=PlantGateService,
 )
+@bentoml.asgi_app(BESIDE)
 class PlantGate:
     """The gate: a photo in, `accept` or `retake` out."""
 
@@ -158,7 +160,7 @@ class PlantGate:
     @bentoml.on_startup
     def end_before_the_scorer(self) -> None:
         """Stay until the services that have this gate in front are done."""
-        outlive_other_services("PlantGate", "PlantScorer", seconds=LONGEST_REQUEST)
+        outlive_other_services(GATE_SERVICE, SCORER_SERVICE, seconds=LONGEST_REQUEST)
 
     @bentoml.on_shutdown
     def stop_judging(self) -> None:
@@ -232,7 +234,7 @@ class PlantGate:
         """
         if not self.judge.is_alive():
             return False
-        return not runs_beside("PlantScorer") or await self.scorer_lives()
+        return not runs_beside(SCORER_SERVICE) or await self.scorer_lives()
 
     async def _scorer_answers(self) -> bool:
         return await answers(self.network.describe, settings.gate_timeout_s)

@@ -27,8 +27,6 @@ SLOW = (
     "examples",
     "http/test_uploads.py",
     "judging/capture/test_destination.py::test_several_processes",
-    "judging/test_judge.py::test_decoding_threads_that_hang",
-    "judging/test_judge.py::test_ready_means",
     "model/test_starter.py::test_several_processes",
     "model/test_store.py::test_bentoml_lists",
     "model/test_store.py::test_export_and_import",

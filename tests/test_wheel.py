@@ -1,4 +1,4 @@
-"""The wheel in an empty environment, as an outside team has it: every command of its work, once.
+"""The wheel in an empty environment, as an outside team has it: it judges, serves, learns, packs.
 
 With the oldest BentoML that is allowed, and with the one that is locked. Nothing of the checkout is
 needed: an audit hook notes every file that any Python process opens there.

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from benchmarks.flywheel.bench import production_labels
-from plantood.training.finetune.command import NOT_ACCEPTED
+from plantood.training.finetune.settings import NOT_ACCEPTED
 from plantood.training.process.progress import console
 from plantood.training.review.client import ReviewClient
 

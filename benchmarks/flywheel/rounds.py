@@ -40,6 +40,7 @@ from plantood.training.common.settings import HEAD_NAMES, DataSettings
 from plantood.training.common.tables import markdown
 from plantood.training.finetune.data import gather, old_collections
 from plantood.training.finetune.settings import ReplaySettings
+from plantood.training.judging.changes import at_fixed_points
 from plantood.training.judging.evaluation import Evaluation
 from plantood.training.photos.data import LABELS, LabelledPhoto
 from plantood.training.photos.dataset import Photos, load_dataset
@@ -98,7 +99,8 @@ def main(folder: Path, head: str, sample: int, both_phases: bool, write: Path | 
     sets = photo_sets(folder / "round-1", (load_gate(third), load_gate(alone)), cache)
     gates = (first, second, third, alone)
     figures = [evaluation_of_gate(load_gate(gate), sets) for gate in gates]
-    text = "\n\n".join((funnel(folder / "round-1"), accuracies(figures), error_table(figures)))
+    tables = funnel(folder / "round-1"), accuracies(figures), error_table(figures)
+    text = "\n\n".join((*tables, fixed_points(figures)))
     choices = ("" if head == "gap" else f" --head {head}") + both_phases * " --both-phases"
     write_result(write, f"flywheel-{folder.name}", f"rounds{choices}", text + "\n")
 
@@ -184,6 +186,29 @@ def error_table(figures: list[Evaluation]) -> str:
                 wrong = (errors(one, name)[place] for one in figures)
                 cells = [f"{hits}: {share(hits, count)}" for hits in wrong]
                 rows.append([f"{error}, {shown} ({count})", *cells])
+    return markdown(header, rows)
+
+
+def fixed_points(figures: list[Evaluation]) -> str:
+    """Errors where each gate makes as many of the other kind as the first; p by luck alone."""
+    header = ["at fixed points, p against the first training", *STAGES]
+    first, *later = figures
+    rows = []
+    for name, shown in SETS.items():
+        before = first.splits[name]
+        points = [
+            at_fixed_points(before, one.splits[name], first.threshold, margin=0.0, photos=shown)
+            for one in later
+        ]
+        for changes in zip(*points, strict=True):  # none, if the photos are of one class
+            one = changes[0]
+            cells = [f"{one.wrong_before}: {share(one.wrong_before, one.count)}"]
+            cells += [
+                f"{change.wrong_after}: {share(change.wrong_after, change.count)}, "
+                f"p = {change.p_value:.2g}"
+                for change in changes
+            ]
+            rows.append([f"{one.error}, {one.source} ({one.count})", *cells])
     return markdown(header, rows)
 
 

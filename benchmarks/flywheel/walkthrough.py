@@ -27,7 +27,7 @@ from benchmarks.flywheel.bench import (
 from benchmarks.flywheel.commands import Commands
 from plantood.defaults import DEFAULT_GATE
 from plantood.training.common.tables import write_between_markers
-from plantood.training.finetune.command import NOT_ACCEPTED
+from plantood.training.finetune.settings import NOT_ACCEPTED
 
 PORT = 8400
 

@@ -16,7 +16,7 @@ from bentoml import Bento, Service
 
 from plantood.bento.gate_reference import GateReference
 from plantood.bentoml_private import BentoEnvSchema
-from plantood.defaults import DEFAULT_GATE
+from plantood.defaults import DEFAULT_GATE, MADE_BY, SCORER_SERVICE
 from plantood.errors import GateModelNotFound
 from plantood.model.store import SHA256_VARIABLE
 from plantood.settings import variable
@@ -25,11 +25,6 @@ RECORD = "bento.yaml"
 """What BentoML says of a bento, at its top."""
 GATE_LABEL = "plantood.gate"
 SHA256_LABEL = "plantood.gate.sha256"
-
-SCORER = "PlantScorer"
-"""The service whose only model is the gate's."""
-_MADE_BY = "plantood"
-"""What made a gate model, by BentoML's record of it."""
 
 
 def record_gate(service: Service[Any]) -> None:
@@ -96,8 +91,9 @@ def served_gate(setting: str, bento: Bento | None) -> str:
     """
     if bento is None or setting != DEFAULT_GATE:
         return setting
-    parts = sorted(bento.info.services, key=lambda part: part.name != SCORER)
-    gates = (model.tag for part in parts for model in part.models if model.module == _MADE_BY)
+    # the scorer's only model is the gate's
+    parts = sorted(bento.info.services, key=lambda part: part.name != SCORER_SERVICE)
+    gates = (model.tag for part in parts for model in part.models if model.module == MADE_BY)
     return str(next(gates, setting))
 
 
@@ -115,7 +111,7 @@ def ensure_packed(folder: Path) -> None:
         return
     services = yaml.safe_load(record.read_bytes()).get("services") or []
     models = [model for part in services for model in part.get("models") or []]
-    if not any(model.get("module") == _MADE_BY for model in models):
+    if not any(model.get("module") == MADE_BY for model in models):
         raise GateModelNotFound(
             "This bento packs no gate model, so Gate.load() would judge by whatever this machine "
             "has; write `gate = gate_model()` in the service's class, which bentoml build packs, "

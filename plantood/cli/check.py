@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from plantood.cli.output import rounded
+from plantood.cli.output import DIGITS, rounded
 from plantood.defaults import DEFAULT_LANGUAGE
 from plantood.errors import PlantoodError
 
@@ -31,7 +31,6 @@ SUFFIXES = frozenset(
 
 SAMPLES = Path(__file__).parents[1] / "model" / "starter" / "samples"
 EXIT_RETAKE, EXIT_NOT_JUDGED = 1, 2
-_DIGITS = 4
 _PROGRESS_FROM = 20
 _STDIN = "-"
 
@@ -199,7 +198,7 @@ def _json(verdict: Verdict) -> dict[str, Any]:
     """A verdict for people and files: rounded, but to no other verdict."""
     shown: dict[str, Any] = rounded(verdict.model_dump(mode="json"))
     if verdict.plant_probability is not None:
-        probability, _ = _beside(verdict.plant_probability, verdict.threshold, _DIGITS)
+        probability, _ = _beside(verdict.plant_probability, verdict.threshold, DIGITS)
         shown |= {"plant_probability": probability, "threshold": verdict.threshold}
     return shown
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-_DIGITS = 4
+DIGITS = 4
 
 
 def rounded(value: Any) -> Any:
     """The same with numbers as they are read; what could not be measured is NaN, and no JSON."""
     if isinstance(value, float):
-        return round(value, _DIGITS) if math.isfinite(value) else None
+        return round(value, DIGITS) if math.isfinite(value) else None
     if isinstance(value, dict):
         return {key: rounded(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -6,19 +6,21 @@ import asyncio
 from http import HTTPStatus
 from typing import Any
 
+import bentoml
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from plantood.bento.errors import SetupError
-from plantood.bentoml_private import APIMethod, object_of
+from plantood.bentoml_private import APIMethod
 from plantood.compose.front import Front
 from plantood.compose.gate import ComposedGate
 from plantood.compose.gates import ServiceGates, fronts_of
+from plantood.defaults import GATE_SERVICE, SCORER_SERVICE
 from plantood.http.apps.edge import EdgeApp, EdgeService
 from plantood.http.openapi import Gated, complete_gated
 
-GATES = ("PlantGate", "PlantScorer")
+GATES = (GATE_SERVICE, SCORER_SERVICE)
 """Services that are asked whether they can judge, and not whether a connection can be opened."""
 
 
@@ -57,7 +59,7 @@ class GatedApp(EdgeApp):
 
     async def _gates(self) -> list[ComposedGate]:
         """Those in front of the service's methods."""
-        return await ServiceGates.of(object_of(self)).all()
+        return await ServiceGates.of(bentoml.get_current_service()).all()
 
 
 class GatedService(EdgeService):

@@ -92,9 +92,9 @@ def _ensure_not_encoded(name: bytes, seen: dict[bytes, bytes], allowed: Sequence
     """
     encoding = seen.get(name, allowed[0]).strip().lower()
     if encoding not in allowed:
+        shown = ascii(encoding[:40].decode("latin-1"))[1:-1]
         raise RequestRefused(
-            f"The body is sent with the {name.decode()} {encoding[:40].decode('latin-1')}; send "
-            "the photo as it is.",
+            f"The body is sent with the {name.decode()} {shown}; send the photo as it is.",
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
         )
 

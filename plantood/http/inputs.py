@@ -62,7 +62,7 @@ class _PhotoField:
         return {"type": "string", "format": "binary"}
 
 
-PhotoFile: TypeAlias = Annotated[Any, _PhotoField()]
+SentPhoto: TypeAlias = Annotated[Any, _PhotoField()]
 Language: TypeAlias = Annotated[
     str | None,
     Field(
@@ -219,7 +219,7 @@ class CheckInput(PhotosInput):
 
     photo_fields = ("image",)
 
-    image: PhotoFile = Field(description="The photo, as the camera wrote it.")
+    image: SentPhoto = Field(description="The photo, as the camera wrote it.")
     language: Language = None
     timeout_ms: TimeoutMs = None
 
@@ -230,7 +230,7 @@ class CheckBatchInput(PhotosInput):
     photo_fields = ("images",)
     many = True
 
-    images: list[PhotoFile] = Field(description="The photos, as the camera wrote them.")
+    images: list[SentPhoto] = Field(description="The photos, as the camera wrote them.")
     language: Language = None
     timeout_ms: TimeoutMs = None
 

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from plantood.arguments import ensure_count, ensure_several
 from plantood.bento.gate_reference import gate_of
 from plantood.bento.packing import ensure_packed
-from plantood.defaults import DEFAULT_GATE
+from plantood.defaults import BATCH, DEFAULT_GATE
 from plantood.errors import GateModelError, PhotoFileError
 from plantood.judging import prometheus
 from plantood.judging.messages import Messages
@@ -166,7 +166,7 @@ class Gate:
         self,
         photos: Iterable[Photo],
         language: str | None = None,
-        batch_size: int = 16,
+        batch_size: int = BATCH,
     ) -> list[Verdict]:
         """Judge many photos; the verdicts come in the order of the photos.
 
@@ -183,7 +183,7 @@ class Gate:
         self,
         photos: Iterable[Photo],
         language: str | None = None,
-        batch_size: int = 16,
+        batch_size: int = BATCH,
     ) -> Iterator[Verdict]:
         """Judge photos one after the other as they become ready, in their order.
 
@@ -206,7 +206,7 @@ class Gate:
         self,
         photos: Iterable[Photo],
         language: str | None = None,
-        batch_size: int = 16,
+        batch_size: int = BATCH,
         k: int = NEAREST,
     ) -> Iterator[tuple[Verdict, tuple[Neighbour, ...] | None]]:
         """Judge as :meth:`iter_check` does, and say of each photo what it is most like.

@@ -16,14 +16,11 @@ from numpy.typing import NDArray
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # its official builds report to their maker
 import onnxruntime as ort
 
+from plantood.defaults import BATCH
 from plantood.errors import GateModelCorrupt
 from plantood.model.parts.calibration import Calibration
 from plantood.model.parts.correction import Correction
 from plantood.model.parts.neighbours import Neighbours
-
-#: Photos per forward pass. Beyond it the time per photo no longer falls and the memory, which
-#: the runtime keeps, only grows; larger batches are scored in pieces.
-MAX_BATCH = 16
 
 
 class Scores(NamedTuple):
@@ -217,7 +214,7 @@ def _has_vnni(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
 
 
 def _pieces(batch: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
-    return [batch[start : start + MAX_BATCH] for start in range(0, len(batch), MAX_BATCH)]
+    return [batch[start : start + BATCH] for start in range(0, len(batch), BATCH)]
 
 
 def _shape(value: ort.NodeArg, path: Path) -> tuple[int, int, int]:

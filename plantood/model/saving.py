@@ -19,7 +19,7 @@ import bentoml
 from bentoml.exceptions import BentoMLException
 
 from plantood.bentoml_private import create_in
-from plantood.defaults import GATE_NAME
+from plantood.defaults import GATE_NAME, MADE_BY
 from plantood.errors import GateModelError
 from plantood.model.entry import KERAS, MANIFEST, GateModel, open_gate, sha256
 from plantood.model.manifest import GateManifest
@@ -65,7 +65,7 @@ def save_gate(
             with create_in(
                 staging,
                 tag,
-                module="plantood",
+                module=MADE_BY,
                 labels={**KIND, "backbone": manifest.backbone, "head": manifest.head},
                 metadata=_record_of(source),
             ) as entry:

@@ -3,7 +3,7 @@
 Decoding takes the memory of a whole picture for some formats, and hardly any for a JPEG. So each
 photo says what it will take once its header is read (`images`). Most go on at once. A heavy one
 leaves its thread again and waits for its turn: until the memory that all may take together has room
-for it, and so that one thread is always left for the others.
+for it, and so that of several threads one is always left for the others.
 """
 
 from __future__ import annotations

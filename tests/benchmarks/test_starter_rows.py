@@ -12,6 +12,7 @@ from scipy.stats import ttest_ind
 from benchmarks.starter_again import CROPS, accepted_again, crops, look_again
 from benchmarks.starter_backbones import draw_larger, thinned
 from benchmarks.starter_measured import Measured, sum_of_means, table
+from benchmarks.starter_pairs import accepted_apart, said_by_pairs
 from benchmarks.starter_penalty import between, fit_apart
 from benchmarks.starter_rows import fused, kept
 from plantood.model.parts.calibration import logit, sigmoid
@@ -39,6 +40,30 @@ def unseen() -> Unseen:
     plant = np.isin(sources, PLANTS)
     said = rng.normal(np.where(plant, 2.0, -2.0), 1.5)
     return Unseen(sources, plant, sigmoid(said)[None], said.astype(np.float32) / 10)
+
+
+def test_a_rule_of_gates_without_the_judged_unit(unseen: Unseen, tmp_path: Path) -> None:
+    logits = logit(unseen.probabilities[0]).astype(np.float32)
+    left_out = []
+
+    def train(without: frozenset[str], rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        left_out.append(without)
+        assert set(unseen.sources[rows - 1]) == without
+        return logits[rows - 1], unseen.margins[rows - 1]
+
+    photos = [SimpleNamespace(kind="photo")] * len(unseen.plant)
+    samples = [SimpleNamespace(kind="bare"), *photos]  # so that rows are not places among photos
+    file = tmp_path / "pairs.npz"
+    said = said_by_pairs(unseen, samples, train, file)
+    assert len(left_out) == len(set(left_out)) == 10 * 9 // 2
+    for unit, row in zip(units_of(unseen.sources.tolist(), ()), said[0], strict=True):
+        assert np.array_equal(np.isnan(row), np.isin(unseen.sources, list(unit)))
+    assert accepted_apart(unseen, said) == unseen.accepted(COSTS)  # as these gates say the same
+    again = said_by_pairs(unseen, samples, train, file)
+    assert len(left_out) == 45
+    assert np.array_equal(again[0], said[0], equal_nan=True)
+    surer = said[0] - 10, said[1]
+    assert sum(one.share for one in accepted_apart(unseen, surer)) > 5
 
 
 def test_a_row_counts_units_alike() -> None:

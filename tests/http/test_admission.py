@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 import asyncio
+import unicodedata
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from python_multipart.multipart import parse_options_header
 
 from plantood.http.admission import PICKLE, Places, ensure_plain
 from plantood.refusals import RequestRefused
+from tests.strangers import KINDS
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -62,6 +67,38 @@ def test_what_can_be_read_in_two_ways_is_refused(headers: Headers, status: int) 
     with pytest.raises(RequestRefused) as refused:
         ensure_plain(_scope(headers))
     assert refused.value.error_code == status
+
+
+NAMES = st.sampled_from(
+    [b"content-type", b"content-length", b"content-encoding", b"transfer-encoding", b"host"]
+)
+TYPES = st.builds(
+    lambda kind, charset: kind + b"; charset=" + charset,
+    KINDS,
+    st.sampled_from([b"utf-8", b'"UTF-8"', b"punycode", b"utf-8'", b""]) | st.binary(max_size=9),
+)
+
+
+@given(st.lists(st.tuples(NAMES, KINDS | TYPES), max_size=4), st.text(max_size=9), st.booleans())
+@example([(b"content-type", b"multipart/form-data; charset*=utf-8''punycode")], "/", False)
+def test_what_passes_can_be_read_in_one_way(headers: Headers, path: str, pickles: bool) -> None:
+    refused = None
+    try:
+        ensure_plain(_scope(headers, path), pickles)
+    except RequestRefused as error:
+        refused = error
+    if refused is not None:
+        assert refused.error_code in (400, 415)
+        assert str(refused).isprintable()
+        return
+    assert len({name for name, _ in headers}) == len(headers)
+    assert not any(unicodedata.category(letter) in ("Cc", "Zl", "Zp") for letter in path)
+    kind = dict(headers).get(b"content-type", b"").strip().lower()
+    assert pickles or not kind.startswith(PICKLE.encode())
+    if kind.startswith(b"multipart/"):
+        _, options = parse_options_header(kind)
+        assert b"".decode(options.get(b"charset", b"utf-8").decode("ascii")) == ""
+        assert options.get(b"charset", b"utf-8") in (b"utf-8", b"utf8", b"us-ascii", b"ascii")
 
 
 def test_a_host_is_named_since_http_1_1() -> None:

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 import uvicorn
+from hypothesis import given
+from hypothesis import strategies as st
 
 from plantood.http import protocol
 from plantood.http.protocol import (
@@ -156,3 +158,71 @@ def test_there_is_an_end_to_connections(port: int, monkeypatch: pytest.MonkeyPat
         answer = refused.recv(1000)
         assert status(answer) == 503
         assert b"retry-after" in answer.lower()
+
+
+LINES = st.sampled_from(
+    [
+        b"POST / HTTP/1.1",
+        b"GET /" + b"a" * (TARGET_BYTES + 1) + b" HTTP/1.1",
+        b"Host: a",
+        b"Content-Length: 3",
+        b"Content-Length: -1",
+        b"Transfer-Encoding: chunked",
+        b"X: " + b"x" * HEAD_BYTES,
+        b"3",
+        b"abc",
+        b"0",
+        b"",
+    ]
+) | st.binary(max_size=20)
+
+
+class Wire(asyncio.Transport):
+    """Keeps what is written."""
+
+    def __init__(self) -> None:
+        super().__init__({"sockname": ("127.0.0.1", 80), "peername": ("127.0.0.1", 81)})
+        self.written, self.closed = b"", False
+
+    def write(self, data: bytes) -> None:
+        assert not self.closed
+        self.written += data
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None: ...
+
+
+@given(st.lists(LINES, max_size=12), st.lists(st.integers(1, 200), max_size=4))
+def test_whatever_arrives_is_answered_in_http_or_hung_up_on(
+    lines: list[bytes], cuts: list[int]
+) -> None:
+    """In whatever pieces: nothing is raised, and what is written is nothing or an answer."""
+
+    async def scenario() -> bytes:
+        config = uvicorn.Config(app, log_level="critical", lifespan="off")
+        config.load()
+        connection = BoundedProtocol(config, uvicorn.server.ServerState(), {})
+        wire = Wire()
+        connection.connection_made(wire)
+        left = b"\r\n".join(lines)
+        for cut in [*cuts, len(left)]:
+            if not wire.closed:
+                connection.data_received(left[:cut])
+            left = left[cut:]
+        for _ in range(5):
+            await asyncio.sleep(0)
+        connection.connection_lost(None)
+        await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}))
+        return wire.written
+
+    written = asyncio.run(scenario())
+    assert not written or written.startswith(b"HTTP/1.1 ")

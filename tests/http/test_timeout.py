@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from plantood.http.timeout import HEADER, MOST_MS, ms_told, ms_until
 from plantood.refusals import RequestRefused
@@ -33,6 +36,17 @@ def test_whatever_else_is_refused_in_a_sentence(values: list[bytes]) -> None:
     with pytest.raises(RequestRefused, match=f"{HEADER} is no whole number") as refused:
         ms_told(sent)
     assert refused.value.error_code == 400
+
+
+VALUES = st.binary(max_size=12) | st.from_regex(rb"[0-9 ,+-]{0,10}")
+
+
+@given(st.lists(VALUES, min_size=1, max_size=3))
+def test_only_a_number_in_bounds_is_taken(values: list[bytes]) -> None:
+    with contextlib.suppress(RequestRefused):
+        told = ms_told(request(b"", b"", headers=[(NAME, value) for value in values]))
+        assert 1 <= told <= MOST_MS
+        assert [int(value) for value in values] == [told]
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from plantood.defaults import BATCH
 from plantood.errors import GateModelCorrupt
 from plantood.model.entry import BACKBONE, HEAD
-from plantood.model.runtime import MAX_BATCH, Scorer, _cgroup_quota, _has_vnni, usable_cpus
+from plantood.model.runtime import Scorer, _cgroup_quota, _has_vnni, usable_cpus
 from plantood.model.starter import starter_dir
 
 
@@ -42,7 +43,7 @@ def test_a_photo_scores_the_same_in_any_batch(scorer: Scorer, batch: np.ndarray)
 
 
 def test_a_large_batch_is_scored_in_pieces_and_in_order(scorer: Scorer, batch: np.ndarray) -> None:
-    order = np.arange(2 * MAX_BATCH + 1) % len(batch)
+    order = np.arange(2 * BATCH + 1) % len(batch)
     expected = scorer.score(batch).plant_probability[order]
     np.testing.assert_allclose(scorer.score(batch[order]).plant_probability, expected, atol=1e-5)
 

@@ -9,11 +9,8 @@ import click
 
 from plantood.training.common.options import cost_options
 from plantood.training.common.parameters import FOLDER, GateName, Number
-from plantood.training.common.settings import CostSettings, settings_of
-from plantood.training.finetune.settings import MARGIN
-
-NOT_ACCEPTED = 3
-"""Exit status if the child is not to take the place of its parent."""
+from plantood.training.common.settings import CACHE, RUNS, CostSettings, settings_of
+from plantood.training.finetune.settings import MARGIN, NOT_ACCEPTED
 
 
 @click.command()
@@ -32,14 +29,14 @@ NOT_ACCEPTED = 3
 @click.option(
     "--runs",
     type=FOLDER,
-    default=Path("runs"),
+    default=RUNS,
     show_default=True,
     help="Folder of all runs: photos that are probably wrongly labelled are put there.",
 )
 @click.option(
     "--cache",
     type=FOLDER,
-    default=Path("runs/cache"),
+    default=CACHE,
     show_default=True,
     help="Where photos that were read are remembered.",
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from plantood.training.common.settings import CostSettings
+from plantood.training.common.settings import CACHE, RUNS, CostSettings
 from plantood.training.finetune.settings import MARGIN
 
 
@@ -24,5 +24,5 @@ class AdaptOptions:
     force: bool = False
     gate_name: str | None = None
     """In the model store; None is as the parent."""
-    runs: Path = Path("runs")
-    cache: Path = Path("runs/cache")
+    runs: Path = RUNS
+    cache: Path = CACHE

@@ -13,6 +13,7 @@ from plantood.training.common.parameters import FILE, FOLDER, GateName, HeadList
 from plantood.training.common.settings import (
     BACKBONE_NAMES,
     BALANCES,
+    CACHE,
     HEADS,
     LEARNING_RATES,
     LINEAR_HEADS,
@@ -22,6 +23,7 @@ from plantood.training.common.settings import (
     RECIPE_PENALTY,
     RECIPES,
     ROLES,
+    RUNS,
     CostSettings,
     DataSettings,
     FitSettings,
@@ -270,12 +272,12 @@ gate_name_option = click.option(
 run_options = in_order(
     click.option("--name", help="Name of the run's folder; by default one made of the choices."),
     click.option(
-        "--runs", type=FOLDER, default=Path("runs"), show_default=True, help="Folder of all runs."
+        "--runs", type=FOLDER, default=RUNS, show_default=True, help="Folder of all runs."
     ),
     click.option(
         "--cache",
         type=FOLDER,
-        default=Path("runs/cache"),
+        default=CACHE,
         show_default=True,
         help="Features of frozen backbones, shared by all runs.",
     ),

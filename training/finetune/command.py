@@ -19,12 +19,10 @@ from plantood.training.common.parameters import Number
 from plantood.training.common.settings import CostSettings, FitSettings, settings_of
 from plantood.training.finetune.settings import (
     MARGIN,
+    NOT_ACCEPTED,
     FinetuneOptions,
     ReplaySettings,
 )
-
-NOT_ACCEPTED = 3
-"""Exit status if the child is not to take the place of its parent."""
 
 
 @click.command(context_settings={"default_map": {"loss": "weighted", "balance": "class"}})

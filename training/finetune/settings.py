@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from plantood.defaults import GATE_NAME
-from plantood.training.common.settings import CostSettings, FitSettings
+from plantood.training.common.settings import CACHE, RUNS, CostSettings, FitSettings
 
+NOT_ACCEPTED = 3
+"""Exit status if the child is not to take the place of its parent."""
 MARGIN = 0.02
 """Share of a source's photos that may get worse; see `finetune.compare.is_worse`."""
 REJECTED = "-rejected"
@@ -48,8 +50,8 @@ class FinetuneOptions:
     force: bool = False
     min_per_class: int = 20
     name: str | None = None
-    runs: Path = Path("runs")
-    cache: Path = Path("runs/cache")
+    runs: Path = RUNS
+    cache: Path = CACHE
     gate_name: str = GATE_NAME
     quantize: Literal["none", "float16", "int8"] | None = None
     """Of the exported graph; None is as the parent."""

@@ -23,10 +23,9 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from plantood.model.parts.calibration import sigmoid
+from plantood.training.common.settings import PENALTY
 
 Vectors = NDArray[np.float32]
-PENALTY = 0.3
-"""Flat between 0.1 and 0.3 by leave-one-source-out; 0.03 is worse."""
 TOLERANCE = 1e-6
 """Largest component of the gradient at which the fit is finished."""
 STEPS = 5000

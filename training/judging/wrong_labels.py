@@ -19,9 +19,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from plantood.training.common.settings import PENALTY
+
 FOLDS = 5
-PENALTY = 0.3
-"""Of the squared weights, by photo, with standardised features: `fitting.probe` has the same."""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from plantood.training.common.parameters import FILE, FOLDER
+from plantood.training.common.settings import CACHE, RUNS
 
 
 @click.command()
@@ -23,8 +24,8 @@ from plantood.training.common.parameters import FILE, FOLDER
 @click.option(
     "--plot", type=FILE, help="Picture: .svg, .png or .pdf.  [default: runs/rounds-TAG.svg]"
 )
-@click.option("--runs", type=FOLDER, default=Path("runs"), show_default=True)
-@click.option("--cache", type=FOLDER, default=Path("runs/cache"), show_default=True)
+@click.option("--runs", type=FOLDER, default=RUNS, show_default=True)
+@click.option("--cache", type=FOLDER, default=CACHE, show_default=True)
 @click.option("--table-into", type=FILE, metavar="FILE", help="As for train.")
 @click.option("--table-name", metavar="NAME", help="As for train.")
 def rounds(  # noqa: PLR0917 click passes options by name

@@ -27,8 +27,10 @@ from plantood.training.common.options import (
 from plantood.training.common.output import print_results, write_table
 from plantood.training.common.parameters import FILE, FOLDER, Number
 from plantood.training.common.settings import (
+    CACHE,
     RECIPE_HEAD,
     RECIPES,
+    RUNS,
     CostSettings,
     DataSettings,
     FitSettings,
@@ -275,8 +277,8 @@ def leave_one_out(table_into: Path | None, table_name: str | None, **values: Any
     help="Folder for the report.  [default: one in --runs, made of the gate, DATA, --split and "
     "--threshold]",
 )
-@click.option("--runs", type=FOLDER, default=Path("runs"), show_default=True)
-@click.option("--cache", type=FOLDER, default=Path("runs/cache"), show_default=True)
+@click.option("--runs", type=FOLDER, default=RUNS, show_default=True)
+@click.option("--cache", type=FOLDER, default=CACHE, show_default=True)
 @click.option("--table-into", type=FILE, metavar="FILE", help="As for train.")
 @click.option("--table-name", metavar="NAME", help="As for train.")
 def evaluate(  # noqa: PLR0917 click passes options by name

@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from plantood.bentoml_private import keeping
 from plantood.compose.method.signature import Signature
 from plantood.http.admission import ensure_plain
-from plantood.http.inputs import PhotoFile, PhotosInput, is_of_the_bento
+from plantood.http.inputs import PhotosInput, SentPhoto, is_of_the_bento
 from plantood.http.room import settings_of_process
 from plantood.photo.forms import PhotoInput
 from plantood.refusals import RequestRefused
@@ -136,7 +136,7 @@ def _in_place_of(annotation: Any, photo: Any) -> Any:
 def input_of(signature: Signature) -> type[GatedInput]:
     """The descriptor of a gated method's request."""
     fields: dict[str, Any] = {}
-    photo = list[PhotoFile] if signature.many else PhotoFile
+    photo = list[SentPhoto] if signature.many else SentPhoto
     for name, (annotation, default) in signature.fields.items():
         fields[name] = (
             _in_place_of(annotation, photo) if name in signature.photos else annotation,

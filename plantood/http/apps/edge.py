@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Container
+from collections.abc import Container, Iterator, Sequence
 from functools import cached_property
 from http import HTTPStatus
 from typing import Any
@@ -31,7 +31,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from plantood.bento.ending import SENTENCES, answer_for_workers, end_the_server
@@ -79,7 +79,7 @@ class EdgeApp(ServiceAppFactory):
         app = super().__call__()
         # Starlette's own type is of handlers that take any exception
         app.add_exception_handler(HTTPException, http_error)  # type: ignore[arg-type]
-        self._known_paths.update(r.path for r in app.routes if isinstance(r, Route))
+        self._known_paths.update(_paths(app.routes))
         return app
 
     @property
@@ -208,6 +208,15 @@ class _KnownPathsMetrics(RunnerTrafficMetricsMiddleware):
         if scope["type"] in ("http", "websocket") and scope["path"] not in self._known:
             scope = {**scope, "path": OTHER_PATHS, _AS_ASKED: scope}
         await super().__call__(scope, receive, send)
+
+
+def _paths(routes: Sequence[BaseRoute], beneath: str = "") -> Iterator[str]:
+    """Paths of routes, and of the applications that are mounted among them."""
+    for route in routes:
+        if isinstance(route, Route):
+            yield beneath + route.path
+        elif isinstance(route, Mount):
+            yield from _paths(route.routes, beneath + route.path)
 
 
 def _collect_rarely() -> None:

@@ -10,13 +10,15 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import bentoml
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
-from plantood.bentoml_private import object_of
 from plantood.http import openapi
-from plantood.http.apps.edge import EdgeApp, EdgeService
+from plantood.http.apps.edge import EdgeApp, EdgeService, http_error
 
 WEB = Path(__file__).parents[1] / "web"
 
@@ -48,29 +50,11 @@ EXPLORER_HEADERS = PAGE_HEADERS | {
 
 
 class PlantGateApp(EdgeApp):
-    """The application of `PlantGate`, with the model and the page."""
-
-    @property
-    def routes(self) -> list[BaseRoute]:
-        """BentoML's routes, the model, and the page's files."""
-        return [
-            *super().routes,
-            Route("/model", self.model, methods=["GET"]),
-            Route("/docs", _file("docs.html", EXPLORER_HEADERS), methods=["GET"]),
-            Route("/app.js", _file("app.js", PAGE_HEADERS), methods=["GET"]),
-            Route("/theme.css", _file("theme.css", PAGE_HEADERS), methods=["GET"]),
-            Route("/style.css", _file("style.css", PAGE_HEADERS), methods=["GET"]),
-        ]
+    """The application of `PlantGate`: the page at ``/``, where BentoML has one, too."""
 
     async def index_page(self, _: Request) -> Response:
         """The page on which a person tries a photo."""
         return FileResponse(WEB / "index.html", headers=PAGE_HEADERS)
-
-    async def model(self, _: Request) -> Response:
-        """The gate model that judges."""
-        text = json.dumps(object_of(self).describe())
-        # a figure that could not be measured is NaN, which is no JSON
-        return JSONResponse(json.loads(text, parse_constant=lambda _: None))
 
     def openapi_document(self) -> dict[str, Any]:
         """BentoML's OpenAPI document, completed."""
@@ -83,8 +67,28 @@ class PlantGateService(EdgeService):
     application = PlantGateApp
 
 
+async def _model(_: Request) -> Response:
+    """The gate model that judges."""
+    text = json.dumps(bentoml.get_current_service().describe())
+    # a figure that could not be measured is NaN, which is no JSON
+    return JSONResponse(json.loads(text, parse_constant=lambda _: None))
+
+
 def _file(name: str, headers: dict[str, str]) -> Callable[[Request], Awaitable[Response]]:
     async def answer(_: Request) -> Response:
         return FileResponse(WEB / name, headers=headers)
 
     return answer
+
+
+BESIDE = Starlette(
+    routes=[
+        Route("/model", _model),
+        Route("/docs", _file("docs.html", EXPLORER_HEADERS)),
+        Route("/app.js", _file("app.js", PAGE_HEADERS)),
+        Route("/theme.css", _file("theme.css", PAGE_HEADERS)),
+        Route("/style.css", _file("style.css", PAGE_HEADERS)),
+    ],
+    exception_handlers={HTTPException: http_error},  # type: ignore[dict-item]  # as in the edge
+)
+"""What stands beside the APIs of the gate, mounted with them: the model, and the files of pages."""

@@ -23,7 +23,7 @@ import numpy as np
 from starlette.applications import Starlette
 from starlette.requests import Request
 
-from plantood.bentoml_private import PickleSerde, never_wait, object_of
+from plantood.bentoml_private import PickleSerde, never_wait
 from plantood.http.apps.edge import EdgeApp, EdgeService
 from plantood.http.inputs import is_of_the_bento
 from plantood.http.uploads import bounded
@@ -103,7 +103,7 @@ class ScorerApp(EdgeApp):
     async def create_and_check(self, app: Starlette) -> None:
         """Create the scorer, and say what batches it takes."""
         await super().create_and_check(app)
-        app.state.input_size = object_of(self).scorer.input_size
+        app.state.input_size = bentoml.get_current_service().scorer.input_size
 
 
 class ScorerService(EdgeService):

@@ -5,7 +5,8 @@ import pytest
 from scipy.optimize import minimize
 
 from plantood.training.adapt.correction.fit import fit_logistic
-from plantood.training.fitting.probe import PENALTY, Probe, fit_path, fit_probe
+from plantood.training.common.settings import PENALTY
+from plantood.training.fitting.probe import Probe, fit_path, fit_probe
 
 
 def problem(seed: int = 0, rows: int = 400, channels: int = 24) -> tuple[np.ndarray, ...]:

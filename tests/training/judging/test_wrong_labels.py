@@ -7,7 +7,8 @@ from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from plantood.training.judging.wrong_labels import PENALTY, find_label_errors, label_errors
+from plantood.training.common.settings import PENALTY
+from plantood.training.judging.wrong_labels import find_label_errors, label_errors
 
 
 def clusters(count: int, distance: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 
+from plantood.defaults import BATCH
 from plantood.model.entry import GateModel
 from plantood.model.parts.policy import Policy
 from plantood.photo.images import Limits
-from plantood.training.mining.engines.scoring import BATCH, BatchJudge, Decoded, Outcome, decode
+from plantood.training.mining.engines.scoring import BatchJudge, Decoded, Outcome, decode
 from plantood.training.mining.worklist import Task
 from plantood.training.process.parallel import map_in_order
 

@@ -25,13 +25,13 @@ from urllib.parse import urlsplit
 import numpy as np
 
 import plantood
-from plantood.defaults import with_extra
+from plantood.defaults import BATCH, with_extra
 from plantood.errors import SettingsError
 from plantood.model.entry import BACKBONE, CORRECTION, HEAD, MEMORY, GateModel
 from plantood.model.manifest import GateManifest
 from plantood.model.parts.policy import Policy
 from plantood.photo.images import Limits
-from plantood.training.mining.engines.scoring import BATCH, BatchJudge, Decoded, Outcome, decode
+from plantood.training.mining.engines.scoring import BatchJudge, Decoded, Outcome, decode
 from plantood.training.mining.worklist import Task
 from plantood.training.process.parallel import map_in_order
 from plantood.verdict import Quality

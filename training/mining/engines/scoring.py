@@ -14,15 +14,12 @@ from plantood.errors import UnreadablePhoto
 from plantood.model.parts.memory import Memory
 from plantood.model.parts.neighbours import Neighbour, Neighbours
 from plantood.model.parts.policy import Policy, reasons_to_retake
-from plantood.model.runtime import MAX_BATCH, Scorer
+from plantood.model.runtime import Scorer
 from plantood.photo.images import Limits, load_image, to_model_input
 from plantood.photo.quality import measure
 from plantood.training.mining.sources import FetchError, read
 from plantood.training.mining.worklist import Task
 from plantood.verdict import Quality
-
-BATCH = MAX_BATCH
-"""Photos in one forward pass."""
 
 DECIMALS = 5
 """Scores are rounded to these: how a batch happens to be made up changes the sixth."""
