@@ -71,3 +71,14 @@ def test_the_api_explorer_is_at_docs_without_outside_resources(http: httpx.Clien
     for file in ("swagger-ui.css", "swagger-ui-bundle.js", "swagger-initializer.js"):
         assert f"./static_content/{file}" in page.text
         assert http.get(f"/static_content/{file}").status_code == 200
+
+
+def test_what_stands_beside_the_apis_is_known_and_refuses_as_they_do(http: httpx.Client) -> None:
+    refused = http.post("/model")
+    assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
+    assert refused.json() == {"error": "/model does not answer POST."}
+    assert http.head("/docs").status_code == 200
+    assert http.get("/model/more").json() == {
+        "error": "There is nothing at /model/more; see /docs."
+    }
+    assert 'endpoint="/model"' in http.get("/metrics").text

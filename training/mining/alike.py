@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from plantood.defaults import BATCH
 from plantood.errors import UnreadablePhoto
 from plantood.model.runtime import Scorer
 from plantood.photo.images import Limits, load_image, to_model_input
 from plantood.training.features.cache import batches_of
-from plantood.training.mining.engines.scoring import BATCH
 from plantood.training.photos.hashes import (
     BLOCK,
     close_pairs,

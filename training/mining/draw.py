@@ -8,8 +8,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from plantood.defaults import BATCH
 from plantood.errors import SourceError
-from plantood.training.mining.engines.scoring import BATCH, Outcome
+from plantood.training.mining.engines.scoring import Outcome
 from plantood.training.mining.labelled import read_labelled
 from plantood.training.mining.sources import entries
 from plantood.training.mining.worklist import FILE, Task, WorkList

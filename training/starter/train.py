@@ -27,11 +27,11 @@ from numpy.typing import NDArray
 from plantood.model.parts.memory import Memory
 from plantood.model.parts.neighbours import Neighbours
 from plantood.model.runtime import Scorer
-from plantood.training.common.settings import DataSettings
+from plantood.training.common.settings import PENALTY, DataSettings
 from plantood.training.common.tables import Row
 from plantood.training.features.extractor import Extractor, extractor_for
 from plantood.training.features.scoring import score_photos
-from plantood.training.fitting.probe import PENALTY, Probe, fit_probe
+from plantood.training.fitting.probe import Probe, fit_probe
 from plantood.training.judging.decision.rule import LEFT_OUT, Rule, Unseen
 from plantood.training.judging.evaluation import Evaluation, Scored, too_few_to_tell
 from plantood.training.judging.seen import Seen
