@@ -86,8 +86,9 @@ class Guarantee:
         )
         return (
             f"{asked}: from a threshold of {self.threshold:.4f} up{stricter} lets "
-            f"{self.false_accepts} of {others} through, so at most {self.upper_bound:.2%} of "
-            "all others like these, and sends back "
+            f"{self.false_accepts} of {others} through, so at most {self.upper_bound:.2%} of all "
+            f"{'' if self.others == self.photos_of_others else 'scenes of '}others like these, and "
+            "sends back "
             f"{share(self.false_retakes, self.plants)} of the plants. It holds for others of the "
             "same kinds and in the same mixture as these, not for a camera or a place that is not "
             "among them."

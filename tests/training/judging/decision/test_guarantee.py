@@ -164,7 +164,10 @@ def test_in_words() -> None:
     words = guaranteed_threshold(labels, scores, max_false_accept=0.01).in_words("test")
     assert words.startswith("At most 1 % of others accepted, 95 % sure: from a threshold of 0.7")
     assert "lets 0 of 299 others in test through" in words
-    assert "sends back 3.0% (1.0 to 8.5) of the plants" in words
+    assert "1.00% of all others like these, and sends back 3.0% (1.0 to 8.5) of the plants" in words
+    scenes = [*range(298), 297, *range(298, 398)]
+    by_scene = guaranteed_threshold(labels, scores, max_false_accept=0.02, scenes=scenes)
+    assert "% of all scenes of others like these, and sends back" in by_scene.in_words("test")
 
 
 @pytest.mark.parametrize(("bound", "confidence"), [(0, 0.95), (1, 0.95), (0.1, 1), (0.1, 0)])
