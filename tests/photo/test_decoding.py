@@ -55,8 +55,9 @@ def test_a_light_photo_goes_on_at_once(decoders: Decoders) -> None:
 def test_heavy_photos_leave_a_thread_to_the_others(decoders: Decoders) -> None:
     async def scenario() -> None:
         first, second = Work(LARGE, 1), Work(LARGE, 1)
-        running = [asyncio.create_task(decoders.run(work)) for work in (first, second)]
-        await _until(first.begun)
+        running = [asyncio.create_task(decoders.run(first))]
+        await _until(first.begun)  # or the other thread's photo may be the first to ask
+        running.append(asyncio.create_task(decoders.run(second)))
         assert await asyncio.wait_for(decoders.run(Work(SMALL)), 2) == SMALL
         assert not second.begun.is_set()
         first.may_end.set()
@@ -97,8 +98,9 @@ def test_together_they_never_take_more_than_the_memory() -> None:
 
 def test_without_an_event_loop_the_same_holds(decoders: Decoders) -> None:
     first, second, third = (Work(LARGE, 1) for _ in range(3))
-    given = [decoders.submit(work) for work in (first, second, third)]
+    given = [decoders.submit(first)]
     assert first.begun.wait(5)
+    given += [decoders.submit(work) for work in (second, third)]
     assert decoders.submit(Work(SMALL)).result(5) == SMALL
     assert not second.begun.is_set()
     assert given[1].cancel()
@@ -128,8 +130,9 @@ def test_at_the_end_nobody_waits_for_ever(decoders: Decoders) -> None:
 def test_one_that_is_given_up_while_it_waits_takes_nothing(decoders: Decoders) -> None:
     async def scenario() -> None:
         first, second, third = (Work(LARGE, 1) for _ in range(3))
-        running = [asyncio.create_task(decoders.run(work)) for work in (first, second, third)]
+        running = [asyncio.create_task(decoders.run(first))]
         await _until(first.begun)
+        running += [asyncio.create_task(decoders.run(work)) for work in (second, third)]
         while len(decoders._waiting) < 2:
             await asyncio.sleep(0.01)
         running[1].cancel()
