@@ -136,6 +136,8 @@ def test_one_that_is_given_up_while_it_waits_takes_nothing(decoders: Decoders) -
         while len(decoders._waiting) < 2:
             await asyncio.sleep(0.01)
         running[1].cancel()
+        await asyncio.wait(running[1:2])
+        await asyncio.sleep(0.05)  # until the thread's future is told, too
         first.may_end.set()
         await _until(third.begun)
         third.may_end.set()
