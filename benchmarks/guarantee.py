@@ -58,7 +58,7 @@ def row(plants: Scores, others: Scores, count: int, bound: float, draws: int) ->
         share(promised, draws),
         share(broken, draws),
         share(hand, draws),
-        "{:.1%} ({:.1%} to {:.1%})".format(np.mean(kept), *np.quantile(kept, (0.025, 0.975)))
+        "{:.1%} ({:.1f} to {:.1f})".format(np.mean(kept), *np.percentile(kept, (2.5, 97.5)) * 100)
         if kept
         else "-",
     ]

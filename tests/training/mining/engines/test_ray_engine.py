@@ -39,7 +39,8 @@ def cluster() -> Iterator[Any]:
     ):
         environment.setenv("RAY_TMPDIR", folder)
         environment.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        environment.setenv("RAY_health_check_period_ms", "500")  # that a node is gone is seen sooner
+        # that a node is gone is seen sooner
+        environment.setenv("RAY_health_check_period_ms", "500")
         environment.setenv("RAY_health_check_failure_threshold", "3")
         cluster = Cluster(initialize_head=True, connect=False, head_node_args=head)
         cluster.workers = [cluster.add_node(num_cpus=1, **node) for _ in range(2)]
