@@ -17,9 +17,9 @@ def cells(document: str, *first: str) -> list[str]:
     return [cell.strip() for cell in row.strip("|").split("|")]
 
 
-def test_accuracy_is_that_of_sources_left_out() -> None:
-    kept = cells("starter.md", "mean of 9 sources in 8 units", "plants kept")[-1]
-    accepted = cells("starter.md", "mean of 8 sources", "false accepts")[-1]
+def test_accuracy_is_that_of_sources_left_out_whatever_was_chosen() -> None:
+    nested = "the same, judged by a rule of gates that had not learned from the unit either"
+    _, kept, accepted, *_ = cells("starter.md", nested)
     said = [re.fullmatch(r"([\d.]+)% (\(.*\))", share) for share in (kept, accepted)]
     assert f"{said[0][1]} % of the plants kept {said[0][2]}" in TOLD
     assert f"{said[1][1]} % of the others let through {said[1][2]}" in TOLD
