@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -31,6 +30,7 @@ from benchmarks import bad_photos
 from benchmarks.load import LoadResult, encode, run_load, send
 from benchmarks.processes import RunningService, serve
 from benchmarks.serving import check_images, photos_of
+from benchmarks.shown import typed
 from plantood.judging.gate import Gate
 from plantood.model.entry import open_gate
 from plantood.model.starter import starter_dir
@@ -145,7 +145,7 @@ def latencies(good: list[bytes], seconds: float, folder: Path) -> Iterator[list[
                     gate = now.enter_context(
                         _serve("plantood.service:PlantGate", good[0], folder / "elsewhere")
                     )
-                    settings["BENCHMARK_GATE_URL"] = gate.url.removesuffix("/check")
+                    settings["BENCHMARK_GATE_URL"] = gate.root
                 gated = now.enter_context(_serve(target, good[0], folder / "way", **settings))
                 found = added_latency(bare, gated, good, seconds)
             console.print(f"{name}: {found}")
@@ -200,8 +200,7 @@ def _serve(target: str, photo: bytes, home: Path, **settings: str) -> ExitStack:
 
 
 def _calls(service: RunningService) -> int:
-    url = service.url.removesuffix("/check") + "/calls"
-    return int(httpx.post(url, json={}).raise_for_status().json())
+    return int(httpx.post(f"{service.root}/calls", json={}).raise_for_status().json())
 
 
 @click.command(help=__doc__)
@@ -219,8 +218,7 @@ def main(seconds: float, write: Path | None) -> None:
         ways = list(latencies(good, seconds, folder))
         loaded = list(throughputs(good, bad, seconds, folder))
     text = (
-        f"`python -m {__spec__.name} {' '.join(sys.argv[1:])}`".rstrip(" `")
-        + "`\n\nOne client, accepted photos of 2 megapixels, milliseconds:\n\n"
+        f"{typed(__spec__.name)}\n\nOne client, accepted photos of 2 megapixels, milliseconds:\n\n"
         + markdown(["way", "bare detector p50", "added p50", "added p95", "photos"], ways)
         + f"\n\n{CLIENTS} clients, half of the photos bad:\n\n"
         + markdown(LOADED_COLUMNS, loaded)

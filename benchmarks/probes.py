@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import sys
 import tempfile
 import threading
 import time
@@ -30,6 +29,7 @@ import numpy as np
 import psutil
 
 from benchmarks.processes import serve
+from benchmarks.shown import typed
 from plantood.settings import Settings
 from plantood.training.common.tables import markdown, write_between_markers
 
@@ -198,7 +198,7 @@ def main(
         with serve(target, photo, environment, Path(temporary) / "serve.log") as service:
             series, statuses = measure(
                 service.pid,
-                service.url.removesuffix("/check"),
+                service.root,
                 seconds,
                 settle=settle,
                 interval=interval,
@@ -206,8 +206,8 @@ def main(
             )
     healthy = {f"{path} {HTTPStatus.OK.value}" for path in PROBES}
     text = (
-        f"`python -m {__spec__.name} {' '.join(sys.argv[1:])}`".rstrip(" `")
-        + f"`\n\n{seconds:.0f} s after {settle:.0f} s, {sum(statuses.values())} probes, answers: "
+        f"{typed(__spec__.name)}\n\n"
+        f"{seconds:.0f} s after {settle:.0f} s, {sum(statuses.values())} probes, answers: "
         + ", ".join(f"`{answer}` {count} times" for answer, count in sorted(statuses.items()))
         + f".\n\n{table(series)}\n"
     )

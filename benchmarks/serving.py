@@ -9,10 +9,9 @@ time and memory are those of a trained one.
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from rich.console import Console
 from benchmarks import arithmetic
 from benchmarks.load import LoadResult, run_load
 from benchmarks.processes import RunningService, serve
+from benchmarks.shown import typed
 from plantood.training.common.shared import shared_dir
 from plantood.training.common.tables import markdown, write_between_markers
 
@@ -70,8 +70,18 @@ def check_images(size: int) -> np.ndarray:
     return np.stack(pixels)
 
 
-def save_gates(directory: Path, calibration: np.ndarray) -> dict[str, str]:
-    """Save ResNet50 + V2 with random weights as float32 and int8 gates; returns their tags."""
+def save_gates(
+    directory: Path,
+    calibration: np.ndarray,
+    quantizations: Sequence[str | None] = (None, "int8"),
+) -> dict[str, str]:
+    """Save ResNet50 + V2 with random weights as float32 and int8 gates; returns their tags.
+
+    Args:
+        directory: Where each is exported before it is put into the store.
+        calibration: What int8 is calibrated on, uint8 ``[N, S, S, 3]``.
+        quantizations: Of the gates; None is float32, by whose name its tag stands.
+    """
     import keras
 
     from plantood.model.entry import write_entry
@@ -86,7 +96,7 @@ def save_gates(directory: Path, calibration: np.ndarray) -> dict[str, str]:
     backbone = build_backbone("resnet50", "none")
     model = build_classifier(backbone, build_head("v2", backbone.output_shape[1:]))
     tags = {}
-    for quantization in (None, "int8"):
+    for quantization in quantizations:
         entry = directory / (quantization or "float32")
         export_gate(model, entry, calibration, quantize=quantization)
         model.save(entry / "model.keras")
@@ -194,8 +204,7 @@ def main(seconds: float, write: Path | None) -> None:
                     }
                 )
     text = (
-        f"`python -m {__spec__.name} {' '.join(sys.argv[1:])}`".rstrip(" `")
-        + "`\n\n"
+        f"{typed(__spec__.name)}\n\n"
         + markdown(list(rows[0]), [[str(cell) for cell in row.values()] for row in rows])
         + f"\n\nThe network alone, float32, batches of 8: {share['network_ms']:.1f} ms a photo; "
         f"its {share['multiply_adds'] / 1e9:.2f} billion multiply-adds at the rate of a large "
