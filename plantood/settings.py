@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from plantood.defaults import BATCH, DEFAULT_GATE, DEFAULT_LANGUAGE
+from plantood.defaults import DEFAULT_GATE, DEFAULT_LANGUAGE
 from plantood.errors import GateModelError, SettingsError
 from plantood.photo.decoding import HEAVY_SHARE
 from plantood.photo.images import Limits
@@ -174,7 +174,7 @@ class Settings(BaseSettings):
         ge=2,
         le=MOST_PHOTOS,
         description="Most photos in one forward pass of a service. `plantood check` and "
-        f"`Gate.check_many` are no service: they have {BATCH}, or as many as the program says.",
+        "`Gate.check_many` are no service: they have 16, or as many as the program says.",
     )
     max_latency_ms: int = Field(
         default=10_000,

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from plantood.defaults import BATCH
 from plantood.errors import SettingsError
 from plantood.photo.images import Limits
 from plantood.settings import Settings, documentation, documentation_table, variable
@@ -152,3 +153,8 @@ def test_other_variables_are_nobody_s_business(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("PLANTOOD_SHARED", "/photos")
     monkeypatch.setenv("PLANTOOD_PORT", "tcp://10.0.0.1")
     Settings.from_environment()
+
+
+def test_what_is_told_of_programs_is_so() -> None:
+    told = Settings.model_fields["max_batch_size"].description or ""
+    assert f"they have {BATCH}," in told  # not put in there: the reference reads the source
