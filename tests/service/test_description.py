@@ -75,7 +75,8 @@ def test_the_api_explorer_is_at_docs_without_outside_resources(http: httpx.Clien
 
 def test_what_stands_beside_the_apis_is_known_and_refuses_as_they_do(http: httpx.Client) -> None:
     refused = http.post("/model")
-    assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
+    assert refused.status_code == 405
+    assert set(refused.headers["allow"].split(", ")) == {"GET", "HEAD"}
     assert refused.json() == {"error": "/model does not answer POST."}
     assert http.head("/docs").status_code == 200
     assert http.get("/model/more").json() == {
