@@ -51,7 +51,7 @@ $(VENV)/.kubectl: | $(VENV)/.development
 	@touch $@
 
 # What looks at a clock, or at what a burst costs, has the machine to itself. All else keeps both cores busy,
-# three files at a time, since many wait for a server: what serves, and then what trains, builds or decodes,
+# two files at a time (three are no faster): what serves, and then what trains, builds or decodes,
 # the longest first. Each of the three has a model store of its own.
 TIMED := tests/security/test_attacks.py tests/security/test_scorer_port.py tests/http/test_uploads.py \
 	tests/service/test_cases.py tests/service/test_health.py tests/compose/test_failures.py \
@@ -60,11 +60,11 @@ TIMED := tests/security/test_attacks.py tests/security/test_scorer_port.py tests
 LONG := tests/test_wheel.py tests/test_sbom.py tests/test_build.py tests/compose/test_built.py \
 	tests/compose/test_examples.py tests/training tests/photo tests/model tests/docs
 PYTEST = $(BIN)/python -m pytest --durations=20
-THREE_AT_A_TIME = $(PYTEST) -n 3 --dist loadfile --no-loadscope-reorder
+TWO_AT_A_TIME = $(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder
 test: $(VENV)/.development $(VENV)/.kubectl ## run all tests
 	$(PYTEST) $(TIMED)
-	$(THREE_AT_A_TIME) $(TIMED:%=--ignore=%) $(LONG:%=--ignore=%)
-	$(THREE_AT_A_TIME) $(LONG)
+	$(TWO_AT_A_TIME) $(TIMED:%=--ignore=%) $(LONG:%=--ignore=%)
+	$(TWO_AT_A_TIME) $(LONG)
 
 coverage: PYTEST += --cov --cov-append --cov-fail-under=0 --cov-report=
 coverage: $(VENV)/.development ## run all tests, and hold what they cover to its floor
