@@ -54,7 +54,7 @@ from plantood.training.adapt.correction.penalty import choose_penalty
 from plantood.training.adapt.judge import judge_child
 from plantood.training.adapt.terms import CHOSEN, Terms
 from plantood.training.common.intervals import share
-from plantood.training.common.settings import CostSettings
+from plantood.training.common.settings import CACHE, CostSettings
 from plantood.training.common.shared import shared_dir
 from plantood.training.common.tables import markdown, write_between_markers
 from plantood.training.finetune.settings import MARGIN
@@ -362,7 +362,7 @@ def timed(pool_labels: Path) -> str:
 
 
 @click.command(help=__doc__)
-@click.option("--cache", type=click.Path(path_type=Path), default=Path("runs/cache"))
+@click.option("--cache", type=click.Path(path_type=Path), default=CACHE)
 @click.option("--write", type=click.Path(path_type=Path), help="Markdown file to write into.")
 @click.option("--plot", "figure", type=click.Path(path_type=Path), help="SVG file to draw into.")
 def main(cache: Path, write: Path | None, figure: Path | None) -> None:

@@ -22,6 +22,7 @@ from plantood.model.runtime import Scorer
 from plantood.model.starter import starter_dir
 from plantood.photo.images import load_image, to_model_input
 from plantood.training.common.intervals import share
+from plantood.training.common.settings import CACHE
 from plantood.training.common.tables import markdown, write_between_markers
 from plantood.training.features.cache import batches_of
 from plantood.training.mining.alike import LEAST_CORRELATION, LEAST_COSINE
@@ -95,7 +96,7 @@ def row(name: str, found: Pairs, count: int, joined: Pairs) -> list[str]:
 @click.option(
     "--cache",
     type=click.Path(path_type=Path, file_okay=False),
-    default=Path("runs/cache"),
+    default=CACHE,
     show_default=True,
     help="Folder where scanned photos and their embeddings are kept.",
 )

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from benchmarks.embedded import embedded_public
 from plantood.model.parts.calibration import sigmoid
 from plantood.training.common.intervals import share
+from plantood.training.common.settings import CACHE
 from plantood.training.common.tables import markdown, write_between_markers
 from plantood.training.judging.decision.guarantee import guaranteed_threshold
 
@@ -66,7 +67,7 @@ def row(plants: Scores, others: Scores, count: int, bound: float, draws: int) ->
 
 @click.command(help=__doc__)
 @click.option("--draws", default=2000, show_default=True, help="Of each row.")
-@click.option("--cache", type=click.Path(path_type=Path), default=Path("runs/cache/embeddings"))
+@click.option("--cache", type=click.Path(path_type=Path), default=CACHE / "embeddings")
 @click.option("--write", type=click.Path(path_type=Path), help="Document to write the table into.")
 def main(draws: int, cache: Path, write: Path | None) -> None:
     """Draw, choose, count, and write the table between its markers."""

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from plantood.model.entry import open_gate
 from plantood.model.starter import starter_dir
 from plantood.training.common.intervals import share
+from plantood.training.common.settings import CACHE
 from plantood.training.common.shared import VARIABLE, shared_dir
 from plantood.training.common.tables import markdown, write_between_markers
 from plantood.training.features.scoring import score_photos
@@ -135,7 +136,7 @@ def cached_embeddings(shared: Path, cache: Path) -> tuple[list[LabelledPhoto], N
 @click.option(
     "--cache",
     type=click.Path(path_type=Path, file_okay=False),
-    default=Path("runs/cache"),
+    default=CACHE,
     show_default=True,
     help="Folder where scanned photos and their embeddings are kept.",
 )

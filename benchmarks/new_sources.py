@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from benchmarks.embedded import Embedded, embedded_public
 from plantood.training.common.intervals import mean
-from plantood.training.common.settings import CostSettings, FitSettings
+from plantood.training.common.settings import CACHE, CostSettings, FitSettings
 from plantood.training.common.tables import markdown, write_between_markers
 from plantood.training.fitting.linear import LinearFits
 from plantood.training.fitting.unseen import UNSEEN, judge_unseen, unseen_of
@@ -157,7 +157,7 @@ def table(every: dict[int, dict[tuple[str, str], list[list[float]]]]) -> str:
 
 @click.command(help=__doc__)
 @click.option("--draws", default=20, show_default=True, help="Of each number of sources.")
-@click.option("--cache", type=click.Path(path_type=Path), default=Path("runs/cache/embeddings"))
+@click.option("--cache", type=click.Path(path_type=Path), default=CACHE / "embeddings")
 @click.option("--write", type=click.Path(path_type=Path), help="Document to write the table into.")
 def main(draws: int, cache: Path, write: Path | None) -> None:
     """Draw sources, train, judge, and write the table between its markers."""

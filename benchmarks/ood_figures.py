@@ -15,7 +15,7 @@ from benchmarks.areas import mean_area
 from benchmarks.ood_detectors import DETECTORS
 from benchmarks.ood_folds import Fold
 from benchmarks.ood_limits import same_false_accepts
-from plantood.training.common.intervals import CONFIDENCE, mean, wilson
+from plantood.training.common.intervals import CONFIDENCE, mean, share, wilson
 from plantood.training.common.tables import markdown
 from plantood.training.judging.metrics import fpr_at_tpr
 
@@ -185,8 +185,8 @@ def by_source(every: list[OfSource], fused: bool) -> str:
     for one in every:
         start = [one.source, "plant" if one.plant else "other", str(one.photos)]
         if one.fused == fused:
-            low, high = one.intervals[2] or (one.figures.fpr95,) * 2
-            told = f"{one.figures.fpr95:.1%} ({100 * low:.1f} to {100 * high:.1f})"
+            others = one.against if one.plant else one.photos
+            told = share(round(one.figures.fpr95 * others), others)
             rows.setdefault(one.source, start).append(told)
     titles = [TITLES[fused].format(name) for name in detectors(fused)]
     return markdown(["source left out", "class", "photos", *titles], list(rows.values()))

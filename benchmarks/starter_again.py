@@ -16,7 +16,7 @@ from plantood.training.features.cache import embed
 from plantood.training.features.extractor import Extractor
 from plantood.training.fitting.probe import Probe
 from plantood.training.judging.decision.rule import Unseen
-from plantood.training.judging.unseen import Accepted, accepted_shares
+from plantood.training.judging.unseen import Accepted
 from plantood.training.photos.augment import fit
 from plantood.training.photos.division.units import units_of
 from plantood.training.process.progress import track
@@ -101,10 +101,5 @@ def accepted_again(unseen: Unseen, again: Unseen, near: Near) -> list[Accepted]:
         )
         rule = both.rule(COSTS, without=unit)
         mine = np.isin(both.sources, sorted(unit))
-        shares += accepted_shares(
-            both.plant[mine],
-            both.judged(rule, mine),
-            both.sources[mine].tolist(),
-            rule.threshold.threshold,
-        )
+        shares += both.accepted_by(rule, mine)
     return shares

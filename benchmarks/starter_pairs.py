@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from plantood.model.parts.calibration import sigmoid
 from plantood.training.judging.decision.rule import Unseen
-from plantood.training.judging.unseen import Accepted, accepted_shares
+from plantood.training.judging.unseen import Accepted
 from plantood.training.photos.division.units import units_of
 from plantood.training.process.progress import track
 from plantood.training.recipe.samples import Sample
@@ -66,10 +66,5 @@ def accepted_apart(ships: Unseen, said: Said) -> list[Accepted]:
         own = np.isin(ships.sources, sorted(unit))
         by_others = replace(ships, probabilities=sigmoid(logits)[None], margins=margins)
         rule = by_others.rule(COSTS, without=unit)
-        shares += accepted_shares(
-            ships.plant[own],
-            ships.judged(rule, own),
-            ships.sources[own].tolist(),
-            rule.threshold.threshold,
-        )
+        shares += ships.accepted_by(rule, own)
     return shares

@@ -38,7 +38,7 @@ from benchmarks.starter_pairs import accepted_apart, said_by_pairs
 from benchmarks.starter_penalty import fit_apart
 from plantood.model.parts.calibration import logit, sigmoid
 from plantood.model.parts.neighbours import Neighbours
-from plantood.training.common.settings import DataSettings
+from plantood.training.common.settings import CACHE, DataSettings
 from plantood.training.common.shared import shared_dir
 from plantood.training.common.tables import write_between_markers
 from plantood.training.features.extractor import Extractor, extractor_for
@@ -245,7 +245,7 @@ def measured(bench: Bench, lite2: Path | None) -> tuple[str, str]:
 
 
 @click.command(help=__doc__)
-@click.option("--cache", type=click.Path(path_type=Path), default=Path("runs/cache"))
+@click.option("--cache", type=click.Path(path_type=Path), default=CACHE)
 @click.option(
     "--every", default=3, show_default=True, help="Of how many made pictures one is shown."
 )

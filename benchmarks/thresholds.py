@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks.embedded import Embedded, embedded_public
+from plantood.training.common.settings import CACHE
 from plantood.training.common.tables import markdown, write_between_markers
 from plantood.training.judging.decision.calibration import fit_calibration
 from plantood.training.judging.decision.threshold import (
@@ -161,7 +162,7 @@ def table(photos: Embedded, draws: int, half: bool, heads: Sequence[float]) -> s
 
 @click.command()
 @click.option("--draws", default=20, show_default=True, help="Collections of each size.")
-@click.option("--cache", type=click.Path(path_type=Path), default=Path("runs/cache/embeddings"))
+@click.option("--cache", type=click.Path(path_type=Path), default=CACHE / "embeddings")
 @click.option("--write", type=click.Path(path_type=Path), help="Document to write the table into.")
 def main(draws: int, cache: Path, write: Path | None) -> None:
     """Count what rules for the threshold cost."""

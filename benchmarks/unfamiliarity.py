@@ -24,6 +24,7 @@ from benchmarks.ood_agreement import Compared, agreement, compare
 from benchmarks.ood_figures import as_csv, by_source, judged, summary
 from benchmarks.ood_folds import Fold, folds
 from benchmarks.ood_limits import switched_on
+from plantood.training.common.settings import CACHE
 from plantood.training.common.tables import write_between_markers
 from plantood.training.files.atomic import write_text
 
@@ -32,7 +33,7 @@ FILE = "unfamiliarity.csv"
 
 
 @click.command(help=__doc__)
-@click.option("--cache", type=click.Path(path_type=Path), default=Path("runs/cache/embedded"))
+@click.option("--cache", type=click.Path(path_type=Path), default=CACHE / "embedded")
 @click.option("--write", type=click.Path(path_type=Path), help="Markdown file to write into.")
 @click.option("--beside", "python", help="A Python that has pytorch-ood.")
 def main(cache: Path, write: Path | None, python: str | None) -> None:

@@ -155,13 +155,17 @@ class Unseen:
         """
         shares = []
         for mine, rule in self._ruled(costs, weights):
-            shares += accepted_shares(
-                self.plant[mine],
-                self.judged(rule, mine),
-                self.sources[mine].tolist(),
-                rule.threshold.threshold,
-            )
+            shares += self.accepted_by(rule, mine)
         return shares
+
+    def accepted_by(self, rule: Rule, mine: NDArray[np.bool_]) -> list[Accepted]:
+        """Every source of some of the photos, by one rule; ``mine`` is ``[N]``."""
+        return accepted_shares(
+            self.plant[mine],
+            self.judged(rule, mine),
+            self.sources[mine].tolist(),
+            rule.threshold.threshold,
+        )
 
     def calibrated(
         self, costs: CostSettings, weights: tuple[float, float] = (1.0, 1.0)
