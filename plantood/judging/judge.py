@@ -16,8 +16,8 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +38,7 @@ from plantood.judging.failures import (
     with_one_more_try,
 )
 from plantood.judging.overload import Queue
-from plantood.judging.prepare import Prepared, finish, prepare_photo, too_slow
+from plantood.judging.prepare import Prepared, finish, most_decoding, prepare_photo, too_slow
 from plantood.judging.rules import Rules, decoders
 from plantood.photo.forms import PhotoInput, close, read
 from plantood.photo.images import Admit, LoadedImage, Photo
@@ -78,11 +78,31 @@ class Judged:
     error: UnreadablePhoto | None = None
 
 
-@dataclass(eq=False)
-class _Decoding:
-    """When the decoding of a photo began, by the event loop's clock; never, as long as it waits."""
+class _OwnTime:
+    """How long a photo's own work takes: all that a decoding thread does for it.
 
-    began: float = float("inf")
+    What it waits for, a thread or memory, is not its own.
+    """
+
+    def __init__(self) -> None:
+        self._spent = 0.0
+        self._began: float | None = None
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Count what is done within, in the one thread that does it."""
+        self._began = began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._began = None
+            self._spent += time.monotonic() - began
+
+    @property
+    def seconds(self) -> float:
+        """So far, asked from another thread; what is being done counts."""
+        began = self._began
+        return self._spent + (0.0 if began is None else time.monotonic() - began)
 
 
 class Judge:
@@ -179,17 +199,14 @@ class Judge:
             "language": self.rules.messages.negotiate(language, self.rules.language),
             "model": self.rules.tag,
         }
-        prepared, data, decoding = None, None, _Decoding()
+        prepared, data = None, None
         with self._place():
             try:
                 async with asyncio.timeout_at(until):
-                    prepared, data = await self._prepared(photo, keep, context, decoding)
+                    prepared, data = await self._prepared(photo, keep, context, until - now)
                     verdict = prepared.verdict or await self._scored(prepared, context, deadline)
             except TimeoutError as late:
-                slow = prepared or too_slow(until - decoding.began, until - now, context)
-                if slow is None or slow.verdict is None:
-                    raise self._given_up(late, gone < deadline, prepared is not None) from late
-                prepared, verdict = slow, slow.verdict
+                raise self._given_up(late, gone < deadline, prepared is not None) from late
         prometheus.observe(verdict)
         if self._capture is not None:
             self._capture.offer(data, verdict)
@@ -205,29 +222,34 @@ class Judge:
             raise
 
     async def _prepared(
-        self, photo: PhotoInput, keep: bool, context: dict[str, Any], decoding: _Decoding
+        self, photo: PhotoInput, keep: bool, context: dict[str, Any], seconds: float
     ) -> tuple[Prepared, Photo | None]:
-        """The photo before the network, and what was read of it if it may have to be kept."""
+        """The photo before the network, and what was read of it if it may have to be kept.
+
+        One that takes too much of the ``seconds`` that there are is refused as soon as it has: a
+        caller elsewhere is told so while he still waits.
+        """
         submitted = started = time.perf_counter()
-        loop = asyncio.get_running_loop()
+        own, most = _OwnTime(), most_decoding(seconds)
 
         def prepare_now(admit: Admit) -> tuple[Prepared, Photo | None]:
             nonlocal started
             started = time.perf_counter()
-
-            def begin(memory: int) -> None:
-                admit(memory)
-                decoding.began = loop.time()
-
-            return self._prepare(photo, keep, context, begin)
+            with own.counted():  # from the first byte on: to look through a file takes time, too
+                return self._prepare(photo, keep, context, admit)
 
         self._preparing += 1
+        work = asyncio.wrap_future(self.decoders.submit(prepare_now))
         try:
-            prepared = await self.decoders.run(prepare_now)
+            while not work.done():
+                if (left := most - own.seconds) <= 0:
+                    return too_slow(most, context), None
+                await asyncio.wait([work], timeout=left)
         finally:
+            work.cancel()
             self._preparing -= 1
         prometheus.STAGE_SECONDS.labels(stage="wait").observe(started - submitted)
-        return prepared
+        return work.result()
 
     async def _scored(
         self, prepared: Prepared, context: dict[str, Any], deadline: float

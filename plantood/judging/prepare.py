@@ -136,19 +136,21 @@ def unreadable(
     return Prepared(verdict, timings_ms=verdict.timings_ms, error=error)
 
 
-def too_slow(decoded_s: float, waited_s: float, context: dict[str, Any]) -> Prepared | None:
-    """A photo whose own decoding took most of its time; None if it waited longer for its turn.
+def most_decoding(seconds: float) -> float:
+    """Seconds that a photo's own decoding may take, of those that there are for a verdict."""
+    return max(seconds / 2, SLOW_S)
+
+
+def too_slow(decoded_s: float, context: dict[str, Any]) -> Prepared:
+    """A photo whose own decoding takes more than it may, whatever comes of it.
 
     It is refused: if it were a failure, it would pass wherever photos are accepted while the gate
     fails.
 
     Args:
-        decoded_s: Seconds since its decoding began.
-        waited_s: Seconds that it had in all.
+        decoded_s: Seconds that it may take.
         context: Arguments of :func:`unreadable`.
     """
-    if decoded_s < max(waited_s / 2, SLOW_S):
-        return None
     error = PhotoTooLarge(f"it takes more than {decoded_s:.1f} s to decode; send it as a JPEG")
     return unreadable(error, round(decoded_s * 1000, 2), **context)
 

@@ -30,6 +30,9 @@ from plantood.photo.images import (
 
 PhotoInput: TypeAlias = Photo | UploadFile
 
+_SPELLINGS = {"jpeg": (".jpg",), "tiff": (".tif",), "heic": (".heif",)}
+"""Of a format's suffix, beside its usual one."""
+
 
 class Form(Enum):
     """What a gated method may take a photo as."""
@@ -174,9 +177,12 @@ def as_wanted(
 
 
 def _suffix(name: str | None, data: bytes) -> str:
-    """The file's own suffix, else that of its format; libraries choose their decoder by it."""
-    suffix = Path(name or "").suffix
-    if suffix[1:].isalnum() and len(suffix) < 8:
-        return suffix.lower()
+    """That of its format, which its own name may only spell in another way.
+
+    Libraries choose their decoder by it, and that choice is no stranger's.
+    """
     kind = format_of(data)
+    named = Path(name or "").suffix.lower()
+    if named in _SPELLINGS.get(kind, ()):
+        return named
     return f".{kind}" if kind else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pkgutil
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -22,13 +23,12 @@ from plantood.judging.failures import (
     with_one_more_try,
 )
 from plantood.judging.gate import Gate
-from plantood.judging.judge import Judge
+from plantood.judging.judge import Judge, _OwnTime
 from plantood.judging.prometheus import SCORER_ERRORS
 from plantood.judging.rules import Rules
 from plantood.model.entry import open_gate
 from plantood.model.starter import starter_dir
 from plantood.photo import decoding
-from plantood.photo.formats import jpeg
 from plantood.photo.images import Limits, LoadedImage
 from plantood.settings import Settings
 from plantood.verdict import Verdict
@@ -286,7 +286,7 @@ def test_probes_at_once_are_one_forward_pass_and_no_photo() -> None:
     assert SCORER_ERRORS._value.get() == failed
 
 
-def test_a_photo_that_is_not_decoded_in_time_is_no_failure_of_the_scorer(
+def test_a_photo_that_waits_for_a_thread_is_no_failure_of_the_scorer_and_not_at_fault(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A pipe to which nobody writes keeps a decoding thread as a hard photo does."""
@@ -298,14 +298,17 @@ def test_a_photo_that_is_not_decoded_in_time_is_no_failure_of_the_scorer(
         return {"model": RULES.tag}
 
     async def run() -> None:
-        judge = Judge(RULES, real, QUICK, describe)
+        judge = Judge(RULES, real, Settings(gate_timeout_s=1, decode_threads=1), describe)
         assert (await judge.check(PLANT)).accepted
+        hard = asyncio.create_task(judge.check(pipe))
+        await asyncio.sleep(0.1)
         with pytest.raises(GateUnavailable) as caught:
-            await judge.check(pipe)
+            await judge.check(PLANT)
         assert caught.value.kind == FailureKind.TIMEOUT
         assert "not decoded" in caught.value.detail
-        assert (await judge.check(PLANT)).accepted
+        assert (await hard).reasons[0].code == "too_large"
         os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+        assert (await judge.check(PLANT)).accepted
         judge.close()
 
     failed = SCORER_ERRORS._value.get()
@@ -317,29 +320,100 @@ def test_a_photo_that_is_not_decoded_in_time_is_no_failure_of_the_scorer(
     assert len(described) == 1
 
 
-def test_a_photo_whose_own_decoding_takes_its_time_is_to_be_taken_again(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    "step",
+    [
+        "plantood.judging.judge.read",
+        "plantood.photo.images.bare",
+        "plantood.photo.pixels.to_rgb",
+    ],
+    ids=["read", "look through", "decode"],
+)
+def test_a_photo_that_takes_its_time_is_to_be_taken_again(
+    step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It would pass where photos are accepted while the gate fails."""
-    real_decode = jpeg.Jpeg.decode
-
-    def slow(self: jpeg.Jpeg, factor: int = 1) -> np.ndarray:
-        time.sleep(1.2)
-        return real_decode(self, factor)
+    """It would pass where photos are accepted while the gate fails, whatever it is that is slow."""
+    slow_photo = encode(Image.open(PLANT), "PNG")
 
     async def run() -> list[Verdict]:
         judge = Judge(RULES, real, QUICK)
         with monkeypatch.context() as patch:
-            patch.setattr(jpeg.Jpeg, "decode", slow)
-            judged = await judge.examine(PLANT)
+            patch.setattr(step, slowly(step, 1.2))
+            judged = await judge.examine(slow_photo)
         assert isinstance(judged.error, PhotoTooLarge)
-        await asyncio.sleep(0.5)
-        return [judged.verdict, await judge.check(PLANT)]
+        assert judged.image is None
+        await asyncio.sleep(1)
+        next_one = await judge.check(PLANT)
+        judge.close()
+        return [judged.verdict, next_one]
 
     slow_one, next_one = asyncio.run(run())
     assert [reason.code for reason in slow_one.reasons] == ["too_large"]
     assert "to decode" in str(slow_one.reasons[0].detail)
     assert next_one.accepted
+
+
+def slowly(step: str, seconds: float) -> Callable[..., Any]:
+    """A function by its name, after so many seconds."""
+    real_step = pkgutil.resolve_name(step)
+
+    def slow(*args: Any, **options: Any) -> Any:
+        time.sleep(seconds)
+        return real_step(*args, **options)
+
+    return slow
+
+
+def test_it_is_told_so_while_its_caller_still_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gate elsewhere is given a time; an answer at its very end would come too late."""
+    step = "plantood.photo.images.bare"
+    slow_photo = encode(Image.open(PLANT), "PNG")
+
+    async def run() -> float:
+        judge = Judge(RULES, real, Settings(gate_timeout_s=60))
+        with monkeypatch.context() as patch:
+            patch.setattr(step, slowly(step, 2.5))
+            started = asyncio.get_running_loop().time()
+            verdict = await judge.check(slow_photo, timeout_ms=2000)
+        assert verdict.reasons[0].code == "too_large"
+        judge.close()
+        return asyncio.get_running_loop().time() - started
+
+    assert 1 <= asyncio.run(run()) < 1.6
+
+
+def test_what_a_photo_waits_for_memory_is_not_its_own_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of photos that take much of it, one is decoded at a time; the other leaves its thread."""
+    heavy = encode(Image.new("RGB", (3600, 3600)), "PNG")
+    step = "plantood.photo.pixels.to_rgb"
+
+    async def run() -> list[Any]:
+        judge = Judge(RULES, real, Settings(gate_timeout_s=2, decode_threads=2))
+        with monkeypatch.context() as patch:
+            patch.setattr(step, slowly(step, 1.5))
+            first = asyncio.create_task(judge.check(heavy))
+            await asyncio.sleep(0.2)
+            found = await asyncio.gather(first, judge.check(heavy), return_exceptions=True)
+            await asyncio.sleep(1.5)
+        judge.close()
+        return found
+
+    first, waited = asyncio.run(run())
+    assert first.reasons[0].code == "too_large"
+    assert isinstance(waited, GateUnavailable)
+    assert "not decoded" in waited.detail
+
+
+def test_all_that_a_photo_takes_counts_also_before_it_waited_for_its_turn() -> None:
+    own = _OwnTime()
+    for _ in range(2):
+        with own.counted():
+            time.sleep(0.1)
+            assert own.seconds > 0.09
+        time.sleep(0.2)
+    assert 0.2 <= own.seconds < 0.35
 
 
 def test_a_photo_that_is_turned_away_is_counted_and_logged(

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from plantood.errors import UnreadablePhoto
 
-MAX_BLOCKS = 2_000
-"""Before the picture of a GIF, and in one of its extensions."""
+MAX_BLOCKS = 4_000
+"""Before the picture of a GIF, in all of its extensions; a large colour profile has 2,000."""
 
 _EXTENSION = 0x21
 _PICTURE_OR_END = (0x2C, 0x3B)
@@ -45,17 +45,17 @@ def _has_many_blocks(data: bytes) -> bool:
     """GIF89a, sections 15 to 27: extensions, each of blocks with a length, then the picture."""
     flags = data[10] if len(data) > 10 else 0
     position = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
-    for _ in range(MAX_BLOCKS):
+    is_within = False  # an extension
+    for _ in range(MAX_BLOCKS):  # the first and the last of each, which hold nothing, count, too
         if position >= len(data):
             return False
-        if data[position] != _EXTENSION:
-            return data[position] not in _PICTURE_OR_END  # Pillow goes on to look for one
-        position += 2
-        for _ in range(MAX_BLOCKS):
-            size = data[position] if position < len(data) else 0
+        if is_within:
+            size = data[position]
             position += 1 + size
-            if not size:
-                break
+            is_within = size > 0
+        elif data[position] == _EXTENSION:
+            position += 2
+            is_within = True
         else:
-            return True
+            return data[position] not in _PICTURE_OR_END  # Pillow goes on to look for one
     return True

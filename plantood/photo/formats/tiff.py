@@ -21,9 +21,9 @@ MAX_VALUES = 65_536
 COMPRESSIONS = frozenset({1, 5, 7, 8, 32773, 32946})
 """None, LZW, JPEG, deflate, PackBits, and deflate by its older number: what cameras and editors
 write. The others are for faxes, or have decoders that ask for memory of their own."""
-MAX_JPEG_SEGMENTS = 200_000
-"""Of the headers of all strips or tiles. 110 megapixels in tiles of 64 pixels a side have 27,000
-tiles, each with two to ten of them."""
+MAX_JPEG_SEGMENTS = 100_000
+"""Of the headers of all strips or tiles. 110 megapixels in tiles of 128 pixels a side have 6,700
+tiles, each with two to ten of them; to look through so many takes a tenth of a second."""
 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _COLOURS = 256, 257, 258, 259, 262
 _STRIPS, _ORIENTATION, _SAMPLES, _ROWS, _STRIP_SIZES, _PLANES = 273, 274, 277, 278, 279, 284

@@ -47,6 +47,8 @@ def bare(data: bytes) -> Bare:
         elif name == b"ANMF" and not frame:
             frame, memory = _frame(content)
             kept.append(frame)
+    if frame and _PIXELS & pixels.keys():
+        raise UnreadablePhoto("the WebP can be read in two ways: it has a picture and a film")
     picture = b"".join([b"WEBP", *kept])
     return Bare(
         b"RIFF" + struct.pack("<I", len(picture)) + picture,
@@ -80,8 +82,12 @@ def _frame(content: bytes) -> tuple[bytes, int]:
 
 
 def _keep(chunks: dict[bytes, bytes], name: bytes, content: bytes) -> None:
-    """Keep one of each; of two, readers may take the first or the last."""
-    if name in chunks:
+    """Keep one of each; of two, readers may take the first or the last.
+
+    Also of two in different codings: what is transparent belongs to a lossy picture.
+    """
+    pictures = _PIXELS & {name, *chunks}
+    if name in chunks or (_LOSSLESS in pictures and len(pictures) > 1):
         raise UnreadablePhoto("the WebP can be read in two ways: it has a picture twice")
     chunks[name] = content
 

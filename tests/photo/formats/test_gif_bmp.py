@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from plantood.errors import UnreadablePhoto
 from plantood.photo.formats.gif_bmp import MAX_BLOCKS, ensure_plain_bmp, ensure_short_gif
 from plantood.photo.images import load_image
+from tests.photo import crowded
 from tests.security import payloads
 
 GIF = b"GIF89a" + bytes(7)
@@ -32,6 +33,12 @@ def test_countless_small_pieces_are_always_refused(pieces: int, content: bytes) 
     block = b"!\xfe" + bytes([len(content)]) + content + (b"\0" if content else b"")
     with pytest.raises(UnreadablePhoto, match="made of headers"):
         ensure_short_gif(GIF + block * pieces)
+
+
+def test_blocks_are_counted_over_all_extensions() -> None:
+    assert load_image(crowded.gif_of_blocks(20, 190)).width == 640
+    with pytest.raises(UnreadablePhoto, match="made of headers"):
+        load_image(crowded.gif_of_blocks(20, 200))
 
 
 @pytest.mark.parametrize("filler", [b"\0", b"\0" * 1_000_000, b"\xff" * 1_000_000])

@@ -73,3 +73,23 @@ def test_a_picture_that_is_there_twice_is_refused(twice: bytes) -> None:
     photo = encode(picture, "WEBP").replace(b"ALPH", twice).replace(b"VP8 ", twice)
     with pytest.raises(UnreadablePhoto, match="two ways"):
         load_image(photo)
+
+
+@pytest.mark.parametrize("lossy", [b"VP8 ", b"ALPH"])
+def test_a_lossless_picture_beside_a_lossy_one_is_refused(lossy: bytes) -> None:
+    photo = encode(scene(160, 120), "WEBP", lossless=True)
+    photo += lossy + bytes(4)
+    photo = photo[:4] + (len(photo) - 8).to_bytes(4, "little") + photo[8:]
+    with pytest.raises(UnreadablePhoto, match="two ways"):
+        load_image(photo)
+
+
+@pytest.mark.parametrize("lossless", [False, True])
+def test_a_picture_beside_a_film_is_refused(lossless: bool) -> None:
+    pictures = [scene(160, 120, seed) for seed in range(2)]
+    film = encode(pictures[0], "WEBP", save_all=True, append_images=pictures[1:], lossless=lossless)
+    assert load_image(film).width == 160
+    photo = film + encode(pictures[0], "WEBP", lossless=lossless)[12:]
+    photo = photo[:4] + (len(photo) - 8).to_bytes(4, "little") + photo[8:]
+    with pytest.raises(UnreadablePhoto, match="two ways"):
+        load_image(photo)

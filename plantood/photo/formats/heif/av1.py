@@ -15,6 +15,9 @@ from plantood.errors import UnreadablePhoto
 MAX_UNITS = 1_000
 """Pieces of the picture; a photo has three or four."""
 
+MAX_POINTS = 8
+"""Ways to decode only some of the layers; a photo has one, or one for each of up to four."""
+
 _SEQUENCE_HEADER = 1
 _FRAMES = (3, 6, 7)
 """A frame's header, alone, with the frame, and repeated."""
@@ -50,18 +53,22 @@ class _Sequence:
     frame_id_bits: int
 
 
-def frames(picture: bytes) -> Frames:
+def frames(picture: bytes, most: int = MAX_UNITS) -> Frames:
     """Walk through a stream.
+
+    Args:
+        picture: All of its bytes.
+        most: Pieces that it may have.
 
     Raises:
         UnreadablePhoto: It is not the picture of an AVIF.
     """
     sequence, pixels, count, units, position = None, 0, 0, 0, 0
     try:
-        for _ in range(MAX_UNITS):
-            if position >= len(picture):
-                break
+        while position < len(picture):
             units += 1
+            if units > most:
+                raise UnreadablePhoto("the file is made of headers without a photo")
             bits = _Bits(picture[position : position + _LOOK_AT])
             bits.read(1)
             kind, has_extension, has_size = bits.read(4), bits.read(1), bits.read(1)
@@ -75,8 +82,6 @@ def frames(picture: bytes) -> Frames:
                 count += 1
                 if _has_own_size(bits, sequence):
                     pixels = max(pixels, 1 << sum(sequence.bits))
-        else:
-            raise UnreadablePhoto("the file is made of headers without a photo")
     except IndexError:
         pixels = 0
     if not pixels:
@@ -93,6 +98,8 @@ def _sequence(bits: _Bits) -> _Sequence:
         if bits.read(1):  # timing_info: of videos
             raise UnreadablePhoto("the AVIF is a video")
         has_delay, points = bits.read(1), bits.read(5) + 1
+        if points > MAX_POINTS:
+            raise UnreadablePhoto("the AVIF is a video")
         for _ in range(points):
             bits.read(12)
             if bits.read(5) > 7:

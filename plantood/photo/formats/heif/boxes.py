@@ -2,6 +2,9 @@
 
 Both are boxes within boxes (ISO/IEC 14496-12, whose sections are named here); what the items are is
 in ISO/IEC 23008-12. A list that names one item twice is refused: readers differ on which they take.
+
+Lists lie within lists. What is counted is counted over all of them, while they are walked through:
+bounds for each list alone would multiply.
 """
 
 from __future__ import annotations
@@ -17,6 +20,8 @@ MAX_BOXES = 1_000
 """On one level; a photo has some ten."""
 MAX_ITEMS = 4_000
 """Tiles, thumbnails and metadata; 200 megapixels in tiles of 512 pixels are 768."""
+MAX_ASSOCIATIONS = 8 * MAX_ITEMS
+"""Of items and properties, in all; a tile has two to four, a photo up to ten."""
 
 Types: TypeAlias = dict[int, tuple[bytes, int]]
 """Of each item its type, and where in the file that stands."""
@@ -171,53 +176,56 @@ def references(data: bytes, box: Box) -> list[Reference]:
     return found
 
 
-def sizes(data: bytes, box: Box) -> Sizes:
-    """Pixels of each picture, the most that are said: properties, and whose they are (8.11.14).
-
-    The size is in ISO/IEC 23008-12, section 6.5.3.
+def properties(data: bytes, box: Box) -> list[Box]:
+    """All properties, in their order, whosever they are (section 8.11.14).
 
     Args:
         data: The file.
         box: Its ``iprp``.
 
     Raises:
+        UnreadablePhoto: There are two lists of them, too many, or as of :func:`boxes_in`.
+    """
+    lists = [part for part in boxes_in(data, box.start, box.end) if part.type == b"ipco"]
+    if len(lists) > 1:
+        raise UnreadablePhoto("the photo has two lists of its contents")
+    return [found for part in lists for found in boxes_in(data, part.start, part.end, MAX_ITEMS)]
+
+
+def sizes(data: bytes, box: Box, properties: list[Box]) -> Sizes:
+    """Pixels of each picture, the most that are said (section 8.11.14).
+
+    The size is in ISO/IEC 23008-12, section 6.5.3.
+
+    Args:
+        data: The file.
+        box: Its ``iprp``.
+        properties: As of :func:`properties`, to which the items are associated.
+
+    Raises:
         UnreadablePhoto: There are too many, or as of :func:`boxes_in`.
         IndexError: A property or an association ends too early, or is of none that there is.
     """
-    pixels, found = [0], Sizes()
-    for part in boxes_in(data, box.start, box.end):
-        if part.type == b"ipco":
-            for property in boxes_in(data, part.start, part.end, MAX_ITEMS):
-                reader = _Reader(data, property)
-                is_size = property.type == b"ispe"
-                pixels.append(_area(reader) if is_size else 0)
+    pixels = [0]
+    pixels += [_area(_Reader(data, one)) if one.type == b"ispe" else 0 for one in properties]
+    found: Sizes = {}
+    items = associations = 0
     for part in boxes_in(data, box.start, box.end):
         if part.type != b"ipma":
             continue
         reader = _Reader(data, part)
         version, flags = reader.number(1), reader.number(3)
         wide, bits = (2, 15) if flags & 1 else (1, 7)
-        for _ in range(_few(reader.number(4))):
+        count = reader.number(4)
+        items = _few(items + count)
+        for _ in range(count):
             item = reader.number(4 if version else 2)
-            for _ in range(reader.number(1)):
+            each = reader.number(1)
+            associations = _few(associations + each, MAX_ASSOCIATIONS)
+            for _ in range(each):
                 index = reader.number(wide) & (1 << bits) - 1
                 found[item] = max(found.get(item, 0), pixels[index])
     return found
-
-
-def properties(data: bytes, box: Box, kind: bytes) -> list[Box]:
-    """All properties of a kind, whosever they are (section 8.11.14).
-
-    Raises:
-        UnreadablePhoto: As of :func:`boxes_in`.
-    """
-    return [
-        property
-        for part in boxes_in(data, box.start, box.end)
-        if part.type == b"ipco"
-        for property in boxes_in(data, part.start, part.end, MAX_ITEMS)
-        if property.type == kind
-    ]
 
 
 def _area(reader: _Reader) -> int:
@@ -225,8 +233,8 @@ def _area(reader: _Reader) -> int:
     return reader.number(4) * reader.number(4)
 
 
-def _few(count: int) -> int:
-    if count > MAX_ITEMS:
+def _few(count: int, most: int = MAX_ITEMS) -> int:
+    if count > most:
         raise UnreadablePhoto("the file is made of parts without a photo")
     return count
 

@@ -8,17 +8,24 @@ slice may begin anew what another has painted. Layout: ITU-T H.265, sections 7.3
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from plantood.errors import UnreadablePhoto
 
 LENGTH_BYTES = 4
 """Before each unit. Decoders read so many, whatever the file says, and all phones write so many."""
 MAX_UNITS = 1_000
+"""Of an item, and of what stands before all of them; a tile has one to six, a photo some ten."""
 _OF_A_PICTURE = 32
 """Types of units below are slices."""
 
 
-def slices(picture: bytes) -> tuple[int, int]:
+def slices(picture: bytes, most: int = MAX_UNITS) -> tuple[int, int]:
     """Walk through the units of an item.
+
+    Args:
+        picture: All of its bytes.
+        most: Units that it may have.
 
     Returns:
         Slices of the one picture, and units in all.
@@ -33,7 +40,7 @@ def slices(picture: bytes) -> tuple[int, int]:
         if position > len(picture) or position < start + 2:
             raise UnreadablePhoto("the photo broke off: parts are missing; send it again")
         units += 1
-        if units > MAX_UNITS:
+        if units > most:
             raise UnreadablePhoto("the file is made of headers without a photo")
         if _kind(picture[start]) < _OF_A_PICTURE:
             slices += 1
@@ -43,29 +50,37 @@ def slices(picture: bytes) -> tuple[int, int]:
     return slices, units
 
 
-def units_before(record: bytes) -> int:
-    """Units that stand before those of each picture.
+def units_before(records: Iterable[bytes]) -> int:
+    """Units that stand before those of each picture, at most.
 
     Args:
-        record: Content of an ``hvcC`` box.
+        records: Contents of all ``hvcC`` boxes.
 
     Raises:
-        UnreadablePhoto: There is a picture among them, or it is a record that no phone writes.
-        IndexError: It ends too early.
+        UnreadablePhoto: There is a picture among them, one is a record that no phone writes, or
+            there are too many.
+        IndexError: One ends too early.
     """
-    if record[21] & 3 != LENGTH_BYTES - 1:
-        raise UnreadablePhoto("the photo is coded in a way that no phone uses")
-    units, position = 0, 23
-    for _ in range(record[22]):
-        count = int.from_bytes(record[position + 1 : position + 3])
-        position += 3
-        for _ in range(count):
-            size = int.from_bytes(record[position : position + 2])
-            if _kind(record[position + 2]) < _OF_A_PICTURE:
-                raise UnreadablePhoto("the photo is coded in a way that no phone uses")
-            position += 2 + size
-            units += 1
-    return units
+    largest, left = 0, MAX_UNITS
+    for record in records:
+        if record[21] & 3 != LENGTH_BYTES - 1:
+            raise UnreadablePhoto("the photo is coded in a way that no phone uses")
+        units, arrays, position = 0, record[22], 23
+        left -= 1 + arrays
+        for _ in range(arrays):
+            count = int.from_bytes(record[position + 1 : position + 3])
+            position += 3
+            left -= count
+            if left < 0:
+                raise UnreadablePhoto("the file is made of headers without a photo")
+            for _ in range(count):
+                size = int.from_bytes(record[position : position + 2])
+                if _kind(record[position + 2]) < _OF_A_PICTURE:
+                    raise UnreadablePhoto("the photo is coded in a way that no phone uses")
+                position += 2 + size
+                units += 1
+        largest = max(largest, units)
+    return largest
 
 
 def _kind(first: int) -> int:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from plantood.errors import PhotoTooLarge, UnreadablePhoto
 from plantood.photo.formats.heif import av1, isobmff
 from plantood.photo.images import load_image
+from tests.photo import crowded
 from tests.photos import encode, scene
 from tests.security import payloads
 
@@ -67,6 +68,12 @@ def test_all_frames_count() -> None:
 def test_a_stream_of_countless_pieces_is_refused() -> None:
     with pytest.raises(UnreadablePhoto, match="made of headers"):
         av1.frames(_sequence(64, 14) + b"\x12\0" * 100_000)
+
+
+def test_a_stream_with_more_points_than_layers_is_refused() -> None:
+    assert av1.frames(crowded.sequence(64, 7, points=8)).pixels == 64 * 64
+    with pytest.raises(UnreadablePhoto, match="video"):
+        av1.frames(crowded.sequence(64, 7, points=9))
 
 
 def test_a_photo_whose_stream_has_two_sizes_is_refused() -> None:

@@ -54,7 +54,7 @@ def test_what_an_encoder_makes_is_one_picture(size: tuple[int, int]) -> None:
 
 def test_a_picture_that_is_not_shown_is_counted_too() -> None:
     """A decoder decodes all that an item holds, and hands on the last."""
-    for often in (2, 100):
+    for often in (2, 50):
         item = _of(*[_slice()] * often)
         with pytest.raises(UnreadablePhoto, match="made of pictures"):
             hevc.slices(item)
@@ -90,19 +90,29 @@ def test_what_is_no_picture_is_refused(item: bytes) -> None:
 
 def test_no_picture_stands_before_the_first() -> None:
     """It would be decoded with every tile anew."""
-    assert hevc.units_before(_record()) >= 3
+    assert hevc.units_before([_record()]) >= 3
     slice_ = _slice()[:500]
     more = bytes([_record()[22] + 1]) + _record()[23:]
     more += b"\x13" + struct.pack(">HH", 1, len(slice_)) + slice_
     with pytest.raises(UnreadablePhoto, match="no phone"):
-        hevc.units_before(_record()[:22] + more)
+        hevc.units_before([_record()[:22] + more])
+
+
+def test_units_before_the_pictures_are_counted_over_all_records() -> None:
+    array = b"\x27" + struct.pack(">H", 100) + b"\0\1\x40" * 100
+    record = bytes(21) + b"\3\1" + array
+    assert hevc.units_before([record, bytes(21) + b"\3\0", record]) == 100
+    empty = bytes(21) + b"\3\xff" + bytes(3 * 255)
+    for records in ([record] * 10, [empty] * 4):
+        with pytest.raises(UnreadablePhoto, match="made of headers"):
+            hevc.units_before(records)
 
 
 def test_lengths_of_another_size_than_decoders_read_are_refused() -> None:
     record = bytearray(_record())
     record[21] &= 0xFD  # of two bytes
     with pytest.raises(UnreadablePhoto, match="no phone"):
-        hevc.units_before(bytes(record))
+        hevc.units_before([bytes(record)])
     with pytest.raises(UnreadablePhoto, match="no phone"):
         isobmff.bare(PHOTO.replace(_record(), bytes(record)))
 

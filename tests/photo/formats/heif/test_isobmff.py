@@ -13,6 +13,7 @@ from plantood.errors import PhotoTooLarge, UnreadablePhoto
 from plantood.photo.formats import exif
 from plantood.photo.formats.heif import isobmff
 from plantood.photo.images import load_image
+from tests.photo import crowded
 from tests.photos import encode, heic, scene
 from tests.security import payloads
 from tests.security.payloads import boxed
@@ -122,6 +123,26 @@ def test_a_list_that_is_there_twice_is_refused(kind: bytes) -> None:
     photo = AVIF[:meta] + struct.pack(">I", size + len(again)) + AVIF[meta + 4 : meta + size]
     with pytest.raises(UnreadablePhoto, match="two lists"):
         isobmff.bare(photo + again + AVIF[meta + size :])
+
+
+def test_two_lists_of_properties_are_refused() -> None:
+    with pytest.raises(UnreadablePhoto, match="two lists"):
+        isobmff.bare(crowded.heic_with_properties(boxed(b"ipco", b"")))
+
+
+@pytest.mark.parametrize(("lists", "items", "each"), [(2, 2_100, 0), (20, 50, 40), (1, 130, 255)])
+def test_whose_properties_are_is_counted_over_all_lists(lists: int, items: int, each: int) -> None:
+    with pytest.raises(UnreadablePhoto, match="made of parts"):
+        isobmff.bare(crowded.heic_with_properties(crowded.associations(items, each) * lists))
+
+
+def test_pieces_are_counted_over_all_tiles() -> None:
+    photo = crowded.avif_of_tiles(100, crowded.sequence(64, 7) + b"\x12\0" * 6)
+    assert isobmff.bare(photo).pixels == 64 * 64
+    for tiles, pieces in ((100, 12), (3_000, 7), (3, 500)):
+        tile = crowded.sequence(64, 7) + b"\x12\0" * (pieces - 1)
+        with pytest.raises(UnreadablePhoto, match="made of headers"):
+            isobmff.bare(crowded.avif_of_tiles(tiles, tile))
 
 
 def test_two_lists_of_contents_are_refused() -> None:
