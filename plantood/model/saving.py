@@ -23,7 +23,14 @@ from plantood.defaults import GATE_NAME, MADE_BY
 from plantood.errors import GateModelError
 from plantood.model.entry import KERAS, MANIFEST, GateModel, open_gate, sha256
 from plantood.model.manifest import GateManifest
-from plantood.model.store import KIND, RECORD, store_dir, usable_store, verify_gate
+from plantood.model.store import (
+    KIND,
+    RECORD,
+    StoreUnusable,
+    store_dir,
+    usable_store,
+    verify_gate,
+)
 from plantood.tags import tag_of
 
 _STAGING = "plantood-saving"
@@ -150,12 +157,17 @@ def finish_save(tag: bentoml.Tag) -> bool:
 
     Returns:
         Whether the store has exactly this gate model, whole.
+
+    Raises:
+        StoreUnusable: the store cannot be read, by which nothing is said of what is in it.
     """
     place = _place(tag)
     if not place.is_dir():
         return False
     try:
         verify_gate(tag)
+    except StoreUnusable:
+        raise
     except GateModelError:
         shutil.rmtree(place)
         return False

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import shutil
@@ -17,7 +18,7 @@ from plantood.errors import GateModelCorrupt, GateModelError
 from plantood.model.entry import KERAS, MANIFEST, open_gate
 from plantood.model.saving import finish_save, save_gate
 from plantood.model.starter import starter_dir
-from plantood.model.store import list_gates, load_gate, store_dir
+from plantood.model.store import StoreUnusable, list_gates, load_gate, store_dir
 from tests.model.entries import NAME
 
 
@@ -109,6 +110,21 @@ def test_a_copy_that_a_kill_left_half_done_is_removed(tag: bentoml.Tag) -> None:
     assert save_gate(starter_dir(), name=NAME, version="half") == half
     assert finish_save(half)
     bentoml.models.delete(half)
+
+
+def test_an_entry_that_cannot_be_read_for_now_is_kept(
+    tag: bentoml.Tag, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    place = Path(bentoml.models.get(tag).path)
+    with monkeypatch.context() as patched:
+        patched.setattr("plantood.model.store.open_gate", fails)
+        with pytest.raises(StoreUnusable, match="Too many open files"):
+            finish_save(tag)
+    assert place.is_dir()
+    assert finish_save(tag)
 
 
 def test_an_entry_that_was_saved_last_is_the_latest_also_after_a_kill(tag: bentoml.Tag) -> None:
