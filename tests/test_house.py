@@ -183,7 +183,6 @@ NOT_CALLED = {
     "training/common/intervals.py": {"scipy"},
     "training/judging/metrics.py": {"sklearn"},
     "training/judging/wrong_labels.py": {"sklearn"},
-    "training/photos/hashes.py": {"scipy"},
     "training/mining/engines/ray_engine.py": {"ray"},  # it says how Ray is installed
     "training/mining/sources.py": {"pyarrow"},  # likewise
 }

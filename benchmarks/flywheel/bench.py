@@ -209,7 +209,7 @@ class Bench:
             logit(self.probabilities(weights, dataset.train)),
         )
         raw = evaluation_of(HEAD, trained, dataset, FIRST)
-        evaluation = calibrated(raw, CostSettings(), groups=dataset.groups)
+        evaluation = calibrated(raw, CostSettings())
         return Parent(dataset, evaluation, weights, memory)
 
     def child(

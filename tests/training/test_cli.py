@@ -89,6 +89,16 @@ def test_no_fine_tune() -> None:
     assert options.fit == FitSettings(fine_tune_epochs=0)
 
 
+@pytest.mark.parametrize("command", [["train", "data"], ["finetune", "no-such-gate:1", "new"]])
+@pytest.mark.parametrize("idle", ["--fine-tune-epochs", "--fine-tune-learning-rate"])
+def test_a_phase_that_is_both_described_and_left_out_is_refused(
+    command: list[str], idle: str
+) -> None:
+    result = CliRunner().invoke(main, [*command, idle, "5", "--no-fine-tune"])
+    assert result.exit_code == 1
+    assert f"{idle}: no part with --no-fine-tune" in result.output
+
+
 def test_heads_are_checked() -> None:
     assert HeadList().convert("GAP, v1,gap", None, None) == ("gap", "v1")
     result = CliRunner().invoke(main, ["train", "data", "--heads", "v1,v9"])

@@ -18,6 +18,7 @@ from plantood.training.adapt.judge import ChildJudgement
 from plantood.training.adapt.photos import Given
 from plantood.training.adapt.terms import CHOSEN, SHARE, Terms
 from plantood.training.adapt.told import Told, card_of
+from plantood.training.files.paths import composed
 from plantood.training.judging.seen import Seen, seen_by
 from plantood.training.photos.dataset import Dataset
 
@@ -46,8 +47,10 @@ def extended(memory: Memory, given: Given) -> Memory:
     """The memory with the new photos."""
     codes, rest = memory.encode(given.scored.embedding)
     old, new = memory_weights(memory, given.scored.plant, REMEMBERED)
-    names = np.unique([*memory.sources.tolist(), *(photo.source for photo in given.photos)])
-    sources = [*memory.names.tolist(), *(photo.source for photo in given.photos)]
+    names = np.unique(
+        [*map(composed, memory.sources.tolist()), *(photo.source for photo in given.photos)]
+    )
+    sources = [*map(composed, memory.names.tolist()), *(photo.source for photo in given.photos)]
     return Memory(
         mean=memory.mean,
         directions=memory.directions,

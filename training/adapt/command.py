@@ -45,10 +45,10 @@ def adapt(context: click.Context, /, **values: Any) -> None:
     """Let the gate TAG learn from a handful of PHOTOS, in seconds, with what serving needs.
 
     PHOTOS are folders with plant/ and other/ (either may be empty), manifests, or rounds that were
-    reviewed; of a photo that is in several, the last label counts. Five to forty of them from a
-    camera or field that the gate does not know are enough. The network stays; a linear correction
-    of its head is fitted to the new photos and to what the gate remembers of those that it was
-    trained on, and the threshold is chosen anew.
+    reviewed; of a photo that is in several, the last label counts. What a manifest calls test is
+    left out. Five to forty of them from a camera or field that the gate does not know are enough.
+    The network stays; a linear correction of its head is fitted to the new photos and to what the
+    gate remembers of those that it was trained on, and the threshold is chosen anew.
 
     Shown is what changes: on the new photos, each judged without it and what looks like it, and on
     the memory. A child that gets worse there is stored under another name, so that the service

@@ -45,10 +45,12 @@ class Predictions:
     """``[N]``, 1 = plant."""
     probabilities: Vector
     """P(plant), ``[N]``, 0..1."""
+    scenes: NDArray[np.int64]
+    """A number of each, ``[N]``, that photos of one scene share."""
 
     def part(self, chosen: NDArray[np.bool_]) -> Predictions:
         """Of some of them."""
-        return Predictions(self.labels[chosen], self.probabilities[chosen])
+        return Predictions(self.labels[chosen], self.probabilities[chosen], self.scenes[chosen])
 
 
 @dataclass(frozen=True)
@@ -141,10 +143,14 @@ def judge_child(
         margin: see :func:`plantood.training.judging.changes.is_worse`.
     """
     labels = {KNOWN: memory.plant.astype(np.float64), NEW: photos.plant.astype(np.float64)}
+    scenes = {KNOWN: np.arange(len(memory)), NEW: photos.scene}
     before = {KNOWN: memory_logits(memory, start), NEW: start.logit(photos.logit, photos.embedding)}
     after = {KNOWN: memory_logits(memory, correction), NEW: left_out}
     told, own = (
-        {name: Predictions(labels[name], sigmoid(logits[name] + terms.shift)) for name in labels}
+        {
+            name: Predictions(labels[name], sigmoid(logits[name] + terms.shift), scenes[name])
+            for name in labels
+        }
         for logits in (before, after)
     )
     choosing = {KNOWN: remembered_to_choose(memory), NEW: enough_to_choose(photos)}
@@ -249,8 +255,9 @@ class Compared:
     def change(self, name: str, plant: bool, mine: NDArray[np.bool_]) -> Change:
         """On some of the photos of a class; worse only if it is worse than what is served, too."""
         before, served, after = self._wrong
+        scenes = self.before.scenes[mine]
         by_rule, as_served = (
-            change_of(name, error_of(plant), one[mine], after[mine], self.margin)
+            change_of(name, error_of(plant), one[mine], after[mine], self.margin, scenes=scenes)
             for one in (before, served)
         )
         return replace(by_rule, worse=by_rule.worse and as_served.worse)
@@ -262,7 +269,12 @@ class Compared:
     def totals(self) -> tuple[Change, ...]:
         """By class, and at fixed operating points."""
         fixed = at_fixed_points(
-            self.before, self.after, self.threshold_before, self.margin, self.photos
+            self.before,
+            self.after,
+            self.threshold_before,
+            self.margin,
+            self.photos,
+            scenes=self.before.scenes,
         )
         return (*self.classes(), *fixed)
 
@@ -278,7 +290,8 @@ class Compared:
 
     def figures(self) -> Figures:
         """All of them together."""
-        labels, share = self.before.labels, self.terms.share_of_others
+        labels, scenes = self.before.labels, self.before.scenes
+        share, costs = self.terms.share_of_others, self.terms.costs
         weights = prevalence_weights(labels, share)
         said = self.before.probabilities, self.after.probabilities
         before, served, after = self._wrong
@@ -287,8 +300,8 @@ class Compared:
         return Figures(
             photos=self.photos,
             count=len(labels),
-            cost=cost_of(labels, before, after, self.terms.costs),
-            as_served=cost_of(labels, served, after, self.terms.costs),
+            cost=cost_of(labels, before, after, costs, scenes),
+            as_served=cost_of(labels, served, after, costs, scenes),
             log_loss=(losses[0], losses[1]),
             calibration_error=(errors[0], errors[1]),
         )

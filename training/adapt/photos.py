@@ -1,4 +1,7 @@
-"""The new photos: read, without those that the gate knows, put together by scene, and scored."""
+"""The new photos: read, put together by scene, and scored.
+
+Without those that are for testing, and those that the gate knows.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +23,15 @@ from plantood.training.judging.seen import seen_by
 from plantood.training.photos.account import ensure_photos, read_usable
 from plantood.training.photos.data import Found, LabelledPhoto
 from plantood.training.photos.dataset import Photos, labels_digest
-from plantood.training.photos.hashes import near_duplicates
+from plantood.training.photos.division.splits import joined_groups
+from plantood.training.photos.hashes import near_duplicate_groups
 from plantood.training.process.parallel import map_in_order
 from plantood.training.process.progress import track
 from plantood.training.review.log import DecisionLog
 from plantood.training.rounds.layout import INFO, LABELS, Round
+
+TEST = "test"
+"""The split of photos to judge by."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +70,12 @@ def find_photos(path: Path) -> Found:
 
 
 def read_photos(gate: GateModel, paths: Sequence[Path], cache: Path) -> Given:
-    """The photos that can be used and that the gate does not know, scored.
+    """The photos that can be used, are not for testing, and that the gate does not know, scored.
 
     Args:
         gate: it scores as it is served, but without any correction.
         paths: folders, manifests or reviewed rounds; of a photo that is in several, the last label
-            counts.
+            counts, and it is for testing if one of them says so.
         cache: folder where scanned photos are remembered.
 
     Raises:
@@ -94,18 +101,52 @@ def read_photos(gate: GateModel, paths: Sequence[Path], cache: Path) -> Given:
                 f"{changed} photos of {path} are labelled otherwise than before; the new label "
                 "counts."
             )
-        for one, photo in zip(before, usable, strict=True):  # a round does not tell groups
-            by_digest[photo.sha256] = replace(photo, group=photo.group or one.group)
+        for one, photo in zip(before, usable, strict=True):  # a round tells no groups and splits
+            split = TEST if TEST in (one.split, photo.split) else photo.split or one.split
+            more = (*photo.more_groups, *one.groups)
+            by_digest[photo.sha256] = replace(photo, more_groups=more, split=split)
     every = tuple(by_digest[digest] for digest in sorted(by_digest))
-    photos, left_out = without_known(gate, every)
-    return Given(photos, score(gate, photos), tuple(data), (*notes, *left_out))
+    taught, for_testing = without_test(every)
+    if not taught:
+        raise TrainingDataError(
+            f"All photos of {' and '.join(map(str, paths))} are of split test, which is to judge "
+            "by, not to learn from; give others, or leave their split empty."
+        )
+    photos, left_out = without_known(gate, taught, for_testing=len(every) - len(taught))
+    return Given(photos, score(gate, photos), tuple(data), (*notes, *for_testing, *left_out))
 
 
-def without_known(gate: GateModel, photos: Photos) -> tuple[Photos, list[str]]:
+def without_test(photos: Photos) -> tuple[Photos, list[str]]:
+    """The photos that may be learned from, perhaps none, and what to tell of the others.
+
+    Left out is what a manifest calls test, and what shows the same scene, unless the manifest
+    says that this is for training or validation. There is no validation here: such photos may be
+    learned from.
+    """
+    scene = scenes(photos)
+    test = scene[[photo.split == TEST for photo in photos]]
+    out = np.isin(scene, test) & np.array([photo.split in (TEST, None) for photo in photos])
+    if not out.any():
+        return photos, []
+    told = (
+        f"{out.sum()} of {len(photos)} photos are left out: they are of split test, or show what "
+        "one of it shows, and are to judge by, not to learn from."
+    )
+    return tuple(photo for photo, gone in zip(photos, out, strict=True) if not gone), [told]
+
+
+def without_known(
+    gate: GateModel, photos: Photos, for_testing: int = 0
+) -> tuple[Photos, list[str]]:
     """The photos that can judge what a gate learns from them, and what to tell of the others.
 
     Left out is what the gate or an ancestor was fitted to, by an earlier adaptation as well, and
     what shows the same scene.
+
+    Args:
+        gate: it.
+        photos: which.
+        for_testing: photos that are left out already; see :func:`without_test`.
 
     Raises:
         TrainingDataError: none is left.
@@ -121,8 +162,9 @@ def without_known(gate: GateModel, photos: Photos) -> tuple[Photos, list[str]]:
     if out.all():
         parent = gate.manifest.parent
         raise TrainingDataError(
-            f"{gate.tag} has learned from all of these photos already, or from near-duplicates: "
-            "give photos that it does not know"
+            f"{gate.tag} has learned from all of these photos already, or from near-duplicates"
+            + (f", but for {for_testing} of split test" if for_testing else "")
+            + ": give photos that it does not know"
             + (f", or adapt {parent}, which it comes from, with these." if parent else ".")
         )
     if not out.any():
@@ -153,25 +195,9 @@ def score(gate: GateModel, photos: Photos) -> NewPhotos:
 
 def scenes(photos: Sequence[LabelledPhoto]) -> NDArray[np.int64]:
     """Number of the scene of each photo, ``[N]``: near-duplicates, and what shares a ``group``."""
-    first = {photo.sha256: index for index, photo in enumerate(photos)}
-    shared = [
-        (first.setdefault(photo.group, index), index)
-        for index, photo in enumerate(photos)
-        if photo.group
-    ]
-    return _joined(alike(photos), shared)
+    return joined_groups(photos)
 
 
 def alike(photos: Sequence[LabelledPhoto]) -> NDArray[np.int64]:
     """A number for each photo that near-duplicates share, ``[N]``."""
-    return _joined(
-        np.arange(len(photos)), near_duplicates([photo.look for photo in photos]).tolist()
-    )
-
-
-def _joined(numbers: NDArray[np.int64], links: Sequence[Sequence[int]]) -> NDArray[np.int64]:
-    """The numbers, those of linked photos made the same. Without SciPy, so for few photos."""
-    joined = numbers.copy()
-    for one, other in links:
-        joined[joined == joined[other]] = joined[one]
-    return joined
+    return near_duplicate_groups([photo.look for photo in photos])

@@ -23,6 +23,7 @@ from plantood.training.adapt.terms import Terms
 from plantood.training.adapt.told import Told, told_of
 from plantood.training.common.gates import find_gate
 from plantood.training.files.disk import ensure_writable
+from plantood.training.finetune.costs import costs_notes
 from plantood.training.finetune.settings import REJECTED
 from plantood.training.process.identity import digest_of
 from plantood.training.process.progress import say
@@ -77,7 +78,8 @@ def adapt(options: AdaptOptions) -> Adapted:
     digest = _digest(parent, given, options)
     folder = options.runs / f"adapt-{digest}"
     doubts = write_doubts(folder, parent, given, left_out, options.photos)
-    told = replace(told, notes=(*given.notes, *told.notes))
+    of_costs = costs_notes(parent.tag, parent.metrics, options.costs)
+    told = replace(told, notes=(*given.notes, *told.notes, *of_costs))
     for note in (*told.notes, *doubts):
         say(note, "yellow")
     latest = options.force or not judged.objections

@@ -18,6 +18,7 @@ from plantood.training.adapt.judge import (
 from plantood.training.adapt.terms import Terms
 from plantood.training.common.intervals import FEWEST as FEWEST_FOR_A_SHARE
 from plantood.training.common.tables import Row, markdown
+from plantood.training.finetune.costs import costs_in_words
 from plantood.training.judging.changes import CELLS, Change
 from plantood.training.judging.decision.threshold import FEWEST as FEWEST_TO_CHOOSE
 
@@ -94,6 +95,7 @@ def told_of(
         "sources.",
         f"Threshold, by the same rule for both: {judged.before.threshold:.4f} before, "
         f"{judged.after.threshold:.4f} after; {parent} serves with {terms.served:.4f}.",
+        f"Costs: {costs_in_words(terms.costs)}.",
         f"Share of others: {terms.share_of_others:.1%}, {terms.origin}; P(plant), costs and the "
         "figures of all photos are of that.",
         f"Penalty {penalty:g}, by photos left out: the smaller, the further the gate may move.",

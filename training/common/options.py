@@ -7,9 +7,19 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from plantood.defaults import GATE_NAME
-from plantood.training.common.parameters import FILE, FOLDER, GateName, HeadList, Number, SourceSet
+from plantood.errors import SettingsError
+from plantood.training.common.parameters import (
+    FILE,
+    FOLDER,
+    SEED,
+    GateName,
+    HeadList,
+    Number,
+    SourceSet,
+)
 from plantood.training.common.settings import (
     BACKBONE_NAMES,
     BALANCES,
@@ -44,6 +54,33 @@ def in_order(*decorators: Callable[[F], F]) -> Callable[[F], F]:
         return function
 
     return decorate
+
+
+def typed_options(context: click.Context) -> dict[str, str]:
+    """By name, the options that stand on the command line, as they are called there."""
+    return {
+        parameter.name: parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name is not None
+        and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
+    }
+
+
+def ensure_no_idle_fine_tuning(context: click.Context) -> None:
+    """Make sure that a second phase that is described is not left out.
+
+    Raises:
+        SettingsError: it is both.
+    """
+    typed = typed_options(context)
+    if "no_fine_tune" not in typed:
+        return
+    names = "fine_tune_epochs", "fine_tune_learning_rate"
+    if idle := [typed[name] for name in names if name in typed and context.params[name]]:
+        raise SettingsError(
+            f"{' and '.join(idle)}: no part with --no-fine-tune, which leaves out that phase; "
+            "leave one or the other out."
+        )
 
 
 def backbone_options(heads: str) -> Callable[[F], F]:
@@ -166,7 +203,7 @@ fit_options = in_order(
         show_default=True,
         help="Sample weights: both classes the same; each source by the root of its size; both.",
     ),
-    click.option("--seed", type=int, default=DEFAULTS.seed, show_default=True),
+    click.option("--seed", type=SEED, default=DEFAULTS.seed, show_default=True),
 )
 
 fine_tune_options = in_order(

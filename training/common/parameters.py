@@ -10,10 +10,12 @@ import click
 
 from plantood.errors import PlantoodError
 from plantood.training.common.settings import HEAD_NAMES
-from plantood.training.files.paths import spelled
+from plantood.training.files.paths import composed, spelled
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
+SEED = click.IntRange(0, 2**32 - 1)
+"""What NumPy and Keras both take."""
 
 
 class Number(click.FloatRange):
@@ -27,6 +29,24 @@ class Number(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"{value!r} is not a finite number.", param, ctx)
         return number
+
+
+class TextFile(click.Path):
+    """A file of UTF-8, of which the text is taken: what cannot be read is known at the start."""
+
+    def __init__(self) -> None:
+        """Of any name."""
+        super().__init__(dir_okay=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Its text; nothing of no file."""
+        if not value:
+            return ""
+        path = Path(str(super().convert(value, param, ctx)))
+        try:
+            return path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            self.fail(f"{spelled(path)} is no text in UTF-8 that can be read: {error}", param, ctx)
 
 
 class GateName(click.ParamType):  # type: ignore[type-arg]  # no generic before click 8.4
@@ -72,10 +92,10 @@ class SourceSet(click.ParamType):  # type: ignore[type-arg]
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> frozenset[str]:
-        """The names, spelled as in all texts."""
+        """The names as they are compared."""
         if isinstance(value, frozenset):
             return value
-        names = frozenset(spelled(name.strip()) for name in value.split(",") if name.strip())
+        names = frozenset(composed(name.strip()) for name in value.split(",") if name.strip())
         if len(names) < 2:
             self.fail(f"{value!r}: name two sources or more, separated by commas", param, ctx)
         return names

@@ -220,7 +220,7 @@ class TrainOptions:
     save: Literal["best", "all", "none"] = "best"
     gate_name: str = GATE_NAME
     quantize: Literal["float16", "int8"] | None = None
-    card_notes: Path | None = None
+    card_notes: str = ""
     """Markdown for the end of the model card."""
 
 

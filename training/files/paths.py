@@ -25,6 +25,15 @@ def spelled(name: str | os.PathLike[str]) -> str:
     return os.fspath(name).encode("utf-8", SPELLING).decode()
 
 
+def composed(name: str | os.PathLike[str]) -> str:
+    """A name as it is compared with others of its kind: spelled, its accents composed (NFC).
+
+    So are all sources and groups, wherever they are read: what is typed, written in a manifest, or
+    the name of a folder that a Mac has copied means the same.
+    """
+    return unicodedata.normalize("NFC", spelled(name))
+
+
 def unspelled(name: str) -> str:
     """A name as the file system has it."""
     return _SPELLED.sub(lambda found: chr(int(found[1], 16)), name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +15,7 @@ from plantood.model.saving import save_gate
 from plantood.training.finetune.compare import Judgement
 from plantood.training.finetune.data import Gathered
 from plantood.training.finetune.report import judgement_markdown, promise_notes
+from plantood.training.finetune.rule import weights_notes
 from plantood.training.finetune.settings import FinetuneOptions
 from plantood.training.fitting.phases import HeadTrainer, TrainedHead
 from plantood.training.judging.evaluation import Evaluation
@@ -68,7 +69,12 @@ def publish_child(
             bad=len(gathered.dataset.bad),
             left_out=sorted({name for record in gathered.data for name in record.left_out}),
             parent=parent.tag,
-            notes=_notes(judgements[0], parent, gathered),
+            notes=_notes(
+                judgements[0],
+                parent,
+                gathered,
+                child_notes(trained, judgements[0], parent, options),
+            ),
         )
 
     def save(folder: Path) -> None:
@@ -103,15 +109,25 @@ def quantization(parent: GateModel, options: FinetuneOptions) -> Literal["float1
     return None if asked == "none" else asked
 
 
-def _notes(judgement: Judgement, parent: GateModel, gathered: Gathered) -> str:
-    """The end of the card: what is promised no more, beside its parent, and of what it was made."""
+def child_notes(
+    trained: TrainedHead, judgement: Judgement, parent: GateModel, options: FinetuneOptions
+) -> list[str]:
+    """What is promised no more, and what was not taken out of what the child says."""
+    notes = promise_notes(parent.metrics, judgement.after)
+    if trained.improved:  # else it has its parent's weights, which no loss has moved
+        notes += weights_notes(judgement.after, options.fit.loss_weights)
+    return notes
+
+
+def _notes(judgement: Judgement, parent: GateModel, gathered: Gathered, told: Sequence[str]) -> str:
+    """The end of the card: what to know of the child, beside its parent, and what it is made of."""
     made_of = "\n".join(
         f"- {record.kind} {Path(record.path).name}: {record.photos} photos, labels "
         f"{record.labels_sha256}"
         for record in gathered.data
     )
     parts = [
-        *promise_notes(parent.metrics, judgement.after),
+        *told,
         f"### Beside its parent\n\n{judgement_markdown(judgement).strip()}",
         f"### Made of\n\n{made_of}\n\n"
         f"{gathered.replayed} of the parent's training photos were replayed.",

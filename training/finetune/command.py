@@ -7,13 +7,16 @@ from typing import Any
 
 import click
 
+from plantood.errors import SettingsError
 from plantood.training.common.options import (
     cost_options,
+    ensure_no_idle_fine_tuning,
     fine_tune_options,
     fit_options,
     gate_name_option,
     min_per_class_option,
     run_options,
+    typed_options,
 )
 from plantood.training.common.parameters import Number
 from plantood.training.common.settings import CostSettings, FitSettings, settings_of
@@ -81,9 +84,10 @@ def finetune(
     """Go on training the gate TAG with NEW photos, and compare it with what it was.
 
     NEW are rounds that were reviewed, folders of negatives, or labelled photos as for train.
-    The parent's own photos are replayed. Both phases of train, from the parent's weights; these
-    stay unless others are better. Parent and child are then judged on the same photos, source by
-    source: those of the test split, and of the sources that were left out of training.
+    The parent's own photos are replayed; sources that it left out stay left out. Both phases of
+    train, from the parent's weights; these stay unless others are better. Parent and child are then
+    judged on the same photos, source by source: those of the test split, and of the sources that
+    were left out of training.
 
     A child that is worse on any source than the margin allows is stored under another name, so
     that the service does not take it for the latest, and the exit status is 3. --force saves it
@@ -98,6 +102,8 @@ def finetune(
     from plantood.training.finetune.data import check_collections
     from plantood.training.process.quiet import import_tensorflow
 
+    ensure_no_idle_fine_tuning(context)
+    _ensure_no_idle_replay(context, values)
     options = finetune_options(values)
     check_collections(options)  # before the seconds that TensorFlow takes to import
     import_tensorflow()
@@ -141,6 +147,21 @@ def finetune(
         )
     if not result.latest:
         context.exit(NOT_ACCEPTED)
+
+
+def _ensure_no_idle_replay(context: click.Context, values: dict[str, Any]) -> None:
+    """Make sure that what is to be replayed is replayed.
+
+    Raises:
+        SettingsError: it is said of it, and that it is not.
+    """
+    typed = typed_options(context)
+    idle = [typed[name] for name in ("replay", "replay_share") if name in typed]
+    if values["no_replay"] and idle:
+        raise SettingsError(
+            f"{' and '.join(idle)}: no part with --no-replay, which takes none of the parent's "
+            "photos; leave one or the other out."
+        )
 
 
 def finetune_options(values: dict[str, Any]) -> FinetuneOptions:

@@ -149,12 +149,13 @@ def compare_gates(
     one, two = before.splits[split], after.splits[split]
     if one.photos != two.photos:
         raise ValueError(f"the two gates were not scored on the same photos of {split}")
-    labels = one.labels
+    labels, scenes = one.labels, after.scenes(split)
     wrong_before = wrong_verdicts(one, before.threshold)
     wrong_after = wrong_verdicts(two, after.threshold)
 
     def change(source: str, error: str, mine: NDArray[np.bool_]) -> Change:
-        return change_of(source, error, wrong_before[mine], wrong_after[mine], margin)
+        verdicts = wrong_before[mine], wrong_after[mine]
+        return change_of(source, error, *verdicts, margin, scenes=scenes[mine])
 
     sources = np.array(one.sources, dtype=object)
     cells = sorted({(int(y) == 0, str(s)) for y, s in zip(labels, sources, strict=True)})
@@ -179,6 +180,6 @@ def compare_gates(
             change("all", error_of(True), labels == 1),
             change("all", "errors", np.ones(len(labels), bool)),
         ),
-        fixed=at_fixed_points(one, two, before.threshold, margin),
-        cost=cost_of(labels, wrong_before, wrong_after, costs),
+        fixed=at_fixed_points(one, two, before.threshold, margin, scenes=scenes),
+        cost=cost_of(labels, wrong_before, wrong_after, costs, scenes),
     )

@@ -2,6 +2,7 @@
 
 Every collection is divided in the order in which the lineage got to know it, and what is divided
 stays divided: a photo that the parent was tested on never becomes one that its child trains on.
+A source that the parent left out is left out of its child, too, however its photos are given.
 And a photo that the parent or an ancestor has learned from, or a near-duplicate of one, is neither
 test nor validation, whatever a manifest calls it.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -20,7 +21,7 @@ from plantood.errors import TrainingDataError
 from plantood.model.entry import GateModel
 from plantood.model.manifest import TrainingData
 from plantood.training.common.gates import find_gate
-from plantood.training.files.paths import existing, spelled
+from plantood.training.files.paths import composed, existing, spelled
 from plantood.training.finetune.settings import FinetuneOptions, ReplaySettings
 from plantood.training.finetune.sides import split_sides
 from plantood.training.judging.seen import Seen
@@ -97,13 +98,19 @@ def find_collection(collection: Collection) -> Found:
 def old_collections(gate: GateModel, settings: ReplaySettings) -> list[Collection]:
     """What the parent was trained on: as it was given, or as the parent says itself.
 
+    One that is given and that the parent knows by its path is what the parent says of it.
+
     Raises:
         TrainingDataError: nobody says so, or it is not here any more.
     """
     if settings.no_replay:
         return []
+    said = {record.path: _recorded(record) for record in gate.manifest.data}
     if settings.replay is not None:
-        return [Collection(kind_of(path), path) for path in settings.replay]
+        return [
+            said.get(spelled(path.resolve())) or Collection(kind_of(path), path)
+            for path in settings.replay
+        ]
     if not gate.manifest.data:
         raise TrainingDataError(
             f"{gate.tag} does not say which photos it was trained on; give them with --replay "
@@ -116,16 +123,22 @@ def old_collections(gate: GateModel, settings: ReplaySettings) -> list[Collectio
                 f"{gate.tag} was trained on {record.path}, which is not here; give its photos with "
                 "--replay DATA, or fine-tune on the new photos alone with --no-replay."
             )
-    return [
-        Collection(
-            record.kind,
-            existing(record.path),
-            record.left_out,
-            record.at_most_per_source,
-            record.labels_sha256,
-        )
-        for record in gate.manifest.data
-    ]
+    return list(said.values())
+
+
+def _recorded(record: TrainingData) -> Collection:
+    return Collection(
+        record.kind,
+        existing(record.path),
+        record.left_out,
+        record.at_most_per_source,
+        record.labels_sha256,
+    )
+
+
+def sources_left_out(gate: GateModel) -> list[str]:
+    """Sources that a gate model says it left out of its training, sorted."""
+    return sorted({name for record in gate.manifest.data for name in record.left_out})
 
 
 def check_collections(options: FinetuneOptions) -> None:
@@ -154,6 +167,7 @@ def gather(
     cache: Path,
     *,
     parent: Seen | None = None,
+    left_out: Sequence[str] = (),
 ) -> Gathered:
     """Read, scan, divide and thin out all photos.
 
@@ -165,10 +179,14 @@ def gather(
         cache: folder where scanned photos are remembered.
         parent: what the parent and its ancestors have seen; None if nobody wrote it down: then it
             is what falls into train and validation of the old collections.
+        left_out: sources that the parent left out. These, and those that a collection leaves out,
+            are left out of all: who gives photos anew says nothing of what was never to be seen.
 
     Raises:
-        TrainingDataError: a collection cannot be read, or is empty.
+        TrainingDataError: a collection cannot be read, or is empty, or all new photos are left out.
     """
+    told = [*left_out, *(name for one in (*old, *new) for name in one.left_out)]
+    never = set(map(composed, told))  # as sources are: an earlier plantood kept them as they came
     given = {collection.path.resolve() for collection in new}
     old = [collection for collection in old if collection.path.resolve() not in given]
     known: dict[str, LabelledPhoto] = {}
@@ -176,6 +194,7 @@ def gather(
     groups: set[tuple[str, str]] = set()
     bad: list[BadPhoto] = []
     aside: set[str] = set()
+    found: set[str] = set()
     data, notes = [], []
     division = divide([])
     for number, collection in enumerate([*old, *new]):
@@ -200,9 +219,17 @@ def gather(
             # It stays on its side: the parent may have been trained on it.
             known[photo.sha256] = replace(photo, split=before.split) if before else photo
             place[photo.sha256] = number
-        groups |= {(photo.sha256, photo.group) for photo in photos if photo.group}
-        if collection.left_out:
-            aside |= {p.sha256 for p in photos if p.source in collection.left_out}
+        groups |= {(photo.sha256, name) for photo in photos for name in photo.groups}
+        out = [photo for photo in photos if photo.source in never]
+        aside |= {photo.sha256 for photo in out}
+        kept_out = {photo.source for photo in out}
+        found |= kept_out
+        if out:
+            notes.append(
+                f"{len(out)} photos of {collection.path} are not learned from: they are of "
+                f"{_listed(kept_out)}, which the parent left out; another source needs another "
+                "name."
+            )
         division = divide(list(known.values()), groups)
         known = {photo.sha256: photo for photo in division.photos}
         data.append(
@@ -211,11 +238,25 @@ def gather(
                 path=spelled(collection.path.resolve()),
                 photos=len(photos),
                 labels_sha256=digest,
-                left_out=collection.left_out,
+                left_out=tuple(sorted(kept_out.union(map(composed, collection.left_out)))),
                 at_most_per_source=collection.at_most_per_source,
             )
         )
     is_old = {digest for digest, number in place.items() if number < len(old)}
+    if new and aside.issuperset(place.keys() - is_old):
+        raise TrainingDataError(
+            f"All photos of {' and '.join(str(one.path) for one in new)} are of {_listed(found)}, "
+            "which the parent left out, so that there is nothing to learn; give others, or, if "
+            "they are of another source, give it another name."
+        )
+    if gone := never - found:
+        notes.append(
+            f"No photo is of {_listed(gone)}, which the parent left out; what has another name now "
+            "is learned from."
+        )
+        # Else the child's own children could not know of it.
+        last = data[-1]
+        data[-1] = last.model_copy(update={"left_out": tuple(sorted(gone.union(last.left_out)))})
     sides = split_sides(division, aside, is_old, parent)
     old_train = [photo for photo in sides.train if photo.sha256 in is_old]
     kept = some_of_each_source(old_train, share, seed)
@@ -237,6 +278,10 @@ def gather(
         seen=sides.seen,
         notes=notes,
     )
+
+
+def _listed(sources: Iterable[str]) -> str:
+    return " and ".join(sorted(sources))
 
 
 def some_of_each_source(photos: Sequence[LabelledPhoto], share: float, seed: int) -> set[str]:

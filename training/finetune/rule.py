@@ -13,18 +13,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from plantood.model.entry import GateModel
 from plantood.model.parts.calibration import Calibration
 from plantood.training.common.settings import CostSettings
 from plantood.training.judging.decision.calibration import FittedCalibration, fit_calibration
 from plantood.training.judging.decision.rule import VALIDATION, Rule
-from plantood.training.judging.decision.threshold import ChosenThreshold, bayes_threshold
+from plantood.training.judging.decision.threshold import (
+    FEWEST,
+    ChosenThreshold,
+    bayes_threshold,
+)
 from plantood.training.judging.evaluation import Evaluation
 from plantood.training.judging.outcomes import share_shift
-from plantood.training.photos.dataset import scenes_of
-from plantood.training.train.judged import ALONE, by_rule, calibrated
+from plantood.training.train.judged import by_rule, calibrated
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,6 @@ def judged_alike(
     after: Evaluation,
     costs: CostSettings,
     own: ParentRule | None,
-    groups: Mapping[str, int] = ALONE,
 ) -> tuple[Evaluation, Evaluation]:
     """Parent and child with calibration and threshold by one rule.
 
@@ -95,36 +95,53 @@ def judged_alike(
         after: the child, likewise.
         costs: of the errors.
         own: the parent's rule, if it was chosen on sources left out.
-        groups: of the photos; see :class:`Dataset`.
     """
     if own is None:
-        return calibrated(before, costs, groups=groups), calibrated(after, costs, groups=groups)
+        return calibrated(before, costs), calibrated(after, costs)
     moved = own.moved(costs)
-    of_parent, of_child = _line(before, groups), _line(after, groups)
-    back = Calibration(1 / of_parent.slope, -of_parent.intercept / of_parent.slope)
-    behind = moved.calibration.after(back)
-    return (
-        _by_rule(before, replace(moved, calibration=behind.after(of_parent))),
-        _by_rule(after, replace(moved, calibration=behind.after(of_child))),
-    )
+    of_parent, of_child = _line(before), _line(after)
+    line = of_parent.calibration
+    behind = moved.calibration.after(Calibration(1 / line.slope, -line.intercept / line.slope))
+    return _by_rule(before, moved, of_parent, behind), _by_rule(after, moved, of_child, behind)
 
 
-def _line(raw: Evaluation, groups: Mapping[str, int]) -> Calibration:
+def weights_notes(after: Evaluation, weights: tuple[float, float]) -> list[str]:
+    """That validation could not tell what the weights of the loss have moved; one sentence if so.
+
+    They scale the odds of a head that is fitted anew by their ratio, and those of a child, which is
+    drawn to its parent, by less: how much less only photos tell.
+
+    Args:
+        after: the child, as :func:`judged_alike` gives it.
+        weights: of false accepts and false retakes in the loss that it was trained with.
+    """
+    accept, retake = weights
+    fitted = after.calibration
+    if accept == retake or fitted is None or fitted.log_loss:
+        return []
+    errors = "send more plants back" if accept > retake else "let more others through"
+    return [
+        f"What the weights of the loss, {accept:g} and {retake:g}, have moved is not taken out of "
+        f"P(plant): that takes validation photos of at least {FEWEST} scenes of each class, which "
+        f"the child tells apart, and there are {fitted.plants} plants and {fitted.others} others. "
+        f"So the child may {errors} than it should; add photos, or train with --loss bce."
+    ]
+
+
+def _line(raw: Evaluation) -> FittedCalibration:
     """What makes the logits straight on validation photos: of both gates in the same way."""
     val = raw.splits["val"]
-    scenes = scenes_of(val.photos, groups)
-    fitted = fit_calibration(val.labels, val.probabilities, groups=scenes, methods=("platt",))
-    return fitted.calibration
+    scenes = raw.scenes("val").tolist()
+    return fit_calibration(val.labels, val.probabilities, groups=scenes, methods=("platt",))
 
 
-def _by_rule(raw: Evaluation, own: ParentRule) -> Evaluation:
-    val = raw.splits["val"].labels
-    plants = int(np.sum(val == 1))
-    fitted = FittedCalibration(
-        "platt",
-        own.calibration,
-        plants=plants,
-        others=len(val) - plants,
+def _by_rule(
+    raw: Evaluation, own: ParentRule, line: FittedCalibration, behind: Calibration
+) -> Evaluation:
+    """By the parent's rule, behind the line of its own that a gate has."""
+    fitted = replace(
+        line,
+        calibration=behind.after(line.calibration),
         share_of_others=own.threshold.share_of_others,
     )
     share = own.threshold.share_of_others if own.share_given else None

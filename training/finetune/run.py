@@ -19,16 +19,18 @@ from plantood.training.features.extractor import Extractor, extractor_for
 from plantood.training.features.room import ensure_room, ensure_room_to_save
 from plantood.training.features.scoring import score_splits
 from plantood.training.files.disk import ensure_writable
-from plantood.training.finetune.child import publish_child, quantization
+from plantood.training.finetune.child import child_notes, publish_child, quantization
 from plantood.training.finetune.compare import Judgement, judge
+from plantood.training.finetune.costs import costs_in_words, costs_notes
 from plantood.training.finetune.data import (
     Gathered,
     gather,
     kind_of,
     new_collections,
     old_collections,
+    sources_left_out,
 )
-from plantood.training.finetune.report import promise_notes, write_judgement
+from plantood.training.finetune.report import write_judgement
 from plantood.training.finetune.rule import ParentRule, judged_alike
 from plantood.training.finetune.settings import REJECTED, FinetuneOptions, held_like_parent
 from plantood.training.fitting.fit import read_arrays, write_arrays
@@ -152,7 +154,8 @@ def finetune(options: FinetuneOptions) -> FinetuneResult:
         notes = [*gathered.notes, *data_notes(dataset, folder), *labels, *_audits(options)]
         notes += threshold_notes(judgement.after)
         if tag is not None:
-            notes += promise_notes(parent.metrics, judgement.after)
+            notes += child_notes(trained, judgement, parent, options)
+        notes += costs_notes(parent.tag, parent.metrics, options.costs)
         notes += judgement.objections
         for note in notes:
             say(note, "yellow")
@@ -180,6 +183,7 @@ def _gather(parent: GateModel, options: FinetuneOptions) -> Gathered:
         options.fit.seed,
         options.cache,
         parent=known,
+        left_out=sources_left_out(parent),
     )
     if known is None and not options.replay.no_replay:
         gathered.notes.append(
@@ -210,7 +214,7 @@ def _audits(options: FinetuneOptions) -> list[str]:
 def _before(parent: GateModel, dataset: Dataset, folder: Path) -> Evaluation:
     """What the parent says of the photos that the child is judged on, before calibration."""
     splits = _scored(dataset, folder / BEFORE, lambda: parent.scorer(calibrated=False))
-    return Evaluation("before", splits, threshold=0.5)
+    return Evaluation("before", splits, threshold=0.5, groups=dataset.groups)
 
 
 def _scored(dataset: Dataset, file: Path, scorer: Callable[[], Scorer]) -> dict[str, Scored]:
@@ -238,7 +242,7 @@ def _judgement(
     own = evaluation_of(head, trained, gathered.dataset, options.fit)
     after = replace(own, name="after", splits=splits)
     # By one rule: another one, or other photos to choose by, would look like something learned.
-    pair = judged_alike(before, after, options.costs, rule, gathered.dataset.groups)
+    pair = judged_alike(before, after, options.costs, rule)
     return judge(
         *pair,
         options.margin,
@@ -278,5 +282,6 @@ def _facts(
         ("photos", sizes_of(gathered.dataset)),
         ("backbone", f"{parent.manifest.backbone} ({extractor.digest[:16]})"),
         ("settings", changed_settings(options.fit)),
+        ("costs", costs_in_words(options.costs)),
         ("margin", f"{options.margin:.1%} of a source's photos, and the noise"),
     ]

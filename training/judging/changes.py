@@ -3,6 +3,12 @@
 Only photos that one of the two gets right and the other wrong tell them apart (McNemar 1947, *Note
 on the sampling error of the difference between correlated proportions or percentages*,
 https://doi.org/10.1007/BF02295996).
+
+Photos of one scene, such as frames of one burst, go the same way. So it is scenes that are weighed
+against luck: a scene is won or lost by all of its photos together, and the noise of a sum is that
+of its scenes' (the sandwich of White 1980 by clusters, under no difference; Liang and Zeger 1986,
+https://doi.org/10.1093/biomet/73.1.13). Where each photo is a scene of its own, these are
+McNemar's.
 """
 
 from __future__ import annotations
@@ -28,6 +34,8 @@ EXCHANGES = 2000
 """Random ones, by which luck is told at fixed points."""
 ELEMENTS = 1_000_000
 """Of an array of exchanges."""
+Scenes = NDArray[np.int64] | None
+"""A number of each photo ``[N]`` that those which show one scene share; None: each is its own."""
 
 
 class Labelled(Protocol):
@@ -54,7 +62,7 @@ class Change:
         wrong_after: By the other.
         newly_wrong: Right before, wrong after.
         newly_right: Wrong before, right after.
-        p_value: Of McNemar's exact test, or as :func:`at_fixed_points` says.
+        p_value: Of McNemar's exact test, of scenes, or as :func:`at_fixed_points` says.
         worse: Whether it is worse than the margin allows.
     """
 
@@ -95,8 +103,8 @@ class CostChange:
     Attributes:
         before: By the one gate.
         after: By the other.
-        standard_error: Of their difference, if each photo changed sides by luck: the root of the
-            sum of the squared costs of the photos that did.
+        standard_error: Of their difference, if each scene changed sides by luck: the root of the
+            sum of the squares of what each has cost more.
     """
 
     before: float
@@ -110,7 +118,13 @@ class CostChange:
 
 
 def at_fixed_points(
-    before: Labelled, after: Labelled, threshold: float, margin: float, photos: str = "all"
+    before: Labelled,
+    after: Labelled,
+    threshold: float,
+    margin: float,
+    photos: str = "all",
+    *,
+    scenes: Scenes = None,
 ) -> tuple[Change, ...]:
     """Two gates where they let as many others through, and where they keep as many plants.
 
@@ -122,10 +136,10 @@ def at_fixed_points(
     The threshold hangs on a few photos of the other kind, and moves all verdicts together, so that
     McNemar's test does not hold. If the gates are equally good, it is luck which of them put a
     photo where: the p-value is the share of random exchanges of the ranks that the two give each
-    photo by which they differ as much (Venkatraman and Begg 1996, *A distribution-free procedure
-    for comparing receiver operating characteristic curves from a paired experiment*,
-    https://doi.org/10.1093/biomet/83.4.835). What is worse is so by more than the margin and at
-    p < 0.05.
+    photo, those of a scene together, by which they differ as much (Venkatraman and Begg 1996, *A
+    distribution-free procedure for comparing receiver operating characteristic curves from a paired
+    experiment*, https://doi.org/10.1093/biomet/83.4.835). What is worse is so by more than the
+    margin and at p < 0.05.
     """
     wrong = wrong_verdicts(before, threshold)
     plants = before.labels == 1
@@ -133,8 +147,9 @@ def at_fixed_points(
         return ()
     let_through, sent_back = int(wrong[~plants].sum()), int(wrong[plants].sum())
     ranks = np.stack([_ranks(before.probabilities), _ranks(after.probabilities)])
-    retakes = _changed_at(ranks, plants, let_through, margin, error_of(True))
-    accepts = _changed_at(-ranks, ~plants, sent_back, margin, error_of(False))
+    scene = _numbered(scenes, len(plants))
+    retakes = _changed_at(ranks, plants, scene, let_through, margin, plant=True)
+    accepts = _changed_at(-ranks, ~plants, scene, sent_back, margin, plant=False)
     return (
         replace(retakes, source=f"{photos}, at {let_through} false accepts"),
         replace(accepts, source=f"{photos}, at {sent_back} false retakes"),
@@ -142,45 +157,50 @@ def at_fixed_points(
 
 
 def _changed_at(
-    ranks: NDArray[np.float64], mine: NDArray[np.bool_], count: int, margin: float, error: str
+    ranks: NDArray[np.float64],
+    mine: NDArray[np.bool_],
+    scene: NDArray[np.int64],
+    count: int,
+    margin: float,
+    *,
+    plant: bool,
 ) -> Change:
     """On photos that are ``mine``, where either gate puts ``count`` of the others above them.
 
     ``ranks`` are those of the two gates, ``[2, N]``.
     """
-    own, others = ranks[:, mine], ranks[:, ~mine]
-    before, after = _wrong_at(own, others, count)
-    change = change_of("", error, before, after, margin)
+    before, after = _wrong_at(ranks[:, mine], ranks[:, ~mine], count)
+    change = change_of("", error_of(plant), before, after, margin)
     lost = change.newly_wrong - change.newly_right
-    p_value = _by_luck(own, others, count, lost) if lost else 1.0
+    p_value = _by_luck(ranks, mine, scene, count, lost) if lost else 1.0
     worse = lost > margin * change.count and p_value < SIGNIFICANT
     return replace(change, p_value=p_value, worse=worse)
 
 
-def _by_luck(own: NDArray[np.float64], others: NDArray[np.float64], count: int, lost: int) -> float:
+def _by_luck(
+    ranks: NDArray[np.float64],
+    mine: NDArray[np.bool_],
+    scene: NDArray[np.int64],
+    count: int,
+    lost: int,
+) -> float:
     """The share of exchanges by which as many verdicts or more are lost or won, none as well."""
     # Whatever is exchanged, the limit lies between these two: only what may be on either side of
     # it, and what may be it, is exchanged.
-    lowest, highest = _limit(others.min(0), count), _limit(others.max(0), count)
-    own = own[:, (own.min(0) <= highest) & (own.max(0) > lowest)]
-    others = others[:, others.max(0) >= lowest]
+    low, high = ranks.min(0), ranks.max(0)
+    lowest, highest = _limit(low[~mine], count), _limit(high[~mine], count)
+    may_count = np.where(mine, (low <= highest) & (high > lowest), high >= lowest)
+    ranks, mine, scene = ranks[:, may_count], mine[may_count], scene[may_count]
+    scenes, of_photo = np.unique(scene, return_inverse=True)
     rng = np.random.default_rng(0)
     as_far = 1
-    size = max(1, ELEMENTS // (own.shape[1] + others.shape[1]))
+    size = max(1, ELEMENTS // len(mine))
     for done in range(0, EXCHANGES, size):
-        of = min(size, EXCHANGES - done)
-        pairs = zip(_exchanged(own, of, rng), _exchanged(others, of, rng), strict=True)
-        before, after = (_wrong_at(mine, theirs, count).sum(-1) for mine, theirs in pairs)
+        exchanged = rng.random((min(size, EXCHANGES - done), len(scenes)))[:, of_photo] < 0.5
+        pair = np.where(exchanged, ranks[1], ranks[0]), np.where(exchanged, ranks[0], ranks[1])
+        before, after = (_wrong_at(of[:, mine], of[:, ~mine], count).sum(-1) for of in pair)
         as_far += int(np.sum(np.abs(after - before) >= abs(lost)))
     return as_far / (EXCHANGES + 1)
-
-
-def _exchanged(
-    ranks: NDArray[np.float64], times: int, rng: np.random.Generator
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Ranks ``[2, n]``, those of either gate given to the other by luck, ``[times, n]`` each."""
-    swapped = rng.random((times, ranks.shape[1])) < 0.5
-    return np.where(swapped, ranks[1], ranks[0]), np.where(swapped, ranks[0], ranks[1])
 
 
 def _wrong_at(
@@ -219,21 +239,34 @@ def change_of(
     wrong_before: NDArray[np.bool_],
     wrong_after: NDArray[np.bool_],
     margin: float,
+    *,
+    scenes: Scenes = None,
 ) -> Change:
     """The change on the photos of one kind, of two arrays ``[N]`` of wrong verdicts."""
-    newly_wrong = int(np.sum(wrong_after & ~wrong_before))
-    newly_right = int(np.sum(wrong_before & ~wrong_after))
+    lost = by_scene(wrong_after.astype(int) - wrong_before, scenes)
     return Change(
         source=source,
         error=error,
         count=len(wrong_before),
         wrong_before=int(wrong_before.sum()),
         wrong_after=int(wrong_after.sum()),
-        newly_wrong=newly_wrong,
-        newly_right=newly_right,
-        p_value=mcnemar_exact(newly_wrong, newly_right),
-        worse=is_worse(newly_wrong, newly_right, len(wrong_before), margin),
+        newly_wrong=int(np.sum(wrong_after & ~wrong_before)),
+        newly_right=int(np.sum(wrong_before & ~wrong_after)),
+        p_value=mcnemar_exact(int(np.sum(lost > 0)), int(np.sum(lost < 0))),
+        worse=is_worse(lost, len(wrong_before), margin),
     )
+
+
+def by_scene(values: NDArray[Any], scenes: Scenes = None) -> NDArray[np.float64]:
+    """The sum of each scene's values ``[N]``; without ``scenes`` each photo is one."""
+    of_photo = np.unique(_numbered(scenes, len(values)), return_inverse=True)[1]
+    sums = np.bincount(of_photo, weights=values.astype(np.float64))
+    return np.asarray(sums, np.float64)
+
+
+def _numbered(scenes: Scenes, photos: int) -> NDArray[np.int64]:
+    """A number of each photo's scene, ``[N]``."""
+    return np.arange(photos) if scenes is None else scenes
 
 
 def cost_of(
@@ -241,6 +274,7 @@ def cost_of(
     wrong_before: NDArray[np.bool_],
     wrong_after: NDArray[np.bool_],
     costs: CostSettings,
+    scenes: Scenes = None,
 ) -> CostChange:
     """What all errors cost before and after, of labels and two arrays of wrong verdicts ``[N]``.
 
@@ -248,11 +282,11 @@ def cost_of(
     """
     each = np.where(labels == 1, costs.false_retake_cost, costs.false_accept_cost)
     each = each * prevalence_weights(labels, costs.share_of_others)
-    changed = wrong_before != wrong_after
+    costlier = by_scene(each * (wrong_after.astype(int) - wrong_before), scenes)
     return CostChange(
         before=float(each[wrong_before].sum()),
         after=float(each[wrong_after].sum()),
-        standard_error=sqrt(float(np.square(each[changed]).sum())),
+        standard_error=sqrt(float(np.square(costlier).sum())),
     )
 
 
@@ -273,12 +307,16 @@ def mcnemar_exact(newly_wrong: int, newly_right: int) -> float:
     return min(1.0, float(2 * tail / 2**changed))
 
 
-def is_worse(newly_wrong: int, newly_right: int, count: int, margin: float) -> bool:
+def is_worse(lost: NDArray[np.float64], count: int, margin: float) -> bool:
     """Whether the loss on ``count`` photos is larger than the margin by more than its noise.
 
-    ``newly_wrong - newly_right > margin * count + sqrt(newly_wrong + newly_right)``: the root is
-    the standard error of that difference (McNemar 1947). With a margin of 0.02, one photo of a
-    small source never counts as worse, and of 45 it takes three.
+    ``sum(lost) > margin * count + sqrt(sum(lost ** 2))``: the root is the standard error of the
+    sum. With a margin of 0.02, one photo of a small source never counts as worse, and of 45 it
+    takes three.
+
+    Args:
+        lost: verdicts that became wrong, less those that became right, by scene, ``[S]``.
+        count: photos.
+        margin: share of them that may be lost.
     """
-    changed = newly_wrong + newly_right
-    return newly_wrong - newly_right > margin * count + sqrt(changed)
+    return float(lost.sum()) > margin * count + sqrt(float(np.square(lost).sum()))

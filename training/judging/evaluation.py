@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,13 @@ from plantood.training.judging.decision.guarantee import Guarantee
 from plantood.training.judging.decision.rule import Unseen
 from plantood.training.judging.metrics import by_source, calibration_error, summary
 from plantood.training.judging.outcomes import accepted
-from plantood.training.photos.dataset import Dataset, Photos, labels_of
+from plantood.training.photos.data import LABELS
+from plantood.training.photos.dataset import Dataset, Photos, labels_of, scenes_of
 
 NAMED = 6
 """Slices of too few photos that a sentence names; it counts the others."""
+UNGROUPED: Mapping[str, int] = MappingProxyType({})
+"""No photo is grouped with another."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,12 @@ class Evaluation:
     """That the figures are of; None: of the photos as they are."""
     unseen: Unseen | None = None
     """Photos by which calibration and threshold are chosen if they are of enough sources."""
+    groups: Mapping[str, int] = field(default_factory=dict)
+    """Of the photos; those of one group show one scene. See :class:`Dataset`."""
+
+    def scenes(self, split: str) -> NDArray[np.int64]:
+        """A number of each photo of a split, ``[N]``, that those which show one scene share."""
+        return np.array(scenes_of(self.splits[split].photos, self.groups), np.int64)
 
     def figures(self) -> dict[str, Any]:
         """Plain values for JSON: every split at 0.5 and at the policy's threshold, by source.
@@ -93,6 +103,7 @@ class Evaluation:
                     "by_source": by_source(
                         scored.labels, scored.probabilities, scored.sources, self.threshold
                     ),
+                    "scenes": self._shown(name),
                 }
                 for name, scored in self.splits.items()
                 if len(scored.photos)
@@ -106,6 +117,11 @@ class Evaluation:
     def loss(self, split: str) -> float:
         """That of a split, as the figures have it."""
         return float(self._summary(self.splits[split], 0.5)["loss"])
+
+    def _shown(self, split: str) -> dict[str, int]:
+        """How many scenes the photos of each class show."""
+        labels, scenes = self.splits[split].labels, self.scenes(split)
+        return {name: len({*scenes[labels == label].tolist()}) for name, label in LABELS.items()}
 
     def _summary(self, scored: Scored, threshold: float) -> dict[str, Any]:
         return summary(scored.labels, scored.probabilities, threshold, self.share_of_others)
@@ -135,14 +151,15 @@ def most_wrong(scored: Scored, count: int, threshold: float = 0.5) -> list[int]:
     return [int(i) for i in np.argsort(-error, kind="stable")[:count] if wrong[i]]
 
 
-def too_few_to_tell(figures: Mapping[str, Any]) -> str | None:
-    """Which slices of the figures have so few photos that their shares say little.
+def interval_notes(figures: Mapping[str, Any]) -> list[str]:
+    """What a reader must know of the shares and their intervals.
 
     Args:
         figures: of :meth:`Evaluation.figures`.
 
     Returns:
-        A sentence, or None if every slice has at least ``FEWEST`` photos.
+        A sentence if there are slices of under ``FEWEST`` photos; one if photos of one scene make
+        the intervals, which take each photo as drawn by itself, too narrow.
     """
     few = [
         f"{row['source']}, {row['label']}, in {split} ({row['count']})"
@@ -150,10 +167,24 @@ def too_few_to_tell(figures: Mapping[str, Any]) -> str | None:
         for row in values["by_source"]
         if row["count"] < FEWEST
     ]
-    if not few:
-        return None
-    more = f"; and {len(few) - NAMED} more" if len(few) > NAMED else ""
-    return (
-        f"Under {FEWEST} photos, so look at the intervals, not at the shares: "
-        f"{'; '.join(few[:NAMED])}{more}."
-    )
+    notes = []
+    if few:
+        more = f"; and {len(few) - NAMED} more" if len(few) > NAMED else ""
+        notes.append(
+            f"Under {FEWEST} photos, so look at the intervals, not at the shares: "
+            f"{'; '.join(few[:NAMED])}{more}."
+        )
+    alike = []
+    for split, values in figures["splits"].items():
+        counts = {name: values["at_half"][f"{name}s"] for name in values["scenes"]}
+        alike += [
+            f"{counts[name]} {name}s in {split} show {shown} scenes"
+            for name, shown in values["scenes"].items()
+            if shown < counts[name]
+        ]
+    if alike:
+        notes.append(
+            f"Near-duplicates, and photos of one group, show one scene: {'; '.join(alike)}. "
+            "Intervals take each photo as drawn by itself, and are too narrow by that."
+        )
+    return notes

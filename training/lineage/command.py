@@ -64,20 +64,23 @@ def rounds(  # noqa: PLR0917 click passes options by name
     print_results(*adapted_lines(line), *other_lines(line))
     steps = recorded_steps(line.generations)
     if data is not None:
+        from plantood.training.judging.evaluation import interval_notes
         from plantood.training.judging.seen import seen_by
         from plantood.training.train.evaluate import evaluation_of_gate, photos_by_split
 
         known = seen_by(line.generations[-1].gate)
-        by_split, _ = photos_by_split(data, cache, split, known)
+        by_split, _, groups = photos_by_split(data, cache, split, known)
+        judged = [evaluation_of_gate(one.gate, by_split, groups) for one in line.generations]
         figures = [
-            replace(evaluation_of_gate(one.gate, by_split), name=f"round {one.number}").figures()
-            for one in line.generations
+            replace(evaluation, name=f"round {one.number}").figures()
+            for one, evaluation in zip(line.generations, judged, strict=True)
         ]
         steps = measured_steps(figures)
         for name in by_split:
             table = source_table(figures, name)
             print_results(console_table(f"On the same photos, {name}", *table))
             text += f"\n\nOn the same photos, {name}:\n\n{markdown(*table)}"
+        print_results(*interval_notes(figures[0]))
     file = plot or runs / f"rounds-{line.generations[-1].gate.tag.replace(':', '-')}.svg"
     file.parent.mkdir(parents=True, exist_ok=True)
     plot_steps([one.name for one in line.generations], steps, file)

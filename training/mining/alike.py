@@ -7,7 +7,7 @@ would have to be stricter.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,11 +20,11 @@ from plantood.model.runtime import Scorer
 from plantood.photo.images import Limits, load_image, to_model_input
 from plantood.training.features.cache import batches_of
 from plantood.training.photos.hashes import (
-    BLOCK,
-    close_pairs,
-    correlations,
+    LEAST_ALIKE,
+    Indices,
+    Looks,
     look_of,
-    near_duplicates,
+    pairs_of_interest,
 )
 from plantood.training.process.parallel import map_in_order
 from plantood.training.process.progress import track
@@ -59,9 +59,9 @@ class Fingerprints:
             self.embeddings + other.embeddings,
         )
 
-    def block(self, start: int) -> NDArray[np.float32]:
-        """The embeddings of a block of photos, ``[n, C]``."""
-        return np.stack(self.embeddings[start : start + BLOCK]).astype(np.float32)
+    def vectors(self, indices: Indices) -> NDArray[np.float32]:
+        """The embeddings of some photos, ``[n, C]``."""
+        return np.stack([self.embeddings[index] for index in indices]).astype(np.float32)
 
 
 def fingerprints(
@@ -103,20 +103,33 @@ def alike_to_earlier(photos: Fingerprints, first: int) -> dict[int, int]:
         photos: in the order in which they are to stay.
         first: index of the first of them that may go.
     """
-    earlier: dict[int, list[int]] = {}
-    for low, high in _pairs(photos, first):
-        if high >= first:
-            earlier.setdefault(high, []).append(low)
+    looks = Looks(photos.looks)
+    stays = np.ones(len(looks), bool)
     gone: dict[int, int] = {}
-    for index in sorted(earlier):
-        stays = [other for other in earlier[index] if other not in gone]
-        if stays:
-            gone[index] = min(stays)
+
+    def undecided(low: Indices, high: Indices) -> NDArray[np.bool_]:
+        return stays[low] & stays[high]
+
+    def close(rows: Indices, columns: Indices) -> NDArray[np.bool_]:
+        of_looks = looks.may_be_alike(rows, columns) | looks.both_flat(rows[:, None], columns)
+        cosines = photos.vectors(rows) @ photos.vectors(columns).T
+        return of_looks | (cosines >= LEAST_COSINE)
+
+    # In this order, whether the earlier one of a pair stays is known once the pair comes.
+    for pairs in pairs_of_interest(len(looks), undecided, close, first):
+        for low, high in pairs[_alike(photos, looks, pairs)].tolist():
+            if stays[low] and stays[high]:
+                stays[high] = False
+                gone[high] = low
     return gone
 
 
-def _pairs(photos: Fingerprints, first: int) -> Iterable[tuple[int, int]]:
-    """Pairs of photos that are alike, the earlier one first; of embeddings, from ``first`` on."""
-    yield from near_duplicates(photos.looks).tolist()
-    for pairs in close_pairs(photos.block, len(photos.embeddings), LEAST_COSINE, first):
-        yield from pairs[correlations(photos.looks, pairs) >= LEAST_CORRELATION].tolist()
+def _alike(photos: Fingerprints, looks: Looks, pairs: Indices) -> NDArray[np.bool_]:
+    """Which of the pairs ``[n, 2]`` are alike, ``[n]``."""
+    correlations = looks.correlations(pairs)
+    alike = looks.both_flat(*pairs.T) | (correlations >= LEAST_ALIKE)
+    open_ = np.flatnonzero(~alike & (correlations >= LEAST_CORRELATION))
+    if len(open_):
+        one, two = (photos.vectors(side) for side in pairs[open_].T)
+        alike[open_] = (one * two).sum(axis=1) >= LEAST_COSINE
+    return alike

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from plantood.training.common.parameters import FOLDER, Number
+from plantood.training.common.parameters import FOLDER, SEED, Number
 
 if TYPE_CHECKING:
     from plantood.training.rounds.layout import Round
@@ -97,7 +97,7 @@ class SampleSize(click.ParamType):  # type: ignore[type-arg]  # no generic befor
     help="Leave these photos out, by their path and their bytes: a CSV file (columns path, label), "
     "an earlier round, or a folder with plant/ and other/; may be given several times.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the sample.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of the sample.")
 @click.option(
     "--engine",
     type=click.Choice(["local", "ray"]),

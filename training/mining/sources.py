@@ -23,7 +23,6 @@ from plantood.training.photos.walk import (
     walk_files,
     why_no_photo,
 )
-from plantood.training.rounds.layout import INFO
 from plantood.training.rounds.plain import MOST_BYTES, read_file
 
 LISTS = (".txt", ".csv", ".tsv", ".parquet")
@@ -69,7 +68,7 @@ def entries(source: str, leave_out: LeaveOut = lambda *_: None) -> Iterator[Entr
 
     Args:
         leave_out: Told of what is no photo, and of what is not searched.
-        source: A folder (searched through, hidden folders and rounds left out), a list
+        source: A folder (searched through, without hidden folders, rounds and windows), a list
             (``.txt``: a path a line; ``.csv``, ``.tsv``, ``.parquet``: the column ``path`` and, if
             there is one, ``source``; paths relative to the list), or the URL of a folder or list.
 
@@ -158,8 +157,8 @@ def _local(path: Path, given: str, leave_out: LeaveOut) -> Iterator[Entry]:
 
 
 def _folder(folder: str, leave_out: LeaveOut) -> Iterator[Entry]:
-    """Photos below a folder, not following links to folders, without photos that were mined."""
-    for item in walk_files(folder, follow_links=False, unless=INFO):
+    """Photos below a folder, not following links to folders, without what plantood put there."""
+    for item in walk_files(folder, follow_links=False, without_made=True):
         if item.reason:
             leave_out(item.reason, spelled(item.path))
         else:

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -35,14 +36,20 @@ from plantood.training.files.atomic import write_bytes, write_csv
 from plantood.training.negatives.soil import Cut, bare_windows
 from plantood.training.negatives.windows import Square
 from plantood.training.photos.account import Account
-from plantood.training.photos.walk import walk_files
+from plantood.training.photos.walk import (
+    CUT,
+    CUT_FOLDER,
+    WINDOWS,
+    holds_windows,
+    walk_files,
+)
 from plantood.training.process.parallel import map_in_order
 from plantood.training.process.progress import track
 from plantood.training.process.run import open_run
 from plantood.training.rounds import journal
 from plantood.training.rounds.plain import read_file
 
-ORIGINS, REFUSED, DONE = "origins.csv", "refused.csv", "cut.jsonl"
+ORIGINS, REFUSED = "origins.csv", "refused.csv"
 ORIGIN_COLUMNS = ("path", "label", "source", "group", "origin", "box")
 REFUSED_COLUMNS = ("origin", "box", "reason")
 VERSION = 2
@@ -55,6 +62,8 @@ SHORTER_SIDE = 6 * LEAST_SIDE
 """Larger photos are reduced to it: a window of the smallest side is a sixth of the photo, since the
 gate is to learn what ground looks like from where a farmer stands, not under a lens."""
 JPEG_QUALITY = 92
+LONGEST_STEM = 200
+"""Bytes of a photo's name that its windows keep: with what is added, a file name has up to 255."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +94,8 @@ class Negatives:
 def cut_soil(photos: Sequence[Path], out: Path, settings: SoilSettings) -> Negatives:
     """Cut bare ground out of photos into a folder; photos that are done are not cut again.
 
-    A window that somebody has removed from the folder stays removed.
+    A window that somebody has removed from the folder stays removed, and no window is a photo to
+    cut, wherever it lies among them.
 
     Raises:
         TrainingDataError: no photo is there.
@@ -93,7 +103,8 @@ def cut_soil(photos: Sequence[Path], out: Path, settings: SoilSettings) -> Negat
     """
     files = photo_files(photos)
     with open_run(out, {"negatives": "soil", "version": VERSION, **asdict(settings)}):
-        done = {record["sha256"]: record for record in journal.read(out / DONE)}
+        (out / CUT).touch()  # before there is a window: by this one is told from a photo
+        done = {record["sha256"]: record for record in journal.read(out / CUT)}
         results = map_in_order(partial(_cut_file, out=out, settings=settings, done=done), files)
         unread = []
         for record in track(results, len(files), "Cutting bare ground"):
@@ -101,9 +112,9 @@ def cut_soil(photos: Sequence[Path], out: Path, settings: SoilSettings) -> Negat
             if not digest:
                 unread.append(record)  # not for ever: the file may be there the next time
             elif digest not in done:
-                journal.append(out / DONE, [record])
+                journal.append(out / CUT, [record])
                 done[digest] = record
-        records = [*done.values(), *unread]
+        records = [one for one in (*done.values(), *unread) if not _is_window(one["origin"])]
         rows = list(_origin_rows(records, out, settings))
         write_csv(out / ORIGINS, ORIGIN_COLUMNS, rows)
         write_csv(out / REFUSED, REFUSED_COLUMNS, _refused_rows(records))
@@ -113,14 +124,19 @@ def cut_soil(photos: Sequence[Path], out: Path, settings: SoilSettings) -> Negat
 def photo_files(photos: Iterable[Path]) -> list[Path]:
     """The photos themselves, and those in folders, each once, in the order of their names.
 
+    Left out is what `plantood negatives` has cut, and what a round below a folder holds.
+
     Raises:
         TrainingDataError: a file or folder does not exist, or there is no photo in them.
     """
     found: dict[Path, None] = {}
     account = Account(", ".join(map(str, photos)))
     for path in photos:
-        if path.is_dir():
-            inside = sorted(walk_files(path, follow_links=True), key=lambda item: item.path)
+        if _is_window(path):
+            account.leave_out(CUT_FOLDER, path)
+        elif path.is_dir():
+            walked = walk_files(path, follow_links=True, without_made=True)
+            inside = sorted(walked, key=lambda item: item.path)
             found |= dict.fromkeys(Path(item.path) for item in inside if not item.reason)
             for item in filter(lambda item: item.reason, inside):
                 account.leave_out(item.reason, item.path)
@@ -135,6 +151,12 @@ def photo_files(photos: Iterable[Path]) -> list[Path]:
             f"No photo in {account.name}{account.commonest()}; give photos, or folders of them."
         )
     return list(found)
+
+
+def _is_window(path: str | Path) -> bool:
+    """Whether a file or folder is a window, or a folder of them; also one that is gone."""
+    whole = Path(os.path.realpath(path))
+    return any(holds_windows(os.fspath(folder)) for folder in (whole, *whole.parents))
 
 
 def _cut_file(
@@ -158,16 +180,24 @@ def _cut_file(
         return _record(path, digest, Cut((), (), str(error)))
     cut = bare_windows(photo, least_side=settings.least_side, at_most=settings.at_most)
     record = _record(path, digest, cut)
-    folder = out / "other" / settings.source
+    folder = out / WINDOWS / settings.source
+    stem = _shortened(path.stem)
     folder.mkdir(parents=True, exist_ok=True)
     for number, square in enumerate(cut.accepted, start=1):
-        name = f"{path.stem}-{digest[:8]}-{number}.jpg"
+        name = f"{stem}-{digest[:8]}-{number}.jpg"
         buffer = io.BytesIO()
         # Of the pixels alone: no EXIF, so no place and no name of a farmer.
         Image.fromarray(photo[square.place]).save(buffer, "JPEG", quality=JPEG_QUALITY)
         write_bytes(folder / name, buffer.getvalue())
         record["windows"].append({"file": name, "box": box(square)})
     return record
+
+
+def _shortened(stem: str) -> str:
+    """The beginning of a name that leaves room for more, of whole characters."""
+    while len(os.fsencode(stem)) > LONGEST_STEM:
+        stem = stem[:-1]
+    return stem
 
 
 def _record(path: Path, digest: str, cut: Cut) -> dict[str, Any]:
@@ -199,7 +229,7 @@ def _origin_rows(
         }
         cut = 0
         for window in record["windows"]:
-            path = Path("other", settings.source, window["file"])
+            path = Path(WINDOWS, settings.source, window["file"])
             if (out / path).exists():
                 cut += 1
                 yield {"path": path.as_posix(), "label": "other", "box": window["box"], **common}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plantood.errors import TrainingDataError
-from plantood.training.files.paths import existing, spelled
+from plantood.training.files.paths import composed, existing, spelled
 from plantood.training.files.sheets import Row, columns, read_table
 from plantood.training.photos.walk import top, walk_files
 from plantood.training.rounds.layout import INFO
@@ -48,6 +48,13 @@ class LabelledPhoto:
     fall into one split, and the photo itself with them."""
     role: str = ""
     """What the manifest says that a recipe may make of its source's photos; unchecked."""
+    more_groups: tuple[str, ...] = ()
+    """What copies of the same bytes have as their `group` besides; it belongs to all of them."""
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """All groups that it is in, each once."""
+        return tuple(name for name in (self.group, *self.more_groups) if name)
 
 
 _FIRST_LINE = "the first line must read path,label[,split][,source][,group][,role]."
@@ -119,7 +126,7 @@ def _read_folder(folder: Path) -> Iterator[LabelledPhoto | BadPhoto]:
         for item in sorted(
             walk_files(folder / name, follow_links=True), key=lambda item: item.path
         ):
-            source = spelled(top(item.name)) or name
+            source = composed(top(item.name)) or name
             if item.reason:
                 yield BadPhoto(Path(item.path), item.reason, name, source)
             else:
@@ -140,7 +147,7 @@ def _read_manifest(manifest: Path) -> Iterator[LabelledPhoto | BadPhoto]:
 
 def _read_row(row: Row, manifest: Path, line: int) -> LabelledPhoto | BadPhoto:
     label, path = row["label"].lower(), row["path"]
-    source = spelled(row.get("source", ""))
+    source = composed(row.get("source", ""))
     if not label:
         return BadPhoto(manifest.parent / path, NO_LABEL, source=source)
     where = f"Line {line} of {manifest}"
@@ -157,7 +164,7 @@ def _read_row(row: Row, manifest: Path, line: int) -> LabelledPhoto | BadPhoto:
         path=existing(manifest.parent / path),
         label=LABELS[label],
         source=source or label,
-        group=row.get("group", ""),
+        group=composed(row.get("group", "")),
         role=row.get("role", "").lower(),
         split=SPLITS[split] if split else None,
     )

@@ -37,10 +37,10 @@ def scan_photos(
     """The photos that can be trained on, each once, with its digest and look; and the rest.
 
     Left out, with the reason: files that are missing or unreadable, copies of the same bytes (one
-    stays, in the first of the splits that any of them names), and bytes that were labelled both
-    plant and other (none stays). What was read is kept in the folder ``cache`` by path, size and
-    time of change, so that only new files (and bad ones, which may have been repaired) are opened
-    the next time.
+    stays, in the first of the splits that any of them names and in all of their groups), and bytes
+    that were labelled both plant and other (none stays). What was read is kept in the folder
+    ``cache`` by path, size and time of change, so that only new files (and bad ones, which may have
+    been repaired) are opened the next time.
     """
     if not photos:
         return [], []
@@ -91,7 +91,7 @@ def _select(
                 bad.append(_bad(photo, f"{DISPUTED}, also as {first.path}", DISPUTED))
             else:
                 bad.append(_copy(photo, first))
-                good[result.sha256] = replace(first, split=_first_split(first, photo))
+                good[result.sha256] = _joined(first, photo)
         else:
             good[result.sha256] = replace(
                 photo, sha256=result.sha256, look=bytes.fromhex(result.look)
@@ -112,6 +112,12 @@ def _copy(photo: LabelledPhoto, first: LabelledPhoto) -> BadPhoto:
         f"{reason}, in {photo.split} here and in {first.split} there: it is in {stays}",
         SPLIT,
     )
+
+
+def _joined(first: LabelledPhoto, copy: LabelledPhoto) -> LabelledPhoto:
+    """The photo that stays, with what was said of its copy: what is kept apart stays apart."""
+    group, *more = dict.fromkeys((*first.groups, *copy.groups)) or ("",)
+    return replace(first, split=_first_split(first, copy), group=group, more_groups=tuple(more))
 
 
 def _first_split(one: LabelledPhoto, other: LabelledPhoto) -> str | None:

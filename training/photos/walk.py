@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from plantood.training.rounds.layout import INFO
+
 EXTENSIONS = frozenset(
     f".{ending}"
     for ending in (
@@ -42,6 +44,10 @@ HIDDEN = frozenset(
 """Folders that systems put beside photos, for thumbnails and what was deleted; with all whose name
 begins with a dot."""
 
+CUT, WINDOWS = "cut.jsonl", "other"
+"""What lies in a folder of negatives: the log of what was cut, and the folder of the windows."""
+ROUND_FOLDER = f"a folder that holds {INFO}, so a round"
+CUT_FOLDER = f"a folder beside {CUT}, so windows that were cut"
 HIDDEN_FOLDER = "a hidden folder"
 LINKED_FOLDER = "a link to a folder, which is not followed here"
 READ_ALREADY = "a link to a folder that is read already"
@@ -71,7 +77,7 @@ def walk_files(
     *,
     follow_links: bool,
     without: Collection[str] = (),
-    unless: str = "",
+    without_made: bool = False,
 ) -> Iterator[Item]:
     """All photos below a folder, in whatever order; never lists a folder in memory.
 
@@ -79,7 +85,8 @@ def walk_files(
         folder: To search through.
         follow_links: Whether a link to a folder is searched too, once.
         without: Names right in the folder that are passed over.
-        unless: A file that, in a folder below, says that this one is not to be searched.
+        without_made: Whether folders below it that plantood wrote are passed over: what is in them
+            was taken from photos, or cut out of them.
     """
     folder = os.fspath(folder)
     seen: set[tuple[int, int]] = set()
@@ -94,8 +101,8 @@ def walk_files(
                 yield Item(at, inside.rstrip("/"), READ_ALREADY)
                 continue
             seen.add((status.st_dev, status.st_ino))
-            if unless and inside and os.path.lexists(os.path.join(at, unless)):  # noqa: PTH118
-                yield Item(at, inside.rstrip("/"), f"a folder that holds {unless}, so a round")
+            if without_made and inside and (why := why_made(at)):
+                yield Item(at, inside.rstrip("/"), why)
                 continue
             with os.scandir(at) as found:
                 for entry in found:
@@ -126,6 +133,19 @@ def _kind(entry: os.DirEntry[str], follow_links: bool) -> str:
             return NOWHERE
         return f"it cannot be looked at ({error.strerror or error})"
     return NO_FILE
+
+
+def why_made(folder: str) -> str:
+    """Why a folder is taken for one that plantood wrote photos into; empty if it is not."""
+    if os.path.lexists(os.path.join(folder, INFO)):  # noqa: PTH118
+        return ROUND_FOLDER
+    return CUT_FOLDER if holds_windows(folder) else ""
+
+
+def holds_windows(folder: str) -> bool:
+    """Whether a folder is the one of the windows that `plantood negatives` has cut."""
+    beside, name = os.path.split(folder)
+    return name == WINDOWS and os.path.lexists(os.path.join(beside, CUT))  # noqa: PTH118
 
 
 def is_hidden(name: str) -> bool:

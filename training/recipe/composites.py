@@ -58,14 +58,27 @@ def texture_leaf(texture: Photo, shape: CutOut, rng: Generator) -> CutOut:
 
 def crop_ground(photo: Photo, rng: Generator) -> Photo:
     """A random window of the photo, turned by quarters and mirrored, at ``[SIDE, SIDE, 3]``."""
-    height, width = photo.shape[:2]
-    share = rng.uniform(0.45, 1.0)
-    h, w = max(16, int(height * share)), max(16, int(width * share))
-    top, left = rng.integers(0, height - h + 1), rng.integers(0, width - w + 1)
-    window = photo[top : top + h, left : left + w]
+    window = photo[random_window(photo.shape, rng.uniform(0.45, 1.0), rng, least=16)]
     if rng.random() < 0.5:
         window = window[:, ::-1]
     return np.ascontiguousarray(fit(np.ascontiguousarray(np.rot90(window, int(rng.integers(4))))))
+
+
+def random_window(
+    shape: tuple[int, ...], share: float, rng: Generator, *, least: int = 1
+) -> tuple[slice, slice]:
+    """Rows and columns of a window somewhere in a photo; never empty, however small the photo is.
+
+    Args:
+        shape: of the photo: height, width and whatever else.
+        share: of either side, 0..1.
+        rng: draws the place.
+        least: pixels of either side where the photo has so many.
+    """
+    height, width = shape[:2]
+    h, w = (min(side, max(least, int(side * share))) for side in (height, width))
+    top, left = (int(rng.integers(0, room + 1)) for room in (height - h, width - w))
+    return slice(top, top + h), slice(left, left + w)
 
 
 def recolour_ground(photo: Photo, rng: Generator) -> Photo:

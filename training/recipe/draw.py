@@ -79,15 +79,12 @@ def _greenest(
 ) -> Photo:
     """Of random windows the one with the most (``sign`` 1) or the least (-1) excess green."""
     green = (excess_green(photo) > 0.05).astype(np.float32)
-    height, width = green.shape
     best, most = photo, -np.inf
     for _ in range(tries):
-        share = rng.uniform(*shares)
-        h, w = int(height * share), int(width * share)
-        top, left = rng.integers(0, height - h + 1), rng.integers(0, width - w + 1)
-        found = sign * float(green[top : top + h, left : left + w].mean())
+        window = composites.random_window(green.shape, rng.uniform(*shares), rng)
+        found = sign * float(green[window].mean())
         if found > most:
-            best, most = photo[top : top + h, left : left + w], found
+            best, most = photo[window], found
     return np.ascontiguousarray(best)
 
 

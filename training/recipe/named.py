@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from plantood.errors import SettingsError, TrainingDataError
 from plantood.training.common.settings import LINEAR_HEADS, ROLES
+from plantood.training.files.paths import composed
 from plantood.training.photos.data import CLASS_NAMES, LABELS, LabelledPhoto
 from plantood.training.recipe.roles import Roles
 
@@ -94,7 +95,7 @@ def _pairs(given: Sequence[str]) -> list[tuple[str, str]]:
     pairs = []
     for text in given:
         role, equals, sources = text.partition("=")
-        role, names = role.strip().lower(), [name.strip() for name in sources.split(",")]
+        role, names = role.strip().lower(), [composed(name.strip()) for name in sources.split(",")]
         if not equals or not all(names):
             raise SettingsError(f"--role {text} says no role and source; write {OPTION}.")
         if role not in ROLES:

@@ -5,7 +5,6 @@ Fields after Mitchell et al. 2019, *Model Cards for Model Reporting*.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -140,10 +139,9 @@ def _threshold(figures: Mapping[str, Any]) -> str:
             f"on {photos}."
         )
     share = chosen["share_of_others"]
-    of_photos = chosen["others"] / (chosen["plants"] + chosen["others"])
-    given = "as in these photos" if math.isclose(share, of_photos) else "as was given"
-    if kept and "share_of_others" not in figures:
-        given = "as its parent's"
+    given = "as its parent's" if kept else "as in these photos"
+    if "share_of_others" in figures:
+        given = "as was given"
     text += f" The share of others is taken to be {share:.1%}, {given}."
     if promised:
         text += "\n\n" + Guarantee.of(promised).in_words("the test split")

@@ -23,7 +23,7 @@ from plantood.training.common.tables import (
     summary_markdown,
 )
 from plantood.training.files.atomic import write_json, write_text
-from plantood.training.judging.evaluation import Evaluation, Scored, most_wrong, too_few_to_tell
+from plantood.training.judging.evaluation import Evaluation, Scored, interval_notes, most_wrong
 from plantood.training.photos.data import CLASS_NAMES
 from plantood.training.report import charts
 from plantood.training.report.likeness import Like, spoken
@@ -62,8 +62,8 @@ def write_report(
         What stands in ``report.json``.
     """
     figures = [evaluation.figures() for evaluation in evaluations]
-    if figures and (few := too_few_to_tell(figures[0])):
-        notes = [*notes, few]
+    if figures:
+        notes = [*notes, *interval_notes(figures[0])]
     content = {"title": title, "facts": dict(facts), "notes": list(notes), "models": figures}
     content |= extra or {}
     write_json(folder / "report.json", content)

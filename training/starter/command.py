@@ -9,7 +9,7 @@ import click
 from plantood.errors import WeightsUnavailable
 from plantood.model.starter import starter_dir
 from plantood.training.common.options import data_argument
-from plantood.training.common.parameters import FILE, FOLDER
+from plantood.training.common.parameters import FILE, FOLDER, SEED
 from plantood.training.common.settings import CACHE
 from plantood.training.common.shared import VARIABLE, shared_dir
 from plantood.training.process.quiet import import_tensorflow
@@ -32,7 +32,7 @@ WEIGHTS = Path("weights", "efficientnet_lite0_224_imagenet_notop.weights.h5")
     help="Of the entry.  [default: plantood/model/starter/gate]",
 )
 @click.option("--cache", type=FOLDER, default=CACHE, show_default=True)
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option(
     "--table-into", type=FILE, help="As for train; a picture of the calibration is put beside it."
 )

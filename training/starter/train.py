@@ -33,7 +33,7 @@ from plantood.training.features.extractor import Extractor, extractor_for
 from plantood.training.features.scoring import score_photos
 from plantood.training.fitting.probe import Probe, fit_probe
 from plantood.training.judging.decision.rule import LEFT_OUT, Rule, Unseen
-from plantood.training.judging.evaluation import Evaluation, Scored, too_few_to_tell
+from plantood.training.judging.evaluation import Evaluation, Scored, interval_notes
 from plantood.training.judging.seen import Seen
 from plantood.training.judging.unseen import unseen_table
 from plantood.training.network.backbones import build_backbone
@@ -197,10 +197,10 @@ def _evaluate(
         details=details,
         calibration=rule.calibration,
         uncalibrated={"test": Scored(dataset.test, raw)},
+        groups=dataset.groups,
     )
-    for note in (*threshold_notes(made), too_few_to_tell(made.figures())):
-        if note:
-            say(note, "yellow")
+    for note in (*threshold_notes(made), *interval_notes(made.figures())):
+        say(note, "yellow")
     return made
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from plantood.errors import SettingsError
 from plantood.training.common.options import (
@@ -17,15 +16,17 @@ from plantood.training.common.options import (
     cost_options,
     data_argument,
     data_options,
+    ensure_no_idle_fine_tuning,
     fine_tune_options,
     fit_options,
     gate_name_option,
     guarantee_options,
     recipe_options,
     run_options,
+    typed_options,
 )
 from plantood.training.common.output import print_results, write_table
-from plantood.training.common.parameters import FILE, FOLDER, Number
+from plantood.training.common.parameters import FILE, FOLDER, Number, TextFile
 from plantood.training.common.settings import (
     CACHE,
     RECIPE_HEAD,
@@ -39,7 +40,7 @@ from plantood.training.common.settings import (
     TrainOptions,
     settings_of,
 )
-from plantood.training.files.paths import spelled
+from plantood.training.files.paths import composed
 from plantood.training.process.quiet import import_tensorflow
 
 WITHOUT_RECIPE = (
@@ -76,7 +77,7 @@ def _apply_recipe(context: click.Context, values: dict[str, Any]) -> None:
     Raises:
         SettingsError: an option was typed that plays no part with it, or only with it.
     """
-    typed = _typed(context, values)
+    typed = typed_options(context)
     if values["kind"] is None:
         if alone := [typed[name] for name in ("roles", "made") if name in typed]:
             raise SettingsError(f"{alone[0]} goes with --recipe only; add --recipe {RECIPES[0]}.")
@@ -92,23 +93,13 @@ def _apply_recipe(context: click.Context, values: dict[str, Any]) -> None:
     values["fine_tune_epochs"] = 0
 
 
-def _typed(context: click.Context, values: dict[str, Any]) -> dict[str, str]:
-    """By name, the options that stand on the command line, as they are called there."""
-    return {
-        parameter.name: parameter.opts[0]
-        for parameter in context.command.params
-        if parameter.name in values
-        and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
-    }
-
-
 def _ensure_no_idle_confidence(context: click.Context, values: dict[str, Any]) -> None:
     """Make sure that --confidence is of something.
 
     Raises:
         SettingsError: it is of nothing.
     """
-    if "confidence" in _typed(context, values) and values["max_false_accept"] is None:
+    if "confidence" in typed_options(context) and values["max_false_accept"] is None:
         raise SettingsError(
             "--confidence goes with --max-false-accept only; add that, or leave it out."
         )
@@ -126,6 +117,7 @@ def _fail_early(values: dict[str, Any]) -> None:
     from plantood.training.recipe.named import ensure_linear, named_roles
 
     context = click.get_current_context()
+    ensure_no_idle_fine_tuning(context)
     _ensure_no_idle_confidence(context, values)
     _apply_recipe(context, values)
     if values["kind"] is not None:
@@ -168,7 +160,8 @@ def _fail_early(values: dict[str, Any]) -> None:
 )
 @click.option(
     "--card-notes",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=TextFile(),
+    default="",
     help="Markdown for the end of the model card: origin and licence of photos and weights.",
 )
 @run_options
@@ -195,7 +188,7 @@ def train(table_into: Path | None, table_name: str | None, quantize: str, **valu
         --role leaves=scans --role ground=soil,path
     """
     _fail_early(values)
-    values["leave_out"] = tuple(map(spelled, values["leave_out"]))
+    values["leave_out"] = tuple(map(composed, values["leave_out"]))
     import_tensorflow()
     from plantood.training.common.tables import (
         AT,

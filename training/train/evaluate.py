@@ -13,7 +13,7 @@ from plantood.model.entry import GateModel
 from plantood.training.common.gates import find_gate
 from plantood.training.features.scoring import score_splits
 from plantood.training.files.disk import ensure_writable
-from plantood.training.judging.evaluation import Evaluation
+from plantood.training.judging.evaluation import UNGROUPED, Evaluation
 from plantood.training.judging.seen import Seen, seen_by
 from plantood.training.photos.account import Account, read_usable
 from plantood.training.photos.data import BadPhoto, LabelledPhoto
@@ -68,7 +68,7 @@ def evaluate_gate(
     gate = find_gate(tag)
     ensure_writable(out, cache)
     known = seen_by(gate)
-    by_split, bad = photos_by_split(data, cache, split, known)
+    by_split, bad, groups = photos_by_split(data, cache, split, known)
     policy = gate.manifest.policy
     if threshold is not None:
         policy = policy.model_copy(update={"plant_threshold": threshold})
@@ -80,12 +80,14 @@ def evaluate_gate(
             {name: one.whole for name, one in served.items()},
             policy.plant_threshold,
             share_of_others=share,
+            groups=groups,
         ),
         Evaluation(
             ALONE,
             {name: one.alone for name, one in served.items()},
             policy.plant_threshold,
             share_of_others=share,
+            groups=groups,
         ),
     ]
     notes = [f"{len(bad)} files were left out; bad_files.csv says why."] if bad else []
@@ -140,8 +142,8 @@ def sides_of(division: Division, known: Seen) -> list[str]:
 
 def photos_by_split(
     data: Path, cache: Path, split: str | None = None, known: Seen | None = None
-) -> tuple[dict[str, Photos], list[BadPhoto]]:
-    """The usable photos of a folder or manifest by split, and the others.
+) -> tuple[dict[str, Photos], list[BadPhoto], dict[str, int]]:
+    """The usable photos of a folder or manifest by split, the others, and which show one scene.
 
     Args:
         data: folder or manifest.
@@ -173,7 +175,7 @@ def photos_by_split(
             f"it has the splits {', '.join(found)}."
         )
     order = [name for name in (TRAINED_ON, CHOSEN_ON, *FRACTIONS, ALL) if name in parts]
-    return {name: tuple(parts[name]) for name in order}, bad
+    return {name: tuple(parts[name]) for name in order}, bad, division.group_of
 
 
 def share_of_others(gate: GateModel) -> float | None:
@@ -183,12 +185,13 @@ def share_of_others(gate: GateModel) -> float | None:
 
 
 def evaluation_of_gate(
-    gate: GateModel, by_split: Mapping[str, Photos], threshold: float | None = None
+    gate: GateModel, by_split: Mapping[str, Photos], groups: Mapping[str, int] = UNGROUPED
 ) -> Evaluation:
-    """The scores of a stored gate by the graph that serves; the policy's threshold by default."""
+    """The scores of a stored gate by the graph that serves, at the policy's threshold."""
     return Evaluation(
         name=f"{gate.manifest.backbone} {gate.manifest.head}",
         splits=score_splits(gate.scorer(), by_split),
-        threshold=gate.manifest.policy.plant_threshold if threshold is None else threshold,
+        threshold=gate.manifest.policy.plant_threshold,
         share_of_others=share_of_others(gate),
+        groups=groups,
     )

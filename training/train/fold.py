@@ -52,8 +52,8 @@ def by_validation(trainer: HeadTrainer, head: str, options: TrainOptions) -> Fol
         trainer.train(head)
     (folder / "phase1.npz").unlink(missing_ok=True)
     splits = scored_splits(trainer.dataset, read_arrays(folder / SCORES))
-    raw = Evaluation(head, splits, threshold=0.5)
-    made = calibrated(raw, options.costs, options.fit.loss_weights, groups=trainer.dataset.groups)
+    raw = Evaluation(head, splits, threshold=0.5, groups=trainer.dataset.groups)
+    made = calibrated(raw, options.costs, options.fit.loss_weights)
     return Fold(made.splits[LEFT_OUT], raw.splits[LEFT_OUT], made.threshold)
 
 

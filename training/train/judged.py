@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from types import MappingProxyType
 
 import numpy as np
 
@@ -18,8 +17,6 @@ from plantood.training.photos.dataset import scenes_of
 
 NOTHING = GuaranteeSettings()
 """Is promised of false accepts."""
-ALONE: Mapping[str, int] = MappingProxyType({})
-"""No photo is grouped with another."""
 SHOWN = ("share of others", "threshold")
 """Those of :func:`judged_facts` that the terminal has, too."""
 
@@ -29,7 +26,6 @@ def calibrated(
     costs: CostSettings,
     weights: tuple[float, float] = (1.0, 1.0),
     guarantee: GuaranteeSettings = NOTHING,
-    groups: Mapping[str, int] = ALONE,
 ) -> Evaluation:
     """An evaluation of raw scores, calibrated, with the threshold of the costs and of the promise.
 
@@ -40,15 +36,15 @@ def calibrated(
         costs: of the errors, and the share of others to calibrate for.
         weights: of false accepts and false retakes in the loss.
         guarantee: what is to be promised of false accepts.
-        groups: of the photos, which count as one scene each; see :class:`Dataset`.
     """
     if evaluation.unseen is None or not evaluation.unseen.enough:
         val = evaluation.splits["val"]
-        rule, chosen_on = rule_of_validation(val, costs, weights, groups), VALIDATION
+        rule = rule_of_validation(val, costs, weights, evaluation.groups)
+        chosen_on = VALIDATION
     else:
         rule, chosen_on = evaluation.unseen.rule(costs, weights), LEFT_OUT
     ruled = by_rule(evaluation, rule, chosen_on, costs.share_of_others)
-    return with_guarantee(ruled, guarantee, groups)
+    return with_guarantee(ruled, guarantee)
 
 
 def by_rule(
@@ -99,9 +95,7 @@ def rule_of_validation(
     return Rule(0, fitted, chosen)
 
 
-def with_guarantee(
-    evaluation: Evaluation, guarantee: GuaranteeSettings, groups: Mapping[str, int] = ALONE
-) -> Evaluation:
+def with_guarantee(evaluation: Evaluation, guarantee: GuaranteeSettings) -> Evaluation:
     """The evaluation with a threshold high enough for what is to be promised of false accepts.
 
     By its test split: only these photos had no part in when training stopped and which head was
@@ -115,7 +109,7 @@ def with_guarantee(
         test.probabilities,
         max_false_accept=guarantee.max_false_accept,
         confidence=guarantee.confidence,
-        scenes=scenes_of(test.photos, groups),
+        scenes=scenes_of(test.photos, evaluation.groups),
         at_least=evaluation.threshold,
     )
     threshold = evaluation.threshold if promised.served is None else promised.served

@@ -116,7 +116,10 @@ def leave_sources_out(options: TrainOptions) -> LeaveOneOutResult:
                     of_title.append(by_validation(trainer, head, options))
         folds |= {title: by_the_others(rests, parts, options) for title, parts in said.items()}
         header, rows = unseen_table(_shares(folds), dataset.together)
-        evaluations = [_pooled(title, of_title, options) for title, of_title in folds.items()]
+        evaluations = [
+            replace(_pooled(title, of_title, options), groups=dataset.groups)
+            for title, of_title in folds.items()
+        ]
         few = [note for one in evaluations for note in _few(one)]
         for note in few:
             say(note, "yellow")
@@ -140,7 +143,7 @@ def leave_sources_out(options: TrainOptions) -> LeaveOneOutResult:
                 ),
             ],
             notes=told,
-            extra={"folds": _told(folds)},
+            extra={"folds": folds_told(folds)},
         )
         for note in report["notes"][len(told) :]:
             say(note, "yellow")
@@ -202,22 +205,26 @@ def _shares(folds: Mapping[str, Sequence[Fold]]) -> dict[str, list[Accepted]]:
     return shares
 
 
-def _told(folds: Mapping[str, Sequence[Fold]]) -> list[dict[str, Any]]:
+def folds_told(folds: Mapping[str, Sequence[Fold]]) -> list[dict[str, Any]]:
     """Every source and class of every fold, for JSON."""
-    return [
-        {
-            "source": half.source,
-            "head": title,
-            "label": half.label,
-            "count": half.count,
-            "threshold": fold.threshold,
-            "accepted_at_half": half.share,
-            "accepted_at_threshold": own.share,
-        }
-        for of_source in zip(*folds.values(), strict=True)
-        for title, fold in zip(folds, of_source, strict=True)
-        for half, own in zip(fold.accepted(0.5), fold.accepted(fold.threshold), strict=True)
-    ]
+    told = []
+    for of_source in zip(*folds.values(), strict=True):
+        for title, fold in zip(folds, of_source, strict=True):
+            shares = fold.accepted(fold.threshold)  # in an order of their own: by their errors
+            own = {(one.source, one.label): one.share for one in shares}
+            told += [
+                {
+                    "source": half.source,
+                    "head": title,
+                    "label": half.label,
+                    "count": half.count,
+                    "threshold": fold.threshold,
+                    "accepted_at_half": half.share,
+                    "accepted_at_threshold": own[half.source, half.label],
+                }
+                for half in fold.accepted(0.5)
+            ]
+    return told
 
 
 def _pooled(title: str, folds: Sequence[Fold], options: TrainOptions) -> Evaluation:

@@ -23,10 +23,11 @@ from plantood.training.fitting.phases import HeadTrainer
 from plantood.training.judging.evaluation import Evaluation, Scored
 from plantood.training.judging.seen import Seen
 from plantood.training.photos.dataset import Dataset, Photos, labels_digest
+from plantood.training.process.identity import digest_of
 from plantood.training.process.run import read_json
 from plantood.training.recipe.trainer import RecipeTrainer
 from plantood.training.report.card import model_card
-from plantood.training.train.judged import ALONE, NOTHING, calibrated
+from plantood.training.train.judged import NOTHING, calibrated
 from plantood.training.train.publish import publish_gate
 
 GRAPH, MARGINS = "graph-{}.npz", "{} margins"
@@ -61,6 +62,8 @@ def save_head(
     published = read_json(record, {})
     key = f"{options.gate_name} {head} {options.quantize} {options.costs.as_dict()}"
     key += f" {options.guarantee.as_dict()}"
+    if options.card_notes:
+        key += f" {digest_of({'notes': options.card_notes})}"
     if published.get(key) in {gate.tag for gate in list_gates()}:
         return published[key], _of_stored(published[key], head, options, trainer, evaluation)
     published[key], saved = _publish_head(head, options, trainer, evaluation)
@@ -97,7 +100,6 @@ def evaluation_of_graph(
     costs: CostSettings,
     memory: Memory | None,
     splits: Mapping[str, Scored] | None = None,
-    groups: Mapping[str, int] = ALONE,
 ) -> Evaluation:
     """The evaluation of what is saved.
 
@@ -107,7 +109,6 @@ def evaluation_of_graph(
         memory: that margins are measured to, if they are.
         splits: what the graph says before calibration, if it is quantized and so says something
             else than the network.
-        groups: of the photos, for what is promised of them.
     """
     fitted = evaluation.calibration
     assert fitted is not None
@@ -115,7 +116,7 @@ def evaluation_of_graph(
         asked = evaluation.guarantee
         promise = GuaranteeSettings(asked.max_false_accept, asked.confidence) if asked else NOTHING
         rescored = replace(evaluation, splits=splits)
-        evaluation = calibrated(rescored, costs, fitted.weights, promise, groups)
+        evaluation = calibrated(rescored, costs, fitted.weights, promise)
         assert evaluation.calibration is not None
         fitted = evaluation.calibration
     if memory is None:
@@ -143,7 +144,7 @@ def _of_stored(
         if not file.exists():
             _keep(file, _said(Scorer(gate.path / BACKBONE, gate.path / HEAD), photos, memory))
         splits = _kept(file, photos)
-    return evaluation_of_graph(evaluation, options.costs, memory, splits, trainer.dataset.groups)
+    return evaluation_of_graph(evaluation, options.costs, memory, splits)
 
 
 def _publish_head(
@@ -159,9 +160,7 @@ def _publish_head(
             photos = {name: scored.photos for name, scored in evaluation.splits.items()}
             splits = _said(scorer, photos, memory)
             _keep(trainer.folder / head / GRAPH.format(options.quantize), splits)
-        found = evaluation_of_graph(
-            evaluation, options.costs, memory, splits, trainer.dataset.groups
-        )
+        found = evaluation_of_graph(evaluation, options.costs, memory, splits)
         of_graph.append(found)
         promised = found.guarantee is not None and found.guarantee.threshold is not None
         seen = Seen.of(trainer.dataset, bounded=promised)
@@ -180,7 +179,7 @@ def _publish_head(
             counts=trainer.dataset.counts(),
             bad=len(trainer.dataset.bad),
             left_out=options.dataset.left_out,
-            notes=options.card_notes.read_text(encoding="utf-8") if options.card_notes else "",
+            notes=options.card_notes,
         ),
         evaluate=evaluate,
         save=partial(save_gate, name=options.gate_name),

@@ -101,11 +101,7 @@ def train_heads(options: TrainOptions) -> RunResult:
             trained = trainer.train(head)
             raw = evaluation_of(head, trained, dataset, options.fit, recipe)
             evaluations[head] = calibrated(
-                raw,
-                options.costs,
-                options.fit.loss_weights,
-                options.guarantee,
-                dataset.groups,
+                raw, options.costs, options.fit.loss_weights, options.guarantee
             )
         best = best_of(evaluations)
         tags: dict[str, str] = {}
@@ -163,6 +159,7 @@ def evaluation_of(
         },
         history=trained.history,
         unseen=trained.unseen,
+        groups=dataset.groups,
     )
 
 

@@ -253,8 +253,8 @@ def test_all_drawn_pictures_together_are_one_source_and_no_kind_objects_alone() 
 
 def test_what_is_no_worse_than_what_is_served_is_no_objection(memory: Memory) -> None:
     """A parent of one hundred plants at 0.8 and a child that sends twenty of them back."""
-    before = Predictions(np.ones(100), np.full(100, 0.8))
-    after = Predictions(np.ones(100), np.where(np.arange(100) < 20, 0.2, 0.8))
+    before = Predictions(np.ones(100), np.full(100, 0.8), np.arange(100))
+    after = replace(before, probabilities=np.where(np.arange(100) < 20, 0.2, 0.8))
     for served, worse in ((0.75, True), (0.9, False)):
         both = Compared("memory", before, after, 0.5, 0.5, terms(memory, served), 0.02)
         (retakes,) = both.totals()

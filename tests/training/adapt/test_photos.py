@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,6 +77,59 @@ def test_of_a_photo_in_several_collections_the_last_label_counts(gate: str, tmp_
     assert any(note.startswith("1 photos of") for note in given.notes)
     alone = read_photos(load_gate(gate), folders[:1], tmp_path / "cache")
     assert not any(note.startswith("1 photos of") for note in alone.notes)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a manifest of photos of plants: seed, split and group of each."""
+
+    def make(*rows: tuple[int, str, str], name: str = "table.csv") -> Path:
+        file = tmp_path / name
+        for seed, _, _ in rows:
+            write_photo(tmp_path / f"{seed}.jpg", 1, seed)
+        lines = [f"{seed}.jpg,plant,{split},{group}" for seed, split, group in rows]
+        file.write_text("\n".join(["path,label,split,group", *lines]) + "\n")
+        return file
+
+    return make
+
+
+def test_test_photos_are_not_learned_from(
+    gate: str, table: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Nor what shows the same, unless a manifest says that it is for training."""
+    rows = [(1, "test", "row"), (2, "", "row"), (3, "train", "row"), (4, "val", ""), (5, "", "")]
+    manifest = table(*rows)
+    folder = tmp_path / "folder"
+    (folder / "other").mkdir(parents=True)
+    (folder / "plant").mkdir()
+    shutil.copy(tmp_path / "1.jpg", folder / "plant")  # there nobody says that it is for testing
+    given = read_photos(load_gate(gate), (manifest, folder), tmp_path / "cache")
+    assert sorted(photo.path.stem for photo in given.photos) == ["3", "4", "5"]
+    assert [one.photos for one in given.data] == [5, 1]  # what is in the collections
+    (note,) = [note for note in given.notes if "test" in note]
+    assert note.startswith("2 of 5 photos are left out: they are of split test")
+    known = Seen(train=frozenset(photo.sha256[:DIGITS] for photo in given.photos))
+    knows = replace(load_gate(gate), metrics=known.as_dict())
+    with pytest.raises(TrainingDataError, match=r"all of these photos .* but for 2 of split test"):
+        read_photos(knows, (manifest,), tmp_path / "cache")
+
+
+def test_a_photo_is_in_the_groups_of_all_collections(
+    gate: str, table: Callable[..., Path], tmp_path: Path
+) -> None:
+    first = table((1, "", "a"), (2, "", "a"))
+    then = table((1, "", "b"), (3, "", "b"), name="then.csv")
+    given = read_photos(load_gate(gate), (first, then), tmp_path / "cache")
+    assert len(given.photos) == 3
+    assert len({*given.scored.scene.tolist()}) == 1
+
+
+def test_of_test_photos_alone_nothing_is_learned(
+    gate: str, table: Callable[..., Path], tmp_path: Path
+) -> None:
+    with pytest.raises(TrainingDataError, match=r"All photos of .*table\.csv are of split test"):
+        read_photos(load_gate(gate), (table((1, "test", "")),), tmp_path / "cache")
 
 
 @pytest.fixture

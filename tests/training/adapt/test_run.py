@@ -228,6 +228,17 @@ def test_what_it_prints(options: AdaptOptions) -> None:
     assert result.exit_code == 0, result.output
     for text in ("false retakes", "1: 10.0% (1.8 to 40.4)", "serves with 0.5500", "plantood serve"):
         assert text in result.output
+    assert "Costs: false accept 3, false retake 1." in result.output
+    assert "other costs" not in result.output
+
+
+def test_costs_that_its_parent_was_not_made_for_are_told(options: AdaptOptions, few: Make) -> None:
+    dear = adapt(replace(options, costs=CostSettings(false_accept_cost=10)))
+    assert "Costs: false accept 10, false retake 1." in load_gate(dear.tag).card
+    result = adapt(replace(options, tag=dear.tag, photos=(few(12, 12, name="more"),)))
+    (note,) = [note for note in result.told.notes if "other costs" in note]
+    assert note.endswith("to keep those: --false-accept-cost 10 --false-retake-cost 1")
+    assert note in load_gate(result.tag).card
 
 
 def test_what_it_knows_already_teaches_it_nothing(options: AdaptOptions) -> None:

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
 
 from plantood.cli import main
-from plantood.training.common.parameters import GateName, Number, SourceSet
+from plantood.training.common.parameters import GateName, Number, SourceSet, TextFile
 
 
 def commands(group: click.Group) -> Iterator[click.Command]:
@@ -43,6 +44,30 @@ def test_every_number_of_a_command_line_is_finite() -> None:
     }
     assert len(found) > 20
     assert [name for name, kind in found.items() if not isinstance(kind, Number)] == []
+
+
+def test_every_seed_is_one_that_numpy_takes() -> None:
+    seeds = [
+        parameter.type
+        for command in commands(main)
+        for parameter in command.params
+        if parameter.name == "seed"
+    ]
+    assert len(seeds) > 3
+    for kind in seeds:
+        assert kind.convert("4294967295", None, None) == 2**32 - 1
+        for value in ("-1", "4294967296"):
+            with pytest.raises(click.BadParameter, match="not in the range"):
+                kind.convert(value, None, None)
+
+
+def test_a_text_that_cannot_be_read_is_refused_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / "notes.md").write_text("Fotos: für alle", encoding="utf-8")
+    assert TextFile().convert(tmp_path / "notes.md", None, None) == "Fotos: für alle"
+    (tmp_path / "latin.md").write_text("für alle", encoding="latin-1")
+    for name in ("latin.md", "none.md", "."):
+        with pytest.raises(click.BadParameter):
+            TextFile().convert(tmp_path / name, None, None)
 
 
 def test_sources_that_belong_together_are_two_or_more() -> None:

@@ -4,13 +4,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from plantood.model.parts.calibration import sigmoid
 from plantood.training.common.settings import CostSettings
 from plantood.training.finetune.compare import Comparison, Judgement, compare_gates, judge
 from plantood.training.finetune.report import change_table, judgement_markdown
-from plantood.training.judging.changes import at_fixed_points, is_worse, mcnemar_exact
+from plantood.training.judging.changes import (
+    at_fixed_points,
+    change_of,
+    cost_of,
+    is_worse,
+    mcnemar_exact,
+)
 from plantood.training.judging.evaluation import Evaluation, Scored
 from tests.training.conftest import make_photo
 
@@ -43,15 +50,73 @@ def test_mcnemar_is_the_sign_test_of_those_that_changed(changed: int) -> None:
 def test_worse_is_beyond_the_margin_and_the_noise(
     count: int, margin: float, first_worse: int
 ) -> None:
-    verdicts = [is_worse(wrong, 0, count, margin) for wrong in range(count)]
+    verdicts = [is_worse(np.ones(wrong), count, margin) for wrong in range(count)]
     assert verdicts.index(True) == first_worse
     assert all(verdicts[first_worse:])
 
 
 def test_one_photo_is_never_worse_and_what_is_won_counts() -> None:
-    assert not any(is_worse(1, 0, count, 0.0) for count in range(1, 100))
-    assert is_worse(9, 0, 50, 0.02)
-    assert not is_worse(9, 6, 50, 0.02)
+    assert not any(is_worse(np.ones(1), count, 0.0) for count in range(1, 100))
+    assert is_worse(np.ones(9), 50, 0.02)
+    assert not is_worse(np.array([1.0] * 9 + [-1.0] * 6), 50, 0.02)
+
+
+def test_a_scene_is_won_or_lost_as_one() -> None:
+    """Ten frames of one scene that turn wrong are one piece of luck, not ten."""
+    before, after = np.zeros(400, bool), np.arange(400) < 10
+    alone = change_of("a", "errors", before, after, 0.0)
+    frames = change_of("a", "errors", before, after, 0.0, scenes=np.arange(400) // 10)
+    assert alone.worse
+    assert alone.p_value == pytest.approx(2 / 2**10)
+    assert not frames.worse  # as one photo never is
+    assert frames.p_value == 1.0
+    assert (frames.newly_wrong, frames.count) == (10, 400)
+    plants = np.ones(400)
+    spread = cost_of(plants, before, after, CostSettings()).standard_error
+    assert spread == pytest.approx(10**0.5)
+    by_scene = cost_of(plants, before, after, CostSettings(), np.arange(400) // 10)
+    assert by_scene.standard_error == pytest.approx(10.0)
+
+
+def test_a_child_as_good_as_its_parent_is_seldom_worse_though_photos_are_frames() -> None:
+    """400 others, ten frames a scene, that turn by the scene: 5 % of draws at most are called so.
+
+    As many photos each by itself would call 15 % and more of them so.
+    """
+    rng = np.random.default_rng(0)
+    scenes = np.arange(400) // 10
+
+    def shares(of: NDArray[np.int64] | None) -> tuple[float, float]:
+        found = []
+        for _ in range(300):
+            before, after = (rng.random((2, 40)) < 0.1)[:, scenes]
+            one = change_of("a", "false accepts", before, after, 0.02, scenes=of)
+            found.append((one.worse, one.p_value < 0.05))
+        return tuple(np.mean(found, axis=0))
+
+    worse, significant = shares(scenes)
+    assert worse < 0.12
+    assert significant < 0.05
+    worse, significant = shares(None)
+    assert worse > 0.15
+    assert significant > 0.4
+
+
+def test_luck_at_fixed_points_exchanges_scenes_whole() -> None:
+    rng = np.random.default_rng(1)
+    scenes = np.arange(400) // 10
+    labels = (scenes % 2).astype(np.float64)
+    photos = tuple(make_photo(f"{n}", int(label)) for n, label in enumerate(labels))
+    alone, whole = [], []
+    for _ in range(40):
+        one, two = (
+            Scored(photos, sigmoid(2 * labels - 1 + rng.normal(0, 1.5, 40)[scenes]))
+            for _ in range(2)
+        )
+        alone += [c.p_value for c in at_fixed_points(one, two, 0.5, 0.0)]
+        whole += [c.p_value for c in at_fixed_points(one, two, 0.5, 0.0, scenes=scenes)]
+    assert np.mean(np.array(alone) < 0.05) > 0.2
+    assert np.mean(np.array(whole) < 0.05) < 0.12
 
 
 LABELS = (1, 1, 1, 0, 0, 0, 0)

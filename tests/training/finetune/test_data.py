@@ -153,6 +153,103 @@ def test_sources_that_the_parent_did_not_see_stay_unseen(
     assert "room" not in {photo.source for photo in dataset.train + dataset.val + dataset.test}
 
 
+@pytest.mark.parametrize("how", ["moved", "grown and new", "another collection"])
+def test_what_was_left_out_stays_so_however_it_is_given(
+    how: str, photo_folder: Make, tmp_path: Path
+) -> None:
+    """The parent says which sources it never saw; who names their photos says nothing of that."""
+    old = [Collection("photos", photo_folder(20))]
+    new = [Collection("photos", photos_of(tmp_path / "new", 20, 9000))]
+    if how == "grown and new":
+        write_photo(old[0].path / "plant" / "farm" / "more.jpg", 1, 77000)
+        old, new = [], old
+    if how == "another collection":
+        old, new = [], [*new, Collection("photos", photos_of(tmp_path / "b", 10, 9500, "room"))]
+    gathered = gather(old, new, 1.0, 0, tmp_path, left_out=["room"])
+    dataset = gathered.dataset
+    assert "room" not in {photo.source for photo in dataset.train + dataset.val + dataset.test}
+    assert [photo.source for photo in dataset.left_out] == ["room"] * 20
+    # So that its own children know it.
+    assert [record.left_out for record in gathered.data if record.left_out] == [("room",)]
+    (note,) = gathered.notes
+    assert note.startswith("20 photos of ")
+    assert "they are of room, which the parent left out" in note
+
+
+def test_a_source_left_out_is_known_in_either_form_of_its_name(
+    photo_folder: Make, tmp_path: Path
+) -> None:
+    """As the parent wrote it down from a copy of a Mac, and as the folder is called here."""
+    folder = photo_folder(12)
+    (folder / "other" / "room").rename(folder / "other" / "caf\u00e9")
+    new = Collection("photos", photos_of(tmp_path / "new", 5, 9000))
+    old = Collection("photos", folder, left_out=("cafe\u0301",))
+    gathered = gather([old], [new], 1.0, 0, tmp_path)
+    assert {photo.source for photo in gathered.dataset.left_out} == {"caf\u00e9"}
+    assert [record.left_out for record in gathered.data] == [("caf\u00e9",), ()]
+
+
+def test_all_groups_of_a_photo_stay_known(photo_folder: Make, tmp_path: Path) -> None:
+    """Those of its copies, too, where a later collection has the photo without any."""
+    old = Collection("photos", photo_folder(6))
+    places = [f"{n}.jpg" for n in range(8)]
+    for number, place in enumerate(places):
+        write_photo(tmp_path / "field" / place, 1, 30000 + number)
+    copy = tmp_path / "field" / "copy.jpg"
+    copy.write_bytes((tmp_path / "field" / places[0]).read_bytes())
+    rows = ["path,label,group", *(f"{place},plant,{place}" for place in places)]
+    rows += ["copy.jpg,plant,1.jpg"]  # so that 0.jpg and 1.jpg show one scene
+    (tmp_path / "field" / "labels.csv").write_text("\n".join(rows) + "\n")
+    for label in ("plant", "other"):
+        (tmp_path / "again" / label).mkdir(parents=True)
+    (tmp_path / "again" / "plant" / "0.jpg").write_bytes(copy.read_bytes())
+    field, again = (Collection("photos", tmp_path / name) for name in ("field/labels.csv", "again"))
+    dataset = gather([old, field], [again], 1.0, 0, tmp_path / "cache").dataset
+    first, second = (
+        dataset.groups[hashlib.sha256((tmp_path / "field" / place).read_bytes()).hexdigest()]
+        for place in places[:2]
+    )
+    assert first == second
+
+
+def test_a_collection_given_by_its_path_is_what_the_parent_says_of_it(tmp_path: Path) -> None:
+    gate = open_gate(starter_dir(), "plantood-gate:starter")
+    record = TrainingData(
+        kind="photos",
+        path=str(tmp_path),
+        photos=80,
+        labels_sha256="ab",
+        left_out=("room",),
+        at_most_per_source=9,
+    )
+    knows = replace(gate, manifest=gate.manifest.model_copy(update={"data": (record,)}))
+    for path in (tmp_path, tmp_path / "x" / ".."):
+        given = old_collections(knows, ReplaySettings(replay=(path,)))
+        assert given == old_collections(knows, ReplaySettings())
+
+
+def test_that_no_photo_is_of_a_source_that_was_left_out_is_told(
+    photo_folder: Make, tmp_path: Path
+) -> None:
+    """It may have another name now; and children that get its photos again are to know of it."""
+    old = Collection("photos", photo_folder(12), left_out=("hall",))
+    new = Collection("photos", photos_of(tmp_path / "new", 5, 9000))
+    for collections in ([old], []):
+        gathered = gather(collections, [new], 1.0, 0, tmp_path, left_out=["hall"])
+        (note,) = gathered.notes
+        assert note.startswith("No photo is of hall, which the parent left out")
+        assert ("hall",) in [record.left_out for record in gathered.data]
+
+
+def test_new_photos_that_are_all_left_out_teach_nothing(photo_folder: Make, tmp_path: Path) -> None:
+    old = Collection("photos", photo_folder(12), left_out=("room",))
+    new = Collection("photos", photos_of(tmp_path / "new", 5, 9000, "room"))
+    with pytest.raises(
+        TrainingDataError, match=r"All photos of .*new are of room, .* another name"
+    ):
+        gather([old], [new], 1.0, 0, tmp_path)
+
+
 def test_a_corrected_label_counts_but_the_photo_stays_where_it_was(
     photo_folder: Make, tmp_path: Path
 ) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from plantood.model.parts.calibration import Calibration, logit, sigmoid
 from plantood.training.common.settings import CostSettings
-from plantood.training.finetune.rule import ParentRule, judged_alike
+from plantood.training.finetune.rule import ParentRule, judged_alike, weights_notes
 from plantood.training.judging.decision.rule import LEFT_OUT, VALIDATION
 from plantood.training.judging.decision.threshold import ChosenThreshold, choose_threshold
 from plantood.training.judging.evaluation import Evaluation, Scored
@@ -74,13 +74,53 @@ def test_a_burst_of_one_scene_moves_no_logits() -> None:
 
     def burst(one: Evaluation) -> Evaluation:
         val = Scored(times, one.splits["val"].probabilities[at])
-        return replace(one, splits={**one.splits, "val": val})
+        return replace(one, splits={**one.splits, "val": val}, groups=groups)
 
     once = judged_alike(before, after, COSTS, OWN)
-    again = judged_alike(burst(before), burst(after), COSTS, OWN, groups)
+    again = judged_alike(burst(before), burst(after), COSTS, OWN)
     for one, other in zip(once, again, strict=True):
         found, expected = (logit(x.splits["test"].probabilities) for x in (other, one))
         np.testing.assert_allclose(found, expected, atol=0.01)
+
+
+@pytest.mark.parametrize("own", [None, OWN], ids=["chosen on validation", "its parent's rule"])
+def test_weights_of_the_loss_that_validation_cannot_take_out_are_told(
+    own: ParentRule | None,
+) -> None:
+    """Of a child whose odds are a third of its parent's, as with 3 for a false accept."""
+
+    def pair(count: int, groups: dict[str, int]) -> tuple[Evaluation, Evaluation]:
+        before, after = (
+            replace(
+                one,
+                splits={**one.splits, "val": first(one.splits["val"], count)},
+                groups=groups,
+            )
+            for one in (evaluation("before"), evaluation("after", intercept=-np.log(3)))
+        )
+        return judged_alike(before, after, COSTS, own)
+
+    def first(scored: Scored, count: int) -> Scored:
+        return Scored(scored.photos[:count], scored.probabilities[:count])
+
+    def level(one: Evaluation) -> float:
+        return float(logit(one.splits["test"].probabilities).mean())
+
+    before, after = pair(400, {})
+    assert level(after) == pytest.approx(level(before), abs=0.1)
+    assert weights_notes(after, (3, 1)) == []
+    for few in (pair(8, {}), pair(400, {p.sha256: n % 8 for n, p in enumerate(PHOTOS)})):
+        before, after = few
+        assert level(after) < level(before) - 0.3
+        (note,) = weights_notes(after, (3, 1))
+        assert "at least 5 scenes of each class" in note
+        assert "the child may send more plants back" in note
+        assert "--loss bce" in note
+        (note,) = weights_notes(after, (1, 3))
+        assert "the child may let more others through" in note
+        assert weights_notes(after, (2, 2)) == []
+    assert few[1].calibration is not None
+    assert few[1].calibration.method == "none"
 
 
 def test_other_costs_and_another_share_move_it() -> None:

@@ -219,6 +219,46 @@ def test_a_rule_that_was_chosen_on_sources_left_out_is_carried_over(
     bentoml.models.delete(tag)
 
 
+def test_a_source_left_out_stays_so_where_its_photos_have_moved(
+    flywheel: Flywheel, tmp_path: Path
+) -> None:
+    """Named by hand, at costs that its parent was not made for."""
+    moved = shutil.copytree(flywheel.photos, tmp_path / "moved")
+    arguments = [flywheel.round_1, "--replay", moved, "--no-fine-tune", "--name", "moved"]
+    ran = finetune(flywheel, tmp_path, flywheel.tag, *arguments, "--false-accept-cost", "9")
+    assert ran.exit_code in (0, 3), ran.output
+    report = json.loads((tmp_path / "moved" / "report.json").read_text())
+    where = {
+        split: {row["source"] for row in figures["by_source"]}
+        for split, figures in report["models"][0]["splits"].items()
+    }
+    assert where["left out"] == {"d"}
+    assert "d" not in where["test"] | where["val"]
+    child = load_gate(saved(ran.output))
+    assert [record.left_out for record in child.manifest.data] == [("d",), ()]
+    seen, (photos, _) = seen_by(child), scan_photos(find_data(moved).photos, tmp_path)
+    assert "d" not in {photo.source for photo in photos if seen.fitted_on(photo)}
+    assert report["facts"]["costs"] == "false accept 9, false retake 1"
+    for told in (
+        "they are of d, which the parent left out",
+        "to keep those: --false-accept-cost 3",
+    ):
+        assert any(told in note for note in report["notes"])
+        assert told in ran.output
+    bentoml.models.delete(child.tag)
+
+
+def test_what_validation_cannot_take_out_is_told(
+    child: tuple[str, Path], flywheel: Flywheel
+) -> None:
+    """Of the weights of the loss: four others in validation are too few."""
+    report = json.loads((child[1] / "report.json").read_text())
+    told = "What the weights of the loss, 3 and 1, have moved is not taken out of P(plant)"
+    assert report["models"][0]["calibration"]["others"] < 5
+    assert any(told in note for note in report["notes"])
+    assert told in load_gate(child[0]).card
+
+
 def with_threshold(
     tag: str, threshold: float, folder: Path, calibration: Calibration | None = None
 ) -> str:

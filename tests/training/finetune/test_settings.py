@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import pytest
+from click.testing import CliRunner
 
+from plantood.cli import main
 from plantood.training.common.settings import FitSettings
 from plantood.training.finetune.settings import held_like_parent
 
@@ -19,3 +21,10 @@ from plantood.training.finetune.settings import held_like_parent
 def test_what_holds_a_child(asked: float | None, parent: dict, held: float | None) -> None:
     settings = held_like_parent(FitSettings(loss="weighted", penalty=asked), parent)
     assert settings == FitSettings(loss="weighted", penalty=held)
+
+
+@pytest.mark.parametrize("idle", [["--replay", "photos"], ["--replay-share", "1"]])
+def test_what_would_be_replayed_of_nothing_is_refused(idle: list[str]) -> None:
+    ran = CliRunner().invoke(main, ["finetune", "no-such-gate:1", "new", "--no-replay", *idle])
+    assert ran.exit_code == 1
+    assert f"{idle[0]}: no part with --no-replay" in ran.output

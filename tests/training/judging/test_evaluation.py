@@ -10,7 +10,7 @@ from plantood.model.parts.calibration import Calibration
 from plantood.training.common.intervals import FEWEST
 from plantood.training.judging.decision.calibration import FittedCalibration
 from plantood.training.judging.decision.guarantee import Guarantee, guaranteed_threshold
-from plantood.training.judging.evaluation import NAMED, Evaluation, Scored, too_few_to_tell
+from plantood.training.judging.evaluation import NAMED, Evaluation, Scored, interval_notes
 from plantood.training.judging.metrics import calibration_error
 from tests.training.conftest import make_photo
 
@@ -65,17 +65,27 @@ def test_what_was_promised_is_in_the_figures(evaluation: Evaluation) -> None:
 
 
 def test_slices_of_too_few_photos_are_named(evaluation: Evaluation) -> None:
-    words = too_few_to_tell(evaluation.figures())
-    assert words is not None
+    (words,) = interval_notes(evaluation.figures())
     assert words.startswith(f"Under {FEWEST} photos")
     assert "street, other, in test (10)" in words
     assert "farm" not in words
     sources = tuple(make_photo(str(i), 1, f"source-{i}") for i in range(NAMED + 2))
     many = Evaluation("m", {"test": Scored(sources, np.ones(NAMED + 2, np.float32))}, 0.5)
-    words = too_few_to_tell(many.figures())
-    assert words is not None
+    (words,) = interval_notes(many.figures())
     assert words.count("in test (1)") == NAMED
     assert words.endswith("; and 2 more.")
     plants = evaluation.splits["test"].photos[:30]
     enough = Evaluation("m", {"test": Scored(plants, np.ones(30, np.float32))}, 0.5)
-    assert too_few_to_tell(enough.figures()) is None
+    assert interval_notes(enough.figures()) == []
+
+
+def test_frames_of_one_scene_make_intervals_too_narrow() -> None:
+    photos = tuple(make_photo(str(i), int(i < 40)) for i in range(80))
+    scored = Scored(photos, np.ones(80, np.float32))
+    made = Evaluation("m", {"test": scored}, 0.5)
+    assert made.figures()["splits"]["test"]["scenes"] == {"plant": 40, "other": 40}
+    burst = replace(made, groups={photo.sha256: n // 8 for n, photo in enumerate(photos[40:])})
+    assert burst.figures()["splits"]["test"]["scenes"] == {"plant": 40, "other": 5}
+    (words,) = interval_notes(burst.figures())
+    assert "40 others in test show 5 scenes" in words
+    assert words.endswith("too narrow by that.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from plantood.training.judging.audit import AUDIT
 from plantood.training.mining.alike import LEAST_COSINE, Fingerprints, alike_to_earlier
 from plantood.training.mining.command import funnel
 from plantood.training.mining.mine import mine_photos
+from plantood.training.photos.hashes import LOOK, Looks
 from plantood.training.rounds.labels import Decision
 from plantood.training.rounds.layout import Round
 from tests.training.conftest import csv_rows, noise_look
@@ -174,6 +176,62 @@ def test_one_that_is_gone_takes_no_other_with_it() -> None:
     looks = [mixed(0.85, f"own {n}") for n in range(4)]  # two of them: 0.72
     photos = Fingerprints([Path(str(n)) for n in range(4)], looks, embeddings)
     assert alike_to_earlier(photos, 0) == {1: 0, 3: 2}
+
+
+def test_of_photos_that_show_nothing_and_of_copies_one_stays() -> None:
+    """However many: each is alike to every other, not only to the next."""
+    nothing = [bytes([grey]) * LOOK for grey in (7, 9, 7, 11, 9)]
+    looks = [*nothing, mixed(1.0), mixed(0.97), mixed(0.97), mixed(1.0)]
+    axes = np.eye(len(looks), dtype=np.float16)
+    photos = Fingerprints([Path(str(n)) for n in range(len(looks))], looks, list(axes))
+    gone = {1: 0, 2: 0, 3: 0, 4: 0, 6: 5, 7: 5, 8: 5}
+    assert alike_to_earlier(photos, 0) == gone
+    assert alike_to_earlier(photos, 2) == {index: gone[index] for index in (2, 3, 4, 6, 7, 8)}
+
+
+@pytest.mark.parametrize("first", [0, 3])
+@pytest.mark.parametrize("block", [7, 16, 1024])
+def test_who_stays_is_as_if_they_were_compared_one_after_the_other(
+    first: int, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(first)
+    looks = [mixed(rng.uniform(0.7, 1.0), f"own {n}") for n in range(40)]
+    embeddings = [unit(*rng.normal((1.2, 0, 0), 0.5)) for _ in looks]
+    photos = Fingerprints([Path(str(n)) for n in range(40)], looks, embeddings)
+    expected: dict[int, int] = {}
+    for high in range(first, 40):
+        for low in (low for low in range(high) if low not in expected):
+            pair = Fingerprints(
+                photos.files[:2], [looks[low], looks[high]], [embeddings[low], embeddings[high]]
+            )
+            if alike_to_earlier(pair, 1):
+                expected[high] = low
+                break
+    monkeypatch.setattr("plantood.training.photos.hashes.BLOCK", block)
+    assert 15 < len(expected) < 37 - first
+    assert alike_to_earlier(photos, first) == expected
+
+
+def test_of_a_camera_that_stands_still_few_pairs_are_compared(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compared = []
+    real = Looks.correlations
+    monkeypatch.setattr(
+        Looks,
+        "correlations",
+        lambda looks, pairs: compared.append(len(pairs)) or real(looks, pairs),
+    )
+    looks = [mixed(0.97, f"frame {n}") for n in range(3000)]
+    embeddings = [unit(1, 0, 0)] * len(looks)
+    photos = Fingerprints([Path(str(n)) for n in range(len(looks))], looks, embeddings)
+    tracemalloc.start()
+    gone = alike_to_earlier(photos, 0)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert gone == dict.fromkeys(range(1, len(looks)), 0)
+    assert sum(compared) < 2 * len(looks)
+    assert most < 100e6
 
 
 def test_the_audit_is_drawn_from_all(production: Make, options: Make) -> None:

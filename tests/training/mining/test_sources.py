@@ -30,6 +30,9 @@ def folder(tmp_path: Path) -> Path:
     (root / "round-1" / "photos" / "aa").mkdir(parents=True)
     (root / "round-1" / "photos" / "aa" / "7.jpg").touch()
     (root / "round-1" / "round.json").touch()
+    (root / "soil" / "other" / "field").mkdir(parents=True)
+    (root / "soil" / "other" / "field" / "8.jpg").touch()
+    (root / "soil" / "cut.jsonl").touch()
     return root
 
 
@@ -171,8 +174,9 @@ def test_a_url_is_searched_through(folder: Path, bucket: ThreadingHTTPServer) ->
     (folder / NAMES[3]).unlink()  # its name comes back quoted
     url = f"http://127.0.0.1:{bucket.server_port}"
     found = list(entries(url))
-    # Over HTTP nothing says what is a round; everything else is as in the folder.
-    assert sorted(entry.name for entry in found) == sorted([*NAMES[:3], "round-1/photos/aa/7.jpg"])
+    # Over HTTP nothing says what plantood made; everything else is as in the folder.
+    made = ["round-1/photos/aa/7.jpg", "soil/other/field/8.jpg"]
+    assert sorted(entry.name for entry in found) == sorted([*NAMES[:3], *made])
     for entry in found:
         assert entry.path == f"{url}/{entry.name}"
     assert read(f"{url}/a/1.jpg") == b"a/1.jpg"

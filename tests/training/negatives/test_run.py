@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -150,6 +152,92 @@ def test_again_cuts_nothing_and_keeps_what_was_removed_away(
     assert ran.exit_code == 0
     assert windows_in(out) == before[1:]
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*.jpg")} == stamps
+
+
+def other_ways(where: Path) -> dict[str, tuple[list[str], Path]]:
+    """What is given and where the windows go: each time the windows are among what is given."""
+    return {
+        "in the folder": ([str(where)], where / "soil"),
+        "the folder itself": ([str(where)], where),
+        "all that is in it": ([str(where / name) for name in ("a", "b", "soil")], where / "soil"),
+        "every file": ([], where / "soil"),
+        "its windows": ([str(where / name) for name in ("a", "b", "soil/other")], where / "soil"),
+        "into another": ([str(where)], where.parent / "elsewhere"),
+    }
+
+
+@pytest.mark.parametrize("way", other_ways(Path()))
+def test_windows_are_not_cut_again_where_they_lie_among_the_photos(
+    way: str, field: Path, tmp_path: Path
+) -> None:
+    where = tmp_path / "field"
+    for name in ("a", "b"):
+        shutil.copytree(field / name, where / name)
+    given, out = other_ways(where)[way]
+    first = where / "soil" if way == "into another" else out
+    (where / "soil" / "other").mkdir(parents=True)
+    save(where / "soil" / "bare.jpg", with_leaves(soil(seed=99), (10, 10, 40, 40)), quality=95)
+    small = ["--least-side", "120"]
+
+    def run(out: Path) -> str:
+        files = given or list(map(str, sorted(where.rglob("*.*g"))))
+        ran = CliRunner().invoke(main, ["negatives", "soil", *files, "--out", str(out), *small])
+        assert ran.exit_code == 0, ran.output
+        return ran.output
+
+    run(first)
+    windows = windows_in(first)
+    assert len(windows) > PHOTOS
+    removed = first / windows[0]["path"]
+    removed.unlink()
+    for _ in range(2):
+        told = run(out)
+        assert windows_in(out) == (windows if out != first else windows[1:])
+        assert "windows that were cut" in told
+    assert not removed.exists()
+
+
+def test_what_an_earlier_plantood_cut_of_windows_is_no_negative(
+    cut: tuple[Path, str], field: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "soil"
+    shutil.copytree(cut[0], out)
+    lines = (out / "cut.jsonl").read_text().splitlines()
+    record = next(one for one in map(json.loads, lines) if one["windows"])
+    window = record["windows"][0]["file"]
+    record |= {"origin": str(out / "other" / "field" / window), "sha256": 64 * "0"}
+    with (out / "cut.jsonl").open("a") as log:
+        log.write(json.dumps(record) + "\n")
+    CliRunner().invoke(main, command(field, out), catch_exceptions=False)
+    assert csv_rows(out / "origins.csv") == csv_rows(cut[0] / "origins.csv")
+
+
+def test_a_round_among_the_photos_is_passed_over_unless_it_is_given(tmp_path: Path) -> None:
+    save(tmp_path / "a.jpg", with_leaves(soil(seed=1), (200, 150, 300, 230)), quality=90)
+    photo = tmp_path / "round-1" / "photos" / "b.jpg"
+    save(photo, with_leaves(soil(seed=2), (200, 150, 300, 230)), quality=90)
+    (tmp_path / "round-1" / "round.json").touch()
+    for given, name in ((tmp_path, "a.jpg"), (tmp_path / "round-1", "b.jpg")):
+        out = tmp_path / f"{name}-soil"
+        ran = CliRunner().invoke(main, command(given, out), catch_exceptions=False)
+        assert {Path(row["origin"]).name for row in windows_in(out)} == {name}
+        assert ("so a round" in ran.output) == (name == "a.jpg")
+
+
+@pytest.mark.parametrize("stem", ["\u571f" * 80, "a" * 251, "e\u0301" * 80])
+def test_photos_with_long_names_are_cut_as_others_are(stem: str, tmp_path: Path) -> None:
+    """Names of up to 255 bytes: those of windows are longer than that of their photo."""
+    field, out = tmp_path / "field", tmp_path / "soil"
+    save(field / f"{stem}.jpg", with_leaves(soil(seed=3), (200, 150, 300, 230)), quality=90)
+    save(field / "short.jpg", with_leaves(soil(seed=4), (200, 150, 300, 230)), quality=90)
+    CliRunner().invoke(main, command(field, out), catch_exceptions=False)
+    found = windows_in(out)
+    assert {Path(row["origin"]).stem for row in found} == {stem, "short"}
+    for row in found:
+        assert (out / row["path"]).is_file()
+        begin = Path(row["path"]).name.partition("-")[0]
+        assert len(begin) > 2
+        assert Path(row["origin"]).stem.startswith(begin)
 
 
 def test_killed_it_goes_on_to_the_same_result(

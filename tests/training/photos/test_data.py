@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -68,6 +69,21 @@ def test_a_manifest_may_say_what_a_photo_was_cut_from(manifest: Callable[..., Pa
     rows += [{"path": "b.jpg", "label": "other", "group": ""}]
     photos = find_data(manifest(rows, columns="path,label,group")).photos
     assert [photo.group for photo in photos] == ["f00d", ""]
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_source_is_the_same_with_its_accents_composed_or_apart(form: str, tmp_path: Path) -> None:
+    """A copy from a Mac has them apart, what is typed has them composed."""
+    name = unicodedata.normalize(form, "café")
+    for path in (f"plant/{name}/a.jpg", f"other/{name}/b.jpg"):
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).touch()
+    manifest = tmp_path / "m.csv"
+    manifest.write_text(f"path,label,source,group\na.jpg,plant,{name},{name}\n", encoding="utf-8")
+    found = [*find_data(tmp_path).photos, *find_data(manifest).photos]
+    assert [photo.source for photo in found] == 3 * [unicodedata.normalize("NFC", name)]
+    assert found[-1].group == unicodedata.normalize("NFC", name)
+    assert all(photo.path.parent.name in (name, tmp_path.name) for photo in found)
 
 
 def test_manifest_with_two_columns(manifest: Callable[..., Path]) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import unicodedata
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,6 +17,7 @@ from plantood.training.photos import scan as scan_module
 from plantood.training.photos.account import at_most_per_source
 from plantood.training.photos.data import find_data
 from plantood.training.photos.dataset import load_dataset, write_bad
+from plantood.training.photos.division.splits import divide
 from plantood.training.photos.scan import INDEX, scan_photos
 from tests.training.conftest import make_photo, write_photo
 
@@ -76,6 +78,20 @@ def test_bad_files_are_listed_and_skipped(manifest: Callable[..., Path], tmp_pat
     assert len((tmp_path / "bad.csv").read_text().splitlines()) == 7
 
 
+def test_a_source_is_left_out_in_whatever_form_its_accents_are(
+    photo_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Of one folder the name is composed, of the other its accent is apart: one source."""
+    folder = photo_folder(40)
+    (folder / "plant" / "farm").rename(folder / "plant" / unicodedata.normalize("NFD", "café"))
+    (folder / "other" / "room").rename(folder / "other" / unicodedata.normalize("NFC", "café"))
+    cafe = unicodedata.normalize("NFC", "café")
+    chosen = replace(FEW, leave_out=(cafe,))
+    dataset = load_dataset(folder, chosen, tmp_path / "cache")
+    assert dataset.sources == sorted([cafe, "garden", "street"])
+    assert Counter(photo.label for photo in dataset.left_out) == {0: 40, 1: 40}
+
+
 def test_the_same_bytes_in_two_splits_are_learned_from_and_judge_nothing(
     manifest: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -97,6 +113,31 @@ def test_the_same_bytes_in_two_splits_are_learned_from_and_judge_nothing(
         assert reason.endswith(f"in {here} here and in {there} there: it is in train")
         assert kind.startswith("same bytes as another of another split; it is in the first")
     assert reasons["plant4.jpg"][1] == "same bytes as another"
+
+
+@pytest.mark.parametrize("names", [("", "7"), ("7", ""), ("7", "8"), ("8", "7"), ("7", "7")])
+def test_a_photo_is_in_all_groups_of_its_copies(
+    names: tuple[str, str], manifest: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Whichever copy stays; and so photos are grouped that share no name."""
+    rows = [{"path": "a0.jpg", "label": "plant", "group": names[0]}]
+    rows += [{"path": f"{n}{i}.jpg", "label": "plant", "group": n} for n in "78" for i in range(4)]
+    file = manifest(rows, columns="path,label,group")
+    shutil.copy(tmp_path / "a0.jpg", tmp_path / "b0.jpg")
+    with file.open("a") as out:
+        out.write(f"b0.jpg,plant,{names[1]}\n")
+    photos, (copy,) = scan_photos(find_data(file).photos, tmp_path / "cache")
+    assert copy.path.name == "b0.jpg"
+    (stays,) = (photo for photo in photos if photo.path.name == "a0.jpg")
+    assert stays.groups == tuple(dict.fromkeys(filter(None, names)))
+    assert stays.group in names
+    division = divide(photos)
+    scene = {p.path.name: g for p, g in zip(division.photos, division.groups, strict=True)}
+    for name in set(filter(None, names)):
+        assert scene["a0.jpg"] == scene[f"{name}0.jpg"] == scene[f"{name}3.jpg"]
+    assert len(set(scene.values())) == (1 if {*names} == {"7", "8"} else 2)
+    splits = {p.path.name: p.split for p in division.photos}
+    assert all(splits[f"{n}0.jpg"] == splits["a0.jpg"] for n in names if n)
 
 
 def test_an_unreadable_folder_is_no_crash(tmp_path: Path) -> None:

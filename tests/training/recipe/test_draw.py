@@ -139,3 +139,19 @@ def test_windows_find_the_bare_and_the_leafy_part() -> None:
         assert bare.shape == leafy.shape == (SIDE, SIDE, 3)
         assert green_share(bare) < 0.02
         assert green_share(leafy) > 0.6
+
+
+@pytest.mark.parametrize("kind", ["photo", "copy", *sorted(COUNTS.keys() - FRAMES.keys())])
+@pytest.mark.parametrize("size", [(12, 12), (12, 300), (300, 3), (1, 1)])
+def test_tiny_photos_are_drawn_as_others_are(
+    kind: str, size: tuple[int, int], tmp_path: Path
+) -> None:
+    """A strip of a few pixels is a photo that can be read, so it may be in any role."""
+    pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    tiny = save(tmp_path, "tiny", "0", pixels)
+    for seed in range(4):
+        drawn = Sample(kind, kind in PLANT_KINDS, (), (seed,), (tiny,) * 3, tiny, tiny)
+        for between in (frozenset[Path](), frozenset([tiny])):
+            picture = drawing.draw_picture(drawn, Cuts(between, between))
+            assert picture.shape == (SIDE, SIDE, 3)
+            assert picture.dtype == np.uint8

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import replace
 
 import pytest
@@ -72,6 +73,15 @@ def test_what_is_left_of_the_roles_for_some_photos() -> None:
     assert (roles.leaves, roles.plants) == ((), ("farm",))
     with pytest.raises(TrainingDataError, match="nothing to cut out"):
         ensure_enough(named, [photo for photo in PHOTOS if photo.label == 0])
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_source_is_found_in_whatever_form_its_accents_are(form: str) -> None:
+    cafe = unicodedata.normalize("NFC", "café")
+    photos = [make_photo("a", 1, cafe), make_photo("b", 0, cafe)]
+    typed = unicodedata.normalize(form, cafe)
+    named = named_roles([f"leaves={typed}", f"ground={typed}"], photos)
+    assert named["leaves"] == named["ground"] == (cafe,)
 
 
 def test_linear_heads_only() -> None:

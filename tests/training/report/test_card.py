@@ -35,6 +35,11 @@ def test_the_share_of_others_that_the_threshold_is_for(raw: Evaluation) -> None:
     assert "The share of others is taken to be 10.0%, as was given." in (
         card(calibrated(raw, CostSettings(share_of_others=0.1)))
     )
+    # Ten frames of one scene: 11 scenes of others beside 40 plants.
+    burst = replace(raw, groups={photo.sha256: 1 for photo in raw.splits["val"].photos[50:]})
+    assert "The share of others is taken to be 21.6%, as in these photos." in (
+        card(calibrated(burst, CostSettings()))
+    )
 
 
 def test_the_rule_of_a_parent(raw: Evaluation) -> None:

@@ -113,7 +113,7 @@ def test_a_folder_is_divided_as_for_training(folder: Path, tmp_path: Path) -> No
     assert any(split_of(photo.sha256) != "test" for photo in dataset.test)  # some follow others
     for name, photos in dataset.splits().items():
         assert photos_by_split(folder, tmp_path / "cache", name)[0] == {name: photos}
-    every, _ = photos_by_split(folder, tmp_path / "cache")
+    every, _, _ = photos_by_split(folder, tmp_path / "cache")
     assert {name: len(photos) for name, photos in every.items()} == {"all": 120}
     assert photos_by_split(folder, tmp_path / "cache", "all")[0] == every
 
@@ -128,10 +128,10 @@ def test_what_a_manifest_names_stands_and_the_rest_is_divided(
     ]
     data = manifest(rows, "path,label,split")
     dataset = load_dataset(data, DataSettings(min_per_class=2), tmp_path / "cache")
-    found, _ = photos_by_split(data, tmp_path / "cache", "test")
+    found, _, _ = photos_by_split(data, tmp_path / "cache", "test")
     assert found == {"test": dataset.test}
     assert {"plant2.jpg", "other2.jpg"} < {photo.path.name for photo in dataset.test}
-    without, _ = photos_by_split(data, tmp_path / "cache")
+    without, _, _ = photos_by_split(data, tmp_path / "cache")
     assert {name: len(photos) for name, photos in without.items()} == {
         "train": 2,
         "val": 2,
@@ -149,10 +149,10 @@ def test_what_shows_the_same_as_a_training_photo_stands_with_it(
     ]
     data = manifest(rows, "path,label,split")
     Image.open(data.parent / "0.jpg").save(data.parent / "1.jpg", quality=60)
-    every, _ = photos_by_split(data, tmp_path / "cache")
+    every, _, _ = photos_by_split(data, tmp_path / "cache")
     (learned,) = every["train"]
     known = Seen(frozenset([learned.sha256[:DIGITS]]))
-    found, _ = photos_by_split(data, tmp_path / "cache", "test", known)
+    found, _, _ = photos_by_split(data, tmp_path / "cache", "test", known)
     assert {name: [one.path.name for one in photos] for name, photos in found.items()} == {
         "test": ["2.jpg"],
         TRAINED_ON: ["1.jpg"],

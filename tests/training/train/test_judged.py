@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -23,7 +25,7 @@ def test_photos_of_one_scene_are_one_where_a_threshold_is_chosen(scenes: int, to
     evaluation, groups = burst(scenes)
     alone = calibrated(evaluation, CostSettings())
     assert threshold_notes(alone) == []
-    made = calibrated(evaluation, CostSettings(), groups=groups)
+    made = calibrated(replace(evaluation, groups=groups), CostSettings())
     (note,) = threshold_notes(made)
     assert told in note
     rests = f"60 plants and 60 others (of 60 and {scenes} scenes)"

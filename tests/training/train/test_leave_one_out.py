@@ -11,10 +11,12 @@ from click.testing import CliRunner
 
 from plantood.cli import main
 from plantood.training.common.settings import DataSettings, FitSettings, TrainOptions
+from plantood.training.judging.evaluation import Scored
 from plantood.training.photos.dataset import load_dataset
-from plantood.training.train.leave_one_out import leave_sources_out
+from plantood.training.train.fold import Fold
+from plantood.training.train.leave_one_out import folds_told, leave_sources_out
 from plantood.training.train.train import train_heads
-from tests.training.conftest import Data
+from tests.training.conftest import Data, make_photo
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +62,16 @@ def test_every_source_in_turn(options: TrainOptions, capsys: pytest.CaptureFixtu
         assert beginning in told
     assert "| mean of 2 sources | plants kept |" in (result.folder / "table.md").read_text()
     assert not list(result.folder.rglob("phase*.npz"))
+
+
+def test_sources_that_are_left_out_together_have_their_own_figures() -> None:
+    """At 0.5 the one has fewer errors, at the threshold the other."""
+    photos = tuple(make_photo(f"{n}", 1, "ab"[n >= 10]) for n in range(20))
+    said = Scored(photos, np.array([0.6] * 10 + [0.9] * 8 + [0.1] * 2, np.float32))
+    told = folds_told({"gap": [Fold(said, said, 0.7)]})
+    assert [
+        (one["source"], one["accepted_at_half"], one["accepted_at_threshold"]) for one in told
+    ] == [("b", 0.8, 0.8), ("a", 1.0, 0.0)]
 
 
 @pytest.mark.parametrize(("head", "file"), [("gap", "said.npz"), ("v3", "scores.npz")])

@@ -32,8 +32,6 @@ from tests.training.conftest import Data, make_photo
 @pytest.fixture(scope="module")
 def options(data: Data, tmp_path_factory: pytest.TempPathFactory) -> TrainOptions:
     folder = tmp_path_factory.mktemp("publish")
-    notes = folder / "notes.md"
-    notes.write_text("Photos: drawn by a test (CC0).")
     return TrainOptions(
         data.photos,
         backbone="mobilenet",
@@ -44,7 +42,7 @@ def options(data: Data, tmp_path_factory: pytest.TempPathFactory) -> TrainOption
         runs=folder / "runs",
         cache=folder / "cache",
         gate_name="published",
-        card_notes=notes,
+        card_notes="Photos: drawn by a test (CC0).",
     )
 
 
@@ -115,6 +113,9 @@ def test_other_costs_choose_another_threshold_without_training_again(
     assert dear.tags != first.tags
     assert weights.stat().st_mtime_ns == before
     assert load_gate(dear.tags["gap"]).metrics["chosen_threshold"]["false_accept_cost"] == 50
+    told = train_heads(replace(options, card_notes="Photos: of another licence."))
+    assert told.tags != first.tags
+    assert "Photos: of another licence." in load_gate(told.tags["gap"]).card
     assert {first.tags["gap"], dear.tags["gap"]} <= {gate.tag for gate in list_gates("published")}
 
 

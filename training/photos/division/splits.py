@@ -85,7 +85,7 @@ def joined_groups(
     joined = near_duplicate_groups([photo.look for photo in photos])
     place = {photo.sha256: index for index, photo in enumerate(photos)}
     first = dict(place)  # a group may be called by the digest of the photo that all are cut from
-    own = [(photo.sha256, photo.group) for photo in photos if photo.group]
+    own = [(photo.sha256, name) for photo in photos for name in photo.groups]
     for digest, key in sorted({*own, *named}):
         index = place[digest]
         other = first.setdefault(key, index)

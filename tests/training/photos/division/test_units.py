@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 
 from plantood.errors import SettingsError
+from plantood.training.common.parameters import SourceSet
 from plantood.training.photos.division.units import (
     ensure_units,
     fewest_units,
@@ -19,6 +22,15 @@ def test_units_are_sources_or_what_belongs_together() -> None:
     together = (frozenset({"farm", "street"}),)
     assert units_of(["street", "farm", "room"], together) == [*together, frozenset({"room"})]
     assert units_of(["b", "a", "b"], ()) == [frozenset({"a"}), frozenset({"b"})]
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_names_that_are_typed_are_those_of_the_sources(form: str) -> None:
+    typed = unicodedata.normalize(form, "café,mesa")
+    together = (SourceSet().convert(typed, None, None),)
+    cafe = unicodedata.normalize("NFC", "café")
+    ensure_units(together, [cafe, "mesa"])
+    assert units_of([cafe, "mesa"], together) == [frozenset({cafe, "mesa"})]
 
 
 def test_a_unit_has_the_first_of_its_names() -> None:
