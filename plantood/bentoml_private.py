@@ -111,6 +111,10 @@ PRIVATE = {
             "index_page(_)",
             "openapi_spec_view(req)",
             "api_endpoint(name, request)",
+            "submit_task(name, request)",
+            "retry_task(request)",
+            "_run_task(task_id, name, request)",
+            "self._result_store",
             "self.service",
             "self.is_main",
             "self.max_concurrency",
@@ -180,8 +184,14 @@ PRIVATE = {
     ),
     "APIMethod": Piece(
         "_bentoml_sdk.method",
-        ("func", "name", "route", "batchable", "input_spec", "output_spec"),
+        ("func", "name", "route", "batchable", "input_spec", "output_spec", "is_task"),
         "To refuse @gated above @bentoml.api, and to find what is gated; nothing public names it.",
+    ),
+    "Sqlite3Store": Piece(
+        "_bentoml_impl.tasks",
+        ("new_entry(name, input)", "self._conn"),
+        "Of tasks BentoML keeps all that was sent and answered, for a day and without a limit; a "
+        "setting for it does not exist.",
     ),
     "IODescriptor": Piece(
         "bentoml",
@@ -273,21 +283,26 @@ PRIVATE = {
             "on_headers_complete()",
             "on_body(body)",
             "on_message_complete()",
+            "on_response_complete()",
+            "pause_writing()",
+            "resume_writing()",
             "send_400_response(msg)",
             "self.connections",
             "self.cycle",
             "self.loop",
             "self.pipeline",
+            "self.timeout_keep_alive",
             "self.transport",
             "self.url",
         ),
-        "Subclassed to bound a request's head and how long it takes, for which uvicorn has no "
-        "setting.",
+        "Subclassed to bound a request's head, how many requests wait, and how long a connection "
+        "waits for a head or for its answer to be taken, for which uvicorn has no setting.",
     ),
     "RequestResponseCycle": Piece(
         "uvicorn.protocols.http.httptools_impl",
         ("self.more_body", "self.response_complete", "self.response_started"),
-        "Whether an answer in the protocol would be taken for that of another request.",
+        "Whether a request is being answered, and whether an answer in the protocol would be taken "
+        "for that of another one.",
     ),
 }
 """By name, what is used; what others need of it can be imported from here."""
@@ -302,6 +317,27 @@ HABITS = {
         "_bentoml_impl.worker.service",
         '"--service-name"',
         "`service_of_worker`: nothing public says which processes a server has.",
+    ),
+    "it keeps of a task's request what its body() gives": Habit(
+        "_bentoml_impl.tasks.serde",
+        "base64.b64encode(await request.body())",
+        "`plantood.compose.bodies.Submitted` gives nothing (`tests.compose.test_beside_gated`).",
+    ),
+    "it runs a task by the request that it keeps": Habit(
+        "_bentoml_impl.server.app",
+        "BackgroundTask(self._run_task, task_id, name, request)",
+        "`plantood.compose.service` runs it by the whole request "
+        "(`tests.compose.test_beside_gated`).",
+    ),
+    "it keeps tasks in this table": Habit(
+        "_bentoml_impl.tasks.result",
+        "CREATE TABLE IF NOT EXISTS result (",
+        "`forget_results` removes the oldest.",
+    ),
+    "it looks for old tasks by when they were completed": Habit(
+        "_bentoml_impl.tasks.result",
+        "DELETE FROM result WHERE completed_at IS NOT NULL AND completed_at < ?",
+        "`prepare_results`: without an index it reads all of them whenever a task ends.",
     ),
     "its sockets are in a folder of this name": Habit(
         "_bentoml_impl.server.serving",
@@ -606,6 +642,38 @@ async def session_of(client: Any) -> aiohttp.ClientSession | None:
         return None
     session: aiohttp.ClientSession = await client._session_manager.get_session()
     return session
+
+
+def has_results(app: ServiceAppFactory) -> bool:
+    """Whether an application that has started keeps results of tasks."""
+    return hasattr(app, "_result_store")
+
+
+async def prepare_results(app: ServiceAppFactory) -> None:
+    """Let BentoML find old results of tasks without reading all of them."""
+    await app._result_store._conn.execute(
+        "CREATE INDEX IF NOT EXISTS result_completed ON result (completed_at)"
+    )
+
+
+async def forget_results(app: ServiceAppFactory, most: int) -> None:
+    """Remove the oldest tenth of all tasks if together they have more than so many bytes on disk.
+
+    Raises:
+        sqlite3.Error: They cannot be removed now.
+    """
+    connection = app._result_store._conn
+    found = await connection.execute(
+        "SELECT (page_count - freelist_count) * page_size "
+        "FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
+    )
+    row = await found.fetchone()
+    if row and row[0] > most:
+        await connection.execute(
+            "DELETE FROM result WHERE rowid IN (SELECT rowid FROM result ORDER BY rowid "
+            "LIMIT (SELECT 1 + count(*) / 10 FROM result))"
+        )
+        await connection.commit()
 
 
 def serve_by(protocol: type[HttpToolsProtocol]) -> None:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import inspect
 import re
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import bentoml
 import pytest
 import uvicorn
 import uvicorn.protocols.http.auto as auto
+from _bentoml_impl.tasks import ResultStatus
+from starlette.requests import Request
+from starlette.responses import Response
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from plantood import bentoml_private
@@ -25,9 +32,12 @@ from plantood.bentoml_private import (
     UnknownBentoML,
     elsewhere,
     ensure_known,
+    forget_results,
+    has_results,
     is_startup_hook,
     keeping,
     look_at_services,
+    prepare_results,
     service_of,
     service_of_worker,
 )
@@ -167,6 +177,38 @@ def test_a_worker_is_known_by_its_command(command: list[str], service: str | Non
     assert service_of_worker(command) == service
 
 
+def test_the_oldest_results_of_tasks_go_when_there_is_no_room(tmp_path: Path) -> None:
+    store = bentoml_private.Sqlite3Store
+    store.init_db(str(tmp_path / "tasks.db"))
+    request = Request({"type": "http", "path": "/diagnose/submit"}, _nothing)
+
+    async def scenario() -> tuple[list[str], list[str]]:
+        tasks, left = [], []
+        async with store(str(tmp_path / "tasks.db")) as results:
+            app: Any = SimpleNamespace(_result_store=results)
+            await prepare_results(app)
+            for _ in range(40):
+                tasks.append(await results.new_entry("diagnose", request))
+                answer = Response(bytes(10_000))
+                await results.set_result(tasks[-1], answer, ResultStatus.COMPLETED)
+                await forget_results(app, 200_000)
+            for task in tasks:
+                with contextlib.suppress(KeyError):
+                    left.append((await results.get(task)).task_id)
+        return tasks, left
+
+    tasks, left = asyncio.run(scenario())
+    assert 8 <= len(left) <= 15  # of 13 kB each, in base64
+    assert left == tasks[-len(left) :]
+    assert not has_results(SimpleNamespace())
+    size = sum(path.stat().st_size for path in tmp_path.glob("tasks.db"))
+    assert size < 400_000
+
+
+async def _nothing() -> dict[str, Any]:
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
 def test_uvicorn_takes_its_protocol_from_where_it_is_put(monkeypatch: pytest.MonkeyPatch) -> None:
     class Ours(HttpToolsProtocol):
         pass
@@ -212,7 +254,7 @@ def test_nothing_else_names_them() -> None:
 REACHES = re.compile(
     r"\._service_instance|\.optimizer\b|\.inject_config\(|\bbento_service\b\s*=\s*getattr|"
     r"\._session_manager|\.default_headers|\.media_type ==|--worker-id|--service-name|"
-    r"bentoml-uds-\*|__bentoml_startup_hook__"
+    r"bentoml-uds-\*|__bentoml_startup_hook__|\._result_store\b|\._conn\b"
 )
 """What only the one module says, of the insides of BentoML's objects and processes."""
 

@@ -20,6 +20,7 @@ from starlette.datastructures import UploadFile
 from plantood.compose.front import Front
 from plantood.compose.gate import ComposedGate
 from plantood.compose.gates import ServiceGates
+from plantood.compose.method.beside import decode, pictures_beside
 from plantood.compose.method.request import Sent
 from plantood.errors import PhotoFileError, UnreadablePhoto
 from plantood.http.body import why_not_the_farmer
@@ -83,9 +84,12 @@ async def call_gated(
         )
         accepted = [outcome for outcome in outcomes if isinstance(outcome, _Accepted)]
         if accepted if signature.many else len(accepted) == len(outcomes):
-            convert = functools.partial(
-                _convert, front, gate, gates.decoders(gate), accepted, cleanup
-            )
+            decoders = gates.decoders(gate)
+
+            def convert() -> dict[str, Any]:
+                made = _convert(front, gate, decoders, accepted, cleanup)
+                return made if made and _decode_beside(front, decoders, given, accepted) else {}
+
             await _run(front, service, given, accepted, convert)
     return _answer(front, given, outcomes)
 
@@ -160,6 +164,22 @@ def _convert(
         made = dict(zip(signature.photos, photos, strict=True))
         verdicts = verdicts if len(photos) > 1 else verdicts[0]
     return made | ({signature.verdict: verdicts} if signature.verdict else {})
+
+
+def _decode_beside(
+    front: Front, decoders: Decoders, given: dict[str, Any], accepted: list[_Accepted]
+) -> bool:
+    """Decode the pictures beside the photos; False if one is broken, which is the answer then."""
+    photos = given[front.signature.photo]
+    if not isinstance(photos[0] if front.signature.many else photos, Sent):
+        return True  # a call from this process, whose pictures are not a stranger's
+    try:
+        for picture in pictures_beside(given, front.signature.photos):
+            decoders.submit(functools.partial(decode, picture)).result()
+    except RequestRefused as refused:
+        accepted[0].result = refused
+        return False
+    return True
 
 
 async def _run(

@@ -22,6 +22,7 @@ from plantood.compose.doors import way_to
 from plantood.compose.front import Front
 from plantood.compose.gate import ComposedGate
 from plantood.errors import PlantoodError, SettingsError
+from plantood.http.apps.edge import EdgeService
 from plantood.judging.gate import Gate
 from plantood.judging.judge import Judge
 from plantood.judging.rules import decode_threads, decoders
@@ -161,6 +162,7 @@ def _look_at(service: bentoml.Service[Any]) -> None:
     for api in service.apis.values():
         if api.route in fronts:
             _ensure_as_decorated(service.inner, api, fronts[api.route])
+            _ensure_bounded(service, api)
     if not _makes_attributes(service.inner):
         for front in fronts.values():
             _ensure_gate(service.inner, front)
@@ -191,6 +193,15 @@ def _ensure_as_decorated(owner: type, api: APIMethod[..., Any], front: Front) ->
         raise SetupError(
             f"@bentoml.api(batchable=True) on {name} needs a method that takes a list of photos, "
             "and nothing else of the request; let it take list[...], or leave batchable out."
+        )
+
+
+def _ensure_bounded(service: bentoml.Service[Any], api: APIMethod[..., Any]) -> None:
+    if api.is_task and not isinstance(service, EdgeService):
+        owner = service.inner.__name__
+        raise SetupError(
+            f"@bentoml.task on {owner}.{api.name} would keep on disk whatever is sent to it, "
+            f"however large; write @bentoml.service(service_class=GatedService) above {owner}."
         )
 
 

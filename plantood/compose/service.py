@@ -3,32 +3,130 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import sqlite3
 from http import HTTPStatus
 from typing import Any
 
 import bentoml
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Mount
 
 from plantood.bento.errors import SetupError
-from plantood.bentoml_private import APIMethod
+from plantood.bentoml_private import APIMethod, forget_results, has_results, prepare_results
+from plantood.compose.bodies import BoundedApp, Submitted, Whole, files_of
 from plantood.compose.front import Front
 from plantood.compose.gate import ComposedGate
 from plantood.compose.gates import ServiceGates, fronts_of
+from plantood.compose.method.request import GatedInput
 from plantood.defaults import GATE_SERVICE, SCORER_SERVICE
+from plantood.http.admission import PICKLE, Places
 from plantood.http.apps.edge import EdgeApp, EdgeService
 from plantood.http.openapi import Gated, complete_gated
+from plantood.http.protocol import CONNECTIONS
+from plantood.http.uploads import refused_upload
+from plantood.refusals import RequestRefused, error
+
+logger = logging.getLogger("bentoml.plantood")
 
 GATES = (GATE_SERVICE, SCORER_SERVICE)
 """Services that are asked whether they can judge, and not whether a connection can be opened."""
+
+TASKS = CONNECTIONS
+"""That a worker has in hand at a time, where the service has no `max_concurrency`. A task is still
+there when its connection has its answer, so that nothing else counts them."""
 
 
 class GatedApp(EdgeApp):
     """The application of a service with gated methods: its probes ask the gates in front of them.
 
     A service that has an ``__is_ready__`` or ``__is_alive__`` of its own decides by itself.
+    What `@gated` does not read has the bounds of photos, too: see `plantood.compose.bodies`.
     """
+
+    def __call__(self) -> Starlette:
+        """Build the application."""
+        app = super().__call__()
+        for route in app.routes:
+            if isinstance(route, Mount):
+                # not its `app`, by whose type BentoML tells which paths are there
+                route.handle = BoundedApp(route.handle, self.settings)  # type: ignore[method-assign]
+        return app
+
+    @property
+    def middlewares(self) -> list[Middleware]:
+        """The edge's, and places for tasks."""
+        edge = super().middlewares
+        if self.max_concurrency or not any(api.is_task for api in self.service.apis.values()):
+            return edge
+        return [*edge, Middleware(Places, places=TASKS)]
+
+    async def create_and_check(self, app: Starlette) -> None:
+        """Create the service's object, and make what is kept of its tasks fit to be bounded."""
+        await super().create_and_check(app)
+        if has_results(self):
+            try:
+                await prepare_results(self)
+            except sqlite3.Error as failed:  # whatever it is, tasks alone suffer from it
+                logger.warning("Tasks may be slow, or fail: %s", failed)
+
+    async def api_endpoint(self, name: str, request: Request) -> Response:
+        """Answer an API call."""
+        if not self._is_bounded(name, request):
+            request = self._whole(name, request)
+        return await super().api_endpoint(name, request)
+
+    async def submit_task(self, name: str, request: Request) -> Response:
+        """Begin a task, or refuse its request, as the call itself would."""
+        if self._is_of_the_bento(request):
+            return await super().submit_task(name, request)
+        spec = self.service.apis[name].input_spec
+        try:
+            if issubclass(spec, GatedInput):
+                request = await spec.read_ahead(request)
+            else:
+                request = whole = self._whole(name, request)
+                await whole.arrive()
+        except RequestRefused as refused:
+            return refused_upload(refused)
+        except ClientDisconnect:
+            return error("The upload broke off.", HTTPStatus.BAD_REQUEST)
+        return await super().submit_task(name, Submitted(request))
+
+    async def retry_task(self, request: Request) -> Response:
+        """Refuse: there is nothing left of what was sent."""
+        sentence = "What a task was sent is not kept; submit it again."
+        return error(sentence, HTTPStatus.GONE)
+
+    async def _run_task(self, task_id: str, name: str, request: Request) -> None:
+        """Run a task; its result takes the place of the oldest, if there is no room for all."""
+        await super()._run_task(
+            task_id, name, request.whole if isinstance(request, Submitted) else request
+        )
+        try:
+            await forget_results(self, self.settings.max_uploads_bytes)
+        except sqlite3.Error as failed:  # the disk is full, or another worker writes for long
+            logger.warning("Old results of tasks stay: %s", failed)
+
+    def _is_bounded(self, name: str, request: Request) -> bool:
+        """Whether a request's body has its bounds already, or needs none."""
+        return (
+            issubclass(self.service.apis[name].input_spec, GatedInput)
+            or isinstance(request, Whole)
+            or self._is_of_the_bento(request)
+        )
+
+    def _is_of_the_bento(self, request: Request) -> bool:
+        """Whether another service of the bento calls; from outside the edge takes no such type."""
+        return not self.is_main and request.headers.get("content-type") == PICKLE
+
+    def _whole(self, name: str, request: Request) -> Whole:
+        files = files_of(self.service.apis[name].input_spec, self.settings)
+        return Whole(request, self.settings, files)
 
     async def readyz(self, request: Request) -> Response:
         """200 if the gates can judge, and what else the service depends on can be reached."""

@@ -1,4 +1,4 @@
-"""What a request holds: one photo as its body, or the fields and files of a form."""
+"""What a request holds: one photo as its body, or the files of a form; and what it should hold."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, BinaryIO, cast
 
-from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, Headers, UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from plantood.http.room import PhotoFile, uploads_of_process
@@ -17,9 +15,6 @@ from plantood.judging.messages import MAX_ACCEPT, shortened
 from plantood.refusals import RequestRefused
 
 _URL_ENCODED = "application/x-www-form-urlencoded"
-_MAX_TEXT = 128 * 1024
-"""Bytes of all that is no file in one form, its parts' headers and its fields of text: they stay in
-memory, and are not counted among the uploads."""
 _MISTAKES = {
     b"data:": "a data URL",
     b"/9j/": "base64",
@@ -74,7 +69,7 @@ async def raw_body(request: Request) -> UploadFile:
             f"This is {kind}; a form with a photo is multipart/form-data.", HTTPStatus.BAD_REQUEST
         )
     headers = Headers({"content-type": kind})
-    photo = _upload(uploads_of_process().open(), headers)
+    photo = upload(uploads_of_process().open(), headers)
     try:
         async for chunk in request.stream():
             await photo.write(chunk)
@@ -110,78 +105,10 @@ def why_not_the_farmer(photo: Any) -> str | None:
     return None
 
 
-async def read_form(request: Request, *, max_files: int, max_fields: int) -> FormData:
-    """The fields and files of a multipart form.
-
-    Raises:
-        RequestRefused: 400, if it cannot be read; 429, if there is no room for it.
-    """
-    parser = _FormParser(
-        request.headers, request.stream(), max_files=max_files, max_fields=max_fields
-    )
-    try:
-        return await parser.parse()
-    except MultiPartException as broken:
-        raise RequestRefused(
-            f"The form cannot be read: {broken.message}", HTTPStatus.BAD_REQUEST
-        ) from None
-
-
-def _upload(file: PhotoFile, headers: Headers, filename: str | None = None) -> UploadFile:
+def upload(file: PhotoFile, headers: Headers, filename: str | None = None) -> UploadFile:
+    """One photo of a request, as it arrives."""
     # BinaryIO is a class of its own to type checkers, not the same as a file of bytes
     return UploadFile(cast(BinaryIO, file), size=0, filename=filename, headers=headers)
-
-
-class _FormParser(MultiPartParser):
-    """Starlette's parser, whose files are counted, and whose text is short and in UTF-8.
-
-    Starlette decodes text as whatever its sender names, in the event loop: punycode takes a minute
-    for a megabyte, and others raise what Starlette does not expect.
-    """
-
-    _text_bytes = 0
-
-    def on_part_begin(self) -> None:
-        self._charset = "utf-8"
-        super().on_part_begin()
-
-    def on_header_end(self) -> None:
-        self._count_text(len(self._current_partial_header_value))
-        super().on_header_end()
-
-    def on_part_data(self, data: bytes, start: int, end: int) -> None:
-        if self._current_part.file is None:
-            self._count_text(end - start)
-        super().on_part_data(data, start, end)
-
-    def on_part_end(self) -> None:
-        part = self._current_part
-        if part.file is None:
-            try:
-                part.data.decode()
-            except UnicodeDecodeError:
-                raise MultiPartException("A field of text is not UTF-8.") from None
-        super().on_part_end()
-
-    def _count_text(self, count: int) -> None:
-        self._text_bytes += count
-        if self._text_bytes > _MAX_TEXT:
-            raise MultiPartException(f"Its text has more than {_MAX_TEXT // 1024} kB.")
-
-    def on_headers_finished(self) -> None:
-        part = self._current_part
-        kind = dict(part.item_headers).get(b"content-type", b"").lower()
-        if part.content_disposition and kind.startswith((b"image/", b"application/octet-stream")):
-            _, options = parse_options_header(part.content_disposition)
-            if b"filename" not in options:  # some clients name none, and mean a file all the same
-                part.content_disposition += b'; filename="photo"'
-        super().on_headers_finished()
-        theirs = self._current_part.file
-        if theirs is not None:
-            theirs.file.close()
-            file = uploads_of_process().open()
-            self._files_to_close_on_error[-1] = file
-            self._current_part.file = _upload(file, theirs.headers, theirs.filename)
 
 
 async def files(form: FormData, field: str, what_to_send: str) -> list[UploadFile]:

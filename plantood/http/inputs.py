@@ -29,11 +29,11 @@ from plantood.http.body import (
     language_of,
     parsed_json,
     raw_body,
-    read_form,
     send_each,
     send_one,
     send_several,
 )
+from plantood.http.form import read_form
 from plantood.http.room import settings_of_process
 from plantood.http.timeout import ms_told, ms_until
 from plantood.http.uploads import bounded
@@ -171,10 +171,11 @@ class PhotosInput(bentoml.IODescriptor):
                 if name in cls.model_fields
             }
             return values | {cls.photo_fields[0]: photo}, language_of(request)
-        more = len(cls.other_files())
+        further = len(cls.other_files()) * most
         form = await read_form(
             request,
-            max_files=(MOST_PHOTOS if cls.many else len(cls.photo_fields) + 1) + more * most,
+            max_files=(MOST_PHOTOS if cls.many else len(cls.photo_fields) + 1) + further,
+            max_filled=(most if cls.many else len(cls.photo_fields) + 1) + further,
             max_fields=len(cls.model_fields) + FURTHER_FIELDS,
         )
         values = {

@@ -1,7 +1,7 @@
 """The room that all uploads of a process have together, in memory and on disk.
 
-Only so many of them are in memory; further uploads go to disk at once. What passes the limit is a
-429.
+Only so many of them are in memory; further uploads go to disk from their first byte on. What passes
+a limit is a 429.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import weakref
 from http import HTTPStatus
 from tempfile import SpooledTemporaryFile
 
-from plantood.http.protocol import CONNECTIONS
+from plantood.http.protocol import CONNECTIONS, DESCRIPTORS
 from plantood.refusals import RequestRefused
 from plantood.settings import MEBIBYTE, Settings
 
@@ -24,9 +24,12 @@ SPOOL_BYTES = 4 * MEBIBYTE
 photos of a phone are below it: writing them out piece by piece would cost as much processor time
 as the rest of receiving them."""
 IN_MEMORY = 32
-"""So many uploads of a process may be in memory at a time, `SPOOL_BYTES` each; the others are on
-disk from their first piece on."""
-DISK_SPOOL_BYTES = 64 * 1024
+"""So many uploads of a process may be in memory at a time, `SPOOL_BYTES` each."""
+ON_DISK = DESCRIPTORS - 2 * CONNECTIONS
+"""So many there may be on disk. Each has a file descriptor, however small it is, and a server that
+has no more of them takes no connection."""
+_AT_ONCE = 1
+"""Byte above which the others go to disk; 0 would be never."""
 
 PRESSED = 0.75
 """Part of all room for uploads above which it is short."""
@@ -49,7 +52,7 @@ class Uploads:
         """Allow ``limit`` bytes at a time, in memory and on disk together."""
         self.limit = limit
         self.bytes = 0
-        self.in_memory = 0
+        self.in_memory = self.on_disk = 0
         self._lock = threading.Lock()
 
     def open(self) -> PhotoFile:
@@ -82,11 +85,23 @@ class Uploads:
             self.in_memory += free
             return free
 
+    def take_disk(self) -> None:
+        """Count one more upload on disk.
+
+        Raises:
+            UploadsFull: There are too many.
+        """
+        with self._lock:
+            if self.on_disk >= ON_DISK:
+                raise UploadsFull
+            self.on_disk += 1
+
     def give_back(self, held: dict[str, int]) -> None:
         """Count out what a file has counted in."""
         with self._lock:
             self.bytes -= held["bytes"]
             self.in_memory -= held["in_memory"]
+            self.on_disk -= held["on_disk"]
 
 
 class PhotoFile(SpooledTemporaryFile[bytes]):
@@ -97,9 +112,9 @@ class PhotoFile(SpooledTemporaryFile[bytes]):
 
     def __init__(self, uploads: Uploads) -> None:
         in_memory = uploads.take_memory()
-        super().__init__(max_size=SPOOL_BYTES if in_memory else DISK_SPOOL_BYTES)
+        super().__init__(max_size=SPOOL_BYTES if in_memory else _AT_ONCE)
         self._uploads = uploads
-        self._held = {"bytes": 0, "in_memory": int(in_memory)}
+        self._held = {"bytes": 0, "in_memory": int(in_memory), "on_disk": 0}
         self._end = weakref.finalize(self, uploads.give_back, self._held)
         self._end.atexit = False
 
@@ -116,6 +131,17 @@ class PhotoFile(SpooledTemporaryFile[bytes]):
         except OSError as error:  # the disk is full, or there are no more file descriptors
             logger.warning("An upload cannot be stored: %s", error)
             raise UploadsFull from error
+
+    def rollover(self) -> None:
+        """Put it on disk, if it is not there.
+
+        Raises:
+            UploadsFull: There are too many.
+        """
+        if not self._held["on_disk"]:
+            self._uploads.take_disk()
+            self._held["on_disk"] = 1
+        super().rollover()
 
     def close(self) -> None:
         """Close it, and make room."""

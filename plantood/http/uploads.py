@@ -1,7 +1,8 @@
 """The bytes of a request while they arrive, in number and in time.
 
-Whoever reads a body bounds it by :func:`bounded`. One that nobody reads needs no bound: the server
-keeps no more than 64 kB of it.
+Whoever reads a body bounds it by :func:`bounded`. Of one that nobody reads the server keeps no more
+than 64 kB and what arrived at once with them, and waits for no more of it once there is an answer
+(`plantood.http.protocol`).
 
 - One body: a limit in bytes (413), before the first of them is read if ``Content-Length`` says so;
   and a lowest speed (408), so that a sender who sends nothing does not stay.
@@ -24,6 +25,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import Message, Receive, Scope, Send
 
+from plantood.http.protocol import SLOWEST
 from plantood.http.room import UploadsFull, uploads_of_process
 from plantood.refusals import RequestRefused, error, error_headers
 from plantood.settings import MEBIBYTE
@@ -33,9 +35,8 @@ FORM_OVERHEAD = 64 * 1024
 """Bytes that a multipart form may have beside its photos."""
 
 GRACE_SECONDS = 20.0
-"""For which a body may pause, however much of it is there already."""
-SLOWEST = 1024
-"""Bytes a second that a body must keep up with beside that; a 2G phone sends 4,000."""
+"""For which a body may pause, however much of it is there already; beside that it must keep up
+`SLOWEST`."""
 
 STALLED_SECONDS = 5.0
 STALLED_GROWTH = 1.1
@@ -65,6 +66,16 @@ class BodyTooSlow(RequestRefused):
         super().__init__(
             "The upload is too slow or has stopped; send the photo again.",
             HTTPStatus.REQUEST_TIMEOUT,
+        )
+
+
+class TooManyFiles(RequestRefused):
+    """A form holds more files than are looked at."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"There are more files than the limit of {limit} a request; send them in several.",
+            HTTPStatus.BAD_REQUEST,
         )
 
 
@@ -165,14 +176,12 @@ def bounded(request: Request, photo_bytes: int, photos: int) -> Request:
     body = BoundedBody(request.scope, request.receive, photo_bytes, photos)
     if body.refusal is not None:
         raise body.refusal
-    if hasattr(request, "_body"):  # somebody has read it already, as BentoML does for a task
-        return request
     return Request(request.scope, body)
 
 
 def refused_upload(refusal: BentoMLException) -> JSONResponse:
     """The answer to a request that was refused, maybe while its body is still arriving."""
-    if isinstance(refusal, (BodyTooLarge, UploadsFull)):
+    if isinstance(refusal, (BodyTooLarge, TooManyFiles, UploadsFull)):
         return _AnswerThenDrain(refusal)
     return error(str(refusal), refusal.error_code)
 

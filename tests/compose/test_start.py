@@ -64,6 +64,13 @@ MISTAKES = {
         + METHOD,
         "Detector inherits from GatedService; write @bentoml.service(service_class=",
     ),
+    "a photo of two names": (
+        "from pydantic import Field\n"
+        + HEAD
+        + "    gate = bentoml.depends(PlantScorer)\n"
+        + METHOD.replace("image: bytes", "image: bytes = Field(alias='leaf')"),
+        "takes image by no other name",
+    ),
     "verdicts beside one photo": (
         HEAD
         + "    gate = bentoml.depends(PlantScorer)\n"

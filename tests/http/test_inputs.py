@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from http import HTTPStatus
 
 import bentoml
@@ -145,6 +146,94 @@ def test_the_time_of_the_upload_is_part_of_what_its_sender_waits() -> None:
 def test_only_a_header_says_how_long_its_sender_waits(query: bytes) -> None:
     sent = request(b"\xff\xd8", b"image/jpeg", query=query)
     assert asyncio.run(CheckInput.from_http_request(sent, None)).timeout_ms is None
+
+
+def photos_of(body: bytes, cuts: list[int] | None = None, boundary: bytes = b"b") -> list[bytes]:
+    kind = b"multipart/form-data; boundary=" + boundary
+    photos = asyncio.run(CheckBatchInput.from_http_request(request(body, kind, cuts or []), None))
+    for photo in photos.images:
+        photo.file.seek(0)
+    return [photo.file.read() for photo in photos.images]
+
+
+def photo_part(data: bytes, head: bytes = b"", after: bytes = b"") -> bytes:
+    """A part of a form with a photo; its first line and whatever is behind the boundary in it."""
+    disposition = b'Content-Disposition: form-data; name="images"; filename="a.jpg"'
+    return b"--b" + after + b"\r\n" + disposition + b"\r\n" + head + b"\r\n" + data + b"\r\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        (photo_part(b"\xff\r\n--bX\xff"), "goes on behind the boundary"),
+        (photo_part(b"\xff\r\n--b-X\xff"), "goes on behind the boundary"),
+        (photo_part(b"\xff\r\n--b\rX\xff"), "goes on behind the boundary"),
+        (photo_part(b"\xff") + b"--b--\r\n--bX", "goes on behind the boundary"),
+        (photo_part(b"\xff") + b"--b--\r\n" + b"x" * 200_000, "128 kB"),
+        (photo_part(b"\xff") + photo_part(b"\xff", after=b" "), "goes on behind the boundary"),
+        (photo_part(b"\xff") + photo_part(b"\xff", after=b"\t"), "goes on behind the boundary"),
+        (photo_part(b"\xff", b"X: " + b" " * 4000 + b"y\r\n") * 40, "128 kB"),
+        (photo_part(b"\xff", b"x" * 4000 + b": \r\n") * 40, "128 kB"),
+        (photo_part(b"\xff").replace(b"a.jpg", b";" * 30), "too many parameters"),
+        (photo_part(b"\xff") * 65, "more files than the limit of 64"),
+    ],
+    ids=[
+        "no line",
+        "no last line",
+        "a line that does not end",
+        "behind the form",
+        "much behind it",
+        "spaces behind a boundary",
+        "tabs",
+        "spaces in headers",
+        "long names of headers",
+        "parameters",
+        "files",
+    ],
+)
+@pytest.mark.parametrize("size", [None, 13, 4096])
+def test_what_a_form_does_not_need_is_refused(
+    body: bytes, sentence: str, size: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever pieces it arrives in; most of these take the parser hundreds of times as long."""
+    monkeypatch.setattr(inputs, "settings_of_process", lambda: Settings(max_photos=64))
+    cuts = list(range(size, len(body), size)) if size else []
+    with pytest.raises(RequestRefused, match=sentence) as refused:
+        photos_of(body + b"--b--\r\n", cuts)
+    assert refused.value.error_code == HTTPStatus.BAD_REQUEST
+
+
+NEARLY = st.sampled_from([b"\r\n--", b"\r\n", b"--", b"b", b" ", b"X", b"\r", b"\r\n--a"])
+
+
+@given(st.lists(NEARLY, max_size=30), st.lists(st.integers(0, 500), max_size=6))
+def test_what_is_nearly_a_line_between_parts_is_data(pieces: list[bytes], cuts: list[int]) -> None:
+    data = b"\xff" + b"".join(pieces)
+    form = photo_part(data) + b"--b--\r\n"
+    try:
+        assert photos_of(form, cuts) == [data.partition(b"\r\n--b--")[0]]
+    except RequestRefused:
+        assert b"\r\n--b" in data
+        with pytest.raises(RequestRefused):  # in whatever pieces
+            photos_of(form)
+
+
+def test_photos_have_whatever_bytes_they_have_also_with_the_shortest_boundary() -> None:
+    photos = [random.Random(seed).randbytes(1_000_000) for seed in range(3)]
+    body = b"".join(photo_part(photo) for photo in photos) + b"--b--\r\n"
+    assert photos_of(body, list(range(65_536, len(body), 65_536))) == photos
+
+
+def test_a_form_names_its_boundary() -> None:
+    for boundary in (b"", b'""'):
+        with pytest.raises(RequestRefused, match="boundary"):
+            photos_of(photo_part(b"\xff") + b"--b--\r\n", boundary=boundary)
+
+
+def test_files_without_anything_in_them_are_no_photos() -> None:
+    """Browsers send one for each input in which nothing was chosen."""
+    empty = photo_part(b"").replace(b"a.jpg", b"")
+    assert photos_of(empty * 100 + photo_part(b"\xff") + b"--b--\r\n") == [b"\xff"]
 
 
 def test_the_headers_of_many_parts_are_bounded_together() -> None:

@@ -5,8 +5,9 @@ import tempfile
 
 import pytest
 
-from plantood.http.protocol import CONNECTIONS
-from plantood.http.room import DISK_SPOOL_BYTES, IN_MEMORY, SPOOL_BYTES, Uploads, UploadsFull
+from plantood.http import room
+from plantood.http.protocol import CONNECTIONS, DESCRIPTORS
+from plantood.http.room import IN_MEMORY, ON_DISK, SPOOL_BYTES, PhotoFile, Uploads, UploadsFull
 
 
 def test_bytes_are_counted_until_the_file_is_closed() -> None:
@@ -38,16 +39,58 @@ def test_what_passes_the_limit_of_all_together_is_refused_and_can_be_sent_later(
     second.write(bytes(60))
 
 
-def test_only_so_many_are_in_memory() -> None:
+def in_memory(files: list[PhotoFile]) -> int:
+    """Bytes that are really there."""
+    return sum(file.tell() for file in files if not file._rolled)
+
+
+@pytest.mark.parametrize("size", [1, 2, 1000, 64 << 10, (64 << 10) + 1])
+def test_only_so_many_are_in_memory_however_small_they_are(size: int) -> None:
     counted = Uploads(1 << 40)
-    files = [counted.open() for _ in range(IN_MEMORY + 1)]
-    for file in files:
-        file.write(bytes(DISK_SPOOL_BYTES + 1))
-    assert [file._rolled for file in files] == [False] * IN_MEMORY + [True]
-    files[0].close()
+    slots = [counted.open() for _ in range(IN_MEMORY)]
+    others = [counted.open() for _ in range(500)]
+    for file in slots + others:
+        for start in range(0, size, 4096):
+            file.write(bytes(min(4096, size - start)))
+    assert in_memory(slots) == IN_MEMORY * size
+    assert in_memory(others) <= len(others)  # a byte each: more are on disk
+    assert counted.on_disk == (len(others) if size > 1 else 0)
+    slots[0].close()
     again = counted.open()
-    again.write(bytes(DISK_SPOOL_BYTES + 1))
+    again.write(bytes(size))
     assert not again._rolled
+    for file in [*slots, *others, again]:
+        file.close()
+    assert (counted.bytes, counted.in_memory, counted.on_disk) == (0, 0, 0)
+
+
+def test_none_has_more_in_memory_than_its_share() -> None:
+    counted = Uploads(1 << 40)
+    files = [counted.open() for _ in range(3)]
+    for file in files:
+        file.write(bytes(SPOOL_BYTES))
+    assert in_memory(files) == 3 * SPOOL_BYTES
+    files[0].write(b"x")
+    assert in_memory(files) == 2 * SPOOL_BYTES
+    assert counted.on_disk == 1
+    files[0].fileno()  # which puts it on disk, had it not been there
+    assert counted.on_disk == 1
+
+
+def test_tiny_ones_take_no_descriptor_that_a_connection_needs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert ON_DISK + CONNECTIONS < DESCRIPTORS
+    monkeypatch.setattr(room, "IN_MEMORY", 0)
+    monkeypatch.setattr(room, "ON_DISK", 3)
+    counted = Uploads(1 << 40)
+    files = [counted.open() for _ in range(4)]
+    for file in files[:3]:
+        file.write(b"tiny")
+    with pytest.raises(UploadsFull):
+        files[3].write(b"tiny")
+    files[0].close()
+    counted.open().write(b"tiny")
 
 
 def test_where_no_file_can_be_written_there_is_no_room(monkeypatch: pytest.MonkeyPatch) -> None:

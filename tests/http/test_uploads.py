@@ -8,7 +8,8 @@ from starlette.types import Message
 
 from plantood.http import uploads
 from plantood.http.room import Uploads, UploadsFull
-from plantood.http.uploads import BodyTooLarge, BodyTooSlow, BoundedBody
+from plantood.http.uploads import BodyTooLarge, BodyTooSlow, BoundedBody, TooManyFiles
+from plantood.refusals import RequestRefused
 
 MEBIBYTE = 1 << 20
 
@@ -98,9 +99,11 @@ def test_the_time_in_which_a_piece_is_stored_is_not_the_senders(
     asyncio.run(scenario())
 
 
-def test_what_comes_after_a_refusal_may_be_refused_in_turn_and_the_answer_ends() -> None:
+@pytest.mark.parametrize("refused", [UploadsFull(), TooManyFiles(16)], ids=["room", "files"])
+def test_what_comes_after_a_refusal_may_be_refused_in_turn_and_the_answer_ends(
+    refused: RequestRefused,
+) -> None:
     """As one for which there was no room, and which goes on to pass its limit."""
-    refused = UploadsFull()
     sent: list[Message] = []
 
     async def scenario() -> None:

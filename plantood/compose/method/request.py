@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, ClassVar, get_args, get_origin
 
 import bentoml
-from PIL import UnidentifiedImageError
 from pydantic import Field, ValidationError, create_model
-from starlette.datastructures import UploadFile
 from starlette.requests import ClientDisconnect, Request
 
 from plantood.bentoml_private import keeping
+from plantood.compose.method.beside import (
+    ensure_files,
+    ensure_no_path,
+    ensure_own_name,
+    holds_pictures,
+    open_pictures,
+)
 from plantood.compose.method.signature import Signature
 from plantood.http.admission import ensure_plain
 from plantood.http.inputs import PhotosInput, SentPhoto, is_of_the_bento
@@ -25,8 +31,8 @@ from plantood.refusals import RequestRefused
 _MAX_NAME, _MAX_MESSAGE = 80, 200
 """Characters in a sentence of what pydantic says; either may quote what was sent."""
 
-_MAX_FILE_NAME = 50
-"""Characters of at most four bytes: a file system's names have 255."""
+_AHEAD = "plantood.read_ahead"
+"""In the scope of a request that was read already: what it held."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +51,12 @@ class GatedInput(
 
     A request that cannot be read is not an exception, but an input whose photo is a
     `RequestRefused`: BentoML would log a stack trace for each field that is missing or wrong.
+
+    Attributes:
+        pictures: Fields beside the photos that hold a picture, or pictures.
     """
+
+    pictures: ClassVar[frozenset[str]] = frozenset()
 
     @classmethod
     async def from_http_request(cls, request: Request, serde: Any) -> bentoml.IODescriptor:
@@ -55,17 +66,48 @@ class GatedInput(
             language = given.model_dump(include={"language"}).get("language")
             return cls.with_each_photo(given, functools.partial(Sent, language=language))
         try:
-            ensure_plain(request.scope)
-            return cls.model_validate(await cls._sent(request))
+            if _AHEAD in request.scope:
+                ahead: GatedInput = request.scope[_AHEAD]
+                return ahead
+            return await cls._received(request)
         except RequestRefused as refused:
             return cls._refused(refused)
+
+    @classmethod
+    def _refused(cls, refused: RequestRefused) -> bentoml.IODescriptor:
+        empty = dict.fromkeys(cls.model_fields)
+        photo = [refused] if cls.many else refused
+        return cls.model_construct(**empty | {cls.photo_fields[0]: photo})
+
+    @classmethod
+    async def read_ahead(cls, request: Request) -> Request:
+        """The same request, read already, for a task: nothing is left to come when it runs.
+
+        Raises:
+            RequestRefused: It cannot be read.
+        """
+        return Request({**request.scope, _AHEAD: await cls._received(request)}, request.receive)
+
+    @classmethod
+    async def _received(cls, request: Request) -> GatedInput:
+        """Read a request of a stranger.
+
+        Raises:
+            RequestRefused: As :meth:`read`; 400, if anything else in it is wrong.
+        """
+        try:
+            ensure_plain(request.scope)
+            given = cls.model_validate(await cls._sent(request))
         except ClientDisconnect:
-            return cls._refused(RequestRefused("The upload broke off.", HTTPStatus.BAD_REQUEST))
+            raise RequestRefused("The upload broke off.", HTTPStatus.BAD_REQUEST) from None
         except ValidationError as error:
-            return cls._refused(RequestRefused(_what_is_wrong(error), HTTPStatus.BAD_REQUEST))
-        except UnidentifiedImageError:
-            beside = "A picture beside the photo cannot be read."
-            return cls._refused(RequestRefused(beside, HTTPStatus.BAD_REQUEST))
+            raise RequestRefused(_what_is_wrong(error), HTTPStatus.BAD_REQUEST) from None
+        for name in cls.photo_fields:
+            photos = getattr(given, name)
+            if not all(isinstance(photo, Sent) for photo in (photos if cls.many else [photos])):
+                # whatever its field may do: what else stands there could be a sender's text
+                raise RequestRefused(f"The field `{name}` is no photo.", HTTPStatus.BAD_REQUEST)
+        return given
 
     @classmethod
     async def _sent(cls, request: Request) -> dict[str, Any]:
@@ -74,10 +116,14 @@ class GatedInput(
         Raises:
             RequestRefused: As :meth:`read`.
         """
-        values, language = await cls.read(request, settings_of_process())
+        settings = settings_of_process()
+        values, language = await cls.read(request, settings)
         for name in cls.other_files() & values.keys():
-            _ensure_files(name, values[name])
-            _shorten_names(values[name])
+            ensure_files(name, values[name])
+            if name in cls.pictures:
+                values[name] = await asyncio.to_thread(
+                    open_pictures, name, values[name], settings.limits
+                )
         for name in cls.photo_fields:
             given = values[name]
             sent = [Sent(photo, language) for photo in given] if cls.many else Sent(given, language)
@@ -91,12 +137,6 @@ class GatedInput(
         """
         return super().model_dump(**{"exclude_unset": True} | options)
 
-    @classmethod
-    def _refused(cls, refused: RequestRefused) -> bentoml.IODescriptor:
-        empty = dict.fromkeys(cls.model_fields)
-        photo = [refused] if cls.many else refused
-        return cls.model_construct(**empty | {cls.photo_fields[0]: photo})
-
 
 def _what_is_wrong(error: ValidationError) -> str:
     """The first of the fields that are not what the method takes, in a sentence."""
@@ -107,25 +147,6 @@ def _what_is_wrong(error: ValidationError) -> str:
     return f"The field `{where}` is not as it should be: {first['msg'][:_MAX_MESSAGE]}."
 
 
-def _ensure_files(name: str, value: Any) -> None:
-    """Refuse a text in place of a file: some code behind might take it for a path.
-
-    Raises:
-        RequestRefused: 400.
-    """
-    for item in value if isinstance(value, list) else [value]:
-        if not isinstance(item, UploadFile):
-            raise RequestRefused(
-                f"The field `{name}` holds text, not a file (a missing @?).", HTTPStatus.BAD_REQUEST
-            )
-
-
-def _shorten_names(value: Any) -> None:
-    """Keep the end of each file's name: BentoML makes it the end of a temporary file's name."""
-    for file in value if isinstance(value, list) else [value]:
-        file.filename = (file.filename or "")[-_MAX_FILE_NAME:]
-
-
 def _in_place_of(annotation: Any, photo: Any) -> Any:
     """What comes as a photo, with the `Field` that the method gives to it."""
     if get_origin(annotation) is not Annotated:
@@ -134,7 +155,11 @@ def _in_place_of(annotation: Any, photo: Any) -> Any:
 
 
 def input_of(signature: Signature) -> type[GatedInput]:
-    """The descriptor of a gated method's request."""
+    """The descriptor of a gated method's request.
+
+    Raises:
+        TypeError: A sender's text could become a path.
+    """
     fields: dict[str, Any] = {}
     photo = list[SentPhoto] if signature.many else SentPhoto
     for name, (annotation, default) in signature.fields.items():
@@ -153,4 +178,12 @@ def input_of(signature: Signature) -> type[GatedInput]:
     model.multipart_fields = [
         name for name in fields if name in model.multipart_fields or name in signature.photos
     ]
+    for name, (annotation, default) in signature.fields.items():
+        if name in model.multipart_fields:
+            ensure_own_name(signature.name, name, annotation, default)
+        else:
+            ensure_no_path(signature.name, name, annotation)
+    model.pictures = frozenset(
+        name for name in model.other_files() if holds_pictures(signature.fields[name][0])
+    )
     return model
