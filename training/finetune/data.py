@@ -180,7 +180,8 @@ def gather(
         parent: what the parent and its ancestors have seen; None if nobody wrote it down: then it
             is what falls into train and validation of the old collections.
         left_out: sources that the parent left out. These, and those that a collection leaves out,
-            are left out of all: who gives photos anew says nothing of what was never to be seen.
+            are left out of whatever is given anew, which says nothing of what was never to be seen;
+            of what the parent says itself that it was trained on, those that it left out of it.
 
     Raises:
         TrainingDataError: a collection cannot be read, or is empty, or all new photos are left out.
@@ -220,10 +221,15 @@ def gather(
             known[photo.sha256] = replace(photo, split=before.split) if before else photo
             place[photo.sha256] = number
         groups |= {(photo.sha256, name) for photo in photos for name in photo.groups}
-        out = [photo for photo in photos if photo.source in never]
+        own = set(map(composed, collection.left_out)) if collection.labels_sha256 else never
+        out = [
+            photo
+            for photo in photos
+            if photo.source in own and not (parent is not None and parent.trained_on(photo))
+        ]
         aside |= {photo.sha256 for photo in out}
         kept_out = {photo.source for photo in out}
-        found |= kept_out
+        found |= never.intersection(photo.source for photo in photos)
         if out:
             notes.append(
                 f"{len(out)} photos of {collection.path} are not learned from: they are of "

@@ -25,8 +25,9 @@ PHOTOS = 60
 HEADER = ("source", *CELLS, "p", "worse")
 """Of the table of changes."""
 P_VALUES = (
-    "p is that of McNemar's exact test; at as many false accepts or retakes, where a few photos "
-    "move the threshold, that of exchanging at random the ranks that the two gates give each photo."
+    "p is that of McNemar's exact test, of scenes, each by all of its photos; at as many false "
+    "accepts or retakes, where a few photos move the threshold, that of exchanging at random the "
+    "ranks that the two gates give the photos of each scene."
 )
 """In words, below that table."""
 

@@ -8,7 +8,8 @@ Photos of one scene, such as frames of one burst, go the same way. So it is scen
 against luck: a scene is won or lost by all of its photos together, and the noise of a sum is that
 of its scenes' (the sandwich of White 1980 by clusters, under no difference; Liang and Zeger 1986,
 https://doi.org/10.1093/biomet/73.1.13). Where each photo is a scene of its own, these are
-McNemar's.
+McNemar's. Of under `FEWEST` scenes that noise says nothing: whether they got worse is told as if
+each photo were one, since a child that fails in a whole scene is not to serve.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 from plantood.training.common.intervals import share
 from plantood.training.common.settings import CostSettings
+from plantood.training.judging.decision.threshold import FEWEST
 from plantood.training.judging.metrics import prevalence_weights
 from plantood.training.judging.outcomes import accepted
 
@@ -146,8 +148,11 @@ def at_fixed_points(
     if not plants.any() or plants.all():
         return ()
     let_through, sent_back = int(wrong[~plants].sum()), int(wrong[plants].sum())
-    ranks = np.stack([_ranks(before.probabilities), _ranks(after.probabilities)])
     scene = _numbered(scenes, len(plants))
+    # Or one scene that moves would move the ranks of all others by all of its photos.
+    _, of_photo, sizes = np.unique(scene, return_inverse=True, return_counts=True)
+    worth = 1 / sizes[of_photo]
+    ranks = np.stack([_ranks(one.probabilities, worth) for one in (before, after)])
     retakes = _changed_at(ranks, plants, scene, let_through, margin, plant=True)
     accepts = _changed_at(-ranks, ~plants, scene, sent_back, margin, plant=False)
     return (
@@ -220,10 +225,15 @@ def _limit(others: NDArray[np.float64], count: int) -> NDArray[np.float64]:
     return found
 
 
-def _ranks(scores: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Ranks of scores, both ``[N]``; those of one value share the middle of theirs."""
-    _, of, sizes = np.unique(scores, return_inverse=True, return_counts=True)
-    middles: NDArray[np.float64] = np.cumsum(sizes) - (sizes - 1) / 2
+def _ranks(scores: NDArray[np.floating], worth: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ranks of scores, both ``[N]``; those of one value share the middle of theirs.
+
+    ``worth`` is how many ranks each photo takes, ``[N]``.
+    """
+    _, of = np.unique(scores, return_inverse=True)
+    sizes = np.bincount(of, weights=worth)
+    # Equal ranks of the two gates are to be equal, however they were summed up.
+    middles: NDArray[np.float64] = np.round(np.cumsum(sizes) - sizes / 2, 6)
     return middles[of]
 
 
@@ -243,7 +253,8 @@ def change_of(
     scenes: Scenes = None,
 ) -> Change:
     """The change on the photos of one kind, of two arrays ``[N]`` of wrong verdicts."""
-    lost = by_scene(wrong_after.astype(int) - wrong_before, scenes)
+    each = wrong_after.astype(int) - wrong_before
+    lost = by_scene(each, scenes)
     return Change(
         source=source,
         error=error,
@@ -253,7 +264,7 @@ def change_of(
         newly_wrong=int(np.sum(wrong_after & ~wrong_before)),
         newly_right=int(np.sum(wrong_before & ~wrong_after)),
         p_value=mcnemar_exact(int(np.sum(lost > 0)), int(np.sum(lost < 0))),
-        worse=is_worse(lost, len(wrong_before), margin),
+        worse=is_worse(lost if len(lost) >= FEWEST else each, len(wrong_before), margin),
     )
 
 
@@ -282,7 +293,10 @@ def cost_of(
     """
     each = np.where(labels == 1, costs.false_retake_cost, costs.false_accept_cost)
     each = each * prevalence_weights(labels, costs.share_of_others)
-    costlier = by_scene(each * (wrong_after.astype(int) - wrong_before), scenes)
+    costlier = each * (wrong_after.astype(int) - wrong_before)
+    of_scenes = by_scene(costlier, scenes)
+    if len(of_scenes) >= FEWEST:
+        costlier = of_scenes
     return CostChange(
         before=float(each[wrong_before].sum()),
         after=float(each[wrong_after].sum()),
@@ -307,7 +321,7 @@ def mcnemar_exact(newly_wrong: int, newly_right: int) -> float:
     return min(1.0, float(2 * tail / 2**changed))
 
 
-def is_worse(lost: NDArray[np.float64], count: int, margin: float) -> bool:
+def is_worse(lost: NDArray[Any], count: int, margin: float) -> bool:
     """Whether the loss on ``count`` photos is larger than the margin by more than its noise.
 
     ``sum(lost) > margin * count + sqrt(sum(lost ** 2))``: the root is the standard error of the

@@ -30,7 +30,7 @@ from typing import Any
 
 from PIL import Image
 
-from plantood.errors import TrainingDataError, UnreadablePhoto
+from plantood.errors import SettingsError, TrainingDataError, UnreadablePhoto
 from plantood.photo.images import Limits, load_image
 from plantood.training.files.atomic import write_bytes, write_csv
 from plantood.training.negatives.soil import Cut, bare_windows
@@ -99,9 +99,11 @@ def cut_soil(photos: Sequence[Path], out: Path, settings: SoilSettings) -> Negat
 
     Raises:
         TrainingDataError: no photo is there.
-        SettingsError: the folder was made with other choices, or another process works in it.
+        SettingsError: the folder was made with other choices, or has photos of its own where the
+            windows would be, or another process works in it.
     """
     files = photo_files(photos)
+    _ensure_no_photos_of_its_own(out)
     with open_run(out, {"negatives": "soil", "version": VERSION, **asdict(settings)}):
         (out / CUT).touch()  # before there is a window: by this one is told from a photo
         done = {record["sha256"]: record for record in journal.read(out / CUT)}
@@ -119,6 +121,22 @@ def cut_soil(photos: Sequence[Path], out: Path, settings: SoilSettings) -> Negat
         write_csv(out / ORIGINS, ORIGIN_COLUMNS, rows)
         write_csv(out / REFUSED, REFUSED_COLUMNS, _refused_rows(records))
     return _summary(records, rows)
+
+
+def _ensure_no_photos_of_its_own(out: Path) -> None:
+    """Make sure that whatever lies where the windows are is a window.
+
+    Raises:
+        SettingsError: a photo lies there, and no window was ever cut.
+    """
+    windows = out / WINDOWS
+    if os.path.lexists(out / CUT) or not windows.is_dir():
+        return
+    if any(not item.reason for item in walk_files(windows, follow_links=True)):
+        raise SettingsError(
+            f"{windows} has photos that were not cut here, among which no window could be told; "
+            "give windows a folder of their own, such as --out soil, and train on both."
+        )
 
 
 def photo_files(photos: Iterable[Path]) -> list[Path]:

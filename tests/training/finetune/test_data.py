@@ -21,6 +21,7 @@ from plantood.training.finetune.data import (
     some_of_each_source,
 )
 from plantood.training.finetune.settings import ReplaySettings
+from plantood.training.judging.seen import DIGITS, Seen
 from plantood.training.photos.data import find_data
 from plantood.training.photos.dataset import labels_digest
 from plantood.training.photos.scan import scan_photos
@@ -210,6 +211,35 @@ def test_all_groups_of_a_photo_stay_known(photo_folder: Make, tmp_path: Path) ->
         for place in places[:2]
     )
     assert first == second
+
+
+@pytest.mark.parametrize("remembers", [True, False])
+def test_what_the_parent_learned_of_such_a_name_stays_learned(
+    photo_folder: Make, tmp_path: Path, remembers: bool
+) -> None:
+    """An earlier plantood left a source out of the collection that it was named for alone."""
+    first = Collection("photos", photo_folder(12), left_out=("room",), labels_sha256="ab")
+    later = Collection("photos", photos_of(tmp_path / "later", 5, 9000, "room"), labels_sha256="cd")
+    new = Collection("photos", photos_of(tmp_path / "new", 5, 9500))
+    learned = {
+        hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in (tmp_path / "later").rglob("*.jpg")
+    }
+    seen = Seen(frozenset(digest[:DIGITS] for digest in learned), frozenset())
+    gathered = gather(
+        [first, later],
+        [new],
+        1.0,
+        0,
+        tmp_path,
+        parent=seen if remembers else None,
+        left_out=["room"],
+    )
+    never = {photo.sha256 for photo in gathered.dataset.left_out}
+    assert never
+    assert not never & learned
+    if remembers:
+        assert learned <= {photo.sha256 for photo in gathered.dataset.train}
 
 
 def test_a_collection_given_by_its_path_is_what_the_parent_says_of_it(tmp_path: Path) -> None:

@@ -197,6 +197,19 @@ def test_windows_are_not_cut_again_where_they_lie_among_the_photos(
     assert not removed.exists()
 
 
+def test_photos_of_its_own_where_windows_would_be_are_not_taken_for_windows(
+    field: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(field / "a", data / "other" / "ground")
+    before = sorted(data.rglob("*"))
+    for photos in (field, data / "other" / "ground"):
+        ran = CliRunner().invoke(main, command(photos, data))
+        assert ran.exit_code == 1
+        assert "has photos that were not cut here" in ran.output
+        assert sorted(data.rglob("*")) == before
+
+
 def test_what_an_earlier_plantood_cut_of_windows_is_no_negative(
     cut: tuple[Path, str], field: Path, tmp_path: Path
 ) -> None:
