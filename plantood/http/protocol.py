@@ -47,7 +47,7 @@ sends any so, and one that does sends again what was not answered (RFC 9112, sec
 CONNECTIONS = 1000
 """Of one worker at a time, so that its file descriptors do not end, however few it is given."""
 DESCRIPTORS = 32_768
-"""Of connections and of uploads on disk (`plantood.http.room.ON_DISK`) together."""
+"""Of connections and of uploads on disk (`plantood.http.room.most_on_disk`) together."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -67,7 +67,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Begin to wait for a head."""
         super().connection_made(transport)
         self._look_in(HEAD_SECONDS)
-        if len(self.connections) > CONNECTIONS:
+        if len(self.connections) > min(CONNECTIONS, descriptors() // 2):
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "There are too many connections.")
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -78,7 +78,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         """Keep the application from making more of an answer than is taken."""
-        self._is_full = True
+        self._is_full, self._untaken = True, None
         super().pause_writing()
 
     def resume_writing(self) -> None:
@@ -261,6 +261,14 @@ def bound_connections() -> None:
     """Let every uvicorn server that this process starts from now on bound its connections."""
     serve_by(BoundedProtocol)
     _raise_descriptors()
+
+
+def descriptors() -> int:
+    """How many files and connections this process may have open, as far as that matters here."""
+    if sys.platform == "win32":
+        return DESCRIPTORS
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return DESCRIPTORS if soft == resource.RLIM_INFINITY else min(DESCRIPTORS, soft)
 
 
 def _raise_descriptors() -> None:

@@ -13,7 +13,7 @@ import weakref
 from http import HTTPStatus
 from tempfile import SpooledTemporaryFile
 
-from plantood.http.protocol import CONNECTIONS, DESCRIPTORS
+from plantood.http.protocol import CONNECTIONS, descriptors
 from plantood.refusals import RequestRefused
 from plantood.settings import MEBIBYTE, Settings
 
@@ -25,14 +25,20 @@ photos of a phone are below it: writing them out piece by piece would cost as mu
 as the rest of receiving them."""
 IN_MEMORY = 32
 """So many uploads of a process may be in memory at a time, `SPOOL_BYTES` each."""
-ON_DISK = DESCRIPTORS - 2 * CONNECTIONS
-"""So many there may be on disk. Each has a file descriptor, however small it is, and a server that
-has no more of them takes no connection."""
 _AT_ONCE = 1
 """Byte above which the others go to disk; 0 would be never."""
 
 PRESSED = 0.75
 """Part of all room for uploads above which it is short."""
+
+
+def most_on_disk() -> int:
+    """How many uploads may be on disk.
+
+    Each has a file descriptor, however small it is, and a server that has no more of them takes no
+    connection.
+    """
+    return max(descriptors() - 2 * CONNECTIONS, descriptors() // 4)
 
 
 class UploadsFull(RequestRefused):
@@ -62,9 +68,12 @@ class Uploads:
     def lacks(self, held: int) -> bool:
         """Whether room is short, and ``held`` bytes more than an even share for each connection.
 
-        If every connection held no more than that, room would not be short.
+        If every connection held no more than that, room would not be short. If there are nearly as
+        many uploads on disk as may be, all of them are too many, however small.
         """
         short = self.limit * PRESSED
+        if self.on_disk > most_on_disk() * PRESSED:
+            return True
         return self.bytes > short and held > short / CONNECTIONS
 
     def take(self, count: int) -> None:
@@ -92,7 +101,7 @@ class Uploads:
             UploadsFull: There are too many.
         """
         with self._lock:
-            if self.on_disk >= ON_DISK:
+            if self.on_disk >= most_on_disk():
                 raise UploadsFull
             self.on_disk += 1
 

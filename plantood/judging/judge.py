@@ -101,8 +101,8 @@ class _OwnTime:
     @property
     def seconds(self) -> float:
         """So far, asked from another thread; what is being done counts."""
-        began = self._began
-        return self._spent + (0.0 if began is None else time.monotonic() - began)
+        spent, began = self._spent, self._began  # in this order: what ends now counts once at most
+        return spent + (0.0 if began is None else time.monotonic() - began)
 
 
 class Judge:

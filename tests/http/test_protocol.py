@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from threading import Event, Thread
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -346,6 +347,27 @@ def test_what_the_system_holds_is_not_taken_yet() -> None:
             transport.abort()
 
     asyncio.run(scenario())
+
+
+def test_what_was_left_of_one_answer_says_nothing_of_the_next() -> None:
+    """Of the first a little was left when it was looked at; the next is large, and is taken."""
+    unsent = 0
+    taken = BoundedProtocol.__new__(BoundedProtocol)
+    taken.transport = SimpleNamespace(
+        get_write_buffer_size=lambda: unsent,
+        get_extra_info=lambda name: None,
+        is_closing=lambda: False,
+    )
+    taken.flow = SimpleNamespace(pause_writing=lambda: None)
+    taken.cycle, taken._is_full, taken._untaken = None, False, None
+    unsent = 40_000
+    assert not taken._is_left_untaken(20.0)
+    unsent = 4_000_000
+    taken.pause_writing()
+    for now in (40.0, 60.0, 80.0):
+        unsent -= 1_000_000
+        assert not taken._is_left_untaken(now)
+    assert taken._is_left_untaken(80.0 + protocol.ANSWER_SECONDS)
 
 
 def test_descriptors_are_those_that_the_system_gives() -> None:

@@ -7,7 +7,14 @@ import pytest
 
 from plantood.http import room
 from plantood.http.protocol import CONNECTIONS, DESCRIPTORS
-from plantood.http.room import IN_MEMORY, ON_DISK, SPOOL_BYTES, PhotoFile, Uploads, UploadsFull
+from plantood.http.room import (
+    IN_MEMORY,
+    SPOOL_BYTES,
+    PhotoFile,
+    Uploads,
+    UploadsFull,
+    most_on_disk,
+)
 
 
 def test_bytes_are_counted_until_the_file_is_closed() -> None:
@@ -80,17 +87,26 @@ def test_none_has_more_in_memory_than_its_share() -> None:
 def test_tiny_ones_take_no_descriptor_that_a_connection_needs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert ON_DISK + CONNECTIONS < DESCRIPTORS
     monkeypatch.setattr(room, "IN_MEMORY", 0)
-    monkeypatch.setattr(room, "ON_DISK", 3)
+    monkeypatch.setattr(room, "most_on_disk", lambda: 3)
     counted = Uploads(1 << 40)
     files = [counted.open() for _ in range(4)]
     for file in files[:3]:
         file.write(b"tiny")
     with pytest.raises(UploadsFull):
         files[3].write(b"tiny")
+    assert counted.lacks(1)  # so that those which do not go on are given up
     files[0].close()
+    assert not counted.lacks(1)
     counted.open().write(b"tiny")
+
+
+@pytest.mark.parametrize("given", [256, 1024, 4096, DESCRIPTORS])
+def test_uploads_and_connections_have_the_descriptors_that_there_are(
+    given: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "descriptors", lambda: given)
+    assert 0 < most_on_disk() <= given - min(CONNECTIONS, given // 2) - min(900, given // 10)
 
 
 def test_where_no_file_can_be_written_there_is_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
