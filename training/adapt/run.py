@@ -23,8 +23,8 @@ from plantood.training.adapt.terms import Terms
 from plantood.training.adapt.told import Told, told_of
 from plantood.training.common.gates import find_gate
 from plantood.training.files.disk import ensure_writable
-from plantood.training.finetune.costs import costs_notes
 from plantood.training.finetune.settings import REJECTED
+from plantood.training.judging.decision.costs import costs_notes
 from plantood.training.process.identity import digest_of
 from plantood.training.process.progress import say
 

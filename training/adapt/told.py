@@ -18,8 +18,8 @@ from plantood.training.adapt.judge import (
 from plantood.training.adapt.terms import Terms
 from plantood.training.common.intervals import FEWEST as FEWEST_FOR_A_SHARE
 from plantood.training.common.tables import Row, markdown
-from plantood.training.finetune.costs import costs_in_words
 from plantood.training.judging.changes import CELLS, Change
+from plantood.training.judging.decision.costs import costs_in_words
 from plantood.training.judging.decision.threshold import FEWEST as FEWEST_TO_CHOOSE
 
 CHANGES = ("photos of", *CELLS, "worse")

@@ -21,7 +21,6 @@ from plantood.training.features.scoring import score_splits
 from plantood.training.files.disk import ensure_writable
 from plantood.training.finetune.child import child_notes, publish_child, quantization
 from plantood.training.finetune.compare import Judgement, judge
-from plantood.training.finetune.costs import costs_in_words, costs_notes
 from plantood.training.finetune.data import (
     Gathered,
     gather,
@@ -36,6 +35,7 @@ from plantood.training.finetune.settings import REJECTED, FinetuneOptions, held_
 from plantood.training.fitting.fit import read_arrays, write_arrays
 from plantood.training.fitting.phases import HeadTrainer, TrainedHead
 from plantood.training.judging.audit import audit_lines
+from plantood.training.judging.decision.costs import costs_in_words, costs_notes
 from plantood.training.judging.evaluation import Evaluation, Scored, scored_splits
 from plantood.training.judging.relabel import WRONG_LABELS, write_wrong_labels
 from plantood.training.judging.seen import seen_by

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from plantood.training.common.settings import CostSettings
-from plantood.training.finetune.costs import costs_in_words, costs_notes
+from plantood.training.judging.decision.costs import costs_in_words, costs_notes
 
 
 def test_costs_that_are_not_those_of_the_parent_are_told() -> None:
