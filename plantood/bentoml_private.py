@@ -321,7 +321,7 @@ HABITS = {
     "it keeps of a task's request what its body() gives": Habit(
         "_bentoml_impl.tasks.serde",
         "base64.b64encode(await request.body())",
-        "`plantood.compose.bodies.Submitted` gives nothing (`tests.compose.test_beside_gated`).",
+        "`plantood.http.apps.bodies.Submitted` gives nothing (`tests.compose.test_beside_gated`).",
     ),
     "it runs a task by the request that it keeps": Habit(
         "_bentoml_impl.server.app",
@@ -333,6 +333,11 @@ HABITS = {
         "_bentoml_impl.tasks.result",
         "CREATE TABLE IF NOT EXISTS result (",
         "`forget_results` removes the oldest.",
+    ),
+    "it notes when a task came": Habit(
+        "_bentoml_impl.tasks.result",
+        "created_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP,",
+        "`forget_results` removes those that never end, which BentoML keeps for ever.",
     ),
     "it looks for old tasks by when they were completed": Habit(
         "_bentoml_impl.tasks.result",
@@ -657,7 +662,9 @@ async def prepare_results(app: ServiceAppFactory) -> None:
 
 
 async def forget_results(app: ServiceAppFactory, most: int) -> None:
-    """Remove the oldest tenth of all tasks if together they have more than so many bytes on disk.
+    """Remove the oldest tenth of all results if tasks have more than so many bytes on disk.
+
+    Also tasks that have no result a day after they came: those of a worker that died never end.
 
     Raises:
         sqlite3.Error: They cannot be removed now.
@@ -670,8 +677,10 @@ async def forget_results(app: ServiceAppFactory, most: int) -> None:
     row = await found.fetchone()
     if row and row[0] > most:
         await connection.execute(
-            "DELETE FROM result WHERE rowid IN (SELECT rowid FROM result ORDER BY rowid "
-            "LIMIT (SELECT 1 + count(*) / 10 FROM result))"
+            "DELETE FROM result WHERE rowid IN (SELECT rowid FROM result "
+            "WHERE completed_at IS NOT NULL ORDER BY completed_at "
+            "LIMIT (SELECT 1 + count(completed_at) / 10 FROM result)) "
+            "OR completed_at IS NULL AND created_at < datetime('now', '-1 day')"
         )
         await connection.commit()
 

@@ -205,6 +205,38 @@ def test_the_oldest_results_of_tasks_go_when_there_is_no_room(tmp_path: Path) ->
     assert size < 400_000
 
 
+def test_tasks_in_hand_stay_and_those_that_never_end_go_after_a_day(tmp_path: Path) -> None:
+    store = bentoml_private.Sqlite3Store
+    store.init_db(str(tmp_path / "tasks.db"))
+    request = Request({"type": "http", "path": "/diagnose/submit"}, _nothing)
+
+    async def scenario() -> tuple[list[str], list[str]]:
+        left = []
+        async with store(str(tmp_path / "tasks.db")) as results:
+            app: Any = SimpleNamespace(_result_store=results)
+            tasks = [await results.new_entry("diagnose", request) for _ in range(33)]
+            lost, waiting, longest, *others = tasks
+            for task, since in ((lost, "-25 hours"), (longest, "-23 hours")):
+                await results._conn.execute(
+                    "UPDATE result SET created_at = datetime('now', ?) WHERE task_id = ?",
+                    (since, task),
+                )
+            for task in (*others, longest):
+                await results.set_result(task, Response(bytes(10_000)), ResultStatus.COMPLETED)
+                await forget_results(app, 200_000)
+            for task in tasks:
+                with contextlib.suppress(KeyError):
+                    left.append((await results.get_status(task)).task_id)
+            assert (await results.get_status(waiting)).status is ResultStatus.IN_PROGRESS
+        return tasks, left
+
+    (lost, waiting, longest, *others), left = asyncio.run(scenario())
+    assert lost not in left
+    assert left[:2] == [waiting, longest]
+    assert 8 <= len(left) <= 15
+    assert left[2:] == others[2 - len(left) :]
+
+
 async def _nothing() -> dict[str, Any]:
     return {"type": "http.request", "body": b"", "more_body": False}
 

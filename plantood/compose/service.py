@@ -18,13 +18,13 @@ from starlette.routing import Mount
 
 from plantood.bento.errors import SetupError
 from plantood.bentoml_private import APIMethod, forget_results, has_results, prepare_results
-from plantood.compose.bodies import BoundedApp, Submitted, Whole, files_of
 from plantood.compose.front import Front
 from plantood.compose.gate import ComposedGate
 from plantood.compose.gates import ServiceGates, fronts_of
 from plantood.compose.method.request import GatedInput
 from plantood.defaults import GATE_SERVICE, SCORER_SERVICE
 from plantood.http.admission import PICKLE, Places
+from plantood.http.apps.bodies import BoundedApp, Submitted, Whole, files_of
 from plantood.http.apps.edge import EdgeApp, EdgeService
 from plantood.http.openapi import Gated, complete_gated
 from plantood.http.protocol import CONNECTIONS
@@ -45,7 +45,7 @@ class GatedApp(EdgeApp):
     """The application of a service with gated methods: its probes ask the gates in front of them.
 
     A service that has an ``__is_ready__`` or ``__is_alive__`` of its own decides by itself.
-    What `@gated` does not read has the bounds of photos, too: see `plantood.compose.bodies`.
+    What `@gated` does not read has the bounds of photos, too: see `plantood.http.apps.bodies`.
     """
 
     def __call__(self) -> Starlette:

@@ -109,7 +109,11 @@ class BoundedBody:
             event = await self._receive()
             self._complete = not event.get("more_body", False)
             return event
-        event = await self._next_piece()
+        try:
+            event = await self._next_piece()
+        except RequestRefused as refused:  # here, or by whoever hands the body on
+            self.refusal = refused
+            raise
         self._received += len(event.get("body", b""))
         self._complete = not event.get("more_body", False)
         if self._received > self._limit:
@@ -140,8 +144,7 @@ class BoundedBody:
                 finally:
                     self._next_look.cancel()
         except TimeoutError:
-            self.refusal = self.refusal or BodyTooSlow()
-            raise self.refusal from None
+            raise self.refusal or BodyTooSlow() from None
         earned = len(event.get("body", b"")) / SLOWEST
         self._patience = min(GRACE_SECONDS, self._patience - (loop.time() - began) + earned)
         return event

@@ -14,16 +14,19 @@ import bentoml
 import httpx
 import PIL.Image
 import pytest
+from starlette.applications import Starlette
 from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from plantood.bento.errors import SetupError
 from plantood.bentoml_private import configure
 from plantood.compose import GatedService, gated
-from plantood.compose.bodies import BoundedApp, Whole
 from plantood.compose.service import TASKS, GatedApp
 from plantood.http import uploads
 from plantood.http.admission import Places
+from plantood.http.apps.bodies import BoundedApp, Whole
 from plantood.http.uploads import BodyTooLarge, BodyTooSlow
 from plantood.settings import MEBIBYTE, Settings
 from tests.compose.method.test_signature import GATE
@@ -91,9 +94,17 @@ class Detector:
     async def stream(self, text: str) -> AsyncIterator[str]:
         yield str(len(text))
 
-    @bentoml.api
+    @bentoml.task
     def sizes(self, files: list[Path]) -> list[int]:
         return [file.stat().st_size for file in files]
+
+    @bentoml.api
+    def compare(self, a: bytes, b: bytes) -> list[int]:
+        return [len(a), len(b)]
+
+    @bentoml.api
+    def measured(self, file: Path, params: dict) -> list[int]:
+        return [file.stat().st_size, params["leaves"]]
 """
 PHOTO = b"\xff\xd8 a leaf " + bytes(1000)
 LIMIT_MB = 2
@@ -187,6 +198,35 @@ def test_a_form_is_read_as_that_of_photos(beside: Server) -> None:
     assert httpx.post(f"{beside.url}/tell", files=data).text == "6"
     assert httpx.post(f"{beside.url}/tell", data={"text": "maize!"}).text == "6"
     assert "Traceback" not in beside.output
+
+
+@pytest.mark.parametrize(
+    "kind", ["Multipart/Form-Data", "MULTIPART/FORM-DATA ", "multipart/Form-data"]
+)
+def test_the_capitals_of_a_content_type_mean_nothing(beside: Server, kind: str) -> None:
+    form = (
+        b'--Bound\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\n'
+        b"leaf\r\n--Bound--\r\n"
+    )
+    headers = {"Content-Type": f"{kind}; boundary=Bound"}
+    call = httpx.post(f"{beside.url}/sizes", content=form, headers=headers, timeout=10)
+    assert (call.status_code, call.text) == (200, "[4]")
+    task = submitted(beside, "/sizes", form, headers=headers)
+    assert result(beside, "/sizes", task).text == "[4]"
+    no_file = httpx.post(f"{beside.url}/tell", content=form, headers=headers, timeout=10)
+    assert no_file.status_code == 400
+
+
+def test_each_field_of_a_form_may_be_a_file(beside: Server) -> None:
+    """Whatever type it has: BentoML reads a file as what its field is."""
+    whole = bytes(LIMIT_MB * MEBIBYTE)
+    files = [("a", ("a", b'"leaf"')), ("b", ("b", b'"soil!"'))]
+    assert httpx.post(f"{beside.url}/compare", files=files).json() == [4, 5]
+    params = ("params", ("params.json", b'{"leaves": 3}', "application/json"))
+    answer = httpx.post(f"{beside.url}/measured", files=[("file", ("a", whole)), params])
+    assert answer.json() == [len(whole), 3]
+    third = httpx.post(f"{beside.url}/compare", files=[*files, ("c", ("c", b"rust"))])
+    assert (third.status_code, list(third.json())) == (400, ["error"])
 
 
 def test_what_is_below_it_is_read_as_ever(beside: Server) -> None:
@@ -356,6 +396,24 @@ def test_tasks_in_hand_are_counted_where_nothing_else_does() -> None:
     assert places(task) == [TASKS]
     assert places(task, max_concurrency=7) == [7]
     assert places(call) == []
+
+
+def test_an_application_for_which_there_is_no_place_has_the_answer_of_an_api() -> None:
+    async def length(request: Request) -> PlainTextResponse:
+        return PlainTextResponse(str(len(await request.body())))
+
+    mounted = Starlette(routes=[Route("/length", length, methods=["POST"])])
+
+    async def ask(places: int) -> httpx.Response:
+        full = Places(BoundedApp(mounted, SETTINGS), places)
+        transport = httpx.ASGITransport(full)
+        async with httpx.AsyncClient(transport=transport, base_url="http://beside") as client:
+            return await client.post("/length", content=b"leaf")
+
+    assert asyncio.run(ask(1)).text == "4"
+    refused = asyncio.run(ask(0))
+    assert (refused.status_code, list(refused.json())) == (429, ["error"])
+    assert refused.headers["Retry-After"]
 
 
 def test_an_application_s_own_answer_to_a_refusal_is_not_sent() -> None:

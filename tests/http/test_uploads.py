@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
 from typing import Any
 
 import pytest
@@ -95,6 +96,22 @@ def test_the_time_in_which_a_piece_is_stored_is_not_the_senders(
         for _ in range(3):
             await body()
             await asyncio.sleep(0.3)
+
+    asyncio.run(scenario())
+
+
+def test_a_refusal_by_whoever_hands_the_body_on_is_its_own() -> None:
+    """As one for which there is no place: whoever answers for the body looks there."""
+    refused = RequestRefused("Too many.", HTTPStatus.TOO_MANY_REQUESTS)
+
+    async def full() -> Message:
+        raise refused
+
+    async def scenario() -> None:
+        body = BoundedBody({"headers": []}, full, MEBIBYTE, 1)
+        with pytest.raises(RequestRefused):
+            await body()
+        assert body.refusal is refused
 
     asyncio.run(scenario())
 

@@ -28,10 +28,15 @@ _MOST_FIELDS = 1000
 
 
 def files_of(spec: type[bentoml.IODescriptor], settings: Settings) -> int:
-    """How many files an API may be sent; one, if it takes text alone."""
+    """How many files an API may be sent: BentoML takes one for any of its fields, and at least one.
+
+    Several it takes only for a list of what comes as files.
+    """
     most = (
-        settings.max_photos if _holds_a_list(spec.model_fields[name].annotation) else 1
-        for name in spec.multipart_fields
+        settings.max_photos
+        if name in spec.multipart_fields and _holds_a_list(field.annotation)
+        else 1
+        for name, field in spec.model_fields.items()
     )
     return max(1, sum(most))
 
@@ -55,7 +60,8 @@ class Whole(Request):
             files: As of :func:`files_of`.
         """
         self._whole = _Body(request, settings.max_upload_bytes, files)
-        super().__init__(request.scope, self._whole)
+        headers = [_in_lower_case(*header) for header in request.scope["headers"]]
+        super().__init__({**request.scope, "headers": headers}, self._whole)
 
     async def arrive(self) -> None:
         """Take it in.
@@ -72,6 +78,14 @@ class Whole(Request):
         await self._whole.arrive()
         form = self._whole.form
         return await super().form() if form is None else form
+
+
+def _in_lower_case(name: bytes, value: bytes) -> tuple[bytes, bytes]:
+    """A header, with a content type as BentoML knows it: by another one it would read no form."""
+    if name == b"content-type":
+        kind, semicolon, parameters = value.partition(b";")
+        value = kind.lower() + semicolon + parameters
+    return name, value
 
 
 class _Body:
