@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import copy
 import time
 from collections.abc import Iterator
 from io import BytesIO
@@ -14,6 +15,7 @@ import bentoml
 import httpx
 import PIL.Image
 import pytest
+from bentoml._internal.configuration.containers import BentoMLContainer
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
@@ -379,6 +381,15 @@ def test_a_whole_body_comes_once_and_then_what_the_server_says() -> None:
     assert last["body"] == b"the server"
 
 
+@pytest.fixture
+def configured_for_this() -> Iterator[None]:
+    """What a test puts in force is not in force after it: BentoML has one for the process."""
+    before = copy.deepcopy(BentoMLContainer.config.get())
+    yield
+    BentoMLContainer.config.set(before)
+
+
+@pytest.mark.usefixtures("configured_for_this")
 def test_tasks_in_hand_are_counted_where_nothing_else_does() -> None:
     def places(*methods: Any, **traffic: int) -> list[int]:
         class Detector:
