@@ -325,10 +325,10 @@ def test_who_does_not_take_the_answer_does_not_stay(
 def test_who_takes_it_slowly_gets_all_of_it(
     path: bytes, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(protocol, "ANSWER_SECONDS", 1.0)
-    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.5)
+    monkeypatch.setattr(protocol, "ANSWER_SECONDS", 0.4)
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.2)
     with connect_slowly(port, path) as connection:
-        assert take(connection, pause=0.02) >= len(LARGE)
+        assert take(connection, pause=0.008) >= len(LARGE)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the system does not say")
