@@ -36,11 +36,12 @@ from tests.training.finetune.test_data import photos_of
 from tests.training.finetune.test_report import PROMISED
 
 OPTIONS = ["--min-per-class", "5", "--gate-name", NAME]
-OPTIONS += ["--fine-tune-epochs", "1", "--fine-tune-learning-rate", "1e-4"]
+SECOND_PHASE = ["--fine-tune-epochs", "1", "--fine-tune-learning-rate", "1e-4"]
 
 
 def finetune(flywheel: Flywheel, runs: Path, tag: str, *arguments: str | Path) -> Result:
-    command = ["finetune", tag, *map(str, arguments), *OPTIONS, *flywheel.run_options(runs)]
+    options = [*OPTIONS, *([] if "--no-fine-tune" in arguments else SECOND_PHASE)]
+    command = ["finetune", tag, *map(str, arguments), *options, *flywheel.run_options(runs)]
     return CliRunner().invoke(main, command, catch_exceptions=False)
 
 
@@ -346,7 +347,13 @@ def test_killed_twice_it_goes_on_to_the_same_result(
 ) -> None:
     command = [sys.executable, "-m", "plantood", "finetune", flywheel.tag]
     command += [str(flywheel.round_1), str(flywheel.soil), "--name", "child", "--force"]
-    command += [*OPTIONS, *flywheel.run_options(tmp_path), "--gate-name", f"{NAME}-again"]
+    command += [
+        *OPTIONS,
+        *SECOND_PHASE,
+        *flywheel.run_options(tmp_path),
+        "--gate-name",
+        f"{NAME}-again",
+    ]
     run = tmp_path / "child" / "gap"
     for step in ("phase1.npz", "phase2.state.npz"):
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
