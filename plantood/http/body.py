@@ -68,16 +68,30 @@ async def raw_body(request: Request) -> UploadFile:
         raise RequestRefused(
             f"This is {kind}; a form with a photo is multipart/form-data.", HTTPStatus.BAD_REQUEST
         )
-    headers = Headers({"content-type": kind})
-    photo = upload(uploads_of_process().open(), headers)
+    photo = await kept_body(request, Headers({"content-type": kind}))
     try:
-        async for chunk in request.stream():
-            await photo.write(chunk)
         await ensure_no_text(photo)
     except BaseException:
-        photo.file.close()  # at once: what a refusal remembers of its origin would keep it
+        photo.file.close()  # as there
         raise
     return photo
+
+
+async def kept_body(request: Request, headers: Headers) -> UploadFile:
+    """The whole body as an upload with these headers, whatever it holds, to be read from its start.
+
+    Raises:
+        RequestRefused: 429, if there is no room for it.
+    """
+    kept = upload(uploads_of_process().open(), headers)
+    try:
+        async for chunk in request.stream():
+            await kept.write(chunk)
+        await kept.seek(0)
+    except BaseException:
+        kept.file.close()  # at once: what a refusal remembers of its origin would keep it
+        raise
+    return kept
 
 
 async def ensure_no_text(photo: UploadFile) -> None:

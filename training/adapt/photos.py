@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from plantood.errors import TrainingDataError
 from plantood.model.entry import GateModel
@@ -24,7 +23,6 @@ from plantood.training.photos.account import ensure_photos, read_usable
 from plantood.training.photos.data import Found, LabelledPhoto
 from plantood.training.photos.dataset import Photos, labels_digest
 from plantood.training.photos.division.splits import joined_groups
-from plantood.training.photos.hashes import near_duplicate_groups
 from plantood.training.process.parallel import map_in_order
 from plantood.training.process.progress import track
 from plantood.training.review.log import DecisionLog
@@ -123,7 +121,7 @@ def without_test(photos: Photos) -> tuple[Photos, list[str]]:
     says that this is for training or validation. There is no validation here: such photos may be
     learned from.
     """
-    scene = scenes(photos)
+    scene = joined_groups(photos)
     test = scene[[photo.split == TEST for photo in photos]]
     out = np.isin(scene, test) & np.array([photo.split in (TEST, None) for photo in photos])
     if not out.any():
@@ -157,7 +155,7 @@ def without_known(
             f"{gate.tag} does not say which photos it has seen: if it has learned from some of "
             "these, its own figures on them are better than it is."
         ]
-    scene = scenes(photos)
+    scene = joined_groups(photos)
     out = np.isin(scene, scene[[known.fitted_on(photo) for photo in photos]])
     if out.all():
         parent = gate.manifest.parent
@@ -189,15 +187,5 @@ def score(gate: GateModel, photos: Photos) -> NewPhotos:
         embedding=np.concatenate([one.embedding for one in scores]),
         logit=logit(probability).astype(np.float32),
         plant=np.array([photo.label == 1 for photo in photos]),
-        scene=scenes(photos),
+        scene=joined_groups(photos),
     )
-
-
-def scenes(photos: Sequence[LabelledPhoto]) -> NDArray[np.int64]:
-    """Number of the scene of each photo, ``[N]``: near-duplicates, and what shares a ``group``."""
-    return joined_groups(photos)
-
-
-def alike(photos: Sequence[LabelledPhoto]) -> NDArray[np.int64]:
-    """A number for each photo that near-duplicates share, ``[N]``."""
-    return near_duplicate_groups([photo.look for photo in photos])

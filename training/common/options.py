@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -66,21 +66,36 @@ def typed_options(context: click.Context) -> dict[str, str]:
     }
 
 
+def ensure_none_idle(context: click.Context, names: Iterable[str], flag: str, why: str) -> None:
+    """Make sure that what options say more of is not left out by a flag.
+
+    Args:
+        context: of the command.
+        names: of the options.
+        flag: its name.
+        why: what it does, in a clause.
+
+    Raises:
+        SettingsError: it is on the command line, and so is one of them.
+    """
+    typed = typed_options(context)
+    idle = [typed[name] for name in names if name in typed]
+    if flag in typed and idle:
+        raise SettingsError(
+            f"{' and '.join(idle)}: no part with {typed[flag]}, which {why}; leave one or the "
+            "other out."
+        )
+
+
 def ensure_no_idle_fine_tuning(context: click.Context) -> None:
     """Make sure that a second phase that is described is not left out.
 
     Raises:
         SettingsError: it is both.
     """
-    typed = typed_options(context)
-    if "no_fine_tune" not in typed:
-        return
     names = "fine_tune_epochs", "fine_tune_learning_rate"
-    if idle := [typed[name] for name in names if name in typed and context.params[name]]:
-        raise SettingsError(
-            f"{' and '.join(idle)}: no part with --no-fine-tune, which leaves out that phase; "
-            "leave one or the other out."
-        )
+    meant = [name for name in names if context.params.get(name)]  # not every command has them
+    ensure_none_idle(context, meant, "no_fine_tune", "leaves out that phase")
 
 
 def backbone_options(heads: str) -> Callable[[F], F]:

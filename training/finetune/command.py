@@ -7,16 +7,15 @@ from typing import Any
 
 import click
 
-from plantood.errors import SettingsError
 from plantood.training.common.options import (
     cost_options,
     ensure_no_idle_fine_tuning,
+    ensure_none_idle,
     fine_tune_options,
     fit_options,
     gate_name_option,
     min_per_class_option,
     run_options,
-    typed_options,
 )
 from plantood.training.common.parameters import Number
 from plantood.training.common.settings import CostSettings, FitSettings, settings_of
@@ -103,7 +102,8 @@ def finetune(
     from plantood.training.process.quiet import import_tensorflow
 
     ensure_no_idle_fine_tuning(context)
-    _ensure_no_idle_replay(context, values)
+    of_replay, why = ("replay", "replay_share"), "takes none of the parent's photos"
+    ensure_none_idle(context, of_replay, "no_replay", why)
     options = finetune_options(values)
     check_collections(options)  # before the seconds that TensorFlow takes to import
     import_tensorflow()
@@ -147,21 +147,6 @@ def finetune(
         )
     if not result.latest:
         context.exit(NOT_ACCEPTED)
-
-
-def _ensure_no_idle_replay(context: click.Context, values: dict[str, Any]) -> None:
-    """Make sure that what is to be replayed is replayed.
-
-    Raises:
-        SettingsError: it is said of it, and that it is not.
-    """
-    typed = typed_options(context)
-    idle = [typed[name] for name in ("replay", "replay_share") if name in typed]
-    if values["no_replay"] and idle:
-        raise SettingsError(
-            f"{' and '.join(idle)}: no part with --no-replay, which takes none of the parent's "
-            "photos; leave one or the other out."
-        )
 
 
 def finetune_options(values: dict[str, Any]) -> FinetuneOptions:

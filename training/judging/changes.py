@@ -264,7 +264,7 @@ def change_of(
         newly_wrong=int(np.sum(wrong_after & ~wrong_before)),
         newly_right=int(np.sum(wrong_before & ~wrong_after)),
         p_value=mcnemar_exact(int(np.sum(lost > 0)), int(np.sum(lost < 0))),
-        worse=is_worse(lost if len(lost) >= FEWEST else each, len(wrong_before), margin),
+        worse=is_worse(_units(each, scenes), len(wrong_before), margin),
     )
 
 
@@ -273,6 +273,12 @@ def by_scene(values: NDArray[Any], scenes: Scenes = None) -> NDArray[np.float64]
     of_photo = np.unique(_numbered(scenes, len(values)), return_inverse=True)[1]
     sums = np.bincount(of_photo, weights=values.astype(np.float64))
     return np.asarray(sums, np.float64)
+
+
+def _units(values: NDArray[Any], scenes: Scenes) -> NDArray[Any]:
+    """Values ``[N]`` by what their noise is told from: scenes, or photos if these are too few."""
+    of_scenes = by_scene(values, scenes)
+    return of_scenes if len(of_scenes) >= FEWEST else values
 
 
 def _numbered(scenes: Scenes, photos: int) -> NDArray[np.int64]:
@@ -294,13 +300,10 @@ def cost_of(
     each = np.where(labels == 1, costs.false_retake_cost, costs.false_accept_cost)
     each = each * prevalence_weights(labels, costs.share_of_others)
     costlier = each * (wrong_after.astype(int) - wrong_before)
-    of_scenes = by_scene(costlier, scenes)
-    if len(of_scenes) >= FEWEST:
-        costlier = of_scenes
     return CostChange(
         before=float(each[wrong_before].sum()),
         after=float(each[wrong_after].sum()),
-        standard_error=sqrt(float(np.square(costlier).sum())),
+        standard_error=sqrt(float(np.square(_units(costlier, scenes)).sum())),
     )
 
 

@@ -117,8 +117,7 @@ def leave_sources_out(options: TrainOptions) -> LeaveOneOutResult:
         folds |= {title: by_the_others(rests, parts, options) for title, parts in said.items()}
         header, rows = unseen_table(_shares(folds), dataset.together)
         evaluations = [
-            replace(_pooled(title, of_title, options), groups=dataset.groups)
-            for title, of_title in folds.items()
+            _pooled(title, of_title, options, dataset.groups) for title, of_title in folds.items()
         ]
         few = [note for one in evaluations for note in _few(one)]
         for note in few:
@@ -227,7 +226,9 @@ def folds_told(folds: Mapping[str, Sequence[Fold]]) -> list[dict[str, Any]]:
     return told
 
 
-def _pooled(title: str, folds: Sequence[Fold], options: TrainOptions) -> Evaluation:
+def _pooled(
+    title: str, folds: Sequence[Fold], options: TrainOptions, groups: Mapping[str, int]
+) -> Evaluation:
     """All folds as one model, and what these photos say of its threshold and calibration."""
     rule = unseen_by(folds, options.dataset.together).rule(options.costs, options.fit.loss_weights)
     photos = tuple(photo for fold in folds for photo in fold.calibrated.photos)
@@ -238,6 +239,7 @@ def _pooled(title: str, folds: Sequence[Fold], options: TrainOptions) -> Evaluat
         {SPLIT: Scored(photos, scores)},
         threshold=0.5,
         details={"settings": options.fit.as_dict(), "unseen": chosen},
+        groups=groups,
     )
 
 

@@ -14,10 +14,9 @@ from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from plantood.http.body import content_type, upload
+from plantood.http.body import content_type, kept_body
 from plantood.http.form import read_form
 from plantood.http.inputs import FURTHER_FIELDS
-from plantood.http.room import uploads_of_process
 from plantood.http.uploads import BoundedBody, bounded, refused_upload
 from plantood.refusals import RequestRefused
 from plantood.settings import Settings
@@ -114,7 +113,7 @@ class _Body:
                     body, max_files=most, max_fields=_MOST_FIELDS, max_filled=files
                 )
             else:
-                self._file = await _kept(body)
+                self._file = await kept_body(body, Headers())
         except RequestRefused as refused:
             refused.rest = body.receive
             raise
@@ -131,19 +130,6 @@ class _Body:
             await self._file.close()
             self._file = None
         return {"type": "http.request", "body": piece, "more_body": more}
-
-
-async def _kept(request: Request) -> UploadFile:
-    """The whole body, in a file of its own."""
-    file = upload(uploads_of_process().open(), Headers())
-    try:
-        async for piece in request.stream():
-            await file.write(piece)
-        await file.seek(0)
-    except BaseException:
-        file.file.close()  # at once: what a refusal remembers of its origin would keep it
-        raise
-    return file
 
 
 class Submitted(Request):

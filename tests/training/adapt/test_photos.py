@@ -9,9 +9,10 @@ import pytest
 
 from plantood.errors import RoundError, TrainingDataError
 from plantood.model.store import load_gate
-from plantood.training.adapt.photos import find_photos, read_photos, scenes, without_known
+from plantood.training.adapt.photos import find_photos, read_photos, without_known
 from plantood.training.judging.seen import DIGITS, Seen
 from plantood.training.photos.data import LabelledPhoto
+from plantood.training.photos.division.splits import joined_groups
 from plantood.training.photos.hashes import look_of
 from plantood.training.rounds.labels import Decision
 from plantood.training.rounds.layout import LABELS, Round
@@ -29,7 +30,7 @@ def test_a_scene_is_what_looks_alike_or_is_said_to_be_one() -> None:
     first = photo(1)
     again = replace(first, sha256="again")
     photos = (first, photo(2, "row"), again, photo(3), photo(4, "row"), photo(5, "3"))
-    found = scenes(photos).tolist()
+    found = joined_groups(photos).tolist()
     assert found[0] == found[2]
     assert found[1] == found[4]
     assert found[3] == found[5]  # cut from the photo with this digest
@@ -38,7 +39,7 @@ def test_a_scene_is_what_looks_alike_or_is_said_to_be_one() -> None:
 
 def test_scenes_are_joined_by_what_is_in_both() -> None:
     photos = (photo(1, "a"), photo(2, "a"), replace(photo(2, "b"), sha256="again"), photo(3, "b"))
-    assert len(set(scenes(photos).tolist())) == 1
+    assert len(set(joined_groups(photos).tolist())) == 1
 
 
 def test_what_the_gate_was_fitted_to_is_left_out_with_its_scene(gate: str) -> None:
